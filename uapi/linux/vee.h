@@ -1,0 +1,947 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * vee: the interface between the module and user space.
+ *
+ * Three kinds of file descriptor, each made from the one before; closing is
+ * destroying, in any order:
+ *
+ *	/dev/vee	open(2)			VEE_GET_INFO, VEE_VM_CREATE
+ *	a VM		VEE_VM_CREATE		VEE_VM_MAP, VEE_VM_UNMAP,
+ *						VEE_VM_CREATE_VCPU
+ *	a vCPU		VEE_VM_CREATE_VCPU	mmap(2) and the VEE_VCPU_ requests
+ *
+ * What every request has in common:
+ *
+ *  - Its argument is 0 or points to a struct whose first member, @size, the
+ *    caller sets to the struct's sizeof. The kernel takes older, shorter and
+ *    newer, longer structs: members that it doesn't know must be zero (-E2BIG
+ *    otherwise), members that the caller doesn't know are taken as zero.
+ *    A @size below the first published one is -EINVAL.
+ *  - Flags and reserved members must be zero (-EINVAL otherwise).
+ *  - A VM belongs to the address space that made it. From any other one every
+ *    request on the VM or its vCPUs is -EIO.
+ *  - A request that a descriptor does not know is -ENOTTY, a bad pointer is
+ *    -EFAULT, a request on a vCPU that another thread is running is -EBUSY
+ *    (VEE_VCPU_KICK apart, which is made for that).
+ *  - A request that fails has changed nothing.
+ *
+ * Terms are those of the Intel 64 and IA-32 Architectures Software Developer's
+ * Manual (SDM); section titles are given where a rule comes from.
+ */
+#ifndef _UAPI_LINUX_VEE_H
+#define _UAPI_LINUX_VEE_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define VEE_API_VERSION		1
+
+/* The request numbers carry no size: each struct carries its own. */
+#define VEE_IOCTL		0xEE
+
+#define VEE_GET_INFO		_IO(VEE_IOCTL, 0x00)	/* struct vee_info */
+#define VEE_VM_CREATE		_IO(VEE_IOCTL, 0x01)	/* struct vee_vm_create */
+
+#define VEE_VM_MAP		_IO(VEE_IOCTL, 0x10)	/* struct vee_map */
+#define VEE_VM_UNMAP		_IO(VEE_IOCTL, 0x11)	/* struct vee_unmap */
+#define VEE_VM_CREATE_VCPU	_IO(VEE_IOCTL, 0x12)	/* struct vee_vcpu_create */
+
+#define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0 */
+#define VEE_VCPU_KICK		_IO(VEE_IOCTL, 0x21)	/* struct vee_kick */
+#define VEE_VCPU_SYNC		_IO(VEE_IOCTL, 0x22)	/* struct vee_sync */
+#define VEE_VCPU_TRANSLATE	_IO(VEE_IOCTL, 0x23)	/* struct vee_translate */
+#define VEE_VCPU_GET_CPUID	_IO(VEE_IOCTL, 0x24)	/* struct vee_cpuid */
+#define VEE_VCPU_SET_CPUID	_IO(VEE_IOCTL, 0x25)	/* struct vee_cpuid */
+#define VEE_VCPU_GET_XSAVE	_IO(VEE_IOCTL, 0x26)	/* struct vee_xsave */
+#define VEE_VCPU_SET_XSAVE	_IO(VEE_IOCTL, 0x27)	/* struct vee_xsave */
+#define VEE_VCPU_VMCS_READ	_IO(VEE_IOCTL, 0x28)	/* struct vee_vmcs_field */
+#define VEE_VCPU_VMCS_WRITE	_IO(VEE_IOCTL, 0x29)	/* struct vee_vmcs_field */
+#define VEE_VCPU_VMCS_SNAPSHOT	_IO(VEE_IOCTL, 0x2a)	/* struct vee_vmcs_snapshot */
+#define VEE_VCPU_STATS		_IO(VEE_IOCTL, 0x2b)	/* struct vee_stats */
+
+#define VEE_MAX_VCPUS		64	/* vCPUs of one VM; ids 0 to 63 */
+#define VEE_MAX_SLOTS		512	/* memory slots of one VM */
+
+/* --- /dev/vee ------------------------------------------------------------ */
+
+/* struct vee_info, @features: what this machine gives beyond the required. */
+#define VEE_FEATURE_VPID		(1ULL << 0)
+#define VEE_FEATURE_PREEMPTION_TIMER	(1ULL << 1) /* else deadlines use an hrtimer */
+#define VEE_FEATURE_EPT_2M		(1ULL << 2)
+#define VEE_FEATURE_EPT_1G		(1ULL << 3)
+#define VEE_FEATURE_EPT_EXECUTE_ONLY	(1ULL << 4)
+#define VEE_FEATURE_EPT_AD		(1ULL << 5)
+#define VEE_FEATURE_RDTSCP		(1ULL << 6)
+#define VEE_FEATURE_INVPCID		(1ULL << 7)
+
+/**
+ * struct vee_info - what the module and the machine offer (VEE_GET_INFO)
+ * @size: in: sizeof(struct vee_info)
+ * @flags: in: must be zero
+ * @api_version: out: VEE_API_VERSION of the module
+ * @max_vcpus: out: vCPUs that one VM can have
+ * @max_slots: out: memory slots that one VM can have
+ * @vcpu_page_bytes: out: how many bytes of a vCPU's descriptor to mmap(2)
+ * @features: out: VEE_FEATURE_ bits
+ * @gpa_bits: out: width of a guest-physical address; slots end below
+ *	1 << @gpa_bits
+ * @tsc_khz: out: frequency of the host's TSC in kHz
+ * @xcr0: out: the XCR0 bits that a guest may set (SDM 1, "XSAVE-Supported
+ *	Features and State-Component Bitmaps")
+ * @xsave_bytes: out: size of the guest's XSAVE area (VEE_VCPU_GET_XSAVE)
+ * @reserved: out: zero
+ * @vmx_basic: out: IA32_VMX_BASIC
+ * @vmx_misc: out: IA32_VMX_MISC
+ * @vmx_pin: out: IA32_VMX_(TRUE_)PINBASED_CTLS
+ * @vmx_proc: out: IA32_VMX_(TRUE_)PROCBASED_CTLS
+ * @vmx_proc2: out: IA32_VMX_PROCBASED_CTLS2
+ * @vmx_exit: out: IA32_VMX_(TRUE_)EXIT_CTLS
+ * @vmx_entry: out: IA32_VMX_(TRUE_)ENTRY_CTLS
+ * @vmx_ept_vpid: out: IA32_VMX_EPT_VPID_CAP
+ *
+ * The capability MSRs are as SDM 3D, appendix "VMX Capability Reporting
+ * Facility" lays them out.
+ *
+ * Returns 0.
+ */
+struct vee_info {
+	__u32 size;
+	__u32 flags;
+	__u32 api_version;
+	__u32 max_vcpus;
+	__u32 max_slots;
+	__u32 vcpu_page_bytes;
+	__u64 features;
+	__u32 gpa_bits;
+	__u32 tsc_khz;
+	__u64 xcr0;
+	__u32 xsave_bytes;
+	__u32 reserved;
+	__u64 vmx_basic;
+	__u64 vmx_misc;
+	__u64 vmx_pin;
+	__u64 vmx_proc;
+	__u64 vmx_proc2;
+	__u64 vmx_exit;
+	__u64 vmx_entry;
+	__u64 vmx_ept_vpid;
+};
+
+/**
+ * struct vee_vm_create - make a VM (VEE_VM_CREATE)
+ * @size: in: sizeof(struct vee_vm_create)
+ * @flags: in: must be zero
+ *
+ * Returns the VM's file descriptor (close-on-exec), or -ENOMEM, -EMFILE,
+ * -ENFILE.
+ */
+struct vee_vm_create {
+	__u32 size;
+	__u32 flags;
+};
+
+/* --- a VM ---------------------------------------------------------------- */
+
+/* How guest memory may be, or was, accessed. */
+#define VEE_READ	(1U << 0)
+#define VEE_WRITE	(1U << 1)
+#define VEE_EXECUTE	(1U << 2)
+
+/**
+ * struct vee_map - lend memory to a VM: add a slot (VEE_VM_MAP)
+ * @size: in: sizeof(struct vee_map)
+ * @flags: in: must be zero
+ * @gpa: in: first guest-physical address, a multiple of 4096
+ * @hva: in: the caller's address of the memory behind it, a multiple of 4096
+ * @bytes: in: length, a multiple of 4096, not 0
+ * @access: in: VEE_READ, with or without VEE_WRITE and VEE_EXECUTE
+ * @reserved: in: must be zero
+ *
+ * The range may be any mapping: anonymous, shared, a file, hugetlb. Nothing is
+ * pinned and nothing is copied: the guest sees what the caller sees at @hva, at
+ * all times; what the caller unmaps later the guest loses (VEE_EXIT_MEMORY).
+ *
+ * Returns 0, or -EINVAL (alignment, length, access, or the end of a range
+ * wraps or lies beyond vee_info.gpa_bits), -EEXIST (overlaps a slot), -EFAULT
+ * (not all of @hva..@hva + @bytes is mapped in the caller), -ENOSPC
+ * (vee_info.max_slots), -ENOMEM, -EINTR.
+ */
+struct vee_map {
+	__u32 size;
+	__u32 flags;
+	__u64 gpa;
+	__u64 hva;
+	__u64 bytes;
+	__u32 access;
+	__u32 reserved;
+};
+
+/**
+ * struct vee_unmap - take a slot back (VEE_VM_UNMAP)
+ * @size: in: sizeof(struct vee_unmap)
+ * @flags: in: must be zero
+ * @gpa: in: where the slot begins
+ * @bytes: in: its length
+ *
+ * When this returns no vCPU can reach the memory any more.
+ *
+ * Returns 0, or -ENOENT (no slot has just this @gpa and @bytes), -EINTR.
+ */
+struct vee_unmap {
+	__u32 size;
+	__u32 flags;
+	__u64 gpa;
+	__u64 bytes;
+};
+
+/**
+ * struct vee_vcpu_create - make a vCPU (VEE_VM_CREATE_VCPU)
+ * @size: in: sizeof(struct vee_vcpu_create)
+ * @flags: in: must be zero
+ * @id: in: below vee_info.max_vcpus; also its initial APIC id in CPUID
+ * @reserved: in: must be zero
+ *
+ * The vCPU starts as a processor does after RESET (SDM 3A, "Processor State
+ * After Reset"): real mode, at F000:FFF0 with a code-segment base of FFFF0000H.
+ *
+ * Returns the vCPU's file descriptor (close-on-exec), or -EINVAL (@id),
+ * -EEXIST (@id is taken), -ENOMEM, -EMFILE, -ENFILE.
+ */
+struct vee_vcpu_create {
+	__u32 size;
+	__u32 flags;
+	__u32 id;
+	__u32 reserved;
+};
+
+/* --- the vCPU page: the guest's state ------------------------------------ */
+
+/*
+ * Groups of guest state, for prefetch, valid and dirty in the vCPU page and
+ * for VEE_VCPU_SYNC.
+ */
+#define VEE_STATE_REGS		(1U << 0)	/* struct vee_regs */
+#define VEE_STATE_SEGMENTS	(1U << 1)	/* struct vee_segments */
+#define VEE_STATE_CONTROL	(1U << 2)	/* struct vee_control */
+#define VEE_STATE_DEBUG		(1U << 3)	/* struct vee_debug */
+#define VEE_STATE_MSRS		(1U << 4)	/* struct vee_msrs */
+#define VEE_STATE_EVENTS	(1U << 5)	/* struct vee_events */
+#define VEE_STATE_ALL		0x3fU
+
+/* In prefetch alone: the bytes of the instruction at MMIO and memory exits. */
+#define VEE_PREFETCH_INSN	(1U << 31)
+
+/**
+ * struct vee_regs - general registers, RIP and RFLAGS
+ * @gpr: all sixteen, by the number that instructions encode them with
+ * @rip: instruction pointer
+ * @rflags: RFLAGS; bit 1 is always 1
+ *
+ * The general registers but RSP live here while the vCPU is not running: they
+ * are valid after every run and loaded by every run, whatever the masks say.
+ * RSP, RIP and RFLAGS follow VEE_STATE_REGS like any other group.
+ */
+struct vee_regs {
+	union {
+		struct {
+			__u64 rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi;
+			__u64 r8, r9, r10, r11, r12, r13, r14, r15;
+		};
+		__u64 gpr[16];
+	};
+	__u64 rip;
+	__u64 rflags;
+};
+
+/* struct vee_segment, @access_rights */
+#define VEE_AR_TYPE		0x000fU	/* type; 0BH: code, execute/read, accessed */
+#define VEE_AR_S		0x0010U	/* code or data, not system */
+#define VEE_AR_DPL		0x0060U
+#define VEE_AR_PRESENT		0x0080U
+#define VEE_AR_AVL		0x1000U
+#define VEE_AR_L		0x2000U	/* 64-bit code */
+#define VEE_AR_DB		0x4000U	/* default operation size is 32 bits */
+#define VEE_AR_G		0x8000U	/* the limit counts 4 KiB units */
+#define VEE_AR_UNUSABLE		0x10000U
+
+/**
+ * struct vee_segment - a segment register with its hidden part
+ * @base: linear base address
+ * @limit: in bytes; what the descriptor says after scaling by G
+ * @access_rights: VEE_AR_ bits (SDM 3C, "Guest Register State", table "Format
+ *	of Access Rights")
+ * @selector: the visible part
+ * @reserved: ignored, read as zero
+ */
+struct vee_segment {
+	__u64 base;
+	__u32 limit;
+	__u32 access_rights;
+	__u16 selector;
+	__u16 reserved[3];
+};
+
+/**
+ * struct vee_table - GDTR or IDTR
+ * @base: linear base address
+ * @limit: in bytes, below 65536
+ * @reserved: ignored, read as zero
+ */
+struct vee_table {
+	__u64 base;
+	__u32 limit;
+	__u32 reserved;
+};
+
+/**
+ * struct vee_segments - the segment and table registers
+ * @es: ES
+ * @cs: CS
+ * @ss: SS; its DPL is the CPL
+ * @ds: DS
+ * @fs: FS; its base is IA32_FS_BASE
+ * @gs: GS; its base is IA32_GS_BASE
+ * @ldtr: LDTR
+ * @tr: TR
+ * @gdtr: GDTR
+ * @idtr: IDTR
+ */
+struct vee_segments {
+	struct vee_segment es, cs, ss, ds, fs, gs, ldtr, tr;
+	struct vee_table gdtr, idtr;
+};
+
+/**
+ * struct vee_control - control registers, as the guest sees them
+ * @cr0: CR0
+ * @cr2: CR2
+ * @cr3: CR3
+ * @cr4: CR4; VMXE can't be set
+ * @cr8: CR8, 0 to 15
+ * @efer: IA32_EFER; SCE, LME, LMA and NXE. LMA must be LME and CR0.PG
+ * @xcr0: XCR0, within vee_info.xcr0
+ *
+ * In PAE paging the four PDPTEs are read from guest memory at CR3 when this
+ * group is loaded.
+ */
+struct vee_control {
+	__u64 cr0;
+	__u64 cr2;
+	__u64 cr3;
+	__u64 cr4;
+	__u64 cr8;
+	__u64 efer;
+	__u64 xcr0;
+};
+
+/**
+ * struct vee_debug - debug registers
+ * @dr: DR0 to DR3, linear addresses
+ * @dr6: DR6
+ * @dr7: DR7
+ */
+struct vee_debug {
+	__u64 dr[4];
+	__u64 dr6;
+	__u64 dr7;
+};
+
+/**
+ * struct vee_msrs - the model-specific registers that vee keeps for the guest
+ * @star: IA32_STAR
+ * @lstar: IA32_LSTAR
+ * @cstar: IA32_CSTAR
+ * @sfmask: IA32_FMASK
+ * @kernel_gs_base: IA32_KERNEL_GS_BASE
+ * @sysenter_cs: IA32_SYSENTER_CS
+ * @sysenter_esp: IA32_SYSENTER_ESP
+ * @sysenter_eip: IA32_SYSENTER_EIP
+ * @tsc_aux: IA32_TSC_AUX, 32 bits
+ * @pat: IA32_PAT
+ * @tsc_offset: what the guest's TSC is more than the host's, modulo 2^64
+ *
+ * Every other MSR access is an exit (VEE_EXIT_RDMSR, VEE_EXIT_WRMSR); FS and GS
+ * base are in struct vee_segments, IA32_EFER in struct vee_control.
+ */
+struct vee_msrs {
+	__u64 star;
+	__u64 lstar;
+	__u64 cstar;
+	__u64 sfmask;
+	__u64 kernel_gs_base;
+	__u64 sysenter_cs;
+	__u64 sysenter_esp;
+	__u64 sysenter_eip;
+	__u64 tsc_aux;
+	__u64 pat;
+	__u64 tsc_offset;
+};
+
+/*
+ * struct vee_event, @type: SDM 3C, "VM-Entry Controls for Event Injection",
+ * table "Format of the VM-Entry Interruption-Information Field".
+ */
+#define VEE_EVENT_INTERRUPT		0	/* external interrupt */
+#define VEE_EVENT_NMI			2
+#define VEE_EVENT_EXCEPTION		3	/* hardware exception */
+#define VEE_EVENT_SOFT_INTERRUPT	4	/* INT n */
+#define VEE_EVENT_PRIV_SOFT_EXCEPTION	5	/* INT1 */
+#define VEE_EVENT_SOFT_EXCEPTION	6	/* INT3, INTO */
+
+/* struct vee_event, @flags */
+#define VEE_EVENT_VALID			(1U << 0)
+#define VEE_EVENT_ERROR_CODE		(1U << 1)	/* push @error_code */
+
+/**
+ * struct vee_event - an event for the guest
+ * @vector: 0 to 255; below 32 for exceptions, 2 for an NMI
+ * @type: VEE_EVENT_INTERRUPT and so on
+ * @flags: VEE_EVENT_VALID, VEE_EVENT_ERROR_CODE (only with the exceptions that
+ *	have one, and not in real mode)
+ * @instruction_length: software events alone: bytes of the instruction, 1 to
+ *	15; 0 otherwise
+ * @error_code: with VEE_EVENT_ERROR_CODE; 0 otherwise
+ */
+struct vee_event {
+	__u8 vector;
+	__u8 type;
+	__u8 flags;
+	__u8 instruction_length;
+	__u32 error_code;
+};
+
+/* struct vee_events, @interruptibility (SDM 3C, "Guest Non-Register State") */
+#define VEE_BLOCKING_BY_STI		(1U << 0)
+#define VEE_BLOCKING_BY_MOV_SS		(1U << 1)
+#define VEE_BLOCKING_BY_NMI		(1U << 3)
+
+/* struct vee_events, @activity */
+#define VEE_ACTIVITY_ACTIVE		0
+#define VEE_ACTIVITY_HLT		1
+
+/**
+ * struct vee_events - what is about to happen to the guest
+ * @interruptibility: VEE_BLOCKING_ bits
+ * @activity: VEE_ACTIVITY_ACTIVE or VEE_ACTIVITY_HLT
+ * @pending_debug: pending debug exceptions, bits as in the SDM's table; bit 16
+ *	(RTM) can't be set
+ * @delivering: an event whose delivery an exit cut short, or an exception that
+ *	was taken over from vee_vcpu_page.inject and not yet delivered; delivered
+ *	at the next VM entry
+ * @interrupt: an external interrupt that waits for the guest to be ready
+ * @nmi: an NMI that waits for the guest to be ready
+ */
+struct vee_events {
+	__u32 interruptibility;
+	__u32 activity;
+	__u64 pending_debug;
+	struct vee_event delivering;
+	struct vee_event interrupt;
+	struct vee_event nmi;
+};
+
+/* --- the vCPU page: the exit --------------------------------------------- */
+
+/*
+ * Why VEE_VCPU_RUN came back. RIP is that of the instruction that exited, and
+ * nothing of it is done: the caller does it and sets vee_vcpu_page.resume to
+ * VEE_RESUME_NEXT, or injects a fault instead.
+ */
+#define VEE_EXIT_NONE			0	/* never run, or the run failed */
+#define VEE_EXIT_INTERRUPTED		1	/* a signal; the call gave -EINTR */
+#define VEE_EXIT_KICKED			2	/* VEE_VCPU_KICK named this run */
+#define VEE_EXIT_DEADLINE		3	/* vee_vcpu_page.deadline_ns is over */
+#define VEE_EXIT_PIO			4	/* IN, OUT, INS, OUTS: .pio */
+#define VEE_EXIT_MMIO			5	/* no slot covers it: .memory */
+#define VEE_EXIT_MEMORY			6	/* a slot does, but refuses: .memory */
+#define VEE_EXIT_HLT			7
+#define VEE_EXIT_HYPERCALL		8	/* VMCALL: .hypercall */
+#define VEE_EXIT_RDMSR			9	/* .msr; answer in EDX:EAX */
+#define VEE_EXIT_WRMSR			10	/* .msr */
+#define VEE_EXIT_CPUID			11	/* only if intercepted: .cpuid */
+#define VEE_EXIT_DEBUG			12	/* only if intercepted: .debug */
+#define VEE_EXIT_INTERRUPT_WINDOW	13	/* only if intercepted */
+#define VEE_EXIT_NMI_WINDOW		14	/* only if intercepted */
+#define VEE_EXIT_SHUTDOWN		15	/* triple fault */
+#define VEE_EXIT_ENTRY_FAILED		16	/* VM entry failed: .entry */
+#define VEE_EXIT_OTHER			17	/* see hardware_reason */
+
+/* struct vee_exit, @flags: what the guest could take at this moment. */
+#define VEE_EXIT_INTERRUPT_READY	(1U << 0) /* RFLAGS.IF, no blocking */
+#define VEE_EXIT_NMI_READY		(1U << 1) /* no blocking */
+#define VEE_EXIT_EVENT_PENDING		(1U << 2) /* something in struct vee_events */
+
+#define VEE_PIO_OUT	0
+#define VEE_PIO_IN	1
+
+/**
+ * struct vee_exit_pio - an access to an I/O port
+ * @port: the port
+ * @width: bytes per access: 1, 2 or 4
+ * @direction: VEE_PIO_IN or VEE_PIO_OUT
+ * @string: 1 for INS and OUTS
+ * @rep: 1 with a REP prefix
+ * @address_width: @string: bytes of an address in it: 2, 4 or 8
+ * @reserved: zero
+ * @count: accesses still to do: 1, or RCX (cut to @address_width) with @rep
+ * @data: OUT: the value, zero-extended. IN: 0; the answer goes to RAX
+ * @gva: @string: linear address of the first access to memory
+ */
+struct vee_exit_pio {
+	__u16 port;
+	__u8 width;
+	__u8 direction;
+	__u8 string;
+	__u8 rep;
+	__u8 address_width;
+	__u8 reserved;
+	__u64 count;
+	__u64 data;
+	__u64 gva;
+};
+
+#define VEE_INSN_MAX	15
+
+/**
+ * struct vee_exit_memory - an access to memory that vee can't do
+ * @gpa: guest-physical address
+ * @gva: guest-linear address, if @gva_valid
+ * @access: VEE_READ, VEE_WRITE or VEE_EXECUTE; a read-modify-write has two bits
+ * @error: VEE_EXIT_MEMORY: -EACCES (the slot forbids the access), -EFAULT (the
+ *	caller has nothing, or too little permission, at that address), -EHWPOISON
+ *	(the host's memory is broken), or -ENOMEM. VEE_EXIT_MMIO: 0
+ * @gva_valid: 1 if @gva is known
+ * @walk: 1 if the access was the CPU's own to a guest page table, not that of
+ *	the instruction
+ * @insn_bytes: how many of @insn are known: 0 if VEE_PREFETCH_INSN is off, up
+ *	to 15; fewer than the instruction has if it crosses into a page that can't
+ *	be read
+ * @insn: the bytes at CS:RIP
+ * @reserved: zero
+ */
+struct vee_exit_memory {
+	__u64 gpa;
+	__u64 gva;
+	__u32 access;
+	__s32 error;
+	__u8 gva_valid;
+	__u8 walk;
+	__u8 insn_bytes;
+	__u8 insn[VEE_INSN_MAX];
+	__u8 reserved[6];
+};
+
+/**
+ * struct vee_exit_msr - RDMSR or WRMSR that user space must answer
+ * @index: ECX
+ * @reserved: zero
+ * @value: WRMSR: EDX:EAX. RDMSR: 0
+ */
+struct vee_exit_msr {
+	__u32 index;
+	__u32 reserved;
+	__u64 value;
+};
+
+/**
+ * struct vee_exit_cpuid - a CPUID that the caller asked to see
+ * @leaf: EAX
+ * @subleaf: ECX
+ * @eax: what vee would have answered: EAX
+ * @ebx: EBX
+ * @ecx: ECX
+ * @edx: EDX
+ */
+struct vee_exit_cpuid {
+	__u32 leaf;
+	__u32 subleaf;
+	__u32 eax, ebx, ecx, edx;
+};
+
+/**
+ * struct vee_exit_hypercall - VMCALL
+ * @cpl: privilege level that it came from, 0 to 3
+ * @long_mode: 1 if from 64-bit code
+ * @reserved: zero
+ */
+struct vee_exit_hypercall {
+	__u8 cpl;
+	__u8 long_mode;
+	__u8 reserved[6];
+};
+
+/**
+ * struct vee_exit_debug - a debug event that the caller asked to see
+ * @vector: 1 (#DB, or a single step) or 3 (#BP)
+ * @step: 1 if this is VEE_INTERCEPT_STEP's
+ * @reserved: zero
+ * @dr6: #DB: what it would have set in DR6
+ */
+struct vee_exit_debug {
+	__u8 vector;
+	__u8 step;
+	__u8 reserved[6];
+	__u64 dr6;
+};
+
+/**
+ * struct vee_exit_entry - VM entry failed
+ * @instruction_error: VM-instruction error number (SDM 3C, "VM Instruction
+ *	Error Numbers"); 0 if the entry got past the checks on controls and host
+ *	state: then vee_exit.hardware_reason and .qualification tell (SDM 3C,
+ *	"VM-Entry Failures During or After Loading Guest State")
+ * @reserved: zero
+ *
+ * VEE_VCPU_VMCS_SNAPSHOT then reads the VMCS as the failed entry left it.
+ */
+struct vee_exit_entry {
+	__u32 instruction_error;
+	__u32 reserved;
+};
+
+/**
+ * struct vee_exit - why the guest stopped
+ * @reason: VEE_EXIT_PIO and so on
+ * @hardware_reason: exit reason as the CPU gave it (SDM 3C, appendix "VMX Basic
+ *	Exit Reasons"), for statistics and VEE_EXIT_OTHER
+ * @qualification: exit qualification as the CPU gave it
+ * @flags: VEE_EXIT_INTERRUPT_READY and so on
+ * @instruction_length: bytes; 0 if the exit is no instruction's
+ * @reserved: zero
+ * @pio: VEE_EXIT_PIO
+ * @memory: VEE_EXIT_MMIO, VEE_EXIT_MEMORY
+ * @msr: VEE_EXIT_RDMSR, VEE_EXIT_WRMSR
+ * @cpuid: VEE_EXIT_CPUID
+ * @hypercall: VEE_EXIT_HYPERCALL
+ * @debug: VEE_EXIT_DEBUG
+ * @entry: VEE_EXIT_ENTRY_FAILED
+ * @room: what the union may grow to
+ */
+struct vee_exit {
+	__u32 reason;
+	__u32 hardware_reason;
+	__u64 qualification;
+	__u32 flags;
+	__u8 instruction_length;
+	__u8 reserved[3];
+	union {
+		struct vee_exit_pio pio;
+		struct vee_exit_memory memory;
+		struct vee_exit_msr msr;
+		struct vee_exit_cpuid cpuid;
+		struct vee_exit_hypercall hypercall;
+		struct vee_exit_debug debug;
+		struct vee_exit_entry entry;
+		__u64 room[16];
+	};
+};
+
+/* --- the vCPU page ------------------------------------------------------- */
+
+/* struct vee_vcpu_page, @intercept: exits that the caller wants besides. */
+#define VEE_INTERCEPT_CPUID		(1U << 0) /* CPUID */
+#define VEE_INTERCEPT_INTERRUPT_WINDOW	(1U << 1) /* the guest can take an interrupt */
+#define VEE_INTERCEPT_NMI_WINDOW	(1U << 2) /* the guest can take an NMI */
+#define VEE_INTERCEPT_DEBUG		(1U << 3) /* #DB */
+#define VEE_INTERCEPT_BREAKPOINT	(1U << 4) /* #BP (INT3) */
+#define VEE_INTERCEPT_STEP		(1U << 5) /* after one instruction */
+#define VEE_INTERCEPT_ALL		0x3fU
+
+/* struct vee_vcpu_page, @resume */
+#define VEE_RESUME_HERE		0	/* at RIP */
+#define VEE_RESUME_NEXT		1	/* after the instruction that exited */
+
+/**
+ * struct vee_vcpu_page - what a vCPU and its caller share
+ * @size: kernel: sizeof(struct vee_vcpu_page)
+ * @reserved: must be zero
+ * @generation: kernel: the number of the run under way, or between runs that of
+ *	the next; for VEE_VCPU_KICK
+ * @deadline_ns: caller: end the run after so many nanoseconds, 0: no deadline.
+ *	Stays until changed
+ * @prefetch: caller: VEE_STATE_ groups to fill at each exit, and
+ *	VEE_PREFETCH_INSN. Initially VEE_STATE_REGS | VEE_PREFETCH_INSN
+ * @valid: kernel: groups below that hold the guest's state now. A new vCPU's are
+ *	all valid
+ * @dirty: caller: groups that the caller changed and the next run must load; the
+ *	run clears it
+ * @intercept: caller: VEE_INTERCEPT_ bits. Stays until changed
+ * @resume: caller: VEE_RESUME_HERE or VEE_RESUME_NEXT; the run sets it back to
+ *	VEE_RESUME_HERE. VEE_RESUME_NEXT goes past the instruction as the CPU does:
+ *	it ends blocking by STI and MOV SS, clears RFLAGS.RF and takes a single-step
+ *	trap if RFLAGS.TF is set. -EINVAL if the exit had no instruction, or if
+ *	VEE_STATE_REGS is dirty and changed RIP
+ * @reserved2: must be zero
+ * @inject: caller: an event for the guest; the run takes it over and clears it.
+ *	An exception or software interrupt is delivered at the VM entry, an
+ *	external interrupt or NMI as soon as the guest is ready for it.
+ *	-EINVAL: no such event; -EBUSY: one of the kind is still waiting
+ *	(see struct vee_events)
+ * @exit: kernel: why the last run ended
+ * @regs: VEE_STATE_REGS
+ * @segments: VEE_STATE_SEGMENTS
+ * @control: VEE_STATE_CONTROL
+ * @debug: VEE_STATE_DEBUG
+ * @msrs: VEE_STATE_MSRS
+ * @events: VEE_STATE_EVENTS
+ *
+ * Map it once, shared, at offset 0 of the vCPU's descriptor:
+ * mmap(NULL, vee_info.vcpu_page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0).
+ *
+ * It is the caller's to write at any time. The kernel takes what it needs of it
+ * once, when a run begins, and trusts none of it.
+ */
+struct vee_vcpu_page {
+	__u32 size;
+	__u32 reserved;
+	__u64 generation;
+	__u64 deadline_ns;
+	__u32 prefetch;
+	__u32 valid;
+	__u32 dirty;
+	__u32 intercept;
+	__u32 resume;
+	__u32 reserved2;
+	struct vee_event inject;
+	struct vee_exit exit;
+	struct vee_regs regs;
+	struct vee_segments segments;
+	struct vee_control control;
+	struct vee_debug debug;
+	struct vee_msrs msrs;
+	struct vee_events events;
+};
+
+#define VEE_VCPU_PAGE_BYTES	4096
+
+/* --- a vCPU's requests ---------------------------------------------------- */
+
+/*
+ * VEE_VCPU_RUN, argument 0: run the guest until something needs the caller; all
+ * it says is in the vCPU page.
+ *
+ * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
+ * taken, except with -EINTR: -EINTR (a signal is pending; what the page asked
+ * for was taken over, so just run again), -EINVAL (argument not 0; an unknown
+ * bit in @prefetch, @dirty, @intercept; a bad @resume; a state that vee can't
+ * let the hardware load: see the group's struct), -EBUSY (another thread runs
+ * this vCPU; or @inject, see there), -EIO (not the address space of the VM),
+ * -ESHUTDOWN (the machine is going down and VMX is off).
+ */
+
+/**
+ * struct vee_kick - end a run (VEE_VCPU_KICK)
+ * @size: in: sizeof(struct vee_kick)
+ * @flags: in: must be zero
+ * @generation: in: the run to end, as read from vee_vcpu_page.generation
+ *
+ * If that run is under way it ends with VEE_EXIT_KICKED; if it has not begun it
+ * will end as soon as it begins; no other run is disturbed.
+ *
+ * Returns 0, or -ESTALE (that run has ended already), -EINVAL (@generation is
+ * yet to come: more than vee_vcpu_page.generation).
+ */
+struct vee_kick {
+	__u32 size;
+	__u32 flags;
+	__u64 generation;
+};
+
+/**
+ * struct vee_sync - fill groups of the vCPU page (VEE_VCPU_SYNC)
+ * @size: in: sizeof(struct vee_sync)
+ * @flags: in: must be zero
+ * @groups: in: VEE_STATE_ groups that must be valid when this returns; those
+ *	that are valid already, or dirty, are left as they are
+ * @reserved: in: must be zero
+ *
+ * Returns 0, or -EINVAL (an unknown group), -ESHUTDOWN.
+ */
+struct vee_sync {
+	__u32 size;
+	__u32 flags;
+	__u32 groups;
+	__u32 reserved;
+};
+
+/**
+ * struct vee_translate - walk the guest's page tables (VEE_VCPU_TRANSLATE)
+ * @size: in: sizeof(struct vee_translate)
+ * @flags: in: must be zero
+ * @gva: in: guest-linear address
+ * @gpa: out: guest-physical address
+ * @access: out: what the tables allow: VEE_READ, VEE_WRITE, VEE_EXECUTE
+ * @user: out: 1 if the tables allow it at CPL 3
+ *
+ * Looks only: sets no accessed or dirty flag, checks no privilege.
+ *
+ * Returns 0, or -ENOENT (not mapped by the guest's tables), -EFAULT (also: a
+ * table is in memory that the VM does not have), -ESHUTDOWN.
+ */
+struct vee_translate {
+	__u32 size;
+	__u32 flags;
+	__u64 gva;
+	__u64 gpa;
+	__u32 access;
+	__u32 user;
+};
+
+/* struct vee_cpuid_entry, @flags */
+#define VEE_CPUID_SUBLEAF	(1U << 0)	/* answers @subleaf alone, not any */
+
+#define VEE_MAX_CPUID		128
+
+/**
+ * struct vee_cpuid_entry - one answer to CPUID
+ * @leaf: EAX
+ * @subleaf: ECX, with VEE_CPUID_SUBLEAF; otherwise 0
+ * @flags: VEE_CPUID_SUBLEAF
+ * @eax: answer in EAX
+ * @ebx: EBX
+ * @ecx: ECX
+ * @edx: EDX
+ * @reserved: must be zero
+ */
+struct vee_cpuid_entry {
+	__u32 leaf;
+	__u32 subleaf;
+	__u32 flags;
+	__u32 eax, ebx, ecx, edx;
+	__u32 reserved;
+};
+
+/**
+ * struct vee_cpuid - a vCPU's answers to CPUID (VEE_VCPU_GET_CPUID, _SET_CPUID)
+ * @size: in: sizeof(struct vee_cpuid)
+ * @flags: in: must be zero
+ * @count: in: entries at @entries, at most VEE_MAX_CPUID; get, out: how many
+ *	there are
+ * @reserved: in: must be zero
+ * @entries: in: the address of struct vee_cpuid_entry[@count]
+ *
+ * A leaf without an entry answers zeros. A new vCPU answers what the host does,
+ * less what vee does not offer. Kept up to date by vee, whatever the table says:
+ * OSXSAVE (leaf 1), the size for the current XCR0 (leaf 0DH).
+ *
+ * Returns 0, or get: -E2BIG (@count was too small; it says how many there are);
+ * set: -EINVAL (too many, two for the same leaf and subleaf, unknown flags),
+ * -ENOMEM.
+ */
+struct vee_cpuid {
+	__u32 size;
+	__u32 flags;
+	__u32 count;
+	__u32 reserved;
+	__u64 entries;
+};
+
+/**
+ * struct vee_xsave - the guest's x87, SSE, AVX and AVX-512 state
+ *	(VEE_VCPU_GET_XSAVE, VEE_VCPU_SET_XSAVE)
+ * @size: in: sizeof(struct vee_xsave)
+ * @flags: in: must be zero
+ * @bytes: in: size of the buffer: vee_info.xsave_bytes
+ * @reserved: in: must be zero
+ * @area: in: address of the XSAVE area, in the standard format (SDM 1, "XSAVE
+ *	Area"), covering the components of vee_info.xcr0
+ *
+ * Returns 0, or -EINVAL (@bytes; set: a compacted format, a component outside
+ * vee_info.xcr0, reserved bits of the header or of MXCSR).
+ */
+struct vee_xsave {
+	__u32 size;
+	__u32 flags;
+	__u32 bytes;
+	__u32 reserved;
+	__u64 area;
+};
+
+/**
+ * struct vee_vmcs_field - one VMCS field (VEE_VCPU_VMCS_READ, _VMCS_WRITE)
+ * @size: in: sizeof(struct vee_vmcs_field)
+ * @flags: in: must be zero
+ * @encoding: in: SDM 3D, appendix "Field Encoding in VMCS"; full access only
+ * @reserved: in: must be zero
+ * @value: read: out; write: in
+ *
+ * Writable are the fields of the guest-state area that can't reach the host:
+ * not the VMCS link pointer, the preemption timer or IA32_DEBUGCTL; of the activity states
+ * active and HLT alone; CR0, CR4 and IA32_EFER only through struct vee_control.
+ * The write is as if made by the last exit: groups of the vCPU page that were
+ * valid no longer are.
+ *
+ * Returns 0, or -ENOENT (no such field, or this CPU has not got it), -EPERM
+ * (write: not a writable field; read: an address of the host's, which takes
+ * CAP_SYS_ADMIN), -EINVAL (write: the value is too wide, or a forbidden activity
+ * state), -ESHUTDOWN.
+ */
+struct vee_vmcs_field {
+	__u32 size;
+	__u32 flags;
+	__u32 encoding;
+	__u32 reserved;
+	__u64 value;
+};
+
+/* struct vee_vmcs_value, @flags */
+#define VEE_VMCS_WITHHELD	(1U << 0)	/* the host's; takes CAP_SYS_ADMIN */
+
+/**
+ * struct vee_vmcs_value - a field in a snapshot
+ * @encoding: which field
+ * @flags: VEE_VMCS_WITHHELD: @value is 0, not the field's
+ * @value: what it holds
+ */
+struct vee_vmcs_value {
+	__u32 encoding;
+	__u32 flags;
+	__u64 value;
+};
+
+/**
+ * struct vee_vmcs_snapshot - all fields of the VMCS (VEE_VCPU_VMCS_SNAPSHOT)
+ * @size: in: sizeof(struct vee_vmcs_snapshot)
+ * @flags: in: must be zero
+ * @count: in: room at @values; out: how many fields there are
+ * @reserved: in: must be zero
+ * @values: in: address of struct vee_vmcs_value[@count]
+ *
+ * Returns 0, or -E2BIG (@count was too small; it says how many there are),
+ * -ENOMEM, -ESHUTDOWN.
+ */
+struct vee_vmcs_snapshot {
+	__u32 size;
+	__u32 flags;
+	__u32 count;
+	__u32 reserved;
+	__u64 values;
+};
+
+#define VEE_STATS_REASONS	96
+
+/**
+ * struct vee_stats - what a vCPU has been through (VEE_VCPU_STATS)
+ * @size: in: sizeof(struct vee_stats)
+ * @flags: in: must be zero
+ * @runs: out: VEE_VCPU_RUN calls that entered the guest
+ * @entries: out: VM entries
+ * @user_exits: out: exits that user space saw
+ * @faults: out: pages mapped on first touch
+ * @flushes: out: INVEPT before an entry
+ * @exits: out: VM exits by basic exit reason
+ *
+ * Returns 0.
+ */
+struct vee_stats {
+	__u32 size;
+	__u32 flags;
+	__u64 runs;
+	__u64 entries;
+	__u64 user_exits;
+	__u64 faults;
+	__u64 flushes;
+	__u64 exits[VEE_STATS_REASONS];
+};
+
+#endif /* _UAPI_LINUX_VEE_H */
