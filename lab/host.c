@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host's end of the lab: runs Bochs without a display, copies the
+ * command's output from the debug port to stdout as it comes, ties a terminal
+ * to the lab's shell, keeps the time limit, and says how it all ended.
+ *
+ * usage: host [-s] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR
+ *
+ * WORK-DIR holds bochsrc and bochs.rc, and gets console.log and bochs.log.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "frame.h"
+
+/* Exit statuses of lab/run that are not the command's. */
+#define EXIT_REPORT	70	/* the kernel complained, or died */
+#define EXIT_NO_START	71	/* the command was never started */
+#define EXIT_TIMEOUT	124	/* as timeout(1) has it */
+
+#define TAIL_LINES	60
+
+static struct {
+	const char *work;
+	const char *remove;
+	bool shell;
+	bool times;		/* VEE_LAB_TIMES: say when each stage came */
+	double began;
+	int limit;
+	pid_t bochs;
+	int from_bochs;
+	int terminal;		/* master end of the lab's second serial port */
+	bool raw;
+	struct termios saved;
+} host = { .terminal = -1 };
+
+/* What the lab has said so far. */
+static struct {
+	int stream;
+	int high;
+	bool boot, init, start, end, reset, report, error;
+	char status[16];
+	size_t status_size;
+} lab;
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int signal)
+{
+	caught = signal;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static const char *work_path(const char *name)
+{
+	static char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", host.work, name);
+	return path;
+}
+
+static void remove_dir(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	rmdir(path);
+}
+
+static void finish(int code)
+{
+	if (host.raw)
+		tcsetattr(0, TCSADRAIN, &host.saved);
+	if (host.bochs > 0) {
+		kill(host.bochs, SIGKILL);
+		waitpid(host.bochs, NULL, 0);
+	}
+	if (host.remove)
+		remove_dir(host.remove);
+	exit(code);
+}
+
+static void put(int fd, const char *data, size_t size)
+{
+	while (size) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno == EINTR && !caught)
+			continue;
+		if (n < 0)
+			finish(128 + SIGPIPE);
+		data += n;
+		size -= n;
+	}
+}
+
+/* The last lines of a log, for a lab that died before it could say why. */
+static void print_tail(const char *name)
+{
+	static char text[16384];
+	int lines = 0, fd = open(work_path(name), O_RDONLY | O_CLOEXEC);
+	ssize_t size, at;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return;
+	size = pread(fd, text, sizeof(text), st.st_size > (off_t)sizeof(text) ?
+		     st.st_size - (off_t)sizeof(text) : 0);
+	close(fd);
+	if (size <= 0)
+		return;
+	for (at = size - 1; at > 0; at--)
+		if (text[at - 1] == '\n' && ++lines == TAIL_LINES)
+			break;
+	fprintf(stderr, "lab: the end of %s:\n", name);
+	fflush(stderr);
+	put(2, text + at, size - at);
+}
+
+/*
+ * The only display library of Debian's bochs that needs no terminal and no X
+ * listens on a TCP port. In a network name space of its own nobody can reach
+ * that port, and any number of labs can have it.
+ */
+static void close_network(void)
+{
+	if (unshare(CLONE_NEWNET))
+		unshare(CLONE_NEWUSER | CLONE_NEWNET);
+}
+
+static void exec_bochs(int out)
+{
+	char config[4096];
+	int fd;
+
+	/* A session of its own: Ctrl-C is ours, and stops the debugger. */
+	setsid();
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	close_network();
+	fd = open("/dev/null", O_RDONLY);
+	dup2(fd, 0);
+	dup2(out, 1);
+	fd = open(work_path("bochs.out"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	dup2(fd, 2);
+	snprintf(config, sizeof(config), "%s", work_path("bochsrc"));
+	execlp("bochs-bin", "bochs-bin", "-q", "-f", config, "-rc",
+	       work_path("bochs.rc"), (char *)NULL);
+	_exit(127);
+}
+
+static void start_bochs(void)
+{
+	int pipe_fds[2];
+
+	if (pipe2(pipe_fds, O_CLOEXEC))
+		err(EXIT_NO_START, "pipe");
+	host.bochs = fork();
+	if (host.bochs < 0)
+		err(EXIT_NO_START, "fork");
+	if (!host.bochs)
+		exec_bochs(pipe_fds[1]);
+	close(pipe_fds[1]);
+	host.from_bochs = pipe_fds[0];
+}
+
+/* The serial port's end is a link in the work folder that bochsrc names. */
+static void open_terminal(void)
+{
+	struct termios raw;
+	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 || grantpt(fd) || unlockpt(fd))
+		err(EXIT_NO_START, "cannot get a pseudo-terminal");
+	unlink(work_path("terminal"));
+	if (symlink(ptsname(fd), work_path("terminal")))
+		err(EXIT_NO_START, "%s", work_path("terminal"));
+	host.terminal = fd;
+	/* Held open, so that reads don't fail before Bochs opens its end. */
+	if (open(ptsname(fd), O_RDWR | O_NOCTTY | O_CLOEXEC) < 0)
+		err(EXIT_NO_START, "%s", ptsname(fd));
+	tcgetattr(fd, &raw);
+	cfmakeraw(&raw);
+	tcsetattr(fd, TCSANOW, &raw);
+	if (!tcgetattr(0, &host.saved)) {
+		raw = host.saved;
+		cfmakeraw(&raw);
+		host.raw = !tcsetattr(0, TCSADRAIN, &raw);
+	}
+}
+
+static void data_byte(char c)
+{
+	switch (lab.stream) {
+	case FRAME_STATUS:
+		if (lab.status_size < sizeof(lab.status) - 1)
+			lab.status[lab.status_size++] = c;
+		break;
+	case FRAME_REPORT:
+		lab.report = true;
+		put(2, &c, 1);
+		break;
+	case FRAME_ERROR:
+		lab.error = true;
+		put(2, &c, 1);
+		break;
+	}
+}
+
+static void command_byte(unsigned char byte)
+{
+	if (host.times)
+		fprintf(stderr, "lab: %7.3f s: %s\n", now() - host.began,
+			byte == FRAME_BOOT ? "boot sector" :
+			byte == FRAME_INIT ? "init" :
+			byte == FRAME_START ? "command" :
+			byte == FRAME_STATUS ? "command ended" :
+			byte == FRAME_END ? "end" : "output");
+	switch (byte) {
+	case FRAME_OUTPUT:
+	case FRAME_STATUS:
+	case FRAME_ERROR:
+		lab.stream = byte;
+		break;
+	case FRAME_REPORT:
+		if (!lab.report)
+			fprintf(stderr, "lab: the kernel complained:\n");
+		lab.stream = byte;
+		break;
+	case FRAME_BOOT:
+		lab.reset = lab.boot;
+		lab.boot = true;
+		break;
+	case FRAME_INIT:
+		lab.init = true;
+		break;
+	case FRAME_START:
+		lab.start = true;
+		break;
+	case FRAME_END:
+		lab.end = true;
+		break;
+	}
+}
+
+static void decode(const unsigned char *frame, size_t size)
+{
+	static char text[65536];
+	size_t n = 0;
+
+	for (size_t i = 0; i < size; i++) {
+		unsigned char kind = frame[i] & 0xf0;
+
+		if (kind == FRAME_HIGH)
+			lab.high = frame[i] & 15;
+		else if (kind == FRAME_LOW && lab.stream == FRAME_OUTPUT)
+			text[n++] = lab.high << 4 | (frame[i] & 15);
+		else if (kind == FRAME_LOW)
+			data_byte(lab.high << 4 | (frame[i] & 15));
+		else if (kind >= 0xa0)
+			command_byte(frame[i]);
+	}
+	put(1, text, n);
+}
+
+static bool read_bochs(void)
+{
+	static unsigned char frame[65536];
+	ssize_t n = read(host.from_bochs, frame, sizeof(frame));
+
+	if (n > 0)
+		decode(frame, n);
+	return n > 0 || (n < 0 && errno == EINTR);
+}
+
+static bool copy(int from, int to)
+{
+	char data[4096];
+	ssize_t n = read(from, data, sizeof(data));
+
+	if (n > 0)
+		put(to, data, n);
+	return n > 0;
+}
+
+/* Returns once the lab has ended, died, or run out of time. */
+static bool watch(void)
+{
+	double deadline = now() + host.limit;
+	struct pollfd fds[3] = {
+		{ .fd = host.from_bochs, .events = POLLIN },
+		{ .fd = host.terminal, .events = POLLIN },
+		{ .fd = host.shell ? 0 : -1, .events = POLLIN },
+	};
+	int wait = -1;
+
+	while (!lab.end && !lab.reset) {
+		if (host.limit) {
+			wait = (deadline - now()) * 1000;
+			if (wait <= 0)
+				return false;
+		}
+		if (poll(fds, 3, wait) < 0 && errno != EINTR)
+			err(EXIT_NO_START, "poll");
+		if (caught)
+			finish(128 + caught);
+		if (fds[0].revents && !read_bochs())
+			return true;
+		if (fds[1].revents && !copy(host.terminal, 1))
+			fds[1].fd = -1;
+		/* The end of a piped script is the end of the shell: ^D. */
+		if (fds[2].revents && !copy(0, host.terminal)) {
+			put(host.terminal, "\004", 1);
+			fds[2].fd = -1;
+		}
+	}
+	return true;
+}
+
+static int verdict(bool in_time)
+{
+	if (!in_time) {
+		fprintf(stderr, "lab: the time limit of %d s was reached\n",
+			host.limit);
+		print_tail("console.log");
+		return EXIT_TIMEOUT;
+	}
+	if (lab.error)
+		return EXIT_NO_START;
+	if (lab.end && lab.status_size)
+		return lab.report ? EXIT_REPORT : atoi(lab.status);
+	if (!lab.start) {
+		fprintf(stderr, "lab: the machine did not get as far as %s\n",
+			lab.init ? "the command" : "its first process");
+		print_tail("console.log");
+		print_tail("bochs.log");
+		print_tail("bochs.out");
+		return EXIT_NO_START;
+	}
+	fprintf(stderr, "lab: the machine %s while the command ran\n",
+		lab.reset ? "crashed and reset" : "went down");
+	print_tail("console.log");
+	print_tail("bochs.log");
+	return EXIT_REPORT;
+}
+
+static void parse(int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "st:d:")) != -1) {
+		switch (c) {
+		case 's':
+			host.shell = true;
+			break;
+		case 't':
+			host.limit = atoi(optarg);
+			break;
+		case 'd':
+			host.remove = optarg;
+			break;
+		default:
+			exit(2);
+		}
+	}
+	if (optind + 1 != argc)
+		errx(2, "usage: host [-s] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR");
+	host.work = argv[optind];
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	bool in_time;
+
+	parse(argc, argv);
+	host.times = getenv("VEE_LAB_TIMES");
+	host.began = now();
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (host.shell)
+		open_terminal();
+	start_bochs();
+	in_time = watch();
+	finish(verdict(in_time));
+}
