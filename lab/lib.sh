@@ -87,5 +87,5 @@ kernels() {
 
 # What make load builds for, and what the lab boots unless told otherwise.
 default_kernel() {
-	kernels | head -n 1
+	kernels | sed -n 1p
 }
