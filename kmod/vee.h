@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * vee: what the rooms of the module know of each other.
+ *
+ * One section a file, in the order in which the files build on each other:
+ *
+ *	caps.c		what this CPU can do, and the controls chosen from it
+ *	vmxroot.c	VMX operation per CPU; which VMCS is current where
+ *	vmcs.c		one VMCS: set-up from tables, host state, guest state
+ *	entry.S		VM entry and VM exit
+ *	ept.c mem.c	guest-physical memory
+ *	walk.c		the guest's own page tables
+ *	fpu.c state.c	guest state outside the VMCS; the vCPU page
+ *	cpuid.c msr.c	what decides for the guest
+ *	event.c exit.c	events in, exits out
+ *	vm.c vcpu.c	lifetimes; the run loop
+ *	ioctl.c main.c	the front door
+ */
+#ifndef _VEE_KMOD_H
+#define _VEE_KMOD_H
+
+#include <linux/bitops.h>
+#include <linux/cpumask.h>
+#include <linux/hrtimer.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#include "linux/vee.h"
+
+struct vee_vcpu;
+struct vee_vm;
+
+/* --- caps.c --------------------------------------------------------------- */
+
+enum vmx_word {
+	VMX_PIN,	/* pin-based VM-execution controls */
+	VMX_PROC,	/* primary processor-based */
+	VMX_PROC2,	/* secondary processor-based */
+	VMX_EXIT,	/* VM-exit controls */
+	VMX_ENTRY,	/* VM-entry controls */
+	VMX_WORDS
+};
+
+/**
+ * struct vee_caps - what this machine's CPUs offer, read once at load
+ * @basic: IA32_VMX_BASIC
+ * @misc: IA32_VMX_MISC
+ * @ept_vpid: IA32_VMX_EPT_VPID_CAP
+ * @allowed: the capability MSR of each control word, the TRUE one if there is
+ * @control: each control word as a new VMCS starts with
+ * @cr0_fixed0: bits of CR0 that must be 1 in VMX operation
+ * @cr0_fixed1: bits of CR0 that may be 1
+ * @cr4_fixed0: bits of CR4 that must be 1
+ * @cr4_fixed1: bits of CR4 that may be 1
+ * @features: VEE_FEATURE_ bits
+ * @xcr0: components of the extended state that a guest may have
+ * @host_xcr0: XCR0 of the host
+ * @xsave_bytes: size of a standard-format XSAVE area for @xcr0
+ * @mxcsr_mask: bits of MXCSR that may be set
+ * @gpa_bits: width of a guest-physical address that the EPT can map
+ * @timer_shift: the preemption timer counts down once per 2^@timer_shift ticks
+ */
+struct vee_caps {
+	u64 basic;
+	u64 misc;
+	u64 ept_vpid;
+	u64 allowed[VMX_WORDS];
+	u32 control[VMX_WORDS];
+	u64 cr0_fixed0;
+	u64 cr0_fixed1;
+	u64 cr4_fixed0;
+	u64 cr4_fixed1;
+	u64 features;
+	u64 xcr0;
+	u64 host_xcr0;
+	u32 xsave_bytes;
+	u32 mxcsr_mask;
+	u8 gpa_bits;
+	u8 timer_shift;
+};
+
+extern struct vee_caps vee_caps;
+
+/* Reads the capabilities and chooses controls; logs what is missing by name. */
+int caps_init(void);
+/* On each CPU that comes up: does it offer what the first one did? */
+int caps_check_this_cpu(void);
+
+static inline bool caps_has(u64 feature)
+{
+	return vee_caps.features & feature;
+}
+
+/* --- vmxroot.c ------------------------------------------------------------ */
+
+/**
+ * struct vmcs - a VMCS and where it is
+ * @region: the page that the CPU keeps it in
+ * @hpa: its host-physical address
+ * @cpu: the CPU on which it is active, -1: on none (its data is in @region)
+ * @launched: VMLAUNCH has succeeded since the last VMCLEAR
+ * @link: on @cpu's list of active VMCSs
+ * @owner: tells VMs apart for the branch-predictor barrier
+ *
+ * SDM 3C, "Software Use of Virtual-Machine Control Structures".
+ */
+struct vmcs {
+	void *region;
+	u64 hpa;
+	int cpu;
+	bool launched;
+	struct list_head link;
+	const void *owner;
+};
+
+int vmx_root_init(void);
+void vmx_root_exit(void);
+
+int vmx_root_alloc(struct vmcs *vmcs, const void *owner);
+void vmx_root_free(struct vmcs *vmcs);
+
+/*
+ * The bracket around every use of VMX: interrupts stay off from enter to leave,
+ * and in between @vmcs is the current VMCS. Enter gives -EAGAIN if the VMCS is
+ * active on another CPU (call vmx_root_pull() with interrupts on, then try
+ * again), and -ESHUTDOWN if this CPU is not in VMX operation.
+ */
+int vmx_root_enter(struct vmcs *vmcs);
+void vmx_root_leave(struct vmcs *vmcs);
+/* VMCLEARs @vmcs where it is active, unless that is here. Preemption off. */
+void vmx_root_pull(struct vmcs *vmcs);
+
+/* --- ept.c ---------------------------------------------------------------- */
+
+#define EPT_LEVELS 4
+
+/**
+ * struct ept - a VM's extended page tables
+ * @root: the PML4 table
+ * @eptp: what the VMCS field EPTP holds
+ * @generation: counts invalidations; a CPU whose entry in @cpu_generation
+ *	differs may hold stale translations
+ * @cpu_generation: the generation that each CPU last ran with (nr_cpu_ids)
+ *
+ * SDM 3C, "The Extended Page Table Mechanism (EPT)". Guarded by vee_vm.lock.
+ */
+struct ept {
+	u64 *root;
+	u64 eptp;
+	u64 generation;
+	u64 *cpu_generation;
+};
+
+/**
+ * struct ept_cache - table pages set aside before the lock is taken
+ * @count: how many
+ * @table: zeroed pages
+ */
+struct ept_cache {
+	unsigned int count;
+	void *table[EPT_LEVELS - 1];
+};
+
+int ept_init(struct ept *ept);
+void ept_destroy(struct ept *ept);
+int ept_cache_fill(struct ept_cache *cache);
+void ept_cache_drop(struct ept_cache *cache);
+/* Both under vee_vm.lock. Zap unlinks emptied tables onto @freed. */
+void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
+	     unsigned int access);
+bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
+void ept_free_tables(struct list_head *freed);
+/* Inside the bracket, before an entry: INVEPT if this CPU may hold stale ones. */
+bool ept_flush_this_cpu(struct ept *ept);
+
+/* --- mem.c ---------------------------------------------------------------- */
+
+int mem_map(struct vee_vm *vm, const struct vee_map *map);
+int mem_unmap(struct vee_vm *vm, const struct vee_unmap *unmap);
+void mem_destroy(struct vee_vm *vm);
+/*
+ * Makes @gpa accessible in the EPT. May sleep. 0: the guest can go on;
+ * -ENOENT: no slot, it is MMIO; -EINTR: a signal; else what
+ * struct vee_exit_memory, @error says.
+ */
+int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access);
+/* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
+int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes);
+
+/* --- walk.c --------------------------------------------------------------- */
+
+/**
+ * struct paging - the registers that say how the guest translates addresses
+ * @cr0: CR0
+ * @cr3: CR3
+ * @cr4: CR4
+ * @efer: IA32_EFER
+ */
+struct paging {
+	u64 cr0;
+	u64 cr3;
+	u64 cr4;
+	u64 efer;
+};
+
+int walk_translate(struct vee_vm *vm, const struct paging *paging,
+		   struct vee_translate *walk);
+/* Bytes at a linear address, as many as can be read, at most @bytes. */
+unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
+		       u8 *buf, unsigned int bytes);
+
+/* --- vm.c ----------------------------------------------------------------- */
+
+/**
+ * struct vee_vm - a VM
+ * @ref: one for its descriptor, one for each vCPU
+ * @mm: the address space that it borrows memory of; never used otherwise
+ * @slots_lock: guards @slots and @slot_count; held for reading over a fault
+ * @slots: interval tree of memory slots by guest-physical address
+ * @slot_count: how many
+ * @lock: guards @ept and @vcpus; taken in MMU notifiers, so nothing under it
+ *	sleeps or allocates
+ * @ept: its guest-physical memory
+ * @vcpus: all its vCPUs
+ * @ids: which ids are taken, under @lock
+ * @flush: room for vm_flush() to gather CPUs in, under @lock
+ */
+struct vee_vm {
+	struct kref ref;
+	struct mm_struct *mm;
+	struct rw_semaphore slots_lock;
+	struct rb_root_cached slots;
+	unsigned int slot_count;
+	spinlock_t lock;
+	struct ept ept;
+	struct list_head vcpus;
+	DECLARE_BITMAP(ids, VEE_MAX_VCPUS);
+	cpumask_var_t flush;
+};
+
+/*
+ * Under vm->lock, after a change that takes memory from the guest: has every
+ * CPU that runs a vCPU of this VM leave the guest, and waits until each has. It
+ * looks at the EPT's generation before it enters again.
+ */
+void vm_flush(struct vee_vm *vm);
+void vm_get(struct vee_vm *vm);
+void vm_put(struct vee_vm *vm);
+
+#endif /* _VEE_KMOD_H */
