@@ -89,3 +89,9 @@ kernels() {
 default_kernel() {
 	kernels | sed -n 1p
 }
+
+# linux-source-6.1 or what this Debian has instead.
+source_package() {
+	apt-cache search --names-only '^linux-source-6\.[0-9]+$' |
+		awk '{ print $1 }' | sort -V | sed -n 1p
+}
