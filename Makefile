@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# vee: "make help" lists what there is. Nothing here but "make load" and
+# "make unload" touches the kernel of the machine that it runs on.
+
+DESTDIR ?=
+PREFIX ?= /usr/local
+# The kernel in the lab that "make build" builds the module for.
+KERNEL ?= $(shell . lab/lib.sh && default_kernel)
+
+SHELL = /bin/bash
+.DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory
+
+##@ Try it
+.PHONY: demo shell
+demo: ## Install what is missing, build, and run the samples and memtest86+ in the lab
+	@lab/demo
+shell: build ## A shell in the lab, with vee loaded and the samples at hand
+	@lab/run --kernel $(KERNEL) --file samples:/root/samples
+
+##@ Build
+.PHONY: all build module library samples
+all: build
+build: module library samples ## Module, library, the command "vee", samples (also plain "make")
+module: setup ## vee.ko for the lab's kernel, in .cache/build
+	@lab/module $(KERNEL)
+library: setup ## libvee and the command "vee", in userlib
+	@$(MAKE) -C userlib
+samples: library ## The samples
+	@$(MAKE) -C samples
+
+##@ Test
+.PHONY: check check-debug
+check: ## Build for each kernel, static checks, all kselftests in the lab
+	@lab/check
+check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ...)
+	@lab/check --debug
+
+##@ This machine
+.PHONY: load unload install
+load: ## Build vee.ko for THIS machine's kernel and insert it (needs root and VMX)
+	@lab/load
+unload: ## Remove vee.ko from this machine's kernel
+	rmmod vee
+install: library ## Install library, header, man pages and "vee" (DESTDIR=, PREFIX=)
+	@$(MAKE) -C userlib install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
+
+##@ Housekeeping
+.PHONY: help setup clean distclean
+setup: ## Fetch from Debian's archive what building and the lab need
+	@lab/setup demo
+clean: ## Remove what was built
+	@for dir in userlib samples selftests; do \
+		if [ -e $$dir/Makefile ]; then $(MAKE) -s -C $$dir clean \
+			KSFT=$(abspath $(or $(VEE_CACHE),.cache))/kselftest; fi; \
+	done
+	@rm -rf $(or $(VEE_CACHE),.cache)/{build,lab}
+distclean: clean ## Remove also what was downloaded, and the debug kernel
+	@rm -rf $(or $(VEE_CACHE),.cache)
+help: ## This list
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# One line for each program as it ends, from what ktap-run prints.
+
+/^# selftests: vee: / { ok = bad = skip = 0 }
+/^ok [0-9]+/ { if (/# *SKIP/) skip++; else ok++ }
+/^not ok [0-9]+/ { bad++ }
+/^# ended: / {
+	printf "  %-6s %-28s %3d ok", kernel, $3, ok
+	if (bad) printf ", %d NOT OK", bad
+	if (skip) printf ", %d skipped", skip
+	if ($4 != 0) printf " (status %d)", $4
+	printf "\n"
+	fflush()
+}
