@@ -1,0 +1,672 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvee: virtual machines from a C program, on the vee kernel module.
+ *
+ * The library is a thin layer over the requests that <linux/vee.h> describes,
+ * plus what every user of them would write again: starting modes, loaders and
+ * the decoding of instructions that touch a device's memory.
+ *
+ * Every function that returns int returns 0 (or a count that is not negative),
+ * or an error number as a negative: -ENOENT, never errno. None prints, none
+ * ends the process, none keeps global state.
+ *
+ * Threads: a VM's functions may be called from any thread at any time, except
+ * that nothing may use it while it is being destroyed. A vCPU belongs to one
+ * thread at a time; vee_vcpu_kick() alone may come from any, and from a signal
+ * handler.
+ *
+ * Everything in guest memory and in guest registers is the guest's choice: the
+ * library checks all of it before use.
+ */
+#ifndef VEE_H
+#define VEE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <linux/vee.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A virtual machine: its descriptor, its memory slots, the memory it owns. */
+struct vee_vm;
+
+/**
+ * struct vee_vcpu - a virtual CPU; made by vee_vcpu_create()
+ * @page: what the kernel and this process share about it; see <linux/vee.h>
+ * @fd: its file descriptor
+ * @id: its number, also its initial APIC id
+ * @vm: the VM that it belongs to
+ * @assist: the library's own: instructions that vee_mmio_assist() has decoded
+ *
+ * A later version of the library may append members: never put one inside
+ * another struct or on the stack.
+ */
+struct vee_vcpu {
+	struct vee_vcpu_page *page;
+	int fd;
+	unsigned int id;
+	struct vee_vm *vm;
+	void *assist;
+};
+
+/* --- the machine, VMs and their memory ------------------------------------- */
+
+/**
+ * vee_get_info() - ask what the module and the machine offer
+ * @info: filled in
+ *
+ * Opens /dev/vee for the call.
+ *
+ * Return: 0, or -ENOENT (the module isn't loaded), -EACCES (no permission for
+ * /dev/vee), or another error of open(2).
+ */
+int vee_get_info(struct vee_info *info);
+
+/**
+ * vee_vm_create() - make a VM, with no memory and no vCPU
+ * @vm: where to put it
+ *
+ * Return: 0, or the errors of vee_get_info(), -EPROTONOSUPPORT (the module
+ * speaks another version of the interface), -ENOMEM, -EMFILE, -ENFILE.
+ */
+int vee_vm_create(struct vee_vm **vm);
+
+/**
+ * vee_vm_destroy() - destroy a VM
+ * @vm: the VM, or NULL; its vCPUs must have been destroyed
+ *
+ * Frees the memory that vee_vm_alloc() made, not what vee_vm_map() was given.
+ */
+void vee_vm_destroy(struct vee_vm *vm);
+
+/**
+ * vee_vm_fd() - a VM's file descriptor
+ * @vm: the VM
+ *
+ * Return: the descriptor; it stays the library's to close.
+ */
+int vee_vm_fd(const struct vee_vm *vm);
+
+/**
+ * vee_vm_map() - lend memory of this process to a VM: add a slot
+ * @vm: the VM
+ * @gpa: guest-physical address, a multiple of 4096
+ * @hva: memory of this process, at a multiple of 4096
+ * @bytes: length, a multiple of 4096, not 0
+ * @access: VEE_READ, with or without VEE_WRITE and VEE_EXECUTE
+ *
+ * @access binds the guest; vee_vm_write() writes to a slot that the guest may
+ * only read. The memory must stay mapped here as long as the VM has it.
+ *
+ * Return: 0, or the errors of VEE_VM_MAP: -EINVAL, -EEXIST, -EFAULT, -ENOSPC,
+ * -ENOMEM, -EINTR, -EIO.
+ */
+int vee_vm_map(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
+	       unsigned int access);
+
+/**
+ * vee_vm_unmap() - take a slot back
+ * @vm: the VM
+ * @gpa: where the slot begins
+ * @bytes: its length
+ *
+ * When this returns no vCPU can reach the memory. What vee_vm_alloc() made is
+ * freed: pointers from vee_vm_at() into it must not be used any more.
+ *
+ * Return: 0, or -ENOENT (no slot has just this @gpa and @bytes), -EINTR, -EIO.
+ */
+int vee_vm_unmap(struct vee_vm *vm, uint64_t gpa, size_t bytes);
+
+/**
+ * vee_vm_alloc() - give a VM fresh memory, all zeros
+ * @vm: the VM
+ * @gpa: guest-physical address, a multiple of 4096
+ * @bytes: length, a multiple of 4096, not 0
+ * @hva: where to put this process's address of it; may be NULL
+ *
+ * The guest may read, write and execute it. The host spends memory on those
+ * pages alone that are touched.
+ *
+ * Return: 0, or the errors of vee_vm_map().
+ */
+int vee_vm_alloc(struct vee_vm *vm, uint64_t gpa, size_t bytes, void **hva);
+
+/**
+ * vee_vm_at() - where guest memory is in this process
+ * @vm: the VM
+ * @gpa: guest-physical address
+ * @bytes: how much is wanted there
+ *
+ * The guest may change what is there while it is being read: read once what is
+ * checked. The pointer is good until the slot is unmapped.
+ *
+ * Return: the address, or NULL if not all of it is in one slot.
+ */
+void *vee_vm_at(const struct vee_vm *vm, uint64_t gpa, size_t bytes);
+
+/**
+ * vee_vm_read() - copy out of guest memory
+ * @vm: the VM
+ * @gpa: guest-physical address
+ * @buf: where to
+ * @bytes: how many; they may lie in several slots
+ *
+ * Return: 0, or -EFAULT (the guest has no memory at some of it; @buf is as it
+ * was).
+ */
+int vee_vm_read(const struct vee_vm *vm, uint64_t gpa, void *buf, size_t bytes);
+
+/**
+ * vee_vm_write() - copy into guest memory
+ * @vm: the VM
+ * @gpa: guest-physical address
+ * @buf: where from
+ * @bytes: how many; they may lie in several slots
+ *
+ * Return: 0, or -EFAULT (the guest has no memory at some of it; none of it is
+ * written).
+ */
+int vee_vm_write(const struct vee_vm *vm, uint64_t gpa, const void *buf,
+		 size_t bytes);
+
+/**
+ * vee_vm_identity_map() - write page tables that map every address to itself
+ * @vm: the VM
+ * @tables_gpa: where to put them, a multiple of 4096
+ * @bytes: how much to map from 0 on, rounded up to 2 MiB; at most 512 GiB
+ *
+ * Four levels, pages of 2 MiB, supervisor, readable, writable and executable.
+ * They take 4096 bytes for each GiB and 8192 more. @tables_gpa is what CR3 has
+ * to hold: vee_vcpu_set_long_mode().
+ *
+ * Return: bytes used at @tables_gpa, or -EINVAL (alignment, @bytes 0 or too
+ * much), -EFAULT (no guest memory there), -ENOMEM.
+ */
+int vee_vm_identity_map(struct vee_vm *vm, uint64_t tables_gpa, uint64_t bytes);
+
+/* --- vCPUs ------------------------------------------------------------------ */
+
+/**
+ * vee_vcpu_create() - make a vCPU, in the state after RESET
+ * @vm: the VM
+ * @id: 0 to vee_info.max_vcpus - 1; no two alike
+ * @vcpu: where to put it
+ *
+ * Return: 0, or -EINVAL (@id), -EEXIST (@id is taken), -ENOMEM, -EMFILE,
+ * -ENFILE, -EIO.
+ */
+int vee_vcpu_create(struct vee_vm *vm, unsigned int id, struct vee_vcpu **vcpu);
+
+/**
+ * vee_vcpu_destroy() - destroy a vCPU
+ * @vcpu: the vCPU, not running; or NULL
+ */
+void vee_vcpu_destroy(struct vee_vcpu *vcpu);
+
+/**
+ * vee_vcpu_run() - run the guest until an exit needs the caller
+ * @vcpu: the vCPU
+ *
+ * vcpu->page->exit then tells why.
+ *
+ * Return: 0, or the errors of VEE_VCPU_RUN: -EINTR (a signal; run again),
+ * -EINVAL (what the page asks for or holds can't be), -EBUSY (another thread
+ * runs it, or an event is already waiting), -EIO, -ESHUTDOWN.
+ */
+int vee_vcpu_run(struct vee_vcpu *vcpu);
+
+/**
+ * vee_vcpu_kick() - end a run of a vCPU, from any thread or a signal handler
+ * @vcpu: the vCPU
+ * @generation: which run: vcpu->page->generation, read when the wish arose
+ *
+ * That run ends with VEE_EXIT_KICKED, or will as soon as it begins; no other
+ * run is disturbed.
+ *
+ * Return: 0, or -ESTALE (that run has ended), -EINVAL (a run yet to come), -EIO.
+ */
+int vee_vcpu_kick(struct vee_vcpu *vcpu, uint64_t generation);
+
+/**
+ * vee_vcpu_sync() - fill groups of the vCPU page
+ * @vcpu: the vCPU
+ * @groups: VEE_STATE_ bits; those that are valid or dirty stay as they are
+ *
+ * A system call only if some group isn't valid yet.
+ *
+ * Return: 0, or -EINVAL (an unknown group), -EBUSY, -EIO, -ESHUTDOWN.
+ */
+int vee_vcpu_sync(struct vee_vcpu *vcpu, unsigned int groups);
+
+/**
+ * vee_vcpu_translate() - walk the guest's page tables
+ * @vcpu: the vCPU
+ * @gva: guest-linear address
+ * @out: @gpa, @access and @user are filled in
+ *
+ * Return: 0, or -ENOENT (the guest's tables don't map it), -EFAULT (a table is
+ * where the VM has no memory), -EBUSY, -EIO, -ESHUTDOWN.
+ */
+int vee_vcpu_translate(struct vee_vcpu *vcpu, uint64_t gva,
+		       struct vee_translate *out);
+
+/**
+ * vee_vcpu_get_cpuid() - read a vCPU's answers to CPUID
+ * @vcpu: the vCPU
+ * @entries: room for *@count of them
+ * @count: in: how many fit; out: how many there are
+ *
+ * Return: 0, or -E2BIG (they don't fit; *@count says how many there are),
+ * -EBUSY, -EIO.
+ */
+int vee_vcpu_get_cpuid(struct vee_vcpu *vcpu, struct vee_cpuid_entry *entries,
+		       unsigned int *count);
+
+/**
+ * vee_vcpu_set_cpuid() - replace a vCPU's answers to CPUID
+ * @vcpu: the vCPU
+ * @entries: the answers
+ * @count: how many, up to VEE_MAX_CPUID
+ *
+ * Return: 0, or -EINVAL (too many; two for one leaf and subleaf; unknown flags),
+ * -ENOMEM, -EBUSY, -EIO.
+ */
+int vee_vcpu_set_cpuid(struct vee_vcpu *vcpu,
+		       const struct vee_cpuid_entry *entries,
+		       unsigned int count);
+
+/**
+ * vee_vcpu_get_xsave() - read the guest's x87, SSE, AVX and AVX-512 state
+ * @vcpu: the vCPU
+ * @area: filled in: an XSAVE area in the standard format
+ * @bytes: its size: vee_info.xsave_bytes
+ *
+ * Return: 0, or -EINVAL (@bytes), -EFAULT, -EBUSY, -EIO.
+ */
+int vee_vcpu_get_xsave(struct vee_vcpu *vcpu, void *area, size_t bytes);
+
+/**
+ * vee_vcpu_set_xsave() - set the guest's x87, SSE, AVX and AVX-512 state
+ * @vcpu: the vCPU
+ * @area: an XSAVE area in the standard format
+ * @bytes: its size: vee_info.xsave_bytes
+ *
+ * Return: 0, or -EINVAL (@bytes, a compacted format, a component outside
+ * vee_info.xcr0, reserved bits), -EFAULT, -EBUSY, -EIO.
+ */
+int vee_vcpu_set_xsave(struct vee_vcpu *vcpu, const void *area, size_t bytes);
+
+/**
+ * vee_vcpu_vmcs_read() - read a field of a vCPU's VMCS
+ * @vcpu: the vCPU
+ * @encoding: which; vee_vmcs_name() names it
+ * @value: where to put it
+ *
+ * Return: 0, or -ENOENT (no such field here), -EPERM (an address of the host's,
+ * without CAP_SYS_ADMIN), -EBUSY, -EIO, -ESHUTDOWN.
+ */
+int vee_vcpu_vmcs_read(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t *value);
+
+/**
+ * vee_vcpu_vmcs_write() - write a guest-state field of a vCPU's VMCS
+ * @vcpu: the vCPU
+ * @encoding: which
+ * @value: what
+ *
+ * For experiments: it can make the next VM entry fail, nothing worse. Groups of
+ * the vCPU page stop being valid.
+ *
+ * Return: 0, or -ENOENT (no such field here), -EPERM (not a writable field),
+ * -EINVAL (too wide, or a forbidden activity state), -EBUSY, -EIO, -ESHUTDOWN.
+ */
+int vee_vcpu_vmcs_write(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t value);
+
+/**
+ * vee_vcpu_vmcs_snapshot() - read all fields of a vCPU's VMCS
+ * @vcpu: the vCPU
+ * @values: room for *@count of them
+ * @count: in: how many fit; out: how many there are
+ *
+ * Return: 0, or -E2BIG (they don't fit; *@count says how many there are),
+ * -ENOMEM, -EBUSY, -EIO, -ESHUTDOWN.
+ */
+int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
+			   unsigned int *count);
+
+/**
+ * vee_vcpu_stats() - read what a vCPU has been through
+ * @vcpu: the vCPU
+ * @stats: filled in
+ *
+ * Return: 0, or -EBUSY, -EIO.
+ */
+int vee_vcpu_stats(struct vee_vcpu *vcpu, struct vee_stats *stats);
+
+/* --- answering an exit: no system call, all in the vCPU page ---------------- */
+
+/**
+ * vee_done() - the instruction that exited is done: resume after it
+ * @vcpu: the vCPU
+ *
+ * For exits whose instruction needs no result: OUT, HLT, WRMSR, VMCALL. Memory
+ * exits are for vee_mmio_assist().
+ */
+void vee_done(struct vee_vcpu *vcpu);
+
+/**
+ * vee_done_in() - complete an IN
+ * @vcpu: the vCPU, after VEE_EXIT_PIO with a plain IN
+ * @value: what the port gave; goes to AL, AX or EAX, whichever the exit says
+ */
+void vee_done_in(struct vee_vcpu *vcpu, uint32_t value);
+
+/**
+ * vee_done_rdmsr() - complete an RDMSR
+ * @vcpu: the vCPU, after VEE_EXIT_RDMSR
+ * @value: goes to EDX:EAX
+ */
+void vee_done_rdmsr(struct vee_vcpu *vcpu, uint64_t value);
+
+/**
+ * vee_done_cpuid() - complete a CPUID
+ * @vcpu: the vCPU, after VEE_EXIT_CPUID
+ * @eax: answer in EAX
+ * @ebx: answer in EBX
+ * @ecx: answer in ECX
+ * @edx: answer in EDX
+ */
+void vee_done_cpuid(struct vee_vcpu *vcpu, uint32_t eax, uint32_t ebx,
+		    uint32_t ecx, uint32_t edx);
+
+/**
+ * vee_inject_interrupt() - give the guest an external interrupt
+ * @vcpu: the vCPU, not running
+ * @vector: 0 to 255
+ *
+ * Delivered when the guest is ready for it. The next vee_vcpu_run() gives
+ * -EBUSY if one is waiting already (VEE_STATE_EVENTS tells). One event fits into
+ * the page between two runs: a second call replaces the first.
+ */
+void vee_inject_interrupt(struct vee_vcpu *vcpu, uint8_t vector);
+
+/**
+ * vee_inject_nmi() - give the guest a non-maskable interrupt
+ * @vcpu: the vCPU, not running; see vee_inject_interrupt()
+ */
+void vee_inject_nmi(struct vee_vcpu *vcpu);
+
+/**
+ * vee_inject_exception() - give the guest an exception without an error code
+ * @vcpu: the vCPU, not running
+ * @vector: 0 to 31
+ *
+ * Delivered at the next VM entry, at the instruction that exited.
+ */
+void vee_inject_exception(struct vee_vcpu *vcpu, uint8_t vector);
+
+/**
+ * vee_inject_exception_error() - give the guest an exception with an error code
+ * @vcpu: the vCPU, not running
+ * @vector: 8, 10 to 14, 17 or 21
+ * @error_code: what the CPU pushes; dropped in real mode, which has none
+ */
+void vee_inject_exception_error(struct vee_vcpu *vcpu, uint8_t vector,
+				uint32_t error_code);
+
+/* --- starting modes --------------------------------------------------------- */
+
+/*
+ * Each sets RIP, RFLAGS (2), all segment registers and the control registers,
+ * zeroes the general registers, and marks the three groups dirty. Set RSP and
+ * the others after it.
+ */
+
+/**
+ * vee_vcpu_set_real_mode() - start in real mode
+ * @vcpu: the vCPU, not running
+ * @segment: selector of every segment register, and a 16th of their base
+ * @ip: instruction pointer
+ */
+void vee_vcpu_set_real_mode(struct vee_vcpu *vcpu, uint16_t segment, uint16_t ip);
+
+/**
+ * vee_vcpu_set_protected_mode() - start in 32-bit code, flat, without paging
+ * @vcpu: the vCPU, not running
+ * @eip: instruction pointer
+ *
+ * The selectors are 8 (CS) and 16 (the others); there is no GDT behind them
+ * until the guest loads one.
+ */
+void vee_vcpu_set_protected_mode(struct vee_vcpu *vcpu, uint32_t eip);
+
+/**
+ * vee_vcpu_set_long_mode() - start in 64-bit code
+ * @vcpu: the vCPU, not running
+ * @cr3: guest-physical address of four-level tables: vee_vm_identity_map()
+ * @rip: instruction pointer
+ *
+ * Selectors as vee_vcpu_set_protected_mode(). SSE is on (CR4.OSFXSR).
+ */
+void vee_vcpu_set_long_mode(struct vee_vcpu *vcpu, uint64_t cr3, uint64_t rip);
+
+/* --- loaders ---------------------------------------------------------------- */
+
+/*
+ * Each copies an image into memory that the VM already has and sets @vcpu to
+ * the state in which such an image expects to start. The errors of all:
+ *
+ *	-ENOEXEC	not of this format
+ *	-EINVAL		of this format, but damaged
+ *	-EOPNOTSUPP	sound, but needs what the loader doesn't have
+ *	-E2BIG		the guest has no memory where it must go, or too little
+ *
+ * None of them has written to the guest then.
+ */
+
+/**
+ * vee_load_flat() - load bytes as they are, and start at the first
+ * @vcpu: the vCPU
+ * @image: the bytes
+ * @bytes: how many, not 0
+ * @gpa: where to put them
+ *
+ * Starts in real mode if @gpa is below 1 MiB (at 0:@gpa below 64 KiB), else in
+ * protected mode, which reaches up to 4 GiB.
+ *
+ * Return: 0, or -ENOEXEC (no bytes), -E2BIG.
+ */
+int vee_load_flat(struct vee_vcpu *vcpu, const void *image, size_t bytes,
+		  uint64_t gpa);
+
+/**
+ * vee_load_elf() - load a statically linked ELF program
+ * @vcpu: the vCPU
+ * @image: the file
+ * @bytes: its size
+ *
+ * Segments go to their physical addresses. A 32-bit program starts in protected
+ * mode, a 64-bit one in long mode with at least the first 4 GiB mapped to
+ * themselves; both with a stack of 16 KiB. Page tables and stack are in memory
+ * that no segment takes.
+ *
+ * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (another machine's, or
+ * dynamically linked), -E2BIG.
+ */
+int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes);
+
+/**
+ * vee_load_multiboot() - load a kernel by the Multiboot Specification, version 1
+ * @vcpu: the vCPU
+ * @image: the file
+ * @bytes: its size
+ * @cmdline: its command line, or NULL
+ *
+ * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (its header requires a feature
+ * besides page alignment and memory information), -E2BIG.
+ */
+int vee_load_multiboot(struct vee_vcpu *vcpu, const void *image, size_t bytes,
+		       const char *cmdline);
+
+/**
+ * struct vee_linux_boot - what goes along with a Linux kernel
+ * @cmdline: command line, or NULL
+ * @initrd: initial RAM disk, or NULL
+ * @initrd_bytes: its size
+ */
+struct vee_linux_boot {
+	const char *cmdline;
+	const void *initrd;
+	size_t initrd_bytes;
+};
+
+/**
+ * vee_load_linux() - load a bzImage by the Linux/x86 boot protocol
+ * @vcpu: the vCPU
+ * @image: the file
+ * @bytes: its size
+ * @boot: command line and initial RAM disk, or NULL
+ *
+ * Starts at the 32-bit entry point. The memory map (e820) tells of the VM's
+ * slots as they are now, without A0000H to FFFFFH.
+ *
+ * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (a protocol before 2.03, or a
+ * zImage), -E2BIG (also: the command line is longer than the kernel takes).
+ */
+int vee_load_linux(struct vee_vcpu *vcpu, const void *image, size_t bytes,
+		   const struct vee_linux_boot *boot);
+
+/**
+ * vee_load() - load an image of any of these formats
+ * @vcpu: the vCPU
+ * @image: the file
+ * @bytes: its size
+ * @cmdline: command line for those that take one, or NULL
+ *
+ * Looks for a bzImage, a multiboot header and ELF, in this order. Anything else
+ * is taken as a flat image and goes to 7C00H, where a PC loads a boot sector.
+ *
+ * Return: 0, or the errors above; -ENOEXEC is for an empty file alone.
+ */
+int vee_load(struct vee_vcpu *vcpu, const void *image, size_t bytes,
+	     const char *cmdline);
+
+/**
+ * vee_read_file() - read a whole file
+ * @path: which
+ * @data: where to put its contents; free(3) it
+ * @bytes: where to put its size
+ *
+ * Return: 0, or -EISDIR, -EFBIG (more than 2 GiB), -ENOMEM, or an error of
+ * open(2) or read(2).
+ */
+int vee_read_file(const char *path, void **data, size_t *bytes);
+
+/* --- assists: complete an exit by calling back ------------------------------ */
+
+/**
+ * typedef vee_mmio_fn - a device's memory is read or written
+ * @arg: what vee_mmio_assist() was given
+ * @gpa: guest-physical address
+ * @data: read: to fill in; write: what to write. Little endian
+ * @bytes: 1, 2, 4 or 8
+ * @write: which
+ *
+ * Return: 0, or an error that vee_mmio_assist() then returns.
+ */
+typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
+			   unsigned int bytes, bool write);
+
+/**
+ * vee_mmio_assist() - complete VEE_EXIT_MMIO: do the instruction
+ * @vcpu: the vCPU
+ * @fn: called for each access to the device
+ * @arg: for @fn
+ *
+ * Does loads, stores, MOVZX, MOVSX, the string instructions with and without
+ * REP, and those that read, modify and write; flags as the CPU sets them. Calls
+ * @fn, sets registers and memory, and arranges to resume after the instruction,
+ * or at it while a REP has more to do. If the instruction would fault, the fault
+ * is injected and that is success.
+ *
+ * It needs VEE_PREFETCH_INSN and VEE_STATE_REGS in vcpu->page->prefetch, which
+ * is what a new vCPU has; with VEE_STATE_SEGMENTS there too it spares a system
+ * call. Accesses that cross into another page are not done.
+ *
+ * Return: 0, or -EINVAL (the last exit wasn't VEE_EXIT_MMIO), -EOPNOTSUPP (not
+ * an instruction that it does, and nothing is changed), what @fn returned, or an
+ * error of vee_vcpu_sync() or vee_vcpu_translate().
+ */
+int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg);
+
+/**
+ * typedef vee_pio_fn - a port is read or written
+ * @arg: what vee_pio_assist() was given
+ * @port: the port
+ * @data: IN: to fill in; OUT: what to write. Little endian
+ * @bytes: 1, 2 or 4
+ * @write: true for OUT
+ *
+ * Return: 0, or an error that vee_pio_assist() then returns.
+ */
+typedef int (*vee_pio_fn)(void *arg, uint16_t port, void *data,
+			  unsigned int bytes, bool write);
+
+/**
+ * vee_pio_assist() - complete VEE_EXIT_PIO
+ * @vcpu: the vCPU
+ * @fn: called for each access to the port
+ * @arg: for @fn
+ *
+ * IN, OUT, INS and OUTS, with and without REP. Of a REP it does what lies in one
+ * page of memory and resumes at the instruction while there is more to do. If
+ * the memory is not the guest's to access, #PF is injected and that is success.
+ *
+ * Return: 0, or -EINVAL (the last exit wasn't VEE_EXIT_PIO), -EFAULT (INS or
+ * OUTS on an address that no slot covers), what @fn returned, or an error of
+ * vee_vcpu_sync() or vee_vcpu_translate().
+ */
+int vee_pio_assist(struct vee_vcpu *vcpu, vee_pio_fn fn, void *arg);
+
+/* --- names ------------------------------------------------------------------ */
+
+/**
+ * vee_exit_name() - name of an exit: "PIO" for VEE_EXIT_PIO
+ * @reason: vee_exit.reason
+ *
+ * Return: the name, "unknown" for none; as with all of these a constant string.
+ */
+const char *vee_exit_name(uint32_t reason);
+
+/**
+ * vee_hardware_reason_name() - name of a basic exit reason: "EPT violation"
+ * @reason: vee_exit.hardware_reason, or its low 16 bits
+ *
+ * Return: the SDM's name, "unknown" for none.
+ */
+const char *vee_hardware_reason_name(uint32_t reason);
+
+/**
+ * vee_vmcs_name() - name of a VMCS field: "guest CR0"
+ * @encoding: its encoding, full access
+ *
+ * Return: the name, "unknown" for none.
+ */
+const char *vee_vmcs_name(uint32_t encoding);
+
+/**
+ * vee_instruction_error_name() - what a VM-instruction error means
+ * @error: vee_exit_entry.instruction_error
+ *
+ * Return: the SDM's words, "unknown" for none.
+ */
+const char *vee_instruction_error_name(uint32_t error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VEE_H */
