@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The extended page tables: which guest-physical address is which page of the
+ * host (SDM 3C, "The Extended Page Table Mechanism (EPT)").
+ *
+ * Levels are counted from the leaves: level 1 is an EPT page table, whose
+ * entries map 4 KiB, level EPT_LEVELS the PML4 table. Every entry is written
+ * whole with one store, since the CPU walks the tables while they change.
+ */
+#include <linux/bits.h>
+#include <linux/gfp.h>
+#include <linux/list.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+
+#include "vee.h"
+#include "vmx_insn.h"
+
+/* SDM 3C, "EPT Translation Mechanism", tables "Format of an EPT ..." */
+#define EPT_READ		BIT_ULL(0)
+#define EPT_WRITE		BIT_ULL(1)
+#define EPT_EXECUTE		BIT_ULL(2)
+#define   EPT_ACCESS		(EPT_READ | EPT_WRITE | EPT_EXECUTE)
+#define EPT_WRITE_BACK		(6ULL << 3)
+#define EPT_IGNORE_PAT		BIT_ULL(6)
+#define EPT_LARGE		BIT_ULL(7)	/* above level 1: a leaf */
+#define EPT_ADDRESS		GENMASK_ULL(51, 12)
+
+/* SDM 3C, "Extended-Page-Table Pointer (EPTP)" */
+#define EPTP_WRITE_BACK		6ULL
+#define EPTP_WALK_LENGTH	((EPT_LEVELS - 1ULL) << 3)
+
+/* SDM 3D, appendix "VPID and EPT Capabilities" */
+#define CAP_INVEPT_SINGLE	BIT_ULL(25)
+
+#define EPT_LEAF_LEVEL		1
+#define EPT_INDEX_BITS		9
+#define EPT_ENTRIES		BIT(EPT_INDEX_BITS)
+#define EPT_GPA_BITS		(PAGE_SHIFT + EPT_LEVELS * EPT_INDEX_BITS)
+
+static unsigned int ept_shift(int level)
+{
+	return PAGE_SHIFT + (level - 1) * EPT_INDEX_BITS;
+}
+
+static u64 *ept_entry(u64 *table, u64 gpa, int level)
+{
+	return &table[(gpa >> ept_shift(level)) % EPT_ENTRIES];
+}
+
+static u64 *ept_child(u64 entry)
+{
+	return __va(entry & EPT_ADDRESS);
+}
+
+static bool ept_is_leaf(u64 entry, int level)
+{
+	return level == EPT_LEAF_LEVEL || (entry & EPT_LARGE);
+}
+
+/*
+ * The tables change before the generation does: who sees the new generation and
+ * then flushes caches nothing of the old tables.
+ */
+static void ept_new_generation(struct ept *ept)
+{
+	/* Pairs with ept_flush_this_cpu(). */
+	smp_store_release(&ept->generation, ept->generation + 1);
+}
+
+/* How many entries of a table are present, so that an empty one is noticed. */
+static unsigned long ept_count(u64 *table, int change)
+{
+	struct page *page = virt_to_page(table);
+
+	set_page_private(page, page_private(page) + change);
+	return page_private(page);
+}
+
+/* --- table pages ----------------------------------------------------------- */
+
+static void ept_free_table(void *table)
+{
+	set_page_private(virt_to_page(table), 0);
+	free_page((unsigned long)table);
+}
+
+/*
+ * Not before every CPU that could be walking the tables has been made to flush:
+ * the CPU caches where tables are (SDM 3C, "Information That May Be Cached").
+ */
+void ept_free_tables(struct list_head *freed)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, freed, lru) {
+		list_del(&page->lru);
+		ept_free_table(page_address(page));
+	}
+}
+
+/* Enough for a walk from the root that finds nothing: -ENOMEM or 0. */
+int ept_cache_fill(struct ept_cache *cache)
+{
+	while (cache->count < ARRAY_SIZE(cache->table)) {
+		void *table = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+		if (!table)
+			return -ENOMEM;
+		cache->table[cache->count++] = table;
+	}
+	return 0;
+}
+
+void ept_cache_drop(struct ept_cache *cache)
+{
+	while (cache->count)
+		ept_free_table(cache->table[--cache->count]);
+}
+
+/* --- map ------------------------------------------------------------------- */
+
+/*
+ * Tables allow everything; a leaf alone decides. A new table is zeroed, and x86
+ * stores are seen in order, so the CPU never sees it otherwise.
+ */
+static void ept_link(u64 *table, u64 *entry, void *child)
+{
+	WRITE_ONCE(*entry, __pa(child) | EPT_ACCESS);
+	ept_count(table, 1);
+}
+
+/*
+ * The table of @level that translates @gpa, made if need be; NULL if @cache is
+ * empty, or if a larger leaf is in the way.
+ */
+static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
+		     int level)
+{
+	u64 *table = ept->root;
+
+	for (int at = EPT_LEVELS; at > level; at--) {
+		u64 *entry = ept_entry(table, gpa, at);
+
+		if (!*entry) {
+			if (!cache->count)
+				return NULL;
+			ept_link(table, entry, cache->table[--cache->count]);
+		} else if (ept_is_leaf(*entry, at)) {
+			return NULL;
+		}
+		table = ept_child(*entry);
+	}
+	return table;
+}
+
+/*
+ * "Ignore PAT": the host's mapping of the page is write-back, and a guest that
+ * chose another memory type for it would make its own view of it incoherent
+ * with the host's. A write-only leaf would be a misconfiguration (SDM 3C, "EPT
+ * Misconfigurations"), so a leaf can always be read.
+ *
+ * Larger leaves must not be executable on CPUs with X86_BUG_ITLB_MULTIHIT: the
+ * guest could change the page size under the CPU's feet and hang the machine.
+ */
+static u64 ept_leaf(u64 hpa, unsigned int access)
+{
+	u64 leaf = hpa | EPT_READ | EPT_WRITE_BACK | EPT_IGNORE_PAT;
+
+	if (access & VEE_WRITE)
+		leaf |= EPT_WRITE;
+	if (access & VEE_EXECUTE)
+		leaf |= EPT_EXECUTE;
+	return leaf;
+}
+
+/*
+ * A leaf for the same page only gains permissions: had it lost one, it would
+ * have been zapped. A CPU that still has the lesser one cached takes an EPT
+ * violation, which drops what it has cached for that address (SDM 3C,
+ * "Operations that Invalidate Cached Mappings"), so none need be told. A leaf
+ * for another page begins a new generation, and the caller must vm_flush().
+ */
+void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
+	     unsigned int access)
+{
+	u64 *table = ept_walk(ept, cache, gpa, EPT_LEAF_LEVEL);
+	u64 leaf = ept_leaf(hpa, access);
+	u64 *entry, old;
+
+	/* Nothing is mapped: the guest faults again, with a full cache. */
+	if (!table)
+		return;
+
+	entry = ept_entry(table, gpa, EPT_LEAF_LEVEL);
+	old = *entry;
+	if (!old)
+		ept_count(table, 1);
+	else if (!((old ^ leaf) & EPT_ADDRESS))
+		leaf |= old & EPT_ACCESS;
+
+	WRITE_ONCE(*entry, leaf);
+	if (old && ((old ^ leaf) & EPT_ADDRESS))
+		ept_new_generation(ept);
+}
+
+/* --- zap ------------------------------------------------------------------- */
+
+/*
+ * Empties @table from @gpa to @last as far as it reaches; true if anything went.
+ * A larger leaf goes whole, even if it reaches further: faults bring the rest
+ * back. Recurses at most EPT_LEVELS deep.
+ */
+static bool ept_zap_table(u64 *table, int level, u64 gpa, u64 last,
+			  struct list_head *freed)
+{
+	const u64 span = BIT_ULL(ept_shift(level));
+	bool zapped = false;
+	u64 next;
+
+	for (; gpa <= last; gpa = next) {
+		u64 *entry = ept_entry(table, gpa, level);
+
+		next = (gpa | (span - 1)) + 1;
+		if (!*entry)
+			continue;
+		if (!ept_is_leaf(*entry, level)) {
+			u64 *child = ept_child(*entry);
+
+			if (ept_zap_table(child, level - 1, gpa,
+					  min(last, next - 1), freed))
+				zapped = true;
+			if (ept_count(child, 0))
+				continue;
+			list_add(&virt_to_page(child)->lru, freed);
+		}
+		WRITE_ONCE(*entry, 0);
+		ept_count(table, -1);
+		zapped = true;
+	}
+	return zapped;
+}
+
+bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
+{
+	if (!bytes || !ept_zap_table(ept->root, EPT_LEVELS, gpa,
+				     gpa + bytes - 1, freed))
+		return false;
+
+	ept_new_generation(ept);
+	return true;
+}
+
+/* --- flush ----------------------------------------------------------------- */
+
+/*
+ * What is cached is tagged with the root's address, not with a VM (SDM 3C,
+ * "Cached Translation Information"), so this holds for all vCPUs on this CPU.
+ *
+ * The caller must have made known that this CPU is about to run the guest, with
+ * a full barrier, before the generation is read here: a vm_flush() that misses
+ * it has then changed the generation already.
+ *
+ * INVEPT fails where the VM entry that follows fails too: out of VMX operation,
+ * or for an EPTP that is not valid. Not recorded, so it is tried again.
+ */
+bool ept_flush_this_cpu(struct ept *ept)
+{
+	u64 *seen = &ept->cpu_generation[smp_processor_id()];
+	/* Before the INVEPT; pairs with ept_new_generation(). */
+	u64 generation = smp_load_acquire(&ept->generation);
+	u64 type = INVALIDATE_ALL_CONTEXTS;
+
+	if (likely(*seen == generation))
+		return false;
+
+	if (vee_caps.ept_vpid & CAP_INVEPT_SINGLE)
+		type = INVALIDATE_SINGLE_CONTEXT;
+	if (invept(type, ept->eptp))
+		return false;
+	*seen = generation;
+	return true;
+}
+
+/* --- lifetime -------------------------------------------------------------- */
+
+/*
+ * No CPU has seen generation 1, so the first entry on each flushes what a former
+ * owner of the root page has left there.
+ *
+ * Accessed and dirty flags stay off: what is dirty is told to the host page by
+ * page when it is made writable, and with the flags on the CPU takes its reads
+ * of the guest's page tables for writes (SDM 3C, "Accessed and Dirty Flags for
+ * EPT"), which a read-only slot would refuse.
+ */
+int ept_init(struct ept *ept)
+{
+	ept->generation = 1;
+	ept->cpu_generation = kcalloc(nr_cpu_ids, sizeof(*ept->cpu_generation),
+				      GFP_KERNEL_ACCOUNT);
+	if (!ept->cpu_generation)
+		return -ENOMEM;
+
+	ept->root = (u64 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!ept->root) {
+		kfree(ept->cpu_generation);
+		ept->cpu_generation = NULL;
+		return -ENOMEM;
+	}
+	ept->eptp = __pa(ept->root) | EPTP_WALK_LENGTH | EPTP_WRITE_BACK;
+	return 0;
+}
+
+/* After mem_destroy(), and with no vCPU left. Also of one never made. */
+void ept_destroy(struct ept *ept)
+{
+	LIST_HEAD(freed);
+
+	if (!ept->root)
+		return;
+	ept_zap(ept, 0, BIT_ULL(EPT_GPA_BITS), &freed);
+	ept_free_tables(&freed);
+	ept_free_table(ept->root);
+	kfree(ept->cpu_generation);
+	ept->root = NULL;
+	ept->cpu_generation = NULL;
+}

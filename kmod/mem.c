@@ -1,0 +1,435 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Guest memory: slots, and the pages of the caller's address space behind them.
+ *
+ * Nothing is pinned. A page is mapped in the EPT when the guest first touches
+ * it, and an MMU notifier takes it out before the host does anything to it that
+ * the guest must not miss: unmap, migrate, write-protect, clean. So the guest
+ * never reaches, or writes, what the caller could not.
+ *
+ * Locks, outermost first: vee_vm.slots_lock, mmap_lock, vee_vm.lock. The last is
+ * taken in the notifier, where even the OOM killer calls, and where the page's
+ * fate waits for us: under it nothing sleeps.
+ */
+#include <linux/interval_tree.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/mmu_notifier.h>
+#include <linux/overflow.h>
+#include <linux/pfn.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "vcpu.h"
+#include "vee.h"
+
+/* What is zapped at once under vee_vm.lock: at most some 260000 entries. */
+#define ZAP_PIECE	SZ_1G
+
+/**
+ * struct slot - a range of guest-physical memory
+ * @node: in vee_vm.slots: its first and last guest-physical address
+ * @notifier: watches the memory behind it
+ * @vm: its VM
+ * @hva: where that memory is in the VM's address space
+ * @access: VEE_READ, VEE_WRITE, VEE_EXECUTE
+ *
+ * Constant while it is in the tree.
+ */
+struct slot {
+	struct interval_tree_node node;
+	struct mmu_interval_notifier notifier;
+	struct vee_vm *vm;
+	unsigned long hva;
+	unsigned int access;
+};
+
+static u64 slot_bytes(const struct slot *slot)
+{
+	return slot->node.last - slot->node.start + 1;
+}
+
+static struct slot *slot_find(struct vee_vm *vm, u64 gpa, u64 last)
+{
+	struct interval_tree_node *node;
+
+	node = interval_tree_iter_first(&vm->slots, gpa, last);
+	return node ? container_of(node, struct slot, node) : NULL;
+}
+
+/* --- taking memory from the guest ------------------------------------------ */
+
+/* When this returns no vCPU can reach the range through the EPT. */
+static void zap_piece(struct vee_vm *vm, u64 gpa, u64 bytes)
+{
+	LIST_HEAD(freed);
+
+	spin_lock(&vm->lock);
+	if (ept_zap(&vm->ept, gpa, bytes, &freed))
+		vm_flush(vm);
+	spin_unlock(&vm->lock);
+	ept_free_tables(&freed);
+}
+
+/* In pieces, since the lock keeps the CPU from everything else. */
+static void zap(struct vee_vm *vm, u64 gpa, u64 bytes, bool may_sleep)
+{
+	while (bytes) {
+		u64 piece = min_t(u64, bytes, ZAP_PIECE);
+
+		zap_piece(vm, gpa, piece);
+		gpa += piece;
+		bytes -= piece;
+		if (may_sleep)
+			cond_resched();
+	}
+}
+
+/*
+ * Called before the host changes the range, and waited for. From
+ * mmu_interval_set_seq() on, under the lock, until the change is over, no fault
+ * can map any of the slot: mem_fault() finds its sequence number gone.
+ */
+static bool slot_invalidate(struct mmu_interval_notifier *notifier,
+			    const struct mmu_notifier_range *range,
+			    unsigned long seq)
+{
+	struct slot *slot = container_of(notifier, struct slot, notifier);
+	u64 end = slot->hva + slot_bytes(slot);
+	/* At the end of the address space's life the range is all there is. */
+	u64 from = max_t(u64, range->start, slot->hva) & PAGE_MASK;
+	u64 to = min_t(u64, range->end, end);
+
+	spin_lock(&slot->vm->lock);
+	mmu_interval_set_seq(notifier, seq);
+	spin_unlock(&slot->vm->lock);
+
+	if (from < to)
+		zap(slot->vm, slot->node.start + (from - slot->hva),
+		    PAGE_ALIGN(to - from), mmu_notifier_range_blockable(range));
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops slot_notifier_ops = {
+	.invalidate = slot_invalidate,
+};
+
+/* --- slots ----------------------------------------------------------------- */
+
+static int map_check(const struct vee_map *map)
+{
+	const u32 known = VEE_READ | VEE_WRITE | VEE_EXECUTE;
+	u64 gpa_end, hva_end;
+
+	if (!PAGE_ALIGNED(map->gpa | map->hva | map->bytes) || !map->bytes)
+		return -EINVAL;
+	if (map->access & ~known || !(map->access & VEE_READ) || map->reserved)
+		return -EINVAL;
+	if (check_add_overflow(map->gpa, map->bytes, &gpa_end) ||
+	    check_add_overflow(map->hva, map->bytes, &hva_end))
+		return -EINVAL;
+	if (gpa_end > BIT_ULL(vee_caps.gpa_bits))
+		return -EINVAL;
+	return 0;
+}
+
+/* Is all of it mapped in the caller? It may be unmapped later: see mem_fault(). */
+static int hva_check(u64 hva, u64 bytes)
+{
+	struct mm_struct *mm = current->mm;
+	u64 end = hva + bytes;
+
+	if (end > TASK_SIZE_MAX)
+		return -EFAULT;
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	while (hva < end) {
+		struct vm_area_struct *vma = find_vma(mm, hva);
+
+		if (!vma || vma->vm_start > hva)
+			break;
+		hva = vma->vm_end;
+	}
+	mmap_read_unlock(mm);
+	return hva < end ? -EFAULT : 0;
+}
+
+static int slot_add(struct vee_vm *vm, const struct vee_map *map)
+{
+	struct slot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
+	int error;
+
+	if (!slot)
+		return -ENOMEM;
+
+	slot->node.start = map->gpa;
+	slot->node.last = map->gpa + map->bytes - 1;
+	slot->vm = vm;
+	slot->hva = map->hva;
+	slot->access = map->access;
+	error = mmu_interval_notifier_insert(&slot->notifier, vm->mm, map->hva,
+					     map->bytes, &slot_notifier_ops);
+	if (error) {
+		kfree(slot);
+		return error;
+	}
+	interval_tree_insert(&slot->node, &vm->slots);
+	vm->slot_count++;
+	return 0;
+}
+
+/*
+ * Zaps first and lets go of the notifier after: in between, the host may still
+ * take pages away. Nothing can be mapped anew, since nobody is in mem_fault().
+ * The notifier holds its own reference to the address space, which may have
+ * ended its life long ago.
+ */
+static void slot_remove(struct slot *slot)
+{
+	struct vee_vm *vm = slot->vm;
+
+	interval_tree_remove(&slot->node, &vm->slots);
+	vm->slot_count--;
+	zap(vm, slot->node.start, slot_bytes(slot), true);
+	mmu_interval_notifier_remove(&slot->notifier);
+	kfree(slot);
+}
+
+int mem_add(struct vee_vm *vm, const struct vee_map *map)
+{
+	int error = map_check(map);
+
+	if (error)
+		return error;
+	if (down_write_killable(&vm->slots_lock))
+		return -EINTR;
+
+	if (slot_find(vm, map->gpa, map->gpa + map->bytes - 1))
+		error = -EEXIST;
+	else
+		error = hva_check(map->hva, map->bytes);
+	if (!error && vm->slot_count >= VEE_MAX_SLOTS)
+		error = -ENOSPC;
+	if (!error)
+		error = slot_add(vm, map);
+
+	up_write(&vm->slots_lock);
+	return error;
+}
+
+int mem_remove(struct vee_vm *vm, const struct vee_unmap *unmap)
+{
+	struct slot *slot;
+	int error = 0;
+
+	if (down_write_killable(&vm->slots_lock))
+		return -EINTR;
+
+	slot = slot_find(vm, unmap->gpa, unmap->gpa);
+	if (slot && slot->node.start == unmap->gpa &&
+	    slot_bytes(slot) == unmap->bytes)
+		slot_remove(slot);
+	else
+		error = -ENOENT;
+
+	up_write(&vm->slots_lock);
+	return error;
+}
+
+/*
+ * Before ept_destroy(), with no vCPU left. Notifiers still come in, if the
+ * address space lives on, so all that vm_flush() looks at must be there yet.
+ */
+void mem_destroy(struct vee_vm *vm)
+{
+	struct slot *slot;
+
+	down_write(&vm->slots_lock);
+	while ((slot = slot_find(vm, 0, U64_MAX)))
+		slot_remove(slot);
+	up_write(&vm->slots_lock);
+}
+
+/* --- faults ---------------------------------------------------------------- */
+
+/**
+ * struct fault - an EPT violation to resolve
+ * @slot: where
+ * @gpa: the page
+ * @hva: the memory behind it
+ * @write: the guest means to write
+ * @page: that memory's page, with a reference
+ * @writable: @page may be written
+ */
+struct fault {
+	struct slot *slot;
+	u64 gpa;
+	unsigned long hva;
+	bool write;
+	struct page *page;
+	bool writable;
+};
+
+/* What struct vee_exit_memory, @error knows of. */
+static int gup_error(long got)
+{
+	switch (got) {
+	case -EINTR:
+	case -ERESTARTSYS:
+		return -EINTR;
+	case -ENOMEM:
+	case -EHWPOISON:
+		return got;
+	default:
+		return -EFAULT;
+	}
+}
+
+/*
+ * A page that is writable as it is will be mapped so even if the guest only
+ * reads: that saves a second fault. It must not be made writable for that, or
+ * reading would break copy-on-write and fill holes in files.
+ */
+static int fault_get_page(struct fault *fault)
+{
+	unsigned int flags = FOLL_HWPOISON | (fault->write ? FOLL_WRITE : 0);
+	long got;
+
+	fault->writable = true;
+	if (fault->slot->access & VEE_WRITE &&
+	    get_user_page_fast_only(fault->hva, FOLL_WRITE, &fault->page))
+		return 0;
+
+	fault->writable = fault->write;
+	if (!fault->write && get_user_page_fast_only(fault->hva, 0, &fault->page))
+		return 0;
+
+	got = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags);
+	return got == 1 ? 0 : gup_error(got);
+}
+
+static void fault_map(struct fault *fault, struct ept_cache *cache)
+{
+	struct vee_vm *vm = fault->slot->vm;
+	unsigned int access = fault->slot->access;
+	u64 generation = vm->ept.generation;
+	u64 hpa = PFN_PHYS(page_to_pfn(fault->page));
+
+	if (!fault->writable)
+		access &= ~VEE_WRITE;
+	ept_map(&vm->ept, cache, fault->gpa, hpa, access);
+	if (vm->ept.generation != generation)
+		vm_flush(vm);
+}
+
+/*
+ * -EAGAIN: the host was at it at the same time.
+ *
+ * The guest's writes leave no trace in the host's page tables, and swap and
+ * writeback go by the page's dirty flag. It is set, with the page locked as they
+ * lock it, before the guest can write. Whoever clears it first takes the page
+ * from the guest, or makes it read-only, by way of the notifier: a clear before
+ * the check of the sequence is noticed by it, one after zaps what is mapped here.
+ * So no write is ever to a page that is taken for clean.
+ */
+static int fault_try(struct fault *fault, struct ept_cache *cache)
+{
+	struct vee_vm *vm = fault->slot->vm;
+	unsigned long seq = mmu_interval_read_begin(&fault->slot->notifier);
+	int error = fault_get_page(fault);
+
+	if (error)
+		return error;
+	if (fault->writable)
+		set_page_dirty_lock(fault->page);
+
+	spin_lock(&vm->lock);
+	if (mmu_interval_read_retry(&fault->slot->notifier, seq))
+		error = -EAGAIN;
+	else
+		fault_map(fault, cache);
+	spin_unlock(&vm->lock);
+
+	put_page(fault->page);
+	return error;
+}
+
+static int fault_resolve(struct fault *fault, struct ept_cache *cache)
+{
+	int error = ept_cache_fill(cache);
+
+	while (!error) {
+		error = fault_try(fault, cache);
+		if (error != -EAGAIN)
+			return error;
+		/* Others may keep the host busy there for as long as they like. */
+		error = signal_pending(current) ? -EINTR : 0;
+		cond_resched();
+	}
+	return error;
+}
+
+int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
+{
+	struct vee_vm *vm = vcpu->vm;
+	struct fault fault = {
+		.gpa = gpa & PAGE_MASK,
+		.write = access & VEE_WRITE,
+	};
+	int error;
+
+	if (down_read_killable(&vm->slots_lock))
+		return -EINTR;
+
+	fault.slot = slot_find(vm, gpa, gpa);
+	if (!fault.slot) {
+		error = -ENOENT;
+	} else if (access & ~fault.slot->access) {
+		error = -EACCES;
+	} else {
+		fault.hva = fault.slot->hva + (fault.gpa - fault.slot->node.start);
+		error = fault_resolve(&fault, &vcpu->ept_cache);
+	}
+
+	up_read(&vm->slots_lock);
+	if (!error)
+		vcpu->stats.faults++;
+	return error;
+}
+
+/* --- access by the host ---------------------------------------------------- */
+
+static int read_slots(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
+{
+	while (bytes) {
+		struct slot *slot = slot_find(vm, gpa, gpa);
+		unsigned long hva;
+		size_t piece;
+
+		if (!slot)
+			return -EFAULT;
+		hva = slot->hva + (gpa - slot->node.start);
+		piece = min_t(u64, bytes, slot->node.last - gpa + 1);
+		if (copy_from_user(buf, (const void __user *)hva, piece))
+			return -EFAULT;
+		gpa += piece;
+		buf += piece;
+		bytes -= piece;
+	}
+	return 0;
+}
+
+/* The caller runs in the VM's address space. -EINTR: it is being killed. */
+int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
+{
+	int error;
+
+	if (down_read_killable(&vm->slots_lock))
+		return -EINTR;
+	error = read_slots(vm, gpa, buf, bytes);
+	up_read(&vm->slots_lock);
+	return error;
+}
