@@ -17,6 +17,7 @@
 #include <linux/mmap_lock.h>
 #include <linux/mmu_notifier.h>
 #include <linux/overflow.h>
+#include <linux/pagemap.h>
 #include <linux/pfn.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
@@ -311,48 +312,67 @@ static int fault_get_page(struct fault *fault)
 	return got == 1 ? 0 : gup_error(got);
 }
 
-static void fault_map(struct fault *fault, struct ept_cache *cache)
+/*
+ * The guest's writes leave no trace in the host's page tables, and swap and
+ * writeback go by the page's dirty flag. It is set before the guest can write.
+ * Whoever clears it takes the page from the guest first, or makes it read-only,
+ * by way of the notifier: if before the check of the sequence in fault_map(),
+ * that notices it, and if after, it zaps what was mapped. So no write is ever to
+ * a page that is taken for clean.
+ *
+ * Nor must a page become dirty that its filesystem has cleaned since it was got,
+ * and may have made unfit for writing: it wants to be asked again. It cleans
+ * with the page locked, so what the check finds here stays true until unlock.
+ */
+static int fault_dirty(struct fault *fault, unsigned long seq)
+{
+	int error = 0;
+
+	lock_page(fault->page);
+	if (mmu_interval_check_retry(&fault->slot->notifier, seq))
+		error = -EAGAIN;
+	else
+		set_page_dirty(fault->page);
+	unlock_page(fault->page);
+	return error;
+}
+
+static int fault_map(struct fault *fault, unsigned long seq,
+		     struct ept_cache *cache)
 {
 	struct vee_vm *vm = fault->slot->vm;
 	unsigned int access = fault->slot->access;
-	u64 generation = vm->ept.generation;
 	u64 hpa = PFN_PHYS(page_to_pfn(fault->page));
+	int error = -EAGAIN;
+	u64 generation;
 
 	if (!fault->writable)
 		access &= ~VEE_WRITE;
-	ept_map(&vm->ept, cache, fault->gpa, hpa, access);
+
+	spin_lock(&vm->lock);
+	generation = vm->ept.generation;
+	if (!mmu_interval_read_retry(&fault->slot->notifier, seq)) {
+		ept_map(&vm->ept, cache, fault->gpa, hpa, access);
+		error = 0;
+	}
 	if (vm->ept.generation != generation)
 		vm_flush(vm);
+	spin_unlock(&vm->lock);
+	return error;
 }
 
-/*
- * -EAGAIN: the host was at it at the same time.
- *
- * The guest's writes leave no trace in the host's page tables, and swap and
- * writeback go by the page's dirty flag. It is set, with the page locked as they
- * lock it, before the guest can write. Whoever clears it first takes the page
- * from the guest, or makes it read-only, by way of the notifier: a clear before
- * the check of the sequence is noticed by it, one after zaps what is mapped here.
- * So no write is ever to a page that is taken for clean.
- */
+/* -EAGAIN: the host was at it at the same time. */
 static int fault_try(struct fault *fault, struct ept_cache *cache)
 {
-	struct vee_vm *vm = fault->slot->vm;
 	unsigned long seq = mmu_interval_read_begin(&fault->slot->notifier);
 	int error = fault_get_page(fault);
 
 	if (error)
 		return error;
 	if (fault->writable)
-		set_page_dirty_lock(fault->page);
-
-	spin_lock(&vm->lock);
-	if (mmu_interval_read_retry(&fault->slot->notifier, seq))
-		error = -EAGAIN;
-	else
-		fault_map(fault, cache);
-	spin_unlock(&vm->lock);
-
+		error = fault_dirty(fault, seq);
+	if (!error)
+		error = fault_map(fault, seq, cache);
 	put_page(fault->page);
 	return error;
 }
