@@ -1,0 +1,746 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of vee share: a guest with 2 MiB of memory and one vCPU, the
+ * tables that each processor mode needs, guest code, and threads to run vCPUs.
+ *
+ * A guest's handler for each vector is a VMCALL and an IRET: an exception or an
+ * interrupt shows up as VEE_EXIT_HYPERCALL at STUB(vector), at any privilege
+ * level, and VEE_RESUME_NEXT returns from it.
+ */
+#ifndef SELFTESTS_VEE_UTIL_H
+#define SELFTESTS_VEE_UTIL_H
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include <asm/processor-flags.h>
+#include <linux/vee.h>
+
+#include "kselftest_harness.h"
+
+#define PAGE_BYTES	4096ULL
+#define PAGES_2M	0x200000ULL
+#define PAGES_1G	0x40000000ULL
+
+/* Guest memory: one slot from 0 up, all accesses allowed. */
+#define GUEST_BYTES	PAGES_2M
+#define GPA_GDT		0x0800ULL
+#define GPA_TSS		0x0c00ULL
+#define GPA_IDT		0x2000ULL	/* the real-mode table is at 0 */
+#define GPA_STUBS	0x3000ULL
+#define GPA_PML4	0x4000ULL
+#define GPA_PDPT	0x5000ULL
+#define GPA_PD		0x6000ULL
+#define GPA_PT		0x7000ULL	/* for tests that need 4 KiB pages */
+#define GPA_CODE	0x8000ULL
+#define CODE_BYTES	0x4000ULL
+#define GPA_STACK0	0xe000ULL	/* top of the stack for entries to CPL 0 */
+#define GPA_STACK	0xf000ULL	/* top of the stack */
+#define GPA_DATA	0x20000ULL
+#define GPA_MMIO	0x30000000ULL	/* no slot, but mapped by the page tables */
+
+/* Selectors in the guest's GDT; the user ones take RPL 3 as well. */
+#define SEL_CODE32	0x08
+#define SEL_DATA	0x10
+#define SEL_CODE64	0x18
+#define SEL_USER_DATA	0x20
+#define SEL_USER_CODE64	0x28
+#define SEL_USER_CODE32	0x30
+#define SEL_TSS		0x38		/* two entries in long mode */
+#define SEL_CODE16	0x48
+#define SEL_DATA16	0x50
+#define GDT_BYTES	0x58
+
+#define AR_CODE16	0x009b
+#define AR_CODE32	0xc09b
+#define AR_CODE64	0xa09b
+#define AR_DATA16	0x0093
+#define AR_DATA		0xc093
+#define AR_USER_CODE32	0xc0fb
+#define AR_USER_CODE64	0xa0fb
+#define AR_USER_DATA	0xc0f3
+#define AR_TSS_BUSY	0x008b
+
+/* IA32_EFER; the other registers' bits are in asm/processor-flags.h. */
+#define EFER_SCE	0x001ULL
+#define EFER_LME	0x100ULL
+#define EFER_LMA	0x400ULL
+#define EFER_NXE	0x800ULL
+
+#define PTE_P		0x01ULL
+#define PTE_W		0x02ULL
+#define PTE_U		0x04ULL
+#define PTE_A		0x20ULL
+#define PTE_D		0x40ULL
+#define PTE_PS		0x80ULL
+#define PTE_NX		0x8000000000000000ULL
+#define PTE_ALL		(PTE_P | PTE_W | PTE_U)
+
+#define VECTOR_DE	0
+#define VECTOR_DB	1
+#define VECTOR_NMI	2
+#define VECTOR_BP	3
+#define VECTOR_UD	6
+#define VECTOR_NM	7
+#define VECTOR_DF	8
+#define VECTOR_GP	13
+#define VECTOR_PF	14
+#define VECTOR_AC	17
+
+#define BIT_ULL(bit)	(1ULL << (bit))
+
+#define VEE_RWX		(VEE_READ | VEE_WRITE | VEE_EXECUTE)
+
+/* A guest that a test lets run astray ends with VEE_EXIT_DEADLINE. */
+#define DEADLINE_NS	3000000000ULL
+#define MS_NS		1000000ULL
+
+/*
+ * Guest code, assembled for 16, 32 or 64 bit and kept among the constants.
+ * Labels in it are taken into C by GUEST_LABEL. It is copied to GPA_CODE, so it
+ * must not depend on where it lies; AT() gives the gpa of a label there.
+ */
+#define GUEST_LABEL(label) \
+	extern const unsigned char label[]
+#define GUEST_CODE(code, bits, text)					\
+	extern const unsigned char code[], code##_end[];		\
+	asm(".pushsection .rodata\n.code" #bits "\n"			\
+	    #code ":\n" text "\n" #code "_end:\n.code64\n.popsection\n")
+#define AT(code, label) \
+	(GPA_CODE + (__u64)((label) - (code)))
+#define STUB(vector) \
+	(GPA_STUBS + 16 * (vector))
+
+/* Puts @code in place and the guest before it; the vCPU page says all of it. */
+#define GUEST_REAL(g, code) \
+	guest_start(g, guest_set_real, code, code##_end)
+#define GUEST_PROTECTED(g, code) \
+	guest_start(g, guest_set_protected, code, code##_end)
+#define GUEST_LONG(g, code) \
+	guest_start(g, guest_set_long, code, code##_end)
+/* Puts @code in place alone. */
+#define GUEST_LOAD(g, code) \
+	guest_load(g, code, code##_end)
+
+/*
+ * Ends a test as skipped. Before XFAIL_ADD came to the harness, a skip in
+ * FIXTURE_SETUP did not keep the test from running, and the code was 255.
+ */
+#ifdef XFAIL_ADD
+#define VEE_SKIP(fmt, ...) SKIP(_exit(KSFT_SKIP), fmt, ##__VA_ARGS__)
+#else
+#define VEE_SKIP(fmt, ...) SKIP(_exit(255), fmt, ##__VA_ARGS__)
+#endif
+
+/* Runs @g and insists on an exit reason. */
+#define ASSERT_RUN(g, why)						\
+	do {								\
+		struct guest *run_g = (g);				\
+		int run_ret = guest_run(run_g);				\
+									\
+		ASSERT_EQ(0, run_ret) TH_LOG("run: %s", strerror(-run_ret)); \
+		ASSERT_EQ((why), run_g->page->exit.reason)		\
+			TH_LOG("%s", guest_describe(run_g));		\
+	} while (0)
+
+/* Runs @g and insists on a VMCALL or HLT, say, at @gpa. */
+#define ASSERT_RUN_AT(g, why, gpa)					\
+	do {								\
+		struct guest *at_g = (g);				\
+									\
+		ASSERT_RUN(at_g, why);					\
+		ASSERT_EQ((gpa), at_g->page->regs.rip)			\
+			TH_LOG("%s", guest_describe(at_g));		\
+	} while (0)
+#define ASSERT_HLT(g, gpa) \
+	ASSERT_RUN_AT(g, VEE_EXIT_HLT, gpa)
+/* Runs @g and insists that it takes an exception or an interrupt. */
+#define ASSERT_VECTOR(g, vector) \
+	ASSERT_RUN_AT(g, VEE_EXIT_HYPERCALL, STUB(vector))
+
+/* Waits for what a guest or another thread does, but not for ever. */
+#define WAIT_FOR(cond)							\
+	({								\
+		int wait_left = 5000;					\
+		bool wait_met;						\
+									\
+		for (;;) {						\
+			wait_met = (cond);				\
+			if (wait_met || !--wait_left)			\
+				break;					\
+			usleep(1000);					\
+		}							\
+		wait_met;						\
+	})
+
+/**
+ * struct guest - a VM, its memory and one vCPU
+ * @dev: /dev/vee
+ * @vm: the VM
+ * @vcpu: the vCPU
+ * @page: the vCPU's page
+ * @mem: guest memory, GUEST_BYTES from gpa 0
+ * @borrowed: @dev, @vm and @mem are another guest's
+ */
+struct guest {
+	int dev;
+	int vm;
+	int vcpu;
+	struct vee_vcpu_page *page;
+	unsigned char *mem;
+	bool borrowed;
+};
+
+static inline int vee_call(int fd, unsigned long request, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static inline int guest_run(struct guest *g)
+{
+	return vee_call(g->vcpu, VEE_VCPU_RUN, NULL);
+}
+
+static inline const char *guest_describe(const struct guest *g)
+{
+	const struct vee_exit *exit = &g->page->exit;
+	static char text[160];
+
+	snprintf(text, sizeof(text),
+		 "exit %u, hardware reason %#x, qualification %#llx, RIP %#llx",
+		 exit->reason, exit->hardware_reason,
+		 (unsigned long long)exit->qualification,
+		 (unsigned long long)g->page->regs.rip);
+	return text;
+}
+
+/* Guest memory, which the guest may be changing at the same time. */
+static inline __u64 guest_read64(const struct guest *g, __u64 gpa)
+{
+	return __atomic_load_n((__u64 *)(g->mem + gpa), __ATOMIC_ACQUIRE);
+}
+
+static inline __u32 guest_read32(const struct guest *g, __u64 gpa)
+{
+	return __atomic_load_n((__u32 *)(g->mem + gpa), __ATOMIC_ACQUIRE);
+}
+
+static inline void guest_write64(const struct guest *g, __u64 gpa, __u64 value)
+{
+	__atomic_store_n((__u64 *)(g->mem + gpa), value, __ATOMIC_RELEASE);
+}
+
+static inline void guest_write32(const struct guest *g, __u64 gpa, __u32 value)
+{
+	__atomic_store_n((__u32 *)(g->mem + gpa), value, __ATOMIC_RELEASE);
+}
+
+/* --- descriptors ----------------------------------------------------------- */
+
+static inline int vee_open(struct __test_metadata *_metadata)
+{
+	int fd = open("/dev/vee", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		VEE_SKIP("cannot open /dev/vee: %s", strerror(errno));
+	return fd;
+}
+
+static inline int vm_create(int dev)
+{
+	struct vee_vm_create create = { .size = sizeof(create) };
+
+	return vee_call(dev, VEE_VM_CREATE, &create);
+}
+
+static inline int vm_map(int vm, __u64 gpa, const void *hva, __u64 bytes,
+			 __u32 access)
+{
+	struct vee_map map = {
+		.size = sizeof(map),
+		.gpa = gpa,
+		.hva = (unsigned long)hva,
+		.bytes = bytes,
+		.access = access,
+	};
+
+	return vee_call(vm, VEE_VM_MAP, &map);
+}
+
+static inline int vm_unmap(int vm, __u64 gpa, __u64 bytes)
+{
+	struct vee_unmap unmap = {
+		.size = sizeof(unmap),
+		.gpa = gpa,
+		.bytes = bytes,
+	};
+
+	return vee_call(vm, VEE_VM_UNMAP, &unmap);
+}
+
+static inline int vcpu_create(int vm, __u32 id)
+{
+	struct vee_vcpu_create create = { .size = sizeof(create), .id = id };
+
+	return vee_call(vm, VEE_VM_CREATE_VCPU, &create);
+}
+
+static inline struct vee_vcpu_page *vcpu_page(int vcpu)
+{
+	return mmap(NULL, VEE_VCPU_PAGE_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_SHARED, vcpu, 0);
+}
+
+static inline int vcpu_sync(int vcpu, __u32 groups)
+{
+	struct vee_sync sync = { .size = sizeof(sync), .groups = groups };
+
+	return vee_call(vcpu, VEE_VCPU_SYNC, &sync);
+}
+
+static inline int vcpu_kick(int vcpu, __u64 generation)
+{
+	struct vee_kick kick = {
+		.size = sizeof(kick),
+		.generation = generation,
+	};
+
+	return vee_call(vcpu, VEE_VCPU_KICK, &kick);
+}
+
+static inline int vmcs_read(int vcpu, __u32 encoding, __u64 *value)
+{
+	struct vee_vmcs_field field = {
+		.size = sizeof(field),
+		.encoding = encoding,
+	};
+	int ret = vee_call(vcpu, VEE_VCPU_VMCS_READ, &field);
+
+	*value = field.value;
+	return ret;
+}
+
+static inline int vmcs_write(int vcpu, __u32 encoding, __u64 value)
+{
+	struct vee_vmcs_field field = {
+		.size = sizeof(field),
+		.encoding = encoding,
+		.value = value,
+	};
+
+	return vee_call(vcpu, VEE_VCPU_VMCS_WRITE, &field);
+}
+
+static inline struct vee_info vee_info(int dev)
+{
+	struct vee_info info = { .size = sizeof(info) };
+
+	if (vee_call(dev, VEE_GET_INFO, &info))
+		info.size = 0;
+	return info;
+}
+
+static inline void *anon_memory(size_t bytes)
+{
+	return mmap(NULL, bytes, PROT_READ | PROT_WRITE | PROT_EXEC,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* --- tables ---------------------------------------------------------------- */
+
+static inline __u64 gdt_entry(__u32 access_rights)
+{
+	return 0x0000ffffULL | (__u64)(access_rights & 0xff) << 40 |
+	       0xfULL << 48 | (__u64)(access_rights >> 12 & 0xf) << 52;
+}
+
+static inline void guest_write_gdt(struct guest *g)
+{
+	__u64 *gdt = (__u64 *)(g->mem + GPA_GDT);
+
+	gdt[SEL_CODE32 / 8] = gdt_entry(AR_CODE32);
+	gdt[SEL_DATA / 8] = gdt_entry(AR_DATA);
+	gdt[SEL_CODE64 / 8] = gdt_entry(AR_CODE64);
+	gdt[SEL_USER_DATA / 8] = gdt_entry(AR_USER_DATA);
+	gdt[SEL_USER_CODE64 / 8] = gdt_entry(AR_USER_CODE64);
+	gdt[SEL_USER_CODE32 / 8] = gdt_entry(AR_USER_CODE32);
+	gdt[SEL_TSS / 8] = 0x67 | GPA_TSS << 16 | 0x89ULL << 40;
+	gdt[SEL_CODE16 / 8] = 0x0000ffff | 0x9bULL << 40;
+	gdt[SEL_DATA16 / 8] = 0x0000ffff | 0x93ULL << 40;
+}
+
+/* Identity, 1 GiB, in 2 MiB pages open to all privilege levels. */
+static inline void guest_write_page_tables(struct guest *g)
+{
+	__u64 *pd = (__u64 *)(g->mem + GPA_PD);
+	unsigned int i;
+
+	guest_write64(g, GPA_PML4, GPA_PDPT | PTE_ALL);
+	guest_write64(g, GPA_PDPT, GPA_PD | PTE_ALL);
+	for (i = 0; i < 512; i++)
+		pd[i] = i * PAGES_2M | PTE_ALL | PTE_PS;
+}
+
+/* Maps the first 2 MiB in 4 KiB pages, and returns their page table. */
+static inline __u64 *guest_split_page(struct guest *g)
+{
+	__u64 *pt = (__u64 *)(g->mem + GPA_PT);
+	unsigned int i;
+
+	for (i = 0; i < 512; i++)
+		pt[i] = i * PAGE_BYTES | PTE_ALL;
+	guest_write64(g, GPA_PD, GPA_PT | PTE_ALL);
+	return pt;
+}
+
+static inline void guest_write_stubs(struct guest *g, const char *code,
+				     size_t bytes)
+{
+	unsigned int i;
+
+	for (i = 0; i < 256; i++)
+		memcpy(g->mem + STUB(i), code, bytes);
+}
+
+static inline void guest_write_ivt(struct guest *g)
+{
+	unsigned int i;
+
+	guest_write_stubs(g, "\x0f\x01\xc1\xcf", 4);
+	for (i = 0; i < 256; i++)
+		guest_write32(g, 4 * i, STUB(i));
+}
+
+/* Interrupt gates that CPL 3 may use too, by INT n. */
+static inline void guest_write_idt32(struct guest *g)
+{
+	unsigned int i;
+
+	guest_write_stubs(g, "\x0f\x01\xc1\xcf", 4);
+	for (i = 0; i < 256; i++)
+		guest_write64(g, GPA_IDT + 8 * i, STUB(i) | SEL_CODE32 << 16 | 0xeeULL << 40);
+}
+
+static inline void guest_write_idt64(struct guest *g)
+{
+	unsigned int i;
+
+	guest_write_stubs(g, "\x0f\x01\xc1\x48\xcf", 5);
+	for (i = 0; i < 256; i++) {
+		guest_write64(g, GPA_IDT + 16 * i, STUB(i) | SEL_CODE64 << 16 | 0xeeULL << 40);
+		guest_write64(g, GPA_IDT + 16 * i + 8, 0);
+	}
+}
+
+/* --- modes ----------------------------------------------------------------- */
+
+static inline struct vee_segment segment(__u16 selector, __u32 access_rights)
+{
+	bool pages = access_rights & VEE_AR_G;
+
+	return (struct vee_segment) {
+		.limit = pages ? 0xffffffff : 0xffff,
+		.access_rights = access_rights,
+		.selector = selector,
+	};
+}
+
+static inline void guest_set_segments(struct guest *g, struct vee_segment cs,
+				      struct vee_segment data)
+{
+	struct vee_segments *s = &g->page->segments;
+
+	s->cs = cs;
+	s->ss = data;
+	s->ds = data;
+	s->es = data;
+	s->fs = data;
+	s->gs = data;
+	s->ldtr = (struct vee_segment) { .access_rights = VEE_AR_UNUSABLE };
+	s->tr = (struct vee_segment) {
+		.base = GPA_TSS,
+		.limit = 0x67,
+		.access_rights = AR_TSS_BUSY,
+		.selector = SEL_TSS,
+	};
+	s->gdtr = (struct vee_table) { .base = GPA_GDT, .limit = GDT_BYTES - 1 };
+	s->idtr = (struct vee_table) { .base = GPA_IDT, .limit = 256 * 16 - 1 };
+	g->page->dirty |= VEE_STATE_SEGMENTS;
+}
+
+static inline void guest_set_regs(struct guest *g)
+{
+	struct vee_regs *regs = &g->page->regs;
+
+	memset(regs, 0, sizeof(*regs));
+	regs->rip = GPA_CODE;
+	regs->rsp = GPA_STACK;
+	regs->rflags = X86_EFLAGS_FIXED;
+	g->page->dirty |= VEE_STATE_REGS;
+}
+
+static inline void guest_set_control(struct guest *g, __u64 cr0, __u64 cr3,
+				     __u64 cr4, __u64 efer)
+{
+	g->page->control = (struct vee_control) {
+		.cr0 = cr0,
+		.cr3 = cr3,
+		.cr4 = cr4,
+		.efer = efer,
+		.xcr0 = 1,
+	};
+	g->page->dirty |= VEE_STATE_CONTROL;
+}
+
+static inline void guest_set_real(struct guest *g)
+{
+	guest_write_gdt(g);
+	guest_write_ivt(g);
+	guest_set_regs(g);
+	guest_set_segments(g, segment(0, AR_CODE16), segment(0, AR_DATA16));
+	g->page->segments.idtr.base = 0;
+	g->page->segments.idtr.limit = 0x3ff;
+	guest_set_control(g, X86_CR0_ET, 0, 0, 0);
+}
+
+/* 32 bit, flat, without paging. */
+static inline void guest_set_protected(struct guest *g)
+{
+	guest_write_gdt(g);
+	guest_write_idt32(g);
+	guest_write32(g, GPA_TSS + 4, GPA_STACK0);
+	guest_write32(g, GPA_TSS + 8, SEL_DATA);
+	guest_set_regs(g);
+	guest_set_segments(g, segment(SEL_CODE32, AR_CODE32),
+			   segment(SEL_DATA, AR_DATA));
+	g->page->segments.idtr.limit = 256 * 8 - 1;
+	guest_set_control(g, X86_CR0_PE | X86_CR0_ET, 0, 0, 0);
+}
+
+/* 64 bit, on the page tables of guest_write_page_tables(). */
+static inline void guest_set_long(struct guest *g)
+{
+	guest_write_gdt(g);
+	guest_write_idt64(g);
+	guest_write_page_tables(g);
+	guest_write64(g, GPA_TSS + 4, GPA_STACK0);
+	guest_set_regs(g);
+	guest_set_segments(g, segment(SEL_CODE64, AR_CODE64),
+			   segment(SEL_DATA, AR_DATA));
+	guest_set_control(g, X86_CR0_PG | X86_CR0_PE | X86_CR0_ET | X86_CR0_WP, GPA_PML4,
+			  X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT,
+			  EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
+}
+
+/* To CPL 3; from 64 bit to 64 bit, or from 32 to 32. */
+static inline void guest_set_user(struct guest *g)
+{
+	struct vee_segment data = segment(SEL_USER_DATA | 3, AR_USER_DATA);
+	struct vee_segments *s = &g->page->segments;
+
+	if (s->cs.access_rights & VEE_AR_L)
+		s->cs = segment(SEL_USER_CODE64 | 3, AR_USER_CODE64);
+	else
+		s->cs = segment(SEL_USER_CODE32 | 3, AR_USER_CODE32);
+	s->ss = data;
+	s->ds = data;
+	s->es = data;
+	g->page->dirty |= VEE_STATE_SEGMENTS;
+}
+
+static inline void guest_set_rip(struct guest *g, __u64 rip)
+{
+	g->page->regs.rip = rip;
+	g->page->dirty |= VEE_STATE_REGS;
+}
+
+static inline void guest_resume_next(struct guest *g)
+{
+	g->page->resume = VEE_RESUME_NEXT;
+}
+
+static inline void guest_inject(struct guest *g, __u8 type, __u8 vector)
+{
+	g->page->inject = (struct vee_event) {
+		.vector = vector,
+		.type = type,
+		.flags = VEE_EVENT_VALID,
+	};
+}
+
+static inline void guest_inject_error(struct guest *g, __u8 vector, __u32 error)
+{
+	guest_inject(g, VEE_EVENT_EXCEPTION, vector);
+	g->page->inject.flags |= VEE_EVENT_ERROR_CODE;
+	g->page->inject.error_code = error;
+}
+
+static inline void guest_load(struct guest *g, const unsigned char *code,
+			      const unsigned char *end)
+{
+	memcpy(g->mem + GPA_CODE, code, end - code);
+}
+
+static inline void guest_start(struct guest *g, void (*set_mode)(struct guest *),
+			       const unsigned char *code,
+			       const unsigned char *end)
+{
+	guest_load(g, code, end);
+	set_mode(g);
+}
+
+/* --- lifetimes ------------------------------------------------------------- */
+
+static inline void guest_add_vcpu(struct __test_metadata *_metadata,
+				  struct guest *g, __u32 id)
+{
+	g->vcpu = vcpu_create(g->vm, id);
+	ASSERT_LE(0, g->vcpu) TH_LOG("vCPU: %s", strerror(-g->vcpu));
+	g->page = vcpu_page(g->vcpu);
+	ASSERT_NE(MAP_FAILED, g->page);
+	g->page->deadline_ns = DEADLINE_NS;
+}
+
+static inline void guest_open(struct __test_metadata *_metadata,
+			      struct guest *g)
+{
+	memset(g, 0, sizeof(*g));
+	g->dev = vee_open(_metadata);
+	g->vm = vm_create(g->dev);
+	ASSERT_LE(0, g->vm) TH_LOG("VM: %s", strerror(-g->vm));
+	g->mem = anon_memory(GUEST_BYTES);
+	ASSERT_NE(MAP_FAILED, g->mem);
+	ASSERT_EQ(0, vm_map(g->vm, 0, g->mem, GUEST_BYTES, VEE_RWX));
+	guest_add_vcpu(_metadata, g, 0);
+}
+
+/* A further vCPU of the VM of @g. */
+static inline void guest_open_sibling(struct __test_metadata *_metadata,
+				      const struct guest *g,
+				      struct guest *sibling, __u32 id)
+{
+	*sibling = *g;
+	sibling->borrowed = true;
+	guest_add_vcpu(_metadata, sibling, id);
+}
+
+static inline void guest_close(struct guest *g)
+{
+	munmap(g->page, VEE_VCPU_PAGE_BYTES);
+	close(g->vcpu);
+	if (g->borrowed)
+		return;
+	close(g->vm);
+	close(g->dev);
+	munmap(g->mem, GUEST_BYTES);
+}
+
+/* --- threads --------------------------------------------------------------- */
+
+/**
+ * struct runner - a thread that makes one run
+ * @thread: the thread
+ * @g: what it runs
+ * @ret: what the run returned
+ * @done: the run has returned
+ */
+struct runner {
+	pthread_t thread;
+	struct guest *g;
+	int ret;
+	bool done;
+};
+
+static inline void *runner_main(void *arg)
+{
+	struct runner *r = arg;
+
+	r->ret = guest_run(r->g);
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static inline int runner_start(struct runner *r, struct guest *g)
+{
+	r->g = g;
+	r->ret = 0;
+	r->done = false;
+	return pthread_create(&r->thread, NULL, runner_main, r);
+}
+
+static inline bool runner_done(struct runner *r)
+{
+	return __atomic_load_n(&r->done, __ATOMIC_ACQUIRE);
+}
+
+static inline int runner_join(struct runner *r)
+{
+	pthread_join(r->thread, NULL);
+	return r->ret;
+}
+
+static inline void signal_ignored(int sig)
+{
+}
+
+/* SIGUSR1 then does nothing but end system calls. */
+static inline void catch_sigusr1(void)
+{
+	struct sigaction action = { .sa_handler = signal_ignored };
+
+	sigaction(SIGUSR1, &action, NULL);
+}
+
+/* --- the machine ----------------------------------------------------------- */
+
+static inline __u64 host_tsc(void)
+{
+	__u32 low, high;
+
+	asm volatile("lfence; rdtsc" : "=a" (low), "=d" (high));
+	return (__u64)high << 32 | low;
+}
+
+static inline void host_cpuid(__u32 leaf, __u32 subleaf, __u32 out[4])
+{
+	__cpuid_count(leaf, subleaf, out[0], out[1], out[2], out[3]);
+}
+
+static inline int cpus_online(void)
+{
+	return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+static inline int pin_to_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* Writes @text to a file of sysfs or procfs. */
+static inline int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int ret = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+#endif /* SELFTESTS_VEE_UTIL_H */
