@@ -180,8 +180,8 @@ bool ept_flush_this_cpu(struct ept *ept);
 
 /* --- mem.c ---------------------------------------------------------------- */
 
-int mem_map(struct vee_vm *vm, const struct vee_map *map);
-int mem_unmap(struct vee_vm *vm, const struct vee_unmap *unmap);
+int mem_add(struct vee_vm *vm, const struct vee_map *map);
+int mem_remove(struct vee_vm *vm, const struct vee_unmap *unmap);
 void mem_destroy(struct vee_vm *vm);
 /*
  * Makes @gpa accessible in the EPT. May sleep. 0: the guest can go on;
@@ -249,6 +249,7 @@ struct vee_vm {
  * looks at the EPT's generation before it enters again.
  */
 void vm_flush(struct vee_vm *vm);
+struct vee_vm *vm_create(void);
 void vm_get(struct vee_vm *vm);
 void vm_put(struct vee_vm *vm);
 

@@ -358,7 +358,8 @@ struct vee_debug {
  * @sysenter_eip: IA32_SYSENTER_EIP
  * @tsc_aux: IA32_TSC_AUX, 32 bits
  * @pat: IA32_PAT
- * @tsc_offset: what the guest's TSC is more than the host's, modulo 2^64
+ * @tsc_offset: what the guest's TSC is more than the host's, modulo 2^64; 0 at
+ *	first
  *
  * Every other MSR access is an exit (VEE_EXIT_RDMSR, VEE_EXIT_WRMSR); FS and GS
  * base are in struct vee_segments, IA32_EFER in struct vee_control.
@@ -606,7 +607,9 @@ struct vee_exit_entry {
  *	Exit Reasons"), for statistics and VEE_EXIT_OTHER
  * @qualification: exit qualification as the CPU gave it
  * @flags: VEE_EXIT_INTERRUPT_READY and so on
- * @instruction_length: bytes; 0 if the exit is no instruction's
+ * @instruction_length: bytes; 0 if the exit is no instruction's. Also 0 at
+ *	VEE_EXIT_MMIO and VEE_EXIT_MEMORY, where the CPU doesn't say: a caller that
+ *	decoded and did the instruction sets it, 1 to 15, for VEE_RESUME_NEXT
  * @reserved: zero
  * @pio: VEE_EXIT_PIO
  * @memory: VEE_EXIT_MMIO, VEE_EXIT_MEMORY
@@ -669,8 +672,8 @@ struct vee_exit {
  * @resume: caller: VEE_RESUME_HERE or VEE_RESUME_NEXT; the run sets it back to
  *	VEE_RESUME_HERE. VEE_RESUME_NEXT goes past the instruction as the CPU does:
  *	it ends blocking by STI and MOV SS, clears RFLAGS.RF and takes a single-step
- *	trap if RFLAGS.TF is set. -EINVAL if the exit had no instruction, or if
- *	VEE_STATE_REGS is dirty and changed RIP
+ *	trap if RFLAGS.TF is set. -EINVAL if the exit had no instruction (see
+ *	vee_exit.instruction_length), or if VEE_STATE_REGS is dirty and changed RIP
  * @reserved2: must be zero
  * @inject: caller: an event for the guest; the run takes it over and clears it.
  *	An exception or software interrupt is delivered at the VM entry, an

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every difference between the kernels that vee builds for, and nowhere else.
+ *
+ * VEE_HAVE_NAME is set by Kbuild when kmod/probe/name.c compiles against the
+ * kernel at hand: what a kernel has is asked, not concluded from its version.
+ */
+#ifndef _VEE_COMPAT_H
+#define _VEE_COMPAT_H
+
+#include <linux/hrtimer.h>
+#include <linux/syscore_ops.h>
+
+#ifdef VEE_HAVE_HRTIMER_SETUP
+#define vee_hrtimer_setup hrtimer_setup
+#else
+static inline void vee_hrtimer_setup(struct hrtimer *timer,
+				     enum hrtimer_restart (*fn)(struct hrtimer *),
+				     clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+}
+#endif
+
+/*
+ * VEE_SYSCORE(name, suspend, resume) defines what runs on the last CPU as the
+ * machine is suspended and resumed: int suspend(void) and void resume(void).
+ */
+#ifdef VEE_HAVE_SYSCORE
+#define VEE_SYSCORE(name, suspend_fn, resume_fn)			\
+static int name##_suspend(void *unused)					\
+{									\
+	return suspend_fn();						\
+}									\
+									\
+static void name##_resume(void *unused)					\
+{									\
+	resume_fn();							\
+}									\
+									\
+static const struct syscore_ops name##_ops = {				\
+	.suspend = name##_suspend,					\
+	.resume = name##_resume,					\
+};									\
+									\
+static struct syscore name = { .ops = &name##_ops }
+
+#define vee_syscore_register	register_syscore
+#define vee_syscore_unregister	unregister_syscore
+#else
+#define VEE_SYSCORE(name, suspend_fn, resume_fn)			\
+static struct syscore_ops name = {					\
+	.suspend = suspend_fn,						\
+	.resume = resume_fn,						\
+}
+
+#define vee_syscore_register	register_syscore_ops
+#define vee_syscore_unregister	unregister_syscore_ops
+#endif
+
+#endif /* _VEE_COMPAT_H */

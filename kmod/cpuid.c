@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * CPUID: a table of answers for each vCPU, which user space may replace.
+ *
+ * The default is what the host answers, less what vee does not offer: VMX,
+ * MONITOR, the APIC and its timer, performance counters, XSAVES, and whatever
+ * would need an MSR that vee does not keep. It is made from a list of masks; a
+ * leaf that is not on the list answers zeros.
+ */
+#include <linux/bitops.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+#include <linux/uaccess.h>
+#include <asm/cpufeatures.h>
+#include <asm/fpu/types.h>
+#include <asm/processor.h>
+#include <asm/processor-flags.h>
+
+#include "vcpu.h"
+
+/* --- the default ---------------------------------------------------------------- */
+
+struct leaf_mask {
+	u32 leaf;
+	u32 subleaf;
+	u32 flags;
+	u32 eax, ebx, ecx, edx;
+};
+
+#define ALL	0xffffffffU
+
+/* A bit of asm/cpufeatures.h is 32 times its word, plus its place in it. */
+#define F(name)	BIT(X86_FEATURE_##name & 31)
+
+#define LEAF1_ECX (F(XMM3) | F(PCLMULQDQ) | F(SSSE3) | F(FMA) | F(CX16) |	\
+	F(PCID) | F(XMM4_1) | F(XMM4_2) | F(MOVBE) | F(POPCNT) | F(AES) |	\
+	F(XSAVE) | F(AVX) | F(F16C) | F(RDRAND))
+
+#define LEAF1_EDX (F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) |		\
+	F(PAE) | F(CX8) | F(SEP) | F(PGE) | F(CMOV) | F(PAT) | F(PSE36) |	\
+	F(CLFLUSH) | F(MMX) | F(FXSR) | F(XMM) | F(XMM2))
+
+#define LEAF7_EBX (F(FSGSBASE) | F(BMI1) | F(AVX2) | F(SMEP) | F(BMI2) |		\
+	F(ERMS) | F(INVPCID) | F(AVX512F) | F(AVX512DQ) | F(RDSEED) | F(ADX) |	\
+	F(SMAP) | F(AVX512IFMA) | F(CLFLUSHOPT) | F(CLWB) | F(AVX512CD) |	\
+	F(SHA_NI) | F(AVX512BW) | F(AVX512VL))
+
+#define LEAF7_ECX (F(AVX512VBMI) | F(UMIP) | F(AVX512_VBMI2) | F(GFNI) |	\
+	F(VAES) | F(VPCLMULQDQ) | F(AVX512_VNNI) | F(AVX512_BITALG) |		\
+	F(AVX512_VPOPCNTDQ) | F(RDPID))
+
+#define LEAF7_EDX F(FSRM)
+
+#define LEAFD1_EAX (F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1))
+
+#define EXT1_ECX (F(LAHF_LM) | F(ABM) | F(3DNOWPREFETCH))
+#define EXT1_EDX (F(SYSCALL) | F(NX) | F(GBPAGES) | F(RDTSCP) | F(LM))
+
+#define INVARIANT_TSC	BIT(8)
+
+#define PLAIN(leaf, eax, ebx, ecx, edx)	{ leaf, 0, 0, eax, ebx, ecx, edx }
+#define SUB(leaf, subleaf, eax, ebx, ecx, edx) \
+	{ leaf, subleaf, VEE_CPUID_SUBLEAF, eax, ebx, ecx, edx }
+
+static const struct leaf_mask defaults[] = {
+	PLAIN(0x0, 0, ALL, ALL, ALL),
+	/* EBX: brand index and CLFLUSH size; the APIC id is the vCPU's */
+	PLAIN(0x1, ALL, 0xffff, LEAF1_ECX, LEAF1_EDX),
+	PLAIN(0x2, ALL, ALL, ALL, ALL),
+	/* EAX 31:14 count the cores and threads that share: one */
+	SUB(0x4, 0, 0x3fff, ALL, ALL, ALL),
+	SUB(0x4, 1, 0x3fff, ALL, ALL, ALL),
+	SUB(0x4, 2, 0x3fff, ALL, ALL, ALL),
+	SUB(0x4, 3, 0x3fff, ALL, ALL, ALL),
+	SUB(0x7, 0, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX),
+	SUB(0xd, 0, 0, 0, 0, 0),
+	SUB(0xd, 1, LEAFD1_EAX, 0, 0, 0),
+	SUB(0xd, 2, ALL, ALL, 0, 0),
+	SUB(0xd, 5, ALL, ALL, 0, 0),
+	SUB(0xd, 6, ALL, ALL, 0, 0),
+	SUB(0xd, 7, ALL, ALL, 0, 0),
+	PLAIN(0x15, ALL, ALL, ALL, 0),
+	PLAIN(0x16, 0xffff, 0xffff, 0xffff, 0),
+	PLAIN(0x80000000, 0, 0, 0, 0),
+	PLAIN(0x80000001, 0, 0, EXT1_ECX, EXT1_EDX),
+	PLAIN(0x80000002, ALL, ALL, ALL, ALL),
+	PLAIN(0x80000003, ALL, ALL, ALL, ALL),
+	PLAIN(0x80000004, ALL, ALL, ALL, ALL),
+	PLAIN(0x80000006, 0, 0, ALL, 0),
+	PLAIN(0x80000007, 0, 0, 0, INVARIANT_TSC),
+	PLAIN(0x80000008, 0, 0, 0, 0),
+};
+
+#define MAX_BASIC	0x16
+#define MAX_EXTENDED	0x80000008
+#define LINEAR_BITS	48
+#define XSAVE_SMALLEST	576	/* legacy region and header */
+
+#define APIC_ID_SHIFT	24
+
+/* What hangs together with another choice of vee's, register by register. */
+static void without_controls(struct vee_cpuid_entry *entry)
+{
+	switch (entry->leaf) {
+	case 0x7:
+		if (!caps_has(VEE_FEATURE_INVPCID))
+			entry->ebx &= ~F(INVPCID);
+		if (!caps_has(VEE_FEATURE_RDTSCP))
+			entry->ecx &= ~F(RDPID);
+		break;
+	case 0x80000001:
+		/* Outside 64-bit mode the host's CPUID may hide SYSCALL. */
+		entry->edx |= F(SYSCALL);
+		if (!caps_has(VEE_FEATURE_RDTSCP))
+			entry->edx &= ~F(RDTSCP);
+		break;
+	}
+}
+
+#define AVX512_EBX (F(AVX512F) | F(AVX512DQ) | F(AVX512IFMA) | F(AVX512CD) |	\
+	F(AVX512BW) | F(AVX512VL))
+#define AVX512_ECX (F(AVX512VBMI) | F(AVX512_VBMI2) | F(AVX512_VNNI) |		\
+	F(AVX512_BITALG) | F(AVX512_VPOPCNTDQ))
+
+/* Instructions whose state XCR0 can't have are not there. */
+static void without_state(struct vee_cpuid_entry *entry)
+{
+	if (!(vee_caps.xcr0 & XFEATURE_MASK_YMM)) {
+		if (entry->leaf == 0x1)
+			entry->ecx &= ~(F(AVX) | F(FMA) | F(F16C));
+		if (entry->leaf == 0x7)
+			entry->ebx &= ~F(AVX2);
+	}
+	if (!(vee_caps.xcr0 & XFEATURE_MASK_OPMASK) && entry->leaf == 0x7) {
+		entry->ebx &= ~AVX512_EBX;
+		entry->ecx &= ~AVX512_ECX;
+	}
+	if (entry->leaf == 0xd && entry->subleaf >= 2 &&
+	    !(vee_caps.xcr0 & BIT_ULL(entry->subleaf)))
+		entry->eax = entry->ebx = 0;
+}
+
+/* What is not the host's to say. */
+static void own_answers(struct vee_cpuid_entry *entry, unsigned int id)
+{
+	switch (entry->leaf) {
+	case 0x0:
+		entry->eax = MAX_BASIC;
+		break;
+	case 0x1:
+		entry->ebx |= id << APIC_ID_SHIFT;
+		break;
+	case 0xd:
+		if (entry->subleaf)
+			break;
+		entry->eax = (u32)vee_caps.xcr0;
+		entry->edx = vee_caps.xcr0 >> 32;
+		entry->ecx = vee_caps.xsave_bytes;
+		break;
+	case 0x80000000:
+		entry->eax = MAX_EXTENDED;
+		break;
+	case 0x80000008:
+		entry->eax = vee_caps.gpa_bits | LINEAR_BITS << 8;
+		break;
+	}
+}
+
+static void make_default(struct vee_cpuid_entry *entry,
+			 const struct leaf_mask *mask, unsigned int id)
+{
+	u32 highest = cpuid_eax(mask->leaf & 0x80000000);
+
+	*entry = (struct vee_cpuid_entry) {
+		.leaf = mask->leaf,
+		.subleaf = mask->subleaf,
+		.flags = mask->flags,
+	};
+	if (mask->leaf <= highest)
+		cpuid_count(mask->leaf, mask->subleaf, &entry->eax, &entry->ebx,
+			    &entry->ecx, &entry->edx);
+	entry->eax &= mask->eax;
+	entry->ebx &= mask->ebx;
+	entry->ecx &= mask->ecx;
+	entry->edx &= mask->edx;
+	without_controls(entry);
+	without_state(entry);
+	own_answers(entry, id);
+}
+
+/* --- look-up ---------------------------------------------------------------------- */
+
+static u64 key(const struct vee_cpuid_entry *entry)
+{
+	return (u64)entry->leaf << 32 | entry->subleaf;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	u64 left = key(a), right = key(b);
+
+	return left < right ? -1 : left > right;
+}
+
+/* The last entry at or before leaf and subleaf, if it answers for them. */
+static const struct vee_cpuid_entry *find(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf)
+{
+	const struct vee_cpuid_entry *table = vcpu->cpuid;
+	u64 wanted = (u64)leaf << 32 | subleaf;
+	unsigned int low = 0, high = vcpu->cpuid_count;
+
+	while (low < high) {
+		unsigned int middle = (low + high) / 2;
+
+		if (key(&table[middle]) <= wanted)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low || table[low - 1].leaf != leaf)
+		return NULL;
+	if (table[low - 1].flags & VEE_CPUID_SUBLEAF &&
+	    table[low - 1].subleaf != subleaf)
+		return NULL;
+	return &table[low - 1];
+}
+
+/* --- what follows from the table ----------------------------------------------------- */
+
+enum { EBX, ECX, EDX };
+
+static const struct {
+	u64 cr4;
+	u32 leaf;
+	u8 reg;
+	u32 bit;
+} cr4_features[] = {
+	{ X86_CR4_VME | X86_CR4_PVI,	0x1, EDX, F(VME) },
+	{ X86_CR4_TSD,			0x1, EDX, F(TSC) },
+	{ X86_CR4_DE,			0x1, EDX, F(DE) },
+	{ X86_CR4_PSE,			0x1, EDX, F(PSE) },
+	{ X86_CR4_PAE,			0x1, EDX, F(PAE) },
+	{ X86_CR4_MCE,			0x1, EDX, F(MCE) },
+	{ X86_CR4_PGE,			0x1, EDX, F(PGE) },
+	{ X86_CR4_OSFXSR,		0x1, EDX, F(FXSR) },
+	{ X86_CR4_OSXMMEXCPT,		0x1, EDX, F(XMM) },
+	{ X86_CR4_PCIDE,		0x1, ECX, F(PCID) },
+	{ X86_CR4_OSXSAVE,		0x1, ECX, F(XSAVE) },
+	{ X86_CR4_FSGSBASE,		0x7, EBX, F(FSGSBASE) },
+	{ X86_CR4_SMEP,			0x7, EBX, F(SMEP) },
+	{ X86_CR4_SMAP,			0x7, EBX, F(SMAP) },
+	{ X86_CR4_UMIP,			0x7, ECX, F(UMIP) },
+};
+
+static u64 allowed_cr4(struct vee_vcpu *vcpu)
+{
+	u64 allowed = X86_CR4_PCE;
+
+	for (int i = 0; i < ARRAY_SIZE(cr4_features); i++) {
+		const struct vee_cpuid_entry *entry = find(vcpu, cr4_features[i].leaf, 0);
+		u32 regs[3] = { 0 };
+
+		if (entry) {
+			regs[EBX] = entry->ebx;
+			regs[ECX] = entry->ecx;
+			regs[EDX] = entry->edx;
+		}
+		if (regs[cr4_features[i].reg] & cr4_features[i].bit)
+			allowed |= cr4_features[i].cr4;
+	}
+	return allowed & vee_caps.cr4_fixed1;
+}
+
+/* --- setting and getting ------------------------------------------------------------- */
+
+static void own_cr4(struct vee_vcpu *vcpu, void *arg)
+{
+	cr4_own(vcpu);
+}
+
+/* Takes over @table, sorted. */
+static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
+		      unsigned int count)
+{
+	kfree(vcpu->cpuid);
+	vcpu->cpuid = table;
+	vcpu->cpuid_count = count;
+	vcpu->cr4_allowed = allowed_cr4(vcpu);
+}
+
+int cpuid_reset(struct vee_vcpu *vcpu)
+{
+	struct vee_cpuid_entry *table;
+
+	table = kcalloc(ARRAY_SIZE(defaults), sizeof(*table), GFP_KERNEL_ACCOUNT);
+	if (!table)
+		return -ENOMEM;
+	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
+		make_default(&table[i], &defaults[i], vcpu->id);
+	use_table(vcpu, table, ARRAY_SIZE(defaults));
+	return 0;
+}
+
+static bool entry_valid(const struct vee_cpuid_entry *entry)
+{
+	return !(entry->flags & ~VEE_CPUID_SUBLEAF) && !entry->reserved &&
+	       (entry->flags & VEE_CPUID_SUBLEAF || !entry->subleaf);
+}
+
+/* Sorted, twins stand side by side; so do a plain leaf and its subleaf 0. */
+static bool table_valid(const struct vee_cpuid_entry *table, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (!entry_valid(&table[i]))
+			return false;
+		if (!i || table[i - 1].leaf != table[i].leaf)
+			continue;
+		if (!(table[i - 1].flags & VEE_CPUID_SUBLEAF) ||
+		    key(&table[i - 1]) == key(&table[i]))
+			return false;
+	}
+	return true;
+}
+
+int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg)
+{
+	struct vee_cpuid_entry *table;
+	int err;
+
+	if (arg->count > VEE_MAX_CPUID)
+		return -EINVAL;
+	table = memdup_user(u64_to_user_ptr(arg->entries),
+			    arg->count * sizeof(*table));
+	if (IS_ERR(table))
+		return PTR_ERR(table);
+	sort(table, arg->count, sizeof(*table), by_key, NULL);
+	if (!table_valid(table, arg->count)) {
+		kfree(table);
+		return -EINVAL;
+	}
+	use_table(vcpu, table, arg->count);
+	err = vcpu_with_vmcs(vcpu, own_cr4, NULL);
+	return err;
+}
+
+int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg)
+{
+	unsigned int room = arg->count;
+
+	arg->count = vcpu->cpuid_count;
+	if (room < vcpu->cpuid_count)
+		return -E2BIG;
+	if (copy_to_user(u64_to_user_ptr(arg->entries), vcpu->cpuid,
+			 vcpu->cpuid_count * sizeof(*vcpu->cpuid)))
+		return -EFAULT;
+	return 0;
+}
+
+/* --- the exit ---------------------------------------------------------------------------- */
+
+/* SDM 1, "Size of the XSAVE area" for the components that XCR0 enables. */
+static u32 xsave_size(struct vee_vcpu *vcpu)
+{
+	u32 size = XSAVE_SMALLEST;
+
+	for (u32 i = 2; i < 32; i++) {
+		const struct vee_cpuid_entry *entry;
+
+		if (!(vcpu->xcr0 >> i))
+			break;
+		if (!(vcpu->xcr0 & BIT_ULL(i)))
+			continue;
+		entry = find(vcpu, 0xd, i);
+		if (entry)
+			size = max(size, entry->ebx + entry->eax);
+	}
+	return size;
+}
+
+/* The answers that follow the guest's own registers. */
+static void keep_up(struct vee_vcpu *vcpu, struct vee_cpuid_entry *answer)
+{
+	if (answer->leaf == 0x1) {
+		answer->ecx &= ~F(OSXSAVE);
+		if (cr4_read() & X86_CR4_OSXSAVE)
+			answer->ecx |= F(OSXSAVE);
+	} else if (answer->leaf == 0xd && !answer->subleaf) {
+		answer->ebx = xsave_size(vcpu);
+	}
+}
+
+static enum next ask_caller(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf,
+			    const struct vee_cpuid_entry *answer)
+{
+	vcpu->page->exit.cpuid = (struct vee_exit_cpuid) {
+		.leaf = leaf,
+		.subleaf = subleaf,
+		.eax = answer->eax,
+		.ebx = answer->ebx,
+		.ecx = answer->ecx,
+		.edx = answer->edx,
+	};
+	return exit_user(vcpu, VEE_EXIT_CPUID);
+}
+
+enum next exit_cpuid(struct vee_vcpu *vcpu)
+{
+	struct vee_regs *regs = guest_regs(vcpu);
+	u32 leaf = READ_ONCE(regs->rax), subleaf = READ_ONCE(regs->rcx);
+	const struct vee_cpuid_entry *entry = find(vcpu, leaf, subleaf);
+	struct vee_cpuid_entry answer = { 0 };
+
+	if (entry) {
+		answer = *entry;
+		keep_up(vcpu, &answer);
+	}
+	if (vcpu->intercept & VEE_INTERCEPT_CPUID)
+		return ask_caller(vcpu, leaf, subleaf, &answer);
+	regs->rax = answer.eax;
+	regs->rbx = answer.ebx;
+	regs->rcx = answer.ecx;
+	regs->rdx = answer.edx;
+	event_skip(vcpu);
+	return NEXT_ENTER;
+}

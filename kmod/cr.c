@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Control registers, EFER, XCR0 and debug registers.
+ *
+ * CR0 and CR4 are split between the guest and vee by a mask (SDM 3C, "Guest/Host
+ * Masks and Read Shadows for CR0 and CR4"): the guest changes its own bits
+ * without an exit; a change of any other bit comes here, and reads give the
+ * shadow. Paging-mode bits are vee's, so that EFER.LMA, the "IA-32e mode guest"
+ * control and the PDPTEs stay in step. What is #GP follows SDM 2B, "MOV-Move
+ * to/from Control Registers".
+ */
+#include <linux/string.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "vcpu.h"
+
+#define CR0_GUEST	(X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_WP | \
+			 X86_CR0_AM)
+#define CR0_DEFINED	(CR0_GUEST | X86_CR0_PE | X86_CR0_ET | X86_CR0_NE | \
+			 X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+
+/* Bits of CR4 with no consequence that vee must draw. */
+#define CR4_GUEST	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | \
+			 X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCE | \
+			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
+			 X86_CR4_FSGSBASE | X86_CR4_SMEP | X86_CR4_SMAP)
+
+/* --- reading and writing ----------------------------------------------------- */
+
+u64 cr0_read(void)
+{
+	return (vmcs_read(VMCS_GUEST_CR0) & CR0_GUEST) |
+	       (vmcs_read(VMCS_CR0_READ_SHADOW) & ~CR0_GUEST);
+}
+
+u64 cr4_read(void)
+{
+	u64 mask = vmcs_read(VMCS_CR4_MASK);
+
+	return (vmcs_read(VMCS_GUEST_CR4) & ~mask) |
+	       (vmcs_read(VMCS_CR4_READ_SHADOW) & mask);
+}
+
+/*
+ * An entry wants the fixed bits of CR0 but for PE and PG ("unrestricted guest");
+ * CD and NW stay 0, or the guest could switch off the host's caches.
+ */
+void cr0_write(struct vee_vcpu *vcpu, u64 cr0)
+{
+	u64 fixed = vee_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
+
+	cr0 |= X86_CR0_ET;
+	vcpu->cr0 = cr0;
+	vmcs_write(VMCS_CR0_MASK, ~CR0_GUEST);
+	vmcs_write(VMCS_CR0_READ_SHADOW, cr0);
+	vmcs_write(VMCS_GUEST_CR0, (cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | fixed);
+	/* The CPU would have emptied the guest's TLB. */
+	vcpu->vpid_cpu = -1;
+}
+
+/* MCE stays 1: with it 0 a machine check would shut the host down. */
+void cr4_write(struct vee_vcpu *vcpu, u64 cr4)
+{
+	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
+	vmcs_write(VMCS_GUEST_CR4, cr4 | vee_caps.cr4_fixed0 | X86_CR4_MCE);
+	vcpu->vpid_cpu = -1;
+}
+
+void efer_write(struct vee_vcpu *vcpu, u64 efer)
+{
+	u32 entry = vcpu->entry & ~ENTRY_IA32E_GUEST;
+
+	if (efer & EFER_LMA)
+		entry |= ENTRY_IA32E_GUEST;
+	if (entry != vcpu->entry)
+		vmcs_write(VMCS_ENTRY_CONTROLS, entry);
+	vcpu->entry = entry;
+	vmcs_write(VMCS_GUEST_EFER, efer);
+}
+
+/* The guest owns what it may set: reserved bits exit, and are #GP. */
+void cr4_own(struct vee_vcpu *vcpu)
+{
+	u64 cr4 = cr4_read();
+
+	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST & vcpu->cr4_allowed));
+	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
+}
+
+/* --- checks ------------------------------------------------------------------ */
+
+bool cr0_valid(u64 cr0)
+{
+	if (cr0 >> 32)
+		return false;
+	if (cr0 & X86_CR0_PG && !(cr0 & X86_CR0_PE))
+		return false;
+	return !(cr0 & X86_CR0_NW) || cr0 & X86_CR0_CD;
+}
+
+bool cr4_valid(struct vee_vcpu *vcpu, u64 cr4)
+{
+	return !(cr4 & ~vcpu->cr4_allowed);
+}
+
+bool efer_valid(u64 efer)
+{
+	return !(efer & ~VEE_EFER_BITS);
+}
+
+/* --- PDPTEs ------------------------------------------------------------------ */
+
+bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer)
+{
+	return cr0 & X86_CR0_PG && cr4 & X86_CR4_PAE && !(efer & EFER_LME);
+}
+
+/* SDM 3A, "PAE Paging": present, and bits that must then be 0. */
+#define PDPTE_PRESENT	BIT_ULL(0)
+#define PDPTE_RESERVED	(GENMASK_ULL(63, 52) | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1))
+#define CR3_PDPT	GENMASK_ULL(31, 5)
+
+/* -EINVAL: a reserved bit is set; -EFAULT: no memory there. */
+int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4])
+{
+	int err = mem_read(vcpu->vm, cr3 & CR3_PDPT, pdpte, 4 * sizeof(*pdpte));
+
+	if (err)
+		return err;
+	for (int i = 0; i < 4; i++) {
+		u64 beyond = ~GENMASK_ULL(vee_caps.gpa_bits - 1, 0);
+
+		if (!(pdpte[i] & PDPTE_PRESENT))
+			continue;
+		if (pdpte[i] & (PDPTE_RESERVED | beyond))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+void cr_write_pdptes(const u64 pdpte[4])
+{
+	vmcs_write(VMCS_GUEST_PDPTE0, pdpte[0]);
+	vmcs_write(VMCS_GUEST_PDPTE1, pdpte[1]);
+	vmcs_write(VMCS_GUEST_PDPTE2, pdpte[2]);
+	vmcs_write(VMCS_GUEST_PDPTE3, pdpte[3]);
+}
+
+/* --- MOV to CR0 and CR4 ------------------------------------------------------ */
+
+static enum next general_protection(struct vee_vcpu *vcpu)
+{
+	event_fault_error(vcpu, X86_TRAP_GP, 0);
+	return NEXT_ENTER;
+}
+
+/*
+ * The sleeping half of a move that turns PAE paging on or changes it: the
+ * PDPTEs come from guest memory. The result goes the way of a state that the
+ * caller has set.
+ */
+static enum next load_with_pdptes(struct vee_vcpu *vcpu)
+{
+	struct staged_state *staged = &vcpu->staged;
+
+	switch (cr_read_pdptes(vcpu, staged->control.cr3, staged->pdpte)) {
+	case 0:
+		staged->groups |= VEE_STATE_CONTROL;
+		staged->next = true;
+		return NEXT_ENTER;
+	case -EINTR:
+		/* The guest does it again. */
+		return NEXT_HOST;
+	default:
+		staged->fault = true;
+		return NEXT_ENTER;
+	}
+}
+
+/* All of the group but what this move changes stays as it is. */
+static enum next load_control(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
+{
+	struct vee_control *control = &vcpu->staged.control;
+
+	if (cr_uses_pdptes(cr0, cr4, efer)) {
+		state_read_control(vcpu, control);
+		control->cr0 = cr0;
+		control->cr4 = cr4;
+		control->efer = efer;
+		vcpu->sleeper = load_with_pdptes;
+		return NEXT_SLEEP;
+	}
+	cr0_write(vcpu, cr0);
+	cr4_write(vcpu, cr4);
+	efer_write(vcpu, efer);
+	event_skip(vcpu);
+	return NEXT_ENTER;
+}
+
+static bool in_64bit_code(u64 efer)
+{
+	return efer & EFER_LMA &&
+	       vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L;
+}
+
+static bool paging_switch_valid(u64 cr0, u64 cr4, u64 efer)
+{
+	bool lme = efer & EFER_LME;
+
+	if (cr0 & X86_CR0_PG)
+		return !lme || (cr4 & X86_CR4_PAE &&
+				!(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L));
+	return !in_64bit_code(efer) && !(cr4 & X86_CR4_PCIDE);
+}
+
+static enum next move_to_cr0(struct vee_vcpu *vcpu, u64 cr0)
+{
+	u64 old = cr0_read(), cr4 = cr4_read();
+	u64 efer = vmcs_read(VMCS_GUEST_EFER);
+
+	if (!cr0_valid(cr0))
+		return general_protection(vcpu);
+	/* Reserved bits below bit 32 are ignored. */
+	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
+	if ((cr0 ^ old) & X86_CR0_PG) {
+		if (!paging_switch_valid(cr0, cr4, efer))
+			return general_protection(vcpu);
+		efer &= ~EFER_LMA;
+		if (cr0 & X86_CR0_PG && efer & EFER_LME)
+			efer |= EFER_LMA;
+	}
+	return load_control(vcpu, cr0, cr4, efer);
+}
+
+/* SDM 2A, "LMSW": the low four bits, and PE can't be cleared. */
+static enum next load_machine_status_word(struct vee_vcpu *vcpu)
+{
+	u64 low = X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS;
+	u64 source = vcpu->qualification >> 16;
+	u64 cr0 = cr0_read();
+
+	return move_to_cr0(vcpu, (cr0 & ~(low & ~X86_CR0_PE)) | (source & low));
+}
+
+#define CR3_PCID	GENMASK_ULL(11, 0)
+
+static enum next move_to_cr4(struct vee_vcpu *vcpu, u64 cr4)
+{
+	u64 efer = vmcs_read(VMCS_GUEST_EFER), changed = cr4 ^ cr4_read();
+
+	if (!cr4_valid(vcpu, cr4))
+		return general_protection(vcpu);
+	if (efer & EFER_LMA && !(cr4 & X86_CR4_PAE))
+		return general_protection(vcpu);
+	if (changed & cr4 & X86_CR4_PCIDE &&
+	    (!(efer & EFER_LMA) || vmcs_read(VMCS_GUEST_CR3) & CR3_PCID))
+		return general_protection(vcpu);
+	return load_control(vcpu, cr0_read(), cr4, efer);
+}
+
+/* --- exits ------------------------------------------------------------------- */
+
+/* SDM 3C, "Exit Qualification for Control-Register Accesses". */
+#define CR_NUMBER(q)	((q) & 0xf)
+#define CR_ACCESS(q)	(((q) >> 4) & 3)
+#define CR_REGISTER(q)	(((q) >> 8) & 0xf)
+#define CR_RSP		4
+
+enum { CR_MOVE_TO, CR_MOVE_FROM, CR_CLTS, CR_LMSW };
+
+/* MOV to a control register takes 32 bits outside 64-bit code. */
+static u64 source_register(struct vee_vcpu *vcpu)
+{
+	unsigned int number = CR_REGISTER(vcpu->qualification);
+	u64 value;
+
+	if (number == CR_RSP)
+		value = vmcs_read(VMCS_GUEST_RSP);
+	else
+		value = READ_ONCE(guest_regs(vcpu)->gpr[number]);
+	return in_64bit_code(vmcs_read(VMCS_GUEST_EFER)) ? value : (u32)value;
+}
+
+#define CR8_MAX	15
+
+/* No interrupt controller looks at CR8 yet: it is the guest's to keep. */
+static enum next access_cr8(struct vee_vcpu *vcpu)
+{
+	unsigned int number = CR_REGISTER(vcpu->qualification);
+
+	if (CR_ACCESS(vcpu->qualification) == CR_MOVE_TO) {
+		u64 value = source_register(vcpu);
+
+		if (value > CR8_MAX)
+			return general_protection(vcpu);
+		vcpu->cr8 = value;
+	} else if (number == CR_RSP) {
+		vmcs_write(VMCS_GUEST_RSP, vcpu->cr8);
+	} else {
+		guest_regs(vcpu)->gpr[number] = vcpu->cr8;
+	}
+	event_skip(vcpu);
+	return NEXT_ENTER;
+}
+
+enum next exit_cr(struct vee_vcpu *vcpu)
+{
+	switch (CR_NUMBER(vcpu->qualification)) {
+	case 0:
+		if (CR_ACCESS(vcpu->qualification) == CR_LMSW)
+			return load_machine_status_word(vcpu);
+		return move_to_cr0(vcpu, source_register(vcpu));
+	case 4:
+		return move_to_cr4(vcpu, source_register(vcpu));
+	case 8:
+		return access_cr8(vcpu);
+	default:
+		return exit_user(vcpu, VEE_EXIT_OTHER);
+	}
+}
+
+enum next exit_xsetbv(struct vee_vcpu *vcpu)
+{
+	struct vee_regs *regs = guest_regs(vcpu);
+	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
+
+	if ((u32)READ_ONCE(regs->rcx) || !xcr0_valid(value))
+		return general_protection(vcpu);
+	fpu_set_xcr0(vcpu, value);
+	event_skip(vcpu);
+	return NEXT_ENTER;
+}
+
+/* The first use since the guest was loaded: from now on it has the real ones. */
+enum next exit_dr(struct vee_vcpu *vcpu)
+{
+	host_need_guest_dr(vcpu);
+	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, false);
+	return NEXT_ENTER;
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * "Run for at most so long": vee_vcpu_page.deadline_ns.
+ *
+ * With the VMX-preemption timer the CPU itself ends the guest (SDM 3C,
+ * "VMX-Preemption Timer"): it is set anew at each entry to what is left. Without
+ * it an hrtimer kicks the thread that runs the vCPU.
+ */
+#include <linux/hrtimer.h>
+#include <linux/math64.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+#include <asm/tsc.h>
+
+#include "compat.h"
+#include "vcpu.h"
+
+static bool preemption_timer = true;
+module_param(preemption_timer, bool, 0444);
+MODULE_PARM_DESC(preemption_timer,
+		 "Use the VMX-preemption timer for deadlines where the CPU has one; off: an hrtimer (default: on)");
+
+static bool in_hardware(void)
+{
+	return preemption_timer && caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+}
+
+static enum hrtimer_restart timer_fired(struct hrtimer *timer)
+{
+	struct vee_vcpu *vcpu = container_of(timer, struct vee_vcpu, deadline_timer);
+
+	WRITE_ONCE(vcpu->deadline_over, true);
+	vcpu_interrupt(vcpu);
+	return HRTIMER_NORESTART;
+}
+
+void deadline_init(struct vee_vcpu *vcpu)
+{
+	vee_hrtimer_setup(&vcpu->deadline_timer, timer_fired, CLOCK_MONOTONIC,
+			  HRTIMER_MODE_REL);
+}
+
+/* A deadline beyond what the TSC can count from now is none. */
+static u64 to_tsc(u64 ns)
+{
+	u64 now = rdtsc(), ticks = mul_u64_u32_div(ns, tsc_khz, USEC_PER_SEC);
+
+	return now + ticks < now ? U64_MAX : now + ticks;
+}
+
+void deadline_start(struct vee_vcpu *vcpu)
+{
+	u64 ns = READ_ONCE(vcpu->page->deadline_ns);
+
+	vcpu->deadline_tsc = 0;
+	vcpu->deadline_over = false;
+	if (!ns)
+		return;
+	if (in_hardware())
+		vcpu->deadline_tsc = to_tsc(ns);
+	else
+		hrtimer_start(&vcpu->deadline_timer,
+			      min_t(u64, ns, KTIME_MAX), HRTIMER_MODE_REL);
+}
+
+void deadline_stop(struct vee_vcpu *vcpu)
+{
+	if (!in_hardware())
+		hrtimer_cancel(&vcpu->deadline_timer);
+}
+
+bool deadline_passed(struct vee_vcpu *vcpu)
+{
+	if (vcpu->deadline_tsc)
+		return rdtsc() >= vcpu->deadline_tsc;
+	return READ_ONCE(vcpu->deadline_over);
+}
+
+/* A timer of 32 bits: a later deadline is an exit in between. */
+void deadline_before_entry(struct vee_vcpu *vcpu)
+{
+	u64 now, left;
+
+	vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, vcpu->deadline_tsc);
+	if (!vcpu->deadline_tsc)
+		return;
+	now = rdtsc();
+	left = now < vcpu->deadline_tsc ? vcpu->deadline_tsc - now : 0;
+	vmcs_write(VMCS_PREEMPTION_TIMER,
+		   min_t(u64, left >> vee_caps.timer_shift, U32_MAX));
+}

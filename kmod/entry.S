@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * VM entry and VM exit.
+ *
+ * A VM exit comes back at HOST_RIP with RSP from HOST_RSP and every general
+ * register but RSP still the guest's (SDM 3C, "Loading Host State"). So the one
+ * thing that must be found from RSP alone is where the guest's registers go.
+ */
+#include <linux/linkage.h>
+#include <asm/alternative.h>
+#include <asm/asm.h>
+#include <asm/cpufeatures.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
+
+/* SDM 3D, "Natural-Width Host-State Fields"; vcpu.c checks it. */
+#define VMCS_ASM_HOST_RSP 0x6c14
+
+/* struct vee_regs: the registers by the number that instructions give them. */
+#define RAX 0x00
+#define RCX 0x08
+#define RDX 0x10
+#define RBX 0x18
+#define RBP 0x28
+#define RSI 0x30
+#define RDI 0x38
+#define R8  0x40
+#define R9  0x48
+#define R10 0x50
+#define R11 0x58
+#define R12 0x60
+#define R13 0x68
+#define R14 0x70
+#define R15 0x78
+
+/* struct vmx_frame */
+#define FRAME_HOST_RSP		0x00
+#define FRAME_SPEC_CTRL		0x08
+#define FRAME_LAUNCHED		0x10
+#define FRAME_RESTORE_SPEC_CTRL	0x11
+
+/* SDM 3C, "VMRESUME" and RSB underflow: as many entries as any RSB has. */
+#define RSB_ENTRIES		32
+
+	.text
+
+/*
+ * int vmx_enter(struct vee_regs *regs, struct vmx_frame *frame)
+ *
+ * Interrupts off, the VMCS current. 0: a VM exit; 1: the instruction failed.
+ */
+SYM_FUNC_START(vmx_enter)
+	push	%rbp
+	push	%rbx
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	push	%rsi			/* struct vmx_frame */
+	push	%rdi			/* struct vee_regs; HOST_RSP points here */
+
+	/* The same thread comes from the same depth: rarely a VMWRITE. */
+	cmp	%rsp, FRAME_HOST_RSP(%rsi)
+	je	.Lhost_rsp_is_right
+	mov	%rsp, FRAME_HOST_RSP(%rsi)
+	mov	$VMCS_ASM_HOST_RSP, %eax
+	vmwrite	%rsp, %rax
+.Lhost_rsp_is_right:
+
+	/* MOVs below leave the flags of this comparison alone. */
+	cmpb	$0, FRAME_LAUNCHED(%rsi)
+	mov	%rdi, %rax
+	mov	RCX(%rax), %rcx
+	mov	RDX(%rax), %rdx
+	mov	RBX(%rax), %rbx
+	mov	RBP(%rax), %rbp
+	mov	RSI(%rax), %rsi
+	mov	RDI(%rax), %rdi
+	mov	R8(%rax), %r8
+	mov	R9(%rax), %r9
+	mov	R10(%rax), %r10
+	mov	R11(%rax), %r11
+	mov	R12(%rax), %r12
+	mov	R13(%rax), %r13
+	mov	R14(%rax), %r14
+	mov	R15(%rax), %r15
+	mov	RAX(%rax), %rax
+	UNWIND_HINT_SAVE
+	je	.Llaunch
+
+	/* MDS and its kin: nothing of the host stays in the CPU's buffers. */
+	VM_CLEAR_CPU_BUFFERS
+.Lresume:
+	vmresume
+	jmp	.Lfailed
+.Llaunch:
+	VM_CLEAR_CPU_BUFFERS
+.Lvmlaunch:
+	vmlaunch
+	jmp	.Lfailed
+	_ASM_EXTABLE(.Lresume, .Lfailed)
+	_ASM_EXTABLE(.Lvmlaunch, .Lfailed)
+
+SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
+	UNWIND_HINT_RESTORE
+	ENDBR
+	push	%rax
+	mov	8(%rsp), %rax		/* struct vee_regs */
+	pop	RAX(%rax)
+	mov	%rcx, RCX(%rax)
+	mov	%rdx, RDX(%rax)
+	mov	%rbx, RBX(%rax)
+	mov	%rbp, RBP(%rax)
+	mov	%rsi, RSI(%rax)
+	mov	%rdi, RDI(%rax)
+	mov	%r8, R8(%rax)
+	mov	%r9, R9(%rax)
+	mov	%r10, R10(%rax)
+	mov	%r11, R11(%rax)
+	mov	%r12, R12(%rax)
+	mov	%r13, R13(%rax)
+	mov	%r14, R14(%rax)
+	mov	%r15, R15(%rax)
+	xor	%ebx, %ebx		/* vmx_enter()'s result */
+	jmp	.Lhost
+
+.Lfailed:
+	mov	$1, %ebx
+.Lhost:
+	/*
+	 * No value of the guest's stays where speculation could use it, and no
+	 * RET may run before the return stack is the host's again.
+	 */
+	xor	%eax, %eax
+	xor	%ecx, %ecx
+	xor	%edx, %edx
+	xor	%ebp, %ebp
+	xor	%esi, %esi
+	xor	%edi, %edi
+	xor	%r8d, %r8d
+	xor	%r9d, %r9d
+	xor	%r10d, %r10d
+	xor	%r11d, %r11d
+	xor	%r12d, %r12d
+	xor	%r13d, %r13d
+	xor	%r14d, %r14d
+	xor	%r15d, %r15d
+
+	FILL_RETURN_BUFFER %rcx, RSB_ENTRIES, X86_FEATURE_RSB_VMEXIT, \
+			   X86_FEATURE_RSB_VMEXIT_LITE
+#ifdef X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
+	CLEAR_BRANCH_HISTORY_VMEXIT
+#endif
+	pop	%rdi
+	pop	%rsi
+
+	/* With legacy IBRS every VM exit needs the MSR written anew. */
+	cmpb	$0, FRAME_RESTORE_SPEC_CTRL(%rsi)
+	je	.Lspec_ctrl_is_right
+	mov	$MSR_IA32_SPEC_CTRL, %ecx
+	mov	FRAME_SPEC_CTRL(%rsi), %eax
+	mov	FRAME_SPEC_CTRL+4(%rsi), %edx
+	wrmsr
+.Lspec_ctrl_is_right:
+	/* Not past this line with a mispredicted branch above. */
+	lfence
+
+	mov	%ebx, %eax
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	RET
+SYM_FUNC_END(vmx_enter)
+
+	.section .note.GNU-stack, "", @progbits

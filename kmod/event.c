@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Events on their way into the guest, and the instruction that is done for it.
+ *
+ * Three places hold an event until the CPU has delivered it: vee_vcpu.delivering
+ * (an exception, or whatever an exit cut short), .nmi and .interrupt. One goes
+ * with each VM entry, in this order; for the others a window is asked for. It stays
+ * in its place until the entry has succeeded, and an exit that interrupts the
+ * delivery brings it back through the IDT-vectoring information (SDM 3C,
+ * "Information for VM Exits That Occur During Event Delivery"). Each such round
+ * is an exit, with the host's signals and deadline looked at, so none can loop
+ * for ever.
+ */
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "vcpu.h"
+
+#define PENDING_DEBUG_BS	BIT_ULL(14)
+
+static bool valid(const struct vee_event *event)
+{
+	return event->flags & VEE_EVENT_VALID;
+}
+
+/* --- checks ------------------------------------------------------------------ */
+
+static bool is_software(u8 type)
+{
+	return type >= VEE_EVENT_SOFT_INTERRUPT;
+}
+
+/* SDM 3A, "Error Code": which exceptions push one. */
+static bool has_error_code(u8 vector)
+{
+	return BIT(vector) & (BIT(X86_TRAP_DF) | BIT(X86_TRAP_TS) |
+			      BIT(X86_TRAP_NP) | BIT(X86_TRAP_SS) |
+			      BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) |
+			      BIT(X86_TRAP_AC));
+}
+
+#define EXCEPTION_VECTORS	32
+#define ERROR_CODE_MAX		0xffff
+#define INSN_LENGTH_MAX		15
+
+static bool vector_fits(const struct vee_event *event)
+{
+	switch (event->type) {
+	case VEE_EVENT_INTERRUPT:
+	case VEE_EVENT_SOFT_INTERRUPT:
+		return true;
+	case VEE_EVENT_NMI:
+		return event->vector == X86_TRAP_NMI;
+	case VEE_EVENT_EXCEPTION:
+		return event->vector < EXCEPTION_VECTORS &&
+		       event->vector != X86_TRAP_NMI;
+	case VEE_EVENT_PRIV_SOFT_EXCEPTION:
+		return event->vector == X86_TRAP_DB;
+	case VEE_EVENT_SOFT_EXCEPTION:
+		return event->vector == X86_TRAP_BP || event->vector == X86_TRAP_OF;
+	default:
+		return false;
+	}
+}
+
+static bool error_code_fits(const struct vee_event *event, u64 cr0)
+{
+	bool given = event->flags & VEE_EVENT_ERROR_CODE;
+	bool wanted = event->type == VEE_EVENT_EXCEPTION &&
+		      has_error_code(event->vector) && cr0 & X86_CR0_PE;
+
+	if (given != wanted)
+		return false;
+	return given ? event->error_code <= ERROR_CODE_MAX : !event->error_code;
+}
+
+static bool length_fits(const struct vee_event *event)
+{
+	if (!is_software(event->type))
+		return !event->instruction_length;
+	return event->instruction_length >= 1 &&
+	       event->instruction_length <= INSN_LENGTH_MAX;
+}
+
+/* A VM entry would fail with it (SDM 3C, "VM-Entry Control Fields"): -EINVAL. */
+int event_check(const struct vee_event *event, u64 cr0)
+{
+	if (event->flags & ~(VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE) ||
+	    !vector_fits(event) || !error_code_fits(event, cr0) ||
+	    !length_fits(event))
+		return -EINVAL;
+	return 0;
+}
+
+/* --- is the guest ready? ------------------------------------------------------ */
+
+static u32 interruptibility(void)
+{
+	return vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+}
+
+bool event_interrupt_ready(void)
+{
+	return vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF &&
+	       !(interruptibility() & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS));
+}
+
+/* Blocking by STI need not hold an NMI off, but may: some CPUs check it. */
+bool event_nmi_ready(void)
+{
+	return !(interruptibility() & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS |
+				       VEE_BLOCKING_BY_NMI));
+}
+
+/* --- into the guest ------------------------------------------------------------ */
+
+static void inject(struct vee_vcpu *vcpu, struct vee_event *event)
+{
+	u32 info = event->vector | event->type << INFO_TYPE_SHIFT | INFO_VALID;
+
+	if (event->flags & VEE_EVENT_ERROR_CODE) {
+		info |= INFO_ERROR_CODE;
+		vmcs_write(VMCS_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	}
+	if (is_software(event->type))
+		vmcs_write(VMCS_ENTRY_INSTRUCTION_LENGTH, event->instruction_length);
+	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
+	/* An event that arrives ends HLT; the CPU wants it so for exceptions. */
+	vmcs_write(VMCS_GUEST_ACTIVITY, VEE_ACTIVITY_ACTIVE);
+	vcpu->injecting = event;
+}
+
+/*
+ * While an NMI is injected again, "blocking by NMI" must be 0: its delivery sets
+ * it (SDM 3C, "Checks on Guest Non-Register State").
+ */
+static void unblock_nmi(void)
+{
+	u32 state = interruptibility();
+
+	if (state & VEE_BLOCKING_BY_NMI)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~VEE_BLOCKING_BY_NMI);
+}
+
+static bool waits(struct vee_vcpu *vcpu, const struct vee_event *event)
+{
+	return valid(event) && vcpu->injecting != event;
+}
+
+void event_before_entry(struct vee_vcpu *vcpu)
+{
+	vcpu->injecting = NULL;
+	if (valid(&vcpu->delivering)) {
+		if (vcpu->delivering.type == VEE_EVENT_NMI)
+			unblock_nmi();
+		inject(vcpu, &vcpu->delivering);
+	} else if (valid(&vcpu->nmi) && event_nmi_ready()) {
+		inject(vcpu, &vcpu->nmi);
+	} else if (valid(&vcpu->interrupt) && event_interrupt_ready()) {
+		inject(vcpu, &vcpu->interrupt);
+	}
+	vmcs_set_proc(vcpu, PROC_NMI_WINDOW_EXITING, waits(vcpu, &vcpu->nmi) ||
+		      vcpu->intercept & VEE_INTERCEPT_NMI_WINDOW);
+	vmcs_set_proc(vcpu, PROC_INTERRUPT_WINDOW_EXITING,
+		      waits(vcpu, &vcpu->interrupt) ||
+		      vcpu->intercept & VEE_INTERCEPT_INTERRUPT_WINDOW);
+}
+
+/* --- back from the guest -------------------------------------------------------- */
+
+/* The entry succeeded: delivered, unless event_collect() finds otherwise. */
+void event_entered(struct vee_vcpu *vcpu)
+{
+	if (vcpu->injecting)
+		vcpu->injecting->flags = 0;
+}
+
+/* The entry failed: nothing was delivered. */
+void event_entry_failed(struct vee_vcpu *vcpu)
+{
+	if (vcpu->injecting)
+		vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+}
+
+/*
+ * IRET ended the blocking of NMIs and then the instruction faulted: the next
+ * IRET must do it again, so the blocking is put back.
+ */
+static void reblock_nmi(struct vee_vcpu *vcpu)
+{
+	bool unblocked;
+
+	if (vcpu->exit_reason == VMX_EXIT_EXCEPTION_NMI) {
+		u32 info = vmcs_read(VMCS_EXIT_INTERRUPTION_INFO);
+
+		unblocked = info & INFO_NMI_UNBLOCKING &&
+			    INFO_VECTOR(info) != X86_TRAP_DF;
+	} else {
+		unblocked = vcpu->qualification & INFO_NMI_UNBLOCKING;
+	}
+	if (unblocked)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+			   interruptibility() | VEE_BLOCKING_BY_NMI);
+}
+
+/*
+ * After an exit that can happen while an event is delivered (exceptions, EPT
+ * violations and misconfigurations, task switches): the event is not lost.
+ */
+void event_collect(struct vee_vcpu *vcpu)
+{
+	u32 info = vmcs_read(VMCS_IDT_VECTORING_INFO);
+	struct vee_event *event = &vcpu->delivering;
+
+	if (!(info & INFO_VALID)) {
+		reblock_nmi(vcpu);
+		return;
+	}
+	*event = (struct vee_event) {
+		.vector = INFO_VECTOR(info),
+		.type = INFO_TYPE(info),
+		.flags = VEE_EVENT_VALID,
+	};
+	if (info & INFO_ERROR_CODE) {
+		event->flags |= VEE_EVENT_ERROR_CODE;
+		event->error_code = vmcs_read(VMCS_IDT_VECTORING_ERROR_CODE);
+	}
+	if (is_software(event->type))
+		event->instruction_length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+}
+
+/*
+ * An exception came up while .delivering was delivered, and is to go first. An
+ * exception or software interrupt needs no keeping, its instruction will raise
+ * it again; an interrupt or NMI goes back to where it waited. False: it can't,
+ * so it stays first, and the new exception will come up again.
+ */
+bool event_make_way(struct vee_vcpu *vcpu)
+{
+	struct vee_event *event = &vcpu->delivering, *place = NULL;
+
+	if (!valid(event))
+		return true;
+	if (event->type == VEE_EVENT_INTERRUPT)
+		place = &vcpu->interrupt;
+	else if (event->type == VEE_EVENT_NMI)
+		place = &vcpu->nmi;
+	if (place && valid(place))
+		return false;
+	if (place)
+		*place = *event;
+	if (event->type == VEE_EVENT_NMI)
+		unblock_nmi();
+	event->flags = 0;
+	return true;
+}
+
+/* Would an event that waits end HLT, were the instruction done? */
+bool event_wakes(struct vee_vcpu *vcpu)
+{
+	if (valid(&vcpu->nmi) && !(interruptibility() & VEE_BLOCKING_BY_NMI))
+		return true;
+	return valid(&vcpu->interrupt) &&
+	       vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF;
+}
+
+/* --- faults that vee raises ------------------------------------------------------ */
+
+void event_fault(struct vee_vcpu *vcpu, u8 vector)
+{
+	vcpu->delivering = (struct vee_event) {
+		.vector = vector,
+		.type = VEE_EVENT_EXCEPTION,
+		.flags = VEE_EVENT_VALID,
+	};
+}
+
+/* Real mode has no error codes. */
+void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
+{
+	event_fault(vcpu, vector);
+	if (!(vcpu->cr0 & X86_CR0_PE))
+		return;
+	vcpu->delivering.flags |= VEE_EVENT_ERROR_CODE;
+	vcpu->delivering.error_code = error_code;
+}
+
+/* --- an instruction that is done for the guest ------------------------------------ */
+
+/*
+ * Goes past it as the CPU does: IP wraps at 32 bits outside 64-bit code, RF and
+ * the blocking by STI and MOV SS end, and TF traps (SDM 3B, "Single-Step
+ * Exception Condition").
+ */
+void event_skip(struct vee_vcpu *vcpu)
+{
+	u64 rip = vmcs_read(VMCS_GUEST_RIP), next = rip + vcpu->insn_length;
+	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	u32 state = interruptibility();
+
+	/* Only a carry out of the low half can matter: seldom worth a VMREAD. */
+	if ((rip ^ next) >> 32 &&
+	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L))
+		next = (u32)next;
+	vmcs_write(VMCS_GUEST_RIP, next);
+	if (state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS))
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
+			   state & ~(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS));
+	if (rflags & X86_EFLAGS_RF)
+		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~X86_EFLAGS_RF);
+	if (rflags & X86_EFLAGS_TF)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+	vcpu->insn_length = 0;
+	vcpu->stepped = true;
+}

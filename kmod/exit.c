@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VM exits: one handler for each basic exit reason, and what the caller is told.
+ *
+ * Handlers run with interrupts off and the VMCS current, right after the exit.
+ * One that has to sleep (an EPT violation: the page may be on disk) leaves a
+ * function in vee_vcpu.sleeper. An exit that no handler knows is the caller's,
+ * as VEE_EXIT_OTHER: never a crash, never silently retried.
+ */
+#include <linux/kernel.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "trace.h"
+#include "vcpu.h"
+
+typedef enum next (*exit_fn)(struct vee_vcpu *vcpu);
+
+/* --- for the caller ------------------------------------------------------------ */
+
+static u32 ready_flags(struct vee_vcpu *vcpu)
+{
+	u32 flags = 0;
+
+	if (event_interrupt_ready())
+		flags |= VEE_EXIT_INTERRUPT_READY;
+	if (event_nmi_ready())
+		flags |= VEE_EXIT_NMI_READY;
+	if ((vcpu->delivering.flags | vcpu->interrupt.flags | vcpu->nmi.flags) &
+	    VEE_EVENT_VALID)
+		flags |= VEE_EXIT_EVENT_PENDING;
+	return flags;
+}
+
+enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
+{
+	struct vee_vcpu_page *page = vcpu->page;
+	u32 groups = vcpu->prefetch & VEE_STATE_ALL;
+
+	vcpu->exit_rip = vmcs_read(VMCS_GUEST_RIP);
+	page->exit.reason = reason;
+	page->exit.hardware_reason = vcpu->exit_reason;
+	page->exit.qualification = vcpu->qualification;
+	page->exit.flags = ready_flags(vcpu);
+	page->exit.instruction_length = vcpu->insn_length;
+	state_fill(vcpu, groups);
+	page->valid = groups;
+	return NEXT_USER;
+}
+
+/* An exit by an instruction, which the caller does and then goes past. */
+static enum next exit_insn(struct vee_vcpu *vcpu, u32 reason)
+{
+	return exit_user(vcpu, reason);
+}
+
+/* An exit that is no instruction's: VEE_RESUME_NEXT would make no sense. */
+static enum next exit_event(struct vee_vcpu *vcpu, u32 reason)
+{
+	vcpu->insn_length = 0;
+	return exit_user(vcpu, reason);
+}
+
+enum next exit_entry_failed(struct vee_vcpu *vcpu, u32 instruction_error)
+{
+	event_entry_failed(vcpu);
+	vcpu->page->exit.entry = (struct vee_exit_entry) {
+		.instruction_error = instruction_error,
+	};
+	return exit_event(vcpu, VEE_EXIT_ENTRY_FAILED);
+}
+
+/* --- exceptions and interrupts -------------------------------------------------- */
+
+/* The exit's exception becomes an event to deliver: it was only looked at. */
+static enum next pass_on(struct vee_vcpu *vcpu, u32 info)
+{
+	struct vee_event *event = &vcpu->delivering;
+
+	*event = (struct vee_event) {
+		.vector = INFO_VECTOR(info),
+		.type = INFO_TYPE(info),
+		.flags = VEE_EVENT_VALID,
+	};
+	if (info & INFO_ERROR_CODE) {
+		event->flags |= VEE_EVENT_ERROR_CODE;
+		event->error_code = vmcs_read(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
+	}
+	if (event->type >= VEE_EVENT_SOFT_INTERRUPT)
+		event->instruction_length = vcpu->insn_length;
+	return NEXT_HOST;
+}
+
+static enum next debug_user(struct vee_vcpu *vcpu, u8 vector, bool step)
+{
+	vcpu->page->exit.debug = (struct vee_exit_debug) {
+		.vector = vector,
+		.step = step,
+		.dr6 = step ? 0 : vcpu->qualification,
+	};
+	if (vector == X86_TRAP_BP)
+		return exit_insn(vcpu, VEE_EXIT_DEBUG);
+	return exit_event(vcpu, VEE_EXIT_DEBUG);
+}
+
+#define DR6_SETTABLE	(DR_TRAP_BITS | DR_STEP | DR6_ACCESS)
+
+/*
+ * The exit left DR6 and DR7 alone (SDM 3C, "Architectural State Before a VM
+ * Exit"); delivery to the guest finds them as the exception would have.
+ */
+static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
+{
+	u64 dr7 = vmcs_read(VMCS_GUEST_DR7);
+
+	if (vcpu->intercept & VEE_INTERCEPT_DEBUG)
+		return debug_user(vcpu, X86_TRAP_DB, false);
+	host_need_guest_dr(vcpu);
+	host_read_guest_dr(vcpu);
+	vcpu->dr6 = (vcpu->dr6 & ~DR_TRAP_BITS) |
+		    (vcpu->qualification & DR6_SETTABLE) | DR6_RESERVED;
+	host_load_guest_dr(vcpu);
+	vmcs_write(VMCS_GUEST_DR7, dr7 & ~(u64)DR7_DETECT);
+	return pass_on(vcpu, info);
+}
+
+/*
+ * #AC and #DB are seen so that a guest whose handler raises them again for ever
+ * meets the host's signals and deadline at each round.
+ */
+static enum next exit_exception(struct vee_vcpu *vcpu)
+{
+	u32 info = vmcs_read(VMCS_EXIT_INTERRUPTION_INFO);
+
+	/* host_take_event() has run: it had to, before interrupts came on. */
+	if (INFO_TYPE(info) == VEE_EVENT_NMI || INFO_VECTOR(info) == X86_TRAP_MC)
+		return NEXT_HOST;
+	event_collect(vcpu);
+	if (!event_make_way(vcpu))
+		return NEXT_HOST;
+	switch (INFO_VECTOR(info)) {
+	case X86_TRAP_DB:
+		return exit_debug_exception(vcpu, info);
+	case X86_TRAP_BP:
+		return debug_user(vcpu, X86_TRAP_BP, false);
+	default:
+		return pass_on(vcpu, info);
+	}
+}
+
+static enum next exit_host(struct vee_vcpu *vcpu)
+{
+	return NEXT_HOST;
+}
+
+static enum next exit_interrupt_window(struct vee_vcpu *vcpu)
+{
+	if (vcpu->interrupt.flags & VEE_EVENT_VALID)
+		return NEXT_ENTER;
+	return exit_event(vcpu, VEE_EXIT_INTERRUPT_WINDOW);
+}
+
+static enum next exit_nmi_window(struct vee_vcpu *vcpu)
+{
+	if (vcpu->nmi.flags & VEE_EVENT_VALID)
+		return NEXT_ENTER;
+	return exit_event(vcpu, VEE_EXIT_NMI_WINDOW);
+}
+
+static enum next exit_shutdown(struct vee_vcpu *vcpu)
+{
+	return exit_event(vcpu, VEE_EXIT_SHUTDOWN);
+}
+
+static enum next exit_step(struct vee_vcpu *vcpu)
+{
+	return debug_user(vcpu, X86_TRAP_DB, true);
+}
+
+static enum next exit_timer(struct vee_vcpu *vcpu)
+{
+	if (!deadline_passed(vcpu))
+		return NEXT_ENTER;
+	return exit_event(vcpu, VEE_EXIT_DEADLINE);
+}
+
+/* --- instructions ------------------------------------------------------------------ */
+
+static enum next exit_undefined(struct vee_vcpu *vcpu)
+{
+	event_fault(vcpu, X86_TRAP_UD);
+	return NEXT_ENTER;
+}
+
+static enum next exit_protection(struct vee_vcpu *vcpu)
+{
+	event_fault_error(vcpu, X86_TRAP_GP, 0);
+	return NEXT_ENTER;
+}
+
+/* INVD would drop the host's dirty cache lines too. */
+static enum next exit_nothing(struct vee_vcpu *vcpu)
+{
+	event_skip(vcpu);
+	return NEXT_ENTER;
+}
+
+/* An event that waits for the guest to be ready ends HLT at once. */
+static enum next exit_hlt(struct vee_vcpu *vcpu)
+{
+	if (event_wakes(vcpu)) {
+		event_skip(vcpu);
+		return NEXT_ENTER;
+	}
+	return exit_insn(vcpu, VEE_EXIT_HLT);
+}
+
+/* SDM 3C, "Exit Qualification for I/O Instructions". */
+#define IO_WIDTH(q)	(((q) & 7) + 1)
+#define IO_IN		BIT(3)
+#define IO_STRING	BIT(4)
+#define IO_REP		BIT(5)
+#define IO_PORT(q)	(((q) >> 16) & 0xffff)
+/* "Format of the VM-Exit Instruction-Information Field as Used for INS and OUTS" */
+#define IO_ADDRESS_SIZE(info)	(((info) >> 7) & 7)
+
+static u64 low_bytes(u64 value, unsigned int bytes)
+{
+	return bytes == sizeof(u64) ? value : value & (BIT_ULL(bytes * 8) - 1);
+}
+
+static void fill_string(struct vee_vcpu *vcpu, struct vee_exit_pio *pio)
+{
+	u32 info = vmcs_read(VMCS_EXIT_INSTRUCTION_INFO);
+
+	pio->string = 1;
+	pio->address_width = 2 << IO_ADDRESS_SIZE(info);
+	pio->gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
+	if (!(vcpu->qualification & IO_REP))
+		return;
+	pio->rep = 1;
+	pio->count = low_bytes(READ_ONCE(guest_regs(vcpu)->rcx), pio->address_width);
+}
+
+static enum next exit_io(struct vee_vcpu *vcpu)
+{
+	u64 q = vcpu->qualification;
+	struct vee_exit_pio pio = {
+		.port = IO_PORT(q),
+		.width = IO_WIDTH(q),
+		.direction = q & IO_IN ? VEE_PIO_IN : VEE_PIO_OUT,
+		.count = 1,
+	};
+
+	if (q & IO_STRING)
+		fill_string(vcpu, &pio);
+	else if (pio.direction == VEE_PIO_OUT)
+		pio.data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), pio.width);
+	vcpu->page->exit.pio = pio;
+	return exit_insn(vcpu, VEE_EXIT_PIO);
+}
+
+#define AR_DPL_SHIFT	5
+
+static enum next exit_vmcall(struct vee_vcpu *vcpu)
+{
+	u32 ss = vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS);
+	u32 cs = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS);
+
+	vcpu->page->exit.hypercall = (struct vee_exit_hypercall) {
+		.cpl = (ss & VEE_AR_DPL) >> AR_DPL_SHIFT,
+		.long_mode = vcpu->entry & ENTRY_IA32E_GUEST && cs & VEE_AR_L,
+	};
+	return exit_insn(vcpu, VEE_EXIT_HYPERCALL);
+}
+
+static enum next exit_other(struct vee_vcpu *vcpu)
+{
+	return exit_event(vcpu, VEE_EXIT_OTHER);
+}
+
+/* --- the table ----------------------------------------------------------------------- */
+
+struct exit_kind {
+	exit_fn handle;
+	bool insn;	/* the instruction's length is known and wanted */
+	bool qualified;	/* the exit qualification means something */
+};
+
+#define EVENT(fn)	{ .handle = fn }
+#define QUALIFIED(fn)	{ .handle = fn, .qualified = true }
+#define INSN(fn)	{ .handle = fn, .insn = true }
+#define INSN_QUALIFIED(fn) { .handle = fn, .insn = true, .qualified = true }
+
+static const struct exit_kind exits[VEE_STATS_REASONS] = {
+	[VMX_EXIT_EXCEPTION_NMI]	= INSN_QUALIFIED(exit_exception),
+	[VMX_EXIT_EXTERNAL_INTERRUPT]	= EVENT(exit_host),
+	[VMX_EXIT_TRIPLE_FAULT]		= EVENT(exit_shutdown),
+	[VMX_EXIT_INTERRUPT_WINDOW]	= EVENT(exit_interrupt_window),
+	[VMX_EXIT_NMI_WINDOW]		= EVENT(exit_nmi_window),
+	[VMX_EXIT_TASK_SWITCH]		= QUALIFIED(exit_other),
+	[VMX_EXIT_CPUID]		= INSN(exit_cpuid),
+	[VMX_EXIT_GETSEC]		= EVENT(exit_undefined),
+	[VMX_EXIT_HLT]			= INSN(exit_hlt),
+	[VMX_EXIT_INVD]			= INSN(exit_nothing),
+	[VMX_EXIT_RDPMC]		= EVENT(exit_protection),
+	[VMX_EXIT_VMCALL]		= INSN(exit_vmcall),
+	/* CPUID has no VMX and CR4.VMXE can't be set: they are not there. */
+	[VMX_EXIT_VMCLEAR]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMLAUNCH]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMPTRLD]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMPTRST]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMREAD]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMRESUME]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMWRITE]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMXOFF]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMXON]		= EVENT(exit_undefined),
+	[VMX_EXIT_INVEPT]		= EVENT(exit_undefined),
+	[VMX_EXIT_INVVPID]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMFUNC]		= EVENT(exit_undefined),
+	[VMX_EXIT_CR_ACCESS]		= INSN_QUALIFIED(exit_cr),
+	[VMX_EXIT_MOV_DR]		= EVENT(exit_dr),
+	[VMX_EXIT_IO]			= INSN_QUALIFIED(exit_io),
+	[VMX_EXIT_RDMSR]		= INSN(exit_rdmsr),
+	[VMX_EXIT_WRMSR]		= INSN(exit_wrmsr),
+	[VMX_EXIT_MWAIT]		= EVENT(exit_undefined),
+	[VMX_EXIT_MONITOR_TRAP_FLAG]	= EVENT(exit_step),
+	[VMX_EXIT_MONITOR]		= EVENT(exit_undefined),
+	[VMX_EXIT_EPT_VIOLATION]	= QUALIFIED(exit_ept_violation),
+	[VMX_EXIT_PREEMPTION_TIMER]	= EVENT(exit_timer),
+	[VMX_EXIT_XSETBV]		= INSN(exit_xsetbv),
+};
+
+static const struct exit_kind unknown = QUALIFIED(exit_other);
+
+enum next exit_handle(struct vee_vcpu *vcpu)
+{
+	u32 basic = vcpu->exit_reason & VMX_EXIT_BASIC;
+	const struct exit_kind *kind = &unknown;
+
+	if (likely(basic < ARRAY_SIZE(exits))) {
+		vcpu->stats.exits[basic]++;
+		if (exits[basic].handle)
+			kind = &exits[basic];
+	}
+	vcpu->insn_length = kind->insn ? vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
+	vcpu->qualification = kind->qualified ? vmcs_read(VMCS_EXIT_QUALIFICATION) : 0;
+	trace_vee_exit(vcpu);
+	return kind->handle(vcpu);
+}

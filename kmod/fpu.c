@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's x87, SSE, AVX and AVX-512 state, and XCR0.
+ *
+ * kernel_fpu_begin() puts the caller's state away and keeps the kernel off the
+ * registers until kernel_fpu_end(); in between they are the guest's, over any
+ * number of entries and exits. Components of the host's XCR0 that a guest can't
+ * have (PKRU, AMX) are left alone: the guest's XCR0 and CR4 never enable them.
+ */
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <asm/alternative.h>
+#include <asm/asm.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+
+#include "vcpu.h"
+
+#define XCR_XFEATURE_ENABLED	0
+
+/* SDM 1, "Initial Configuration and Enabling of the XSAVE Feature Set". */
+static void area_init(struct xregs_state *area)
+{
+	memset(area, 0, vee_caps.xsave_bytes);
+	area->i387.mxcsr = MXCSR_DEFAULT;
+}
+
+static void xcr0_load(u64 xcr0)
+{
+	asm volatile("xsetbv" : : "c" (XCR_XFEATURE_ENABLED),
+		     "a" ((u32)xcr0), "d" ((u32)(xcr0 >> 32)));
+}
+
+static void area_save(struct xregs_state *area)
+{
+	asm volatile(ALTERNATIVE("xsave64 %[area]", "xsaveopt64 %[area]",
+				 X86_FEATURE_XSAVEOPT)
+		     : [area] "+m" (*area)
+		     : "a" ((u32)vee_caps.xcr0), "d" ((u32)(vee_caps.xcr0 >> 32))
+		     : "memory");
+}
+
+/* -EINVAL: the CPU refuses the area; then the registers are unchanged. */
+static int area_load(const struct xregs_state *area)
+{
+	asm goto("1: xrstor64 %[area]\n\t"
+		 _ASM_EXTABLE(1b, %l[fault])
+		 : : [area] "m" (*area),
+		     "a" ((u32)vee_caps.xcr0), "d" ((u32)(vee_caps.xcr0 >> 32))
+		 : "memory" : fault);
+	return 0;
+fault:
+	return -EINVAL;
+}
+
+void fpu_load_guest(struct vee_vcpu *vcpu)
+{
+	kernel_fpu_begin_mask(0);
+	/* Never enter with the caller's registers: fpu_set() checked, but. */
+	if (unlikely(area_load(vcpu->xsave))) {
+		area_init(vcpu->xsave);
+		area_load(vcpu->xsave);
+	}
+	if (vcpu->xcr0 != vee_caps.host_xcr0)
+		xcr0_load(vcpu->xcr0);
+}
+
+void fpu_load_host(struct vee_vcpu *vcpu)
+{
+	/* The area covers what the guest may have, not what it has enabled. */
+	if (vcpu->xcr0 != vee_caps.host_xcr0)
+		xcr0_load(vee_caps.host_xcr0);
+	area_save(vcpu->xsave);
+	kernel_fpu_end();
+}
+
+/* With the guest's state loaded: XSETBV by the guest. */
+void fpu_set_xcr0(struct vee_vcpu *vcpu, u64 xcr0)
+{
+	vcpu->xcr0 = xcr0;
+	xcr0_load(xcr0);
+}
+
+#define XCR0_AVX512	(XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 | \
+			 XFEATURE_MASK_Hi16_ZMM)
+
+/* SDM 2B, "XSETBV": which combinations are #GP. */
+bool xcr0_valid(u64 xcr0)
+{
+	u64 avx512 = xcr0 & XCR0_AVX512;
+
+	if (xcr0 & ~vee_caps.xcr0 || !(xcr0 & XFEATURE_MASK_FP))
+		return false;
+	if (xcr0 & XFEATURE_MASK_YMM && !(xcr0 & XFEATURE_MASK_SSE))
+		return false;
+	return !avx512 || (avx512 == XCR0_AVX512 && xcr0 & XFEATURE_MASK_YMM);
+}
+
+/* SDM 1, "Operation of XRSTOR": what would be #GP in the standard format. */
+static bool area_valid(const struct xregs_state *area)
+{
+	const struct xstate_header *header = &area->header;
+
+	return !(header->xfeatures & ~vee_caps.xcr0) && !header->xcomp_bv &&
+	       !memchr_inv(header->reserved, 0, sizeof(header->reserved)) &&
+	       !(area->i387.mxcsr & ~vee_caps.mxcsr_mask);
+}
+
+int fpu_set(struct vee_vcpu *vcpu, const void __user *from)
+{
+	struct xregs_state *area;
+	int err = 0;
+
+	/* Checked in a copy: the caller's could change after the check. */
+	area = memdup_user(from, vee_caps.xsave_bytes);
+	if (IS_ERR(area))
+		return PTR_ERR(area);
+	if (area_valid(area))
+		memcpy(vcpu->xsave, area, vee_caps.xsave_bytes);
+	else
+		err = -EINVAL;
+	kfree(area);
+	return err;
+}
+
+int fpu_get(struct vee_vcpu *vcpu, void __user *to)
+{
+	if (copy_to_user(to, vcpu->xsave, vee_caps.xsave_bytes))
+		return -EFAULT;
+	return 0;
+}
+
+/* XSAVE wants 64-byte alignment, which kmalloc gives a power of two of it. */
+int fpu_alloc(struct vee_vcpu *vcpu)
+{
+	size_t bytes = roundup_pow_of_two(vee_caps.xsave_bytes);
+
+	vcpu->xsave = kzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!vcpu->xsave)
+		return -ENOMEM;
+	area_init(vcpu->xsave);
+	vcpu->xcr0 = XFEATURE_MASK_FP;
+	return 0;
+}
+
+void fpu_free(struct vee_vcpu *vcpu)
+{
+	kfree(vcpu->xsave);
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host's state while a guest's is loaded: what a VM exit destroys, what the
+ * guest changes, and what must not be seen of it from inside.
+ *
+ * host_save() and host_restore() stand around the stretch with preemption off
+ * in which a guest runs, not around each entry: between two entries interrupts
+ * are taken with the guest's values loaded, and interrupt handlers need none of
+ * what is swapped here. What a VM exit sets (SDM 3C, "Loading Host Segment and
+ * Descriptor-Table Registers"): GDTR and IDTR limits FFFFH, the TR limit 67H,
+ * null LDTR, null DS, ES, FS and GS here; DR7 400H and IA32_DEBUGCTL 0 ("Loading
+ * Host Control Registers, Debug Registers, MSRs").
+ */
+#define pr_fmt(fmt) "vee: " fmt
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/printk.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/fsgsbase.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+#include <asm/segment.h>
+
+#include "compat.h"
+#include "vcpu.h"
+
+/* --- system-call MSRs ------------------------------------------------------ */
+
+struct swapped_msr {
+	u32 index;
+	u16 host;
+	u16 guest;
+};
+
+#define SWAPPED(index, name) {					\
+	index, offsetof(struct host_state, name),		\
+	offsetof(struct vee_msrs, name) }
+
+/*
+ * The guest reads these from the CPU itself; it writes them through msr.c, but
+ * for IA32_KERNEL_GS_BASE, which SWAPGS changes without an exit.
+ */
+static const struct swapped_msr swapped[] = {
+	SWAPPED(MSR_STAR, star),
+	SWAPPED(MSR_LSTAR, lstar),
+	SWAPPED(MSR_CSTAR, cstar),
+	SWAPPED(MSR_SYSCALL_MASK, sfmask),
+	SWAPPED(MSR_KERNEL_GS_BASE, kernel_gs_base),
+	SWAPPED(MSR_TSC_AUX, tsc_aux),
+};
+
+static bool has_msr(const struct swapped_msr *msr)
+{
+	return msr->index != MSR_TSC_AUX || caps_has(VEE_FEATURE_RDTSCP);
+}
+
+static u64 *host_value(struct vee_vcpu *vcpu, const struct swapped_msr *msr)
+{
+	return (void *)&vcpu->host + msr->host;
+}
+
+static u64 *guest_value(struct vee_vcpu *vcpu, const struct swapped_msr *msr)
+{
+	return (void *)&vcpu->msrs + msr->guest;
+}
+
+static void load_guest_msrs(struct vee_vcpu *vcpu)
+{
+	for (int i = 0; i < ARRAY_SIZE(swapped); i++) {
+		u64 *host = host_value(vcpu, &swapped[i]);
+		u64 guest = *guest_value(vcpu, &swapped[i]);
+
+		if (!has_msr(&swapped[i]))
+			continue;
+		rdmsrl(swapped[i].index, *host);
+		if (*host != guest)
+			wrmsrl(swapped[i].index, guest);
+	}
+}
+
+static void load_host_msrs(struct vee_vcpu *vcpu)
+{
+	rdmsrl(MSR_KERNEL_GS_BASE, vcpu->msrs.kernel_gs_base);
+	for (int i = 0; i < ARRAY_SIZE(swapped); i++) {
+		u64 host = *host_value(vcpu, &swapped[i]);
+
+		if (has_msr(&swapped[i]) && host != *guest_value(vcpu, &swapped[i]))
+			wrmsrl(swapped[i].index, host);
+	}
+}
+
+void host_set_guest_msrs(struct vee_vcpu *vcpu, const struct vee_msrs *msrs)
+{
+	vcpu->msrs = *msrs;
+	for (int i = 0; i < ARRAY_SIZE(swapped); i++)
+		if (has_msr(&swapped[i]))
+			wrmsrl(swapped[i].index, *guest_value(vcpu, &swapped[i]));
+}
+
+void host_get_guest_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs)
+{
+	rdmsrl(MSR_KERNEL_GS_BASE, vcpu->msrs.kernel_gs_base);
+	for (int i = 0; i < ARRAY_SIZE(swapped); i++) {
+		const struct swapped_msr *msr = &swapped[i];
+
+		*(u64 *)((void *)msrs + msr->guest) = *guest_value(vcpu, msr);
+	}
+}
+
+/* --- segments and tables --------------------------------------------------- */
+
+static void save_segments(struct host_state *host)
+{
+	savesegment(fs, host->fs);
+	savesegment(gs, host->gs);
+	savesegment(ds, host->ds);
+	savesegment(es, host->es);
+	store_ldt(host->ldt);
+	store_idt(&host->idt);
+	rdmsrl(MSR_FS_BASE, host->fs_base);
+}
+
+static void restore_segments(struct host_state *host)
+{
+	if (unlikely(host->ds | host->es)) {
+		loadsegment(ds, host->ds);
+		loadsegment(es, host->es);
+	}
+	/* Loading a selector loads a base too: the base goes last. */
+	if (unlikely(host->fs)) {
+		loadsegment(fs, host->fs);
+		wrmsrl(MSR_FS_BASE, host->fs_base);
+	}
+	if (unlikely(host->gs)) {
+		load_gs_index(host->gs);
+		wrmsrl(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+	}
+	if (unlikely(host->ldt))
+		asm volatile("lldt %w0" : : "r" (host->ldt));
+	native_load_idt(&host->idt);
+	load_fixmap_gdt(smp_processor_id());
+	/* For a caller with an I/O bitmap; the rest is done when one runs. */
+	invalidate_tss_limit();
+}
+
+/* --- debug registers -------------------------------------------------------- */
+
+static bool armed(u64 dr7)
+{
+	return dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK);
+}
+
+void host_load_guest_dr(struct vee_vcpu *vcpu)
+{
+	set_debugreg(vcpu->dr[0], 0);
+	set_debugreg(vcpu->dr[1], 1);
+	set_debugreg(vcpu->dr[2], 2);
+	set_debugreg(vcpu->dr[3], 3);
+	set_debugreg(vcpu->dr6, 6);
+	vcpu->dr_loaded = true;
+}
+
+void host_read_guest_dr(struct vee_vcpu *vcpu)
+{
+	if (!vcpu->dr_loaded)
+		return;
+	get_debugreg(vcpu->dr[0], 0);
+	get_debugreg(vcpu->dr[1], 1);
+	get_debugreg(vcpu->dr[2], 2);
+	get_debugreg(vcpu->dr[3], 3);
+	get_debugreg(vcpu->dr6, 6);
+}
+
+void host_need_guest_dr(struct vee_vcpu *vcpu)
+{
+	if (!vcpu->dr_loaded)
+		host_load_guest_dr(vcpu);
+}
+
+void host_reload_guest_dr(struct vee_vcpu *vcpu)
+{
+	if (vcpu->dr_loaded || armed(vcpu->dr7))
+		host_load_guest_dr(vcpu);
+}
+
+static void load_host_dr(struct vee_vcpu *vcpu)
+{
+	if (vcpu->dr_loaded) {
+		host_read_guest_dr(vcpu);
+		vcpu->dr_loaded = false;
+		set_debugreg(DR6_RESERVED, 6);
+	}
+	/* The exit turned every breakpoint of the host off. */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+}
+
+/* --- the whole -------------------------------------------------------------- */
+
+void host_save(struct vee_vcpu *vcpu)
+{
+	struct vmx_frame *frame = &vcpu->frame;
+
+	save_segments(&vcpu->host);
+	rdmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
+	frame->restore_spec_ctrl = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
+	if (frame->restore_spec_ctrl)
+		rdmsrl(MSR_IA32_SPEC_CTRL, frame->spec_ctrl);
+	load_guest_msrs(vcpu);
+	/* Armed breakpoints need them now; others on first use (exit_dr()). */
+	host_reload_guest_dr(vcpu);
+	fpu_load_guest(vcpu);
+}
+
+void host_restore(struct vee_vcpu *vcpu)
+{
+	fpu_load_host(vcpu);
+	load_host_dr(vcpu);
+	load_host_msrs(vcpu);
+	restore_segments(&vcpu->host);
+}
+
+/* --- NMIs and machine checks ------------------------------------------------ */
+
+/*
+ * An NMI exit leaves NMIs blocked until the next IRET (SDM 3C, "Updating
+ * Non-Register State"), so the host's handler must be the one to do it: nothing
+ * that could fault, and so IRET, may run before. INT through the IDT enters the
+ * handler just as the NMI would have.
+ */
+void host_take_event(u32 reason)
+{
+	u64 info;
+
+	if ((reason & VMX_EXIT_BASIC) == VMX_EXIT_ENTRY_MACHINE_CHECK) {
+		asm volatile("int %0" : : "i" (X86_TRAP_MC));
+		return;
+	}
+	vmread_raw(VMCS_EXIT_INTERRUPTION_INFO, &info);
+	switch (info & INFO_TYPE_VECTOR) {
+	case VEE_EVENT_NMI << INFO_TYPE_SHIFT | X86_TRAP_NMI:
+		asm volatile("int %0" : : "i" (X86_TRAP_NMI));
+		break;
+	case VEE_EVENT_EXCEPTION << INFO_TYPE_SHIFT | X86_TRAP_MC:
+		asm volatile("int %0" : : "i" (X86_TRAP_MC));
+		break;
+	}
+}
+
+/* --- L1TF ------------------------------------------------------------------- */
+
+/*
+ * An affected CPU may speculatively read whatever is in its L1 data cache
+ * through a not-present guest page table entry, so the cache is emptied before
+ * each entry that follows host code which may have handled secrets: all but
+ * those right after an exit that the engine answered itself. CPUs without the
+ * flush command get the cache filled with a block of ours instead
+ * (Documentation/admin-guide/hw-vuln/l1tf.rst).
+ */
+#define L1D_FLUSH_ORDER	4	/* 64 KiB: twice the largest affected cache */
+#define L1D_LINE	64
+
+static u8 *l1d_pages;
+static bool l1d_flush;
+
+static void read_l1d_pages(unsigned int step)
+{
+	for (unsigned int i = 0; i < PAGE_SIZE << L1D_FLUSH_ORDER; i += step)
+		READ_ONCE(l1d_pages[i]);
+}
+
+void host_flush_l1d(void)
+{
+	if (!l1d_flush)
+		return;
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
+		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+		return;
+	}
+	/* The TLB first, so that the second pass misses no line to a walk. */
+	read_l1d_pages(PAGE_SIZE);
+	read_l1d_pages(L1D_LINE);
+}
+
+int host_init(void)
+{
+	l1d_flush = boot_cpu_has_bug(X86_BUG_L1TF) &&
+		    l1tf_mitigation != L1TF_MITIGATION_OFF;
+	if (!l1d_flush || boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+		return 0;
+	l1d_pages = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);
+	return l1d_pages ? 0 : -ENOMEM;
+}
+
+void host_exit(void)
+{
+	free_pages((unsigned long)l1d_pages, L1D_FLUSH_ORDER);
+}

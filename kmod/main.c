@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Loading and unloading.
+ */
+#define pr_fmt(fmt) "vee: " fmt
+
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/printk.h>
+
+#include "vcpu.h"
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "vee",
+	.fops = &device_fops,
+};
+
+static int device_init(void)
+{
+	return misc_register(&device);
+}
+
+static void device_exit(void)
+{
+	misc_deregister(&device);
+}
+
+static void nothing(void)
+{
+}
+
+/* In this order, and back; each undoes only itself. */
+static const struct {
+	int (*init)(void);
+	void (*exit)(void);
+} parts[] = {
+	{ caps_init,		nothing },
+	{ host_init,		host_exit },
+	{ msr_init,		msr_exit },
+	{ vmx_root_init,	vmx_root_exit },
+	{ device_init,		device_exit },
+};
+
+static void undo(int count)
+{
+	while (count--)
+		parts[count].exit();
+}
+
+static int __init vee_init(void)
+{
+	for (int i = 0; i < ARRAY_SIZE(parts); i++) {
+		int err = parts[i].init();
+
+		if (err) {
+			undo(i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static void __exit vee_exit(void)
+{
+	undo(ARRAY_SIZE(parts));
+}
+
+module_init(vee_init);
+module_exit(vee_exit);
+
+MODULE_DESCRIPTION("vee, a minimal virtualization engine on Intel VMX");
+MODULE_AUTHOR("The vee authors");
+MODULE_LICENSE("GPL");

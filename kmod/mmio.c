@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * EPT violations: first touches, memory that can't be had, and MMIO.
+ *
+ * The exit is described to the caller at once, while the VMCS is at hand; the
+ * sleeping half then finds out whether it is the caller's at all.
+ */
+#include <linux/string.h>
+
+#include "vcpu.h"
+
+/* SDM 3C, "Exit Qualification for EPT Violations". */
+#define EPT_READ	BIT(0)
+#define EPT_WRITE	BIT(1)
+#define EPT_FETCH	BIT(2)
+#define EPT_GVA_VALID	BIT(7)
+#define EPT_TRANSLATED	BIT(8)
+
+static u32 access_of(u64 q)
+{
+	u32 access = 0;
+
+	if (q & EPT_READ)
+		access |= VEE_READ;
+	if (q & EPT_WRITE)
+		access |= VEE_WRITE;
+	if (q & EPT_FETCH)
+		access |= VEE_EXECUTE;
+	return access;
+}
+
+/* What walk_read() will need once the VMCS is out of reach. */
+static void note_paging(struct vee_vcpu *vcpu)
+{
+	u64 rip = vmcs_read(VMCS_GUEST_RIP);
+	u64 efer = vmcs_read(VMCS_GUEST_EFER);
+
+	vcpu->paging = (struct paging) {
+		.cr0 = vcpu->cr0,
+		.cr3 = vmcs_read(VMCS_GUEST_CR3),
+		.cr4 = cr4_read(),
+		.efer = efer,
+	};
+	if (!(vcpu->entry & ENTRY_IA32E_GUEST &&
+	      vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L))
+		rip = (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
+	vcpu->fetch_gva = rip;
+}
+
+static void fetch_insn(struct vee_vcpu *vcpu, struct vee_exit_memory *memory)
+{
+	u8 insn[VEE_INSN_MAX] = { 0 };
+
+	memory->insn_bytes = 0;
+	if (vcpu->prefetch & VEE_PREFETCH_INSN)
+		memory->insn_bytes = walk_read(vcpu->vm, &vcpu->paging,
+					       vcpu->fetch_gva, insn, sizeof(insn));
+	memcpy(memory->insn, insn, sizeof(insn));
+}
+
+static enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, int error)
+{
+	struct vee_exit *exit = &vcpu->page->exit;
+
+	exit->reason = reason;
+	exit->memory.error = error;
+	fetch_insn(vcpu, &exit->memory);
+	vcpu->memory_exit = true;
+	return NEXT_USER;
+}
+
+static enum next resolve(struct vee_vcpu *vcpu)
+{
+	int err = mem_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification));
+
+	switch (err) {
+	case 0:
+		return NEXT_ENTER;
+	case -EINTR:
+		return NEXT_HOST;
+	case -ENOENT:
+		return ask_caller(vcpu, VEE_EXIT_MMIO, 0);
+	default:
+		return ask_caller(vcpu, VEE_EXIT_MEMORY, err);
+	}
+}
+
+enum next exit_ept_violation(struct vee_vcpu *vcpu)
+{
+	u64 q = vcpu->qualification;
+
+	event_collect(vcpu);
+	vcpu->fault_gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
+	vcpu->page->exit.memory = (struct vee_exit_memory) {
+		.gpa = vcpu->fault_gpa,
+		.gva = q & EPT_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0,
+		.access = access_of(q),
+		.gva_valid = !!(q & EPT_GVA_VALID),
+		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
+	};
+	if (vcpu->prefetch & VEE_PREFETCH_INSN)
+		note_paging(vcpu);
+	exit_user(vcpu, VEE_EXIT_MMIO);
+	vcpu->sleeper = resolve;
+	return NEXT_SLEEP;
+}

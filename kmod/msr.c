@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * MSRs: which the guest has to itself, which vee answers, and that all others
+ * are the caller's.
+ *
+ * One bitmap serves every vCPU (SDM 3C, "MSR-Bitmap Address"): a set bit is an
+ * exit. Clear are those that VM entry and exit swap, or host.c does.
+ */
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/string.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "vcpu.h"
+
+static unsigned long *bitmap;
+
+#define READS		BIT(0)
+#define WRITES		BIT(1)
+
+/* Writes that the engine must see are in handlers[] below. */
+static const struct {
+	u32 index;
+	u8 direct;
+} direct[] = {
+	{ MSR_IA32_SYSENTER_CS,		READS | WRITES },
+	{ MSR_IA32_SYSENTER_ESP,	READS | WRITES },
+	{ MSR_IA32_SYSENTER_EIP,	READS | WRITES },
+	{ MSR_IA32_CR_PAT,		READS | WRITES },
+	{ MSR_FS_BASE,			READS | WRITES },
+	{ MSR_GS_BASE,			READS | WRITES },
+	{ MSR_KERNEL_GS_BASE,		READS | WRITES },
+	{ MSR_EFER,			READS },
+	{ MSR_STAR,			READS },
+	{ MSR_LSTAR,			READS },
+	{ MSR_CSTAR,			READS },
+	{ MSR_SYSCALL_MASK,		READS },
+	/* RDMSR of the TSC adds the offset, like RDTSC. */
+	{ MSR_IA32_TSC,			READS },
+};
+
+/* Four quarters: reads and writes of MSRs from 0 and from C0000000H. */
+#define HIGH_MSRS	0xc0000000U
+#define QUARTER_BITS	8192
+#define WRITE_QUARTERS	2
+
+static void pass_through(u32 index, u8 accesses)
+{
+	unsigned int bit = index & (QUARTER_BITS - 1);
+
+	if (index >= HIGH_MSRS)
+		bit += QUARTER_BITS;
+	if (accesses & READS)
+		__clear_bit(bit, bitmap);
+	if (accesses & WRITES)
+		__clear_bit(bit + WRITE_QUARTERS * QUARTER_BITS, bitmap);
+}
+
+int msr_init(void)
+{
+	bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
+	if (!bitmap)
+		return -ENOMEM;
+	memset(bitmap, 0xff, PAGE_SIZE);
+	for (int i = 0; i < ARRAY_SIZE(direct); i++)
+		pass_through(direct[i].index, direct[i].direct);
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		pass_through(MSR_TSC_AUX, READS);
+	return 0;
+}
+
+void msr_exit(void)
+{
+	free_page((unsigned long)bitmap);
+}
+
+u64 msr_bitmap_hpa(void)
+{
+	return virt_to_phys(bitmap);
+}
+
+/* --- writes that vee does --------------------------------------------------------- */
+
+/* False: #GP. */
+typedef bool (*write_fn)(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value);
+
+static bool canonical(u64 gva)
+{
+	return (s64)(gva << 16) >> 16 == gva;
+}
+
+static bool write_any(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+{
+	*place = value;
+	wrmsrl(index, value);
+	return true;
+}
+
+static bool write_address(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+{
+	return canonical(value) && write_any(vcpu, place, index, value);
+}
+
+static bool write_32bits(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+{
+	return !(value >> 32) && write_any(vcpu, place, index, value);
+}
+
+/* LMA is the CPU's; LME can't change under paging (SDM 3A, "IA32_EFER MSR"). */
+static bool write_efer(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+{
+	u64 old = vmcs_read(VMCS_GUEST_EFER);
+
+	if (!efer_valid(value))
+		return false;
+	if ((value ^ old) & EFER_LME && vcpu->cr0 & X86_CR0_PG)
+		return false;
+	efer_write(vcpu, (value & ~EFER_LMA) | (old & EFER_LMA));
+	/* NXE changes what the cached translations mean. */
+	vcpu->vpid_cpu = -1;
+	return true;
+}
+
+static bool write_tsc(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+{
+	vmcs_write(VMCS_TSC_OFFSET, value - rdtsc());
+	return true;
+}
+
+#define AT(name, fn, member) { name, fn, offsetof(struct vee_msrs, member) }
+
+static const struct handler {
+	u32 index;
+	write_fn write;
+	u16 place;
+} handlers[] = {
+	AT(MSR_STAR,		write_any,	star),
+	AT(MSR_LSTAR,		write_address,	lstar),
+	AT(MSR_CSTAR,		write_address,	cstar),
+	AT(MSR_SYSCALL_MASK,	write_32bits,	sfmask),
+	AT(MSR_TSC_AUX,		write_32bits,	tsc_aux),
+	{ MSR_EFER,		write_efer },
+	{ MSR_IA32_TSC,		write_tsc },
+};
+
+static const struct handler *find_handler(u32 index)
+{
+	if (index == MSR_TSC_AUX && !caps_has(VEE_FEATURE_RDTSCP))
+		return NULL;
+	for (int i = 0; i < ARRAY_SIZE(handlers); i++)
+		if (handlers[i].index == index)
+			return &handlers[i];
+	return NULL;
+}
+
+/* --- exits ---------------------------------------------------------------------------- */
+
+static enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, u32 index, u64 value)
+{
+	vcpu->page->exit.msr = (struct vee_exit_msr) {
+		.index = index,
+		.value = value,
+	};
+	return exit_user(vcpu, reason);
+}
+
+enum next exit_rdmsr(struct vee_vcpu *vcpu)
+{
+	u32 index = READ_ONCE(guest_regs(vcpu)->rcx);
+
+	return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
+}
+
+enum next exit_wrmsr(struct vee_vcpu *vcpu)
+{
+	struct vee_regs *regs = guest_regs(vcpu);
+	u32 index = READ_ONCE(regs->rcx);
+	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
+	const struct handler *handler = find_handler(index);
+
+	if (!handler)
+		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
+	if (handler->write(vcpu, (void *)&vcpu->msrs + handler->place, index, value))
+		event_skip(vcpu);
+	else
+		event_fault_error(vcpu, X86_TRAP_GP, 0);
+	return NEXT_ENTER;
+}

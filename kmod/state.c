@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The guest's state between the vCPU page, which the caller may scribble on at
+ * any time, and the VMCS.
+ *
+ * On the way in, state_take() copies what the caller marked dirty, once, checks
+ * the copy, and only then takes it over as vee_vcpu.staged; state_load() puts
+ * that into the VMCS. What the CPU checks itself at VM entry is left to it: its
+ * verdict reaches the caller by name. Checked here is what would fault in the
+ * host, or reach it. On the way out, state_fill() fills whole groups.
+ */
+#include <linux/string.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+
+#include "vcpu.h"
+
+/* --- which field is where ---------------------------------------------------- */
+
+struct place {
+	u32 field;
+	u16 offset;
+	u16 bytes;
+};
+
+#define PLACE(field, group, member) \
+	{ VMCS_##field, offsetof(struct group, member), \
+	  sizeof_field(struct group, member) }
+
+#define SEGMENT(NAME, name)						\
+	PLACE(GUEST_##NAME##_BASE, vee_segments, name.base),		\
+	PLACE(GUEST_##NAME##_LIMIT, vee_segments, name.limit),		\
+	PLACE(GUEST_##NAME##_ACCESS_RIGHTS, vee_segments, name.access_rights), \
+	PLACE(GUEST_##NAME##_SELECTOR, vee_segments, name.selector)
+
+static const struct place regs_places[] = {
+	PLACE(GUEST_RSP, vee_regs, rsp),
+	PLACE(GUEST_RIP, vee_regs, rip),
+	PLACE(GUEST_RFLAGS, vee_regs, rflags),
+};
+
+static const struct place segments_places[] = {
+	SEGMENT(ES, es),
+	SEGMENT(CS, cs),
+	SEGMENT(SS, ss),
+	SEGMENT(DS, ds),
+	SEGMENT(FS, fs),
+	SEGMENT(GS, gs),
+	SEGMENT(LDTR, ldtr),
+	SEGMENT(TR, tr),
+	PLACE(GUEST_GDTR_BASE, vee_segments, gdtr.base),
+	PLACE(GUEST_GDTR_LIMIT, vee_segments, gdtr.limit),
+	PLACE(GUEST_IDTR_BASE, vee_segments, idtr.base),
+	PLACE(GUEST_IDTR_LIMIT, vee_segments, idtr.limit),
+};
+
+static const struct place debug_places[] = {
+	PLACE(GUEST_DR7, vee_debug, dr7),
+};
+
+static const struct place msrs_places[] = {
+	PLACE(GUEST_SYSENTER_CS, vee_msrs, sysenter_cs),
+	PLACE(GUEST_SYSENTER_ESP, vee_msrs, sysenter_esp),
+	PLACE(GUEST_SYSENTER_EIP, vee_msrs, sysenter_eip),
+	PLACE(GUEST_PAT, vee_msrs, pat),
+	PLACE(TSC_OFFSET, vee_msrs, tsc_offset),
+};
+
+static const struct place events_places[] = {
+	PLACE(GUEST_INTERRUPTIBILITY, vee_events, interruptibility),
+	PLACE(GUEST_ACTIVITY, vee_events, activity),
+	PLACE(GUEST_PENDING_DEBUG, vee_events, pending_debug),
+};
+
+static void load_places(const struct place *places, size_t count, const void *group)
+{
+	for (size_t i = 0; i < count; i++) {
+		u64 value = 0;
+
+		memcpy(&value, group + places[i].offset, places[i].bytes);
+		vmcs_write(places[i].field, value);
+	}
+}
+
+static void fill_places(const struct place *places, size_t count, void *group)
+{
+	for (size_t i = 0; i < count; i++) {
+		u64 value = vmcs_read(places[i].field);
+
+		memcpy(group + places[i].offset, &value, places[i].bytes);
+	}
+}
+
+#define LOAD_PLACES(name, group) \
+	load_places(name##_places, ARRAY_SIZE(name##_places), group)
+#define FILL_PLACES(name, group) \
+	fill_places(name##_places, ARRAY_SIZE(name##_places), group)
+
+/* --- checks ------------------------------------------------------------------ */
+
+/* WRMSR of these would be #GP in the host: the linear address is not canonical. */
+static bool canonical(u64 gva)
+{
+	return (s64)(gva << 16) >> 16 == gva;
+}
+
+static bool check_control(struct vee_vcpu *vcpu, const struct vee_control *c)
+{
+	u64 lma = c->cr0 & X86_CR0_PG && c->efer & EFER_LME ? EFER_LMA : 0;
+
+	return cr0_valid(c->cr0) && cr4_valid(vcpu, c->cr4) &&
+	       efer_valid(c->efer) && (c->efer & EFER_LMA) == lma &&
+	       c->cr8 <= 15 && xcr0_valid(c->xcr0);
+}
+
+/* MOV to DR6 and DR7 with a bit above 31 is #GP (SDM 2B, "MOV-Move to/from Debug Registers"). */
+static bool check_debug(const struct vee_debug *debug)
+{
+	return !(debug->dr6 >> 32) && !(debug->dr7 >> 32);
+}
+
+static bool check_msrs(const struct vee_msrs *msrs)
+{
+	return canonical(msrs->lstar) && canonical(msrs->cstar) &&
+	       canonical(msrs->kernel_gs_base) && !(msrs->sfmask >> 32) &&
+	       !(msrs->tsc_aux >> 32) && !(msrs->sysenter_cs >> 32);
+}
+
+#define INTERRUPTIBILITY	(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS | \
+				 VEE_BLOCKING_BY_NMI)
+#define PENDING_DEBUG_RTM	BIT_ULL(16)
+
+static bool slot_holds(const struct vee_event *event, u8 type, u64 cr0)
+{
+	return !(event->flags & VEE_EVENT_VALID) ||
+	       (event->type == type && !event_check(event, cr0));
+}
+
+static bool check_events(const struct vee_events *events, u64 cr0)
+{
+	if (events->interruptibility & ~INTERRUPTIBILITY ||
+	    events->activity > VEE_ACTIVITY_HLT ||
+	    events->pending_debug & PENDING_DEBUG_RTM)
+		return false;
+	if (events->delivering.flags & VEE_EVENT_VALID &&
+	    event_check(&events->delivering, cr0))
+		return false;
+	return slot_holds(&events->interrupt, VEE_EVENT_INTERRUPT, cr0) &&
+	       slot_holds(&events->nmi, VEE_EVENT_NMI, cr0);
+}
+
+static bool check_groups(struct vee_vcpu *vcpu, const struct staged_state *new,
+			 u64 cr0)
+{
+	u32 groups = new->groups;
+
+	return (!(groups & VEE_STATE_CONTROL) || check_control(vcpu, &new->control)) &&
+	       (!(groups & VEE_STATE_DEBUG) || check_debug(&new->debug)) &&
+	       (!(groups & VEE_STATE_MSRS) || check_msrs(&new->msrs)) &&
+	       (!(groups & VEE_STATE_EVENTS) || check_events(&new->events, cr0));
+}
+
+/* --- taking over ------------------------------------------------------------- */
+
+#define COPY_GROUP(to, from, groups, GROUP, name)		\
+do {								\
+	if ((groups) & VEE_STATE_##GROUP)			\
+		(to)->name = (from)->name;			\
+} while (0)
+
+#define COPY_GROUPS(to, from, groups)				\
+do {								\
+	COPY_GROUP(to, from, groups, REGS, regs);		\
+	COPY_GROUP(to, from, groups, SEGMENTS, segments);	\
+	COPY_GROUP(to, from, groups, CONTROL, control);		\
+	COPY_GROUP(to, from, groups, DEBUG, debug);		\
+	COPY_GROUP(to, from, groups, MSRS, msrs);		\
+	COPY_GROUP(to, from, groups, EVENTS, events);		\
+} while (0)
+
+/* CR0 as it will be when what is staged, and then @new, is loaded. */
+static u64 coming_cr0(struct vee_vcpu *vcpu, const struct staged_state *new)
+{
+	if (new->groups & VEE_STATE_CONTROL)
+		return new->control.cr0;
+	if (vcpu->staged.groups & VEE_STATE_CONTROL)
+		return vcpu->staged.control.cr0;
+	return vcpu->cr0;
+}
+
+static int read_pdptes(struct vee_vcpu *vcpu, struct staged_state *new)
+{
+	const struct vee_control *control = &new->control;
+	int err;
+
+	memset(new->pdpte, 0, sizeof(new->pdpte));
+	if (!(new->groups & VEE_STATE_CONTROL) ||
+	    !cr_uses_pdptes(control->cr0, control->cr4, control->efer))
+		return 0;
+	err = cr_read_pdptes(vcpu, control->cr3, new->pdpte);
+	return err == -EINTR ? err : err ? -EINVAL : 0;
+}
+
+/* The groups in @dirty: copied, checked, and only then staged. */
+static int take_groups(struct vee_vcpu *vcpu, u32 dirty, struct staged_state *new)
+{
+	int err;
+
+	new->groups = dirty;
+	COPY_GROUPS(new, vcpu->page, dirty);
+	/* From here on the page may say what it likes. */
+	barrier();
+	if (!check_groups(vcpu, new, coming_cr0(vcpu, new)))
+		return -EINVAL;
+	err = read_pdptes(vcpu, new);
+	if (err)
+		return err;
+	return 0;
+}
+
+/*
+ * Of an instruction that touched memory the CPU doesn't tell the length; who
+ * decoded it does.
+ */
+static bool known_length(struct vee_vcpu *vcpu)
+{
+	if (vcpu->memory_exit)
+		vcpu->insn_length = READ_ONCE(vcpu->page->exit.instruction_length);
+	return vcpu->insn_length && vcpu->insn_length <= VEE_INSN_MAX;
+}
+
+static int check_resume(struct vee_vcpu *vcpu, u32 resume,
+			const struct staged_state *new)
+{
+	if (resume == VEE_RESUME_HERE)
+		return 0;
+	if (resume != VEE_RESUME_NEXT || vcpu->staged.next || !known_length(vcpu))
+		return -EINVAL;
+	if (new->groups & VEE_STATE_REGS && new->regs.rip != vcpu->exit_rip)
+		return -EINVAL;
+	return 0;
+}
+
+/* Where an event of this type waits until it is delivered. */
+static struct vee_event *waiting_place(struct vee_vcpu *vcpu, u8 type)
+{
+	struct vee_events *staged = &vcpu->staged.events;
+	bool in_staged = vcpu->staged.groups & VEE_STATE_EVENTS;
+
+	switch (type) {
+	case VEE_EVENT_INTERRUPT:
+		return in_staged ? &staged->interrupt : &vcpu->interrupt;
+	case VEE_EVENT_NMI:
+		return in_staged ? &staged->nmi : &vcpu->nmi;
+	default:
+		return in_staged ? &staged->delivering : &vcpu->delivering;
+	}
+}
+
+static bool event_waits(struct vee_vcpu *vcpu, const struct staged_state *new, u8 type)
+{
+	const struct vee_event *event = waiting_place(vcpu, type);
+
+	if (new->groups & VEE_STATE_EVENTS) {
+		if (type == VEE_EVENT_INTERRUPT)
+			event = &new->events.interrupt;
+		else if (type == VEE_EVENT_NMI)
+			event = &new->events.nmi;
+		else
+			event = &new->events.delivering;
+	}
+	return event->flags & VEE_EVENT_VALID;
+}
+
+static int check_inject(struct vee_vcpu *vcpu, const struct vee_event *event,
+			const struct staged_state *new)
+{
+	int err;
+
+	if (!(event->flags & VEE_EVENT_VALID))
+		return 0;
+	err = event_check(event, coming_cr0(vcpu, new));
+	if (err)
+		return err;
+	return event_waits(vcpu, new, event->type) ? -EBUSY : 0;
+}
+
+static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
+{
+	struct staged_state *staged = &vcpu->staged;
+
+	COPY_GROUPS(staged, new, new->groups);
+	if (new->groups & VEE_STATE_CONTROL)
+		memcpy(staged->pdpte, new->pdpte, sizeof(staged->pdpte));
+	staged->groups |= new->groups;
+	/* The mask is the kernel's promise that the page is taken. */
+	WRITE_ONCE(vcpu->page->dirty, 0);
+}
+
+static int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
+		      const struct vee_event *inject)
+{
+	struct staged_state new;
+	int err;
+
+	new.groups = 0;
+	err = take_groups(vcpu, dirty, &new);
+	if (!err)
+		err = check_resume(vcpu, resume, &new);
+	if (!err)
+		err = check_inject(vcpu, inject, &new);
+	if (!err)
+		stage(vcpu, &new);
+	return err;
+}
+
+static int take_clean(struct vee_vcpu *vcpu, u32 resume, const struct vee_event *inject)
+{
+	static const struct staged_state nothing;
+	int err = check_resume(vcpu, resume, &nothing);
+
+	return err ?: check_inject(vcpu, inject, &nothing);
+}
+
+static bool wishes_valid(u32 prefetch, u32 intercept, u32 dirty)
+{
+	return !(prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
+	       !(intercept & ~VEE_INTERCEPT_ALL) && !(dirty & ~VEE_STATE_ALL);
+}
+
+int state_take(struct vee_vcpu *vcpu)
+{
+	struct vee_vcpu_page *page = vcpu->page;
+	u32 prefetch = READ_ONCE(page->prefetch);
+	u32 intercept = READ_ONCE(page->intercept);
+	u32 dirty = READ_ONCE(page->dirty);
+	u32 resume = READ_ONCE(page->resume);
+	union {
+		u64 whole;
+		struct vee_event event;
+	} inject = { .whole = READ_ONCE(*(u64 *)&page->inject) };
+	int err;
+
+	if (READ_ONCE(page->reserved) || READ_ONCE(page->reserved2) ||
+	    !wishes_valid(prefetch, intercept, dirty))
+		return -EINVAL;
+	if (dirty)
+		err = take_dirty(vcpu, dirty, resume, &inject.event);
+	else
+		err = take_clean(vcpu, resume, &inject.event);
+	if (err)
+		return err;
+	vcpu->prefetch = prefetch;
+	vcpu->intercept = intercept;
+	if (resume == VEE_RESUME_NEXT) {
+		vcpu->staged.next = true;
+		WRITE_ONCE(page->resume, VEE_RESUME_HERE);
+	}
+	if (inject.event.flags & VEE_EVENT_VALID) {
+		*waiting_place(vcpu, inject.event.type) = inject.event;
+		WRITE_ONCE(*(u64 *)&page->inject, 0);
+	}
+	return 0;
+}
+
+/* --- loading ----------------------------------------------------------------- */
+
+static void load_control(struct vee_vcpu *vcpu)
+{
+	const struct vee_control *control = &vcpu->staged.control;
+
+	cr0_write(vcpu, control->cr0);
+	vmcs_write(VMCS_GUEST_CR3, control->cr3);
+	cr4_write(vcpu, control->cr4);
+	efer_write(vcpu, control->efer);
+	cr_write_pdptes(vcpu->staged.pdpte);
+	vcpu->cr2 = control->cr2;
+	vcpu->cr8 = control->cr8;
+	fpu_set_xcr0(vcpu, control->xcr0);
+}
+
+static void load_debug(struct vee_vcpu *vcpu)
+{
+	struct vee_debug *debug = &vcpu->staged.debug;
+
+	debug->dr7 |= DR7_ALWAYS_ONE;
+	LOAD_PLACES(debug, debug);
+	memcpy(vcpu->dr, debug->dr, sizeof(vcpu->dr));
+	vcpu->dr6 = (debug->dr6 & ~(u64)DR6_RESERVED) | DR6_RESERVED;
+	vcpu->dr7 = debug->dr7;
+	host_reload_guest_dr(vcpu);
+}
+
+static void load_msrs(struct vee_vcpu *vcpu)
+{
+	LOAD_PLACES(msrs, &vcpu->staged.msrs);
+	host_set_guest_msrs(vcpu, &vcpu->staged.msrs);
+}
+
+static void load_events(struct vee_vcpu *vcpu)
+{
+	const struct vee_events *events = &vcpu->staged.events;
+
+	LOAD_PLACES(events, events);
+	vcpu->delivering = events->delivering;
+	vcpu->interrupt = events->interrupt;
+	vcpu->nmi = events->nmi;
+}
+
+static void load_groups(struct vee_vcpu *vcpu, u32 groups)
+{
+	struct staged_state *staged = &vcpu->staged;
+
+	if (groups & VEE_STATE_REGS) {
+		staged->regs.rflags |= X86_EFLAGS_FIXED;
+		LOAD_PLACES(regs, &staged->regs);
+	}
+	if (groups & VEE_STATE_SEGMENTS)
+		LOAD_PLACES(segments, &staged->segments);
+	if (groups & VEE_STATE_CONTROL)
+		load_control(vcpu);
+	if (groups & VEE_STATE_DEBUG)
+		load_debug(vcpu);
+	if (groups & VEE_STATE_MSRS)
+		load_msrs(vcpu);
+	if (groups & VEE_STATE_EVENTS)
+		load_events(vcpu);
+	staged->groups = 0;
+}
+
+void state_load(struct vee_vcpu *vcpu)
+{
+	struct staged_state *staged = &vcpu->staged;
+
+	if (staged->groups)
+		load_groups(vcpu, staged->groups);
+	if (staged->next) {
+		staged->next = false;
+		event_skip(vcpu);
+	}
+	if (unlikely(staged->fault)) {
+		staged->fault = false;
+		event_fault_error(vcpu, X86_TRAP_GP, 0);
+	}
+}
+
+/* --- filling ----------------------------------------------------------------- */
+
+void state_read_control(struct vee_vcpu *vcpu, struct vee_control *control)
+{
+	control->cr0 = cr0_read();
+	control->cr2 = vcpu->cr2;
+	control->cr3 = vmcs_read(VMCS_GUEST_CR3);
+	control->cr4 = cr4_read();
+	control->cr8 = vcpu->cr8;
+	control->efer = vmcs_read(VMCS_GUEST_EFER);
+	control->xcr0 = vcpu->xcr0;
+}
+
+static void fill_debug(struct vee_vcpu *vcpu, struct vee_debug *debug)
+{
+	host_read_guest_dr(vcpu);
+	memcpy(debug->dr, vcpu->dr, sizeof(debug->dr));
+	debug->dr6 = vcpu->dr6;
+	FILL_PLACES(debug, debug);
+}
+
+static void fill_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs)
+{
+	host_get_guest_msrs(vcpu, msrs);
+	FILL_PLACES(msrs, msrs);
+}
+
+static void fill_events(struct vee_vcpu *vcpu, struct vee_events *events)
+{
+	FILL_PLACES(events, events);
+	events->delivering = vcpu->delivering;
+	events->interrupt = vcpu->interrupt;
+	events->nmi = vcpu->nmi;
+}
+
+void state_fill(struct vee_vcpu *vcpu, u32 groups)
+{
+	struct vee_vcpu_page *page = vcpu->page;
+
+	if (groups & VEE_STATE_REGS)
+		FILL_PLACES(regs, &page->regs);
+	if (groups & VEE_STATE_SEGMENTS)
+		FILL_PLACES(segments, &page->segments);
+	if (groups & VEE_STATE_CONTROL)
+		state_read_control(vcpu, &page->control);
+	if (groups & VEE_STATE_DEBUG)
+		fill_debug(vcpu, &page->debug);
+	if (groups & VEE_STATE_MSRS)
+		fill_msrs(vcpu, &page->msrs);
+	if (groups & VEE_STATE_EVENTS)
+		fill_events(vcpu, &page->events);
+}
+
+/* --- reset ------------------------------------------------------------------- */
+
+#define DATA_AFTER_RESET { .limit = 0xffff, .access_rights = 0x93 }
+
+/* SDM 3A, "Processor State After Reset"; TR as VM entry wants it, busy. */
+static const struct vee_segments segments_after_reset = {
+	.es = DATA_AFTER_RESET,
+	.cs = { .base = 0xffff0000, .limit = 0xffff, .access_rights = 0x9b,
+		.selector = 0xf000 },
+	.ss = DATA_AFTER_RESET,
+	.ds = DATA_AFTER_RESET,
+	.fs = DATA_AFTER_RESET,
+	.gs = DATA_AFTER_RESET,
+	.ldtr = { .limit = 0xffff, .access_rights = 0x82 },
+	.tr = { .limit = 0xffff, .access_rights = 0x8b },
+	.gdtr = { .limit = 0xffff },
+	.idtr = { .limit = 0xffff },
+};
+
+#define PAT_AFTER_RESET	0x0007040600070406ULL
+
+/* By the caller's own way in: there is only one. */
+int state_reset(struct vee_vcpu *vcpu)
+{
+	struct vee_vcpu_page *page = vcpu->page;
+
+	page->regs.rdx = cpuid_eax(1);
+	page->regs.rip = 0xfff0;
+	page->regs.rflags = X86_EFLAGS_FIXED;
+	page->segments = segments_after_reset;
+	page->control.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
+	page->control.xcr0 = XFEATURE_MASK_FP;
+	page->debug.dr6 = DR6_RESERVED;
+	page->debug.dr7 = DR7_ALWAYS_ONE;
+	page->msrs.pat = PAT_AFTER_RESET;
+	page->prefetch = VEE_STATE_REGS | VEE_PREFETCH_INSN;
+	page->valid = VEE_STATE_ALL;
+	page->dirty = VEE_STATE_ALL;
+	return state_take(vcpu);
+}

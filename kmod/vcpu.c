@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vCPU's life, and its run loop.
+ *
+ * A run is three loops, one in the other, each giving up less of the host:
+ *
+ *	run		may sleep: page faults, signals, the scheduler
+ *	stretch		preemption off, the guest's FPU and MSRs loaded
+ *	bracket		interrupts off, the VMCS current: enter, exit, handle
+ *
+ * An exit that the engine answers itself goes round the innermost loop: nothing
+ * of the host's needs looking at there, since whatever wants this CPU (a tick, a
+ * signal's IPI, a kick, a flush of the EPT) comes as an interrupt, and a pending
+ * interrupt ends the next entry before the guest's first instruction.
+ */
+#include <linux/hrtimer.h>
+#include <linux/idr.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+
+#include "vcpu.h"
+
+/* --- the bracket --------------------------------------------------------------- */
+
+#define EXCEPTIONS	(BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
+
+/* What the caller and the state loaded last ask of the controls. */
+static void set_controls(struct vee_vcpu *vcpu)
+{
+	u32 exceptions = EXCEPTIONS;
+
+	if (vcpu->intercept & VEE_INTERCEPT_BREAKPOINT)
+		exceptions |= BIT(X86_TRAP_BP);
+	vmcs_set_exceptions(vcpu, exceptions);
+	vmcs_set_proc(vcpu, PROC_MONITOR_TRAP_FLAG,
+		      vcpu->intercept & VEE_INTERCEPT_STEP);
+	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, !vcpu->dr_loaded);
+}
+
+/*
+ * Translations that another CPU's guest changed, or that the EPT no longer has.
+ * Once per bracket is enough: vm_flush() waits for an interrupt here, which ends
+ * the bracket, before anything that it took away is used again.
+ */
+static void flush_stale(struct vee_vcpu *vcpu)
+{
+	if (ept_flush_this_cpu(&vcpu->vm->ept))
+		vcpu->stats.flushes++;
+	if (vcpu->vpid && vcpu->vpid_cpu != smp_processor_id()) {
+		invvpid(INVALIDATE_SINGLE_CONTEXT, vcpu->vpid);
+		vcpu->vpid_cpu = smp_processor_id();
+	}
+}
+
+static int bracket_enter(struct vee_vcpu *vcpu)
+{
+	int err;
+
+	local_irq_disable();
+	err = vmx_root_enter(&vcpu->vmcs);
+	if (err) {
+		local_irq_enable();
+		return err;
+	}
+	if (unlikely(!vcpu->set_up)) {
+		vmcs_setup(vcpu);
+		vcpu->set_up = true;
+	}
+	vmcs_load_host(vcpu);
+	state_load(vcpu);
+	return 0;
+}
+
+static void bracket_leave(struct vee_vcpu *vcpu)
+{
+	if (vcpu->dr_loaded)
+		vcpu->dr7 = vmcs_read(VMCS_GUEST_DR7);
+	vmx_root_leave(&vcpu->vmcs);
+	local_irq_enable();
+}
+
+/* --- one entry ------------------------------------------------------------------- */
+
+static enum next entry_refused(struct vee_vcpu *vcpu)
+{
+	vcpu->exit_reason = 0;
+	vcpu->qualification = 0;
+	return exit_entry_failed(vcpu, vmcs_read(VMCS_VM_INSTRUCTION_ERROR));
+}
+
+static enum next entry_failed(struct vee_vcpu *vcpu)
+{
+	vcpu->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	return exit_entry_failed(vcpu, 0);
+}
+
+/* CR2 is in neither the VMCS nor any save area. */
+static int enter(struct vee_vcpu *vcpu)
+{
+	int failed;
+
+	if (native_read_cr2() != vcpu->cr2)
+		native_write_cr2(vcpu->cr2);
+	vcpu->frame.launched = vcpu->vmcs.launched;
+	failed = vmx_enter(guest_regs(vcpu), &vcpu->frame);
+	if (unlikely(failed))
+		return failed;
+	vcpu->vmcs.launched = true;
+	vcpu->exit_reason = vmcs_read(VMCS_EXIT_REASON);
+	if (unlikely(vcpu->exit_reason == VMX_EXIT_EXCEPTION_NMI ||
+		     vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE))
+		host_take_event(vcpu->exit_reason);
+	vcpu->cr2 = native_read_cr2();
+	if (unlikely(vcpu->host.debugctl))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
+	return 0;
+}
+
+static enum next enter_and_handle(struct vee_vcpu *vcpu)
+{
+	event_before_entry(vcpu);
+	deadline_before_entry(vcpu);
+	vcpu->insn_length = 0;
+	vcpu->memory_exit = false;
+	vcpu->stepped = false;
+	vcpu->stats.entries++;
+	if (unlikely(enter(vcpu)))
+		return entry_refused(vcpu);
+	if (unlikely(vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE))
+		return entry_failed(vcpu);
+	event_entered(vcpu);
+	return exit_handle(vcpu);
+}
+
+/* --- reasons not to enter ---------------------------------------------------------- */
+
+static enum next stop(struct vee_vcpu *vcpu, u32 reason)
+{
+	vcpu->exit_reason = 0;
+	vcpu->qualification = 0;
+	return exit_user(vcpu, reason);
+}
+
+static bool nothing_to_deliver(struct vee_vcpu *vcpu)
+{
+	return !((vcpu->delivering.flags | vcpu->nmi.flags | vcpu->interrupt.flags) &
+		 VEE_EVENT_VALID);
+}
+
+/*
+ * A step is over when the engine, or the caller by VEE_RESUME_NEXT, has done the
+ * instruction: the monitor trap flag only counts what the CPU does.
+ */
+static bool step_is_over(struct vee_vcpu *vcpu)
+{
+	return vcpu->intercept & VEE_INTERCEPT_STEP && vcpu->stepped &&
+	       nothing_to_deliver(vcpu);
+}
+
+static enum next stepped(struct vee_vcpu *vcpu)
+{
+	vcpu->stepped = false;
+	vcpu->insn_length = 0;
+	vcpu->page->exit.debug = (struct vee_exit_debug) {
+		.vector = X86_TRAP_DB,
+		.step = 1,
+	};
+	return stop(vcpu, VEE_EXIT_DEBUG);
+}
+
+/* With interrupts off, so that none of these can come unseen before the entry. */
+static enum next may_enter(struct vee_vcpu *vcpu)
+{
+	if (atomic64_read(&vcpu->kicked) == vcpu->generation)
+		return stop(vcpu, VEE_EXIT_KICKED);
+	if (deadline_passed(vcpu))
+		return stop(vcpu, VEE_EXIT_DEADLINE);
+	if (step_is_over(vcpu))
+		return stepped(vcpu);
+	if (signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))
+		return stop(vcpu, VEE_EXIT_INTERRUPTED);
+	return need_resched() ? NEXT_HOST : NEXT_ENTER;
+}
+
+static enum next in_bracket(struct vee_vcpu *vcpu)
+{
+	enum next next = may_enter(vcpu);
+
+	if (next != NEXT_ENTER)
+		return next;
+	set_controls(vcpu);
+	flush_stale(vcpu);
+	host_flush_l1d();
+	do {
+		next = enter_and_handle(vcpu);
+	} while (next == NEXT_ENTER && !step_is_over(vcpu));
+	return next == NEXT_ENTER ? stepped(vcpu) : next;
+}
+
+/* --- the stretch ---------------------------------------------------------------------- */
+
+static void stretch_begin(struct vee_vcpu *vcpu)
+{
+	preempt_disable();
+	vmx_root_pull(&vcpu->vmcs);
+	host_save(vcpu);
+	/* Before any look at the EPT's generation: vm_flush() does the reverse. */
+	WRITE_ONCE(vcpu->loaded_cpu, smp_processor_id());
+	smp_mb();
+}
+
+static void stretch_end(struct vee_vcpu *vcpu)
+{
+	smp_store_release(&vcpu->loaded_cpu, -1);
+	host_restore(vcpu);
+	preempt_enable();
+}
+
+static int stretch(struct vee_vcpu *vcpu, enum next *next)
+{
+	int err;
+
+	stretch_begin(vcpu);
+	do {
+		err = bracket_enter(vcpu);
+		if (err)
+			break;
+		*next = in_bracket(vcpu);
+		bracket_leave(vcpu);
+	} while (*next == NEXT_HOST && !need_resched());
+	stretch_end(vcpu);
+	return err;
+}
+
+int vcpu_with_vmcs(struct vee_vcpu *vcpu,
+		   void (*fn)(struct vee_vcpu *vcpu, void *arg), void *arg)
+{
+	int err;
+
+	stretch_begin(vcpu);
+	err = bracket_enter(vcpu);
+	if (!err) {
+		fn(vcpu, arg);
+		bracket_leave(vcpu);
+	}
+	stretch_end(vcpu);
+	return err;
+}
+
+/* --- the run ----------------------------------------------------------------------------- */
+
+static int run(struct vee_vcpu *vcpu)
+{
+	enum next next;
+
+	do {
+		int err = stretch(vcpu, &next);
+
+		if (err)
+			return err;
+		if (next == NEXT_SLEEP)
+			next = vcpu->sleeper(vcpu);
+		cond_resched();
+	} while (next != NEXT_USER);
+	vcpu->stats.user_exits++;
+	return READ_ONCE(vcpu->page->exit.reason) == VEE_EXIT_INTERRUPTED ? -EINTR : 0;
+}
+
+/* A run has a number as soon as somebody could want to end it. */
+static void run_begin(struct vee_vcpu *vcpu)
+{
+	vcpu->stats.runs++;
+	rcu_assign_pointer(vcpu->runner, current);
+	deadline_start(vcpu);
+}
+
+static void run_end(struct vee_vcpu *vcpu)
+{
+	deadline_stop(vcpu);
+	RCU_INIT_POINTER(vcpu->runner, NULL);
+	WRITE_ONCE(vcpu->generation, vcpu->generation + 1);
+	WRITE_ONCE(vcpu->page->generation, vcpu->generation);
+}
+
+int vcpu_run(struct vee_vcpu *vcpu)
+{
+	int err = state_take(vcpu);
+
+	if (err)
+		return err;
+	run_begin(vcpu);
+	err = run(vcpu);
+	run_end(vcpu);
+	return err;
+}
+
+/* --- kick --------------------------------------------------------------------------------- */
+
+/*
+ * Makes the thread that runs the vCPU look at may_enter() again. A task outlives
+ * the RCU grace period after its end; one that is not on a CPU will look before
+ * it enters.
+ */
+void vcpu_interrupt(struct vee_vcpu *vcpu)
+{
+	struct task_struct *runner;
+
+	rcu_read_lock();
+	runner = rcu_dereference(vcpu->runner);
+	if (runner)
+		kick_process(runner);
+	rcu_read_unlock();
+}
+
+int vcpu_kick(struct vee_vcpu *vcpu, u64 generation)
+{
+	u64 now = READ_ONCE(vcpu->generation);
+	s64 kicked;
+
+	if (generation > now)
+		return -EINVAL;
+	if (generation < now)
+		return -ESTALE;
+	/* Of two kicks the later run's must stand: the other's has ended. */
+	kicked = atomic64_read(&vcpu->kicked);
+	while (kicked < (s64)generation &&
+	       !atomic64_try_cmpxchg(&vcpu->kicked, &kicked, generation))
+		;
+	/* The mark before the look at who runs; may_enter() the reverse. */
+	smp_mb();
+	vcpu_interrupt(vcpu);
+	return 0;
+}
+
+/* --- birth and death ------------------------------------------------------------------------ */
+
+static DEFINE_IDA(vpids);
+
+/* 0 stands for "none" to the hardware too: with all taken a vCPU does without. */
+static void vpid_alloc(struct vee_vcpu *vcpu)
+{
+	int vpid = -1;
+
+	vcpu->vpid_cpu = -1;
+	if (caps_has(VEE_FEATURE_VPID))
+		vpid = ida_alloc_range(&vpids, 1, U16_MAX, GFP_KERNEL);
+	vcpu->vpid = vpid > 0 ? vpid : 0;
+}
+
+static int vm_join(struct vee_vm *vm, struct vee_vcpu *vcpu)
+{
+	int err = -EEXIST;
+
+	spin_lock(&vm->lock);
+	if (!test_bit(vcpu->id, vm->ids)) {
+		__set_bit(vcpu->id, vm->ids);
+		list_add(&vcpu->link, &vm->vcpus);
+		err = 0;
+	}
+	spin_unlock(&vm->lock);
+	return err;
+}
+
+static void vm_part(struct vee_vm *vm, struct vee_vcpu *vcpu)
+{
+	spin_lock(&vm->lock);
+	__clear_bit(vcpu->id, vm->ids);
+	list_del(&vcpu->link);
+	spin_unlock(&vm->lock);
+}
+
+static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
+{
+	struct vee_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
+
+	if (!vcpu)
+		return NULL;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->loaded_cpu = -1;
+	vcpu->host.cpu = -1;
+	vcpu->generation = 1;
+	mutex_init(&vcpu->lock);
+	deadline_init(vcpu);
+	vpid_alloc(vcpu);
+	return vcpu;
+}
+
+static void vcpu_free(struct vee_vcpu *vcpu)
+{
+	if (vcpu->vpid)
+		ida_free(&vpids, vcpu->vpid);
+	vmx_root_free(&vcpu->vmcs);
+	ept_cache_drop(&vcpu->ept_cache);
+	kfree(vcpu->cpuid);
+	fpu_free(vcpu);
+	free_page((unsigned long)vcpu->page);
+	kfree(vcpu);
+}
+
+static int vcpu_init(struct vee_vcpu *vcpu)
+{
+	int err;
+
+	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->page)
+		return -ENOMEM;
+	err = fpu_alloc(vcpu);
+	if (!err)
+		err = cpuid_reset(vcpu);
+	if (!err)
+		err = vmx_root_alloc(&vcpu->vmcs, vcpu->vm);
+	if (err)
+		return err;
+	vcpu->page->size = sizeof(*vcpu->page);
+	vcpu->page->generation = vcpu->generation;
+	return state_reset(vcpu);
+}
+
+struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id)
+{
+	struct vee_vcpu *vcpu = vcpu_alloc(vm, id);
+	int err;
+
+	if (!vcpu)
+		return ERR_PTR(-ENOMEM);
+	err = vcpu_init(vcpu);
+	if (!err)
+		err = vm_join(vm, vcpu);
+	if (err) {
+		vcpu_free(vcpu);
+		return ERR_PTR(err);
+	}
+	vm_get(vm);
+	return vcpu;
+}
+
+void vcpu_destroy(struct vee_vcpu *vcpu)
+{
+	struct vee_vm *vm = vcpu->vm;
+
+	vm_part(vm, vcpu);
+	vcpu_free(vcpu);
+	vm_put(vm);
+}

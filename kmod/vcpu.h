@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A vCPU, and what the files that make up its run loop know of each other.
+ */
+#ifndef _VEE_VCPU_H
+#define _VEE_VCPU_H
+
+#include <linux/bits.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/trapnr.h>
+
+#include "vee.h"
+#include "vmcs_fields.h"
+#include "vmx_controls.h"
+#include "vmx_exits.h"
+#include "vmx_insn.h"
+
+/* What to do after a VM exit. */
+enum next {
+	NEXT_ENTER,	/* handled: enter the guest again, interrupts stay off */
+	NEXT_HOST,	/* let the host have its interrupts and signals first */
+	NEXT_SLEEP,	/* vee_vcpu.sleeper must do the rest, it may sleep */
+	NEXT_USER,	/* the caller's: vee_vcpu_page.exit is filled */
+};
+
+/**
+ * struct vmx_frame - what entry.S needs to know
+ * @host_rsp: what the VMCS field HOST_RSP holds
+ * @spec_ctrl: IA32_SPEC_CTRL of the host
+ * @launched: VMRESUME, not VMLAUNCH
+ * @restore_spec_ctrl: write @spec_ctrl after a VM exit
+ */
+struct vmx_frame {
+	u64 host_rsp;
+	u64 spec_ctrl;
+	u8 launched;
+	u8 restore_spec_ctrl;
+};
+
+/**
+ * struct host_state - what a VM exit or the guest destroys, to be put back
+ * @cpu: the CPU that the per-CPU host fields of the VMCS are for
+ * @vmcs_cr3: what HOST_CR3 holds
+ * @vmcs_cr4: what HOST_CR4 holds
+ * @vmcs_fs_base: what HOST_FS_BASE holds
+ * @fs_base: the FS base of the caller
+ * @kernel_gs_base: IA32_KERNEL_GS_BASE, the GS base of the caller
+ * @debugctl: IA32_DEBUGCTL
+ * @star: IA32_STAR
+ * @lstar: IA32_LSTAR
+ * @cstar: IA32_CSTAR
+ * @sfmask: IA32_FMASK
+ * @tsc_aux: IA32_TSC_AUX
+ * @idt: IDTR
+ * @fs: FS selector
+ * @gs: GS selector
+ * @ds: DS selector
+ * @es: ES selector
+ * @ldt: LDTR selector
+ */
+struct host_state {
+	int cpu;
+	u64 vmcs_cr3;
+	u64 vmcs_cr4;
+	u64 vmcs_fs_base;
+	u64 fs_base;
+	u64 kernel_gs_base;
+	u64 debugctl;
+	u64 star;
+	u64 lstar;
+	u64 cstar;
+	u64 sfmask;
+	u64 tsc_aux;
+	struct desc_ptr idt;
+	u16 fs, gs, ds, es, ldt;
+};
+
+/**
+ * struct staged_state - what a run took over from the vCPU page
+ * @groups: which VEE_STATE_ groups below are to be loaded at the next entry
+ * @next: go past the instruction that exited
+ * @fault: #GP(0) instead
+ * @regs: VEE_STATE_REGS; RSP, RIP and RFLAGS alone matter
+ * @segments: VEE_STATE_SEGMENTS
+ * @control: VEE_STATE_CONTROL
+ * @pdpte: the PDPTEs that go with @control
+ * @debug: VEE_STATE_DEBUG
+ * @msrs: VEE_STATE_MSRS
+ * @events: VEE_STATE_EVENTS
+ *
+ * The page is the caller's to scribble on, so it is copied once, checked here,
+ * and loaded from here.
+ */
+struct staged_state {
+	u32 groups;
+	bool next;
+	bool fault;
+	struct vee_regs regs;
+	struct vee_segments segments;
+	struct vee_control control;
+	u64 pdpte[4];
+	struct vee_debug debug;
+	struct vee_msrs msrs;
+	struct vee_events events;
+};
+
+/**
+ * struct vee_vcpu - a vCPU
+ * @vm: its VM; holds a reference
+ * @id: its number in the VM
+ * @link: on vee_vm.vcpus
+ * @lock: held by a run and by every request but VEE_VCPU_KICK
+ * @page: the vCPU page, shared with the caller
+ * @vmcs: its VMCS
+ * @set_up: the VMCS has been written once
+ * @frame: for entry.S
+ * @host: the host's state while the guest's is loaded
+ * @staged: what the run under way took from @page
+ * @loaded_cpu: the CPU that runs it, -1: none; for vm_flush()
+ * @vpid: virtual-processor identifier, 0: none
+ * @vpid_cpu: the CPU where translations under @vpid are its own
+ *
+ * @runner: the task that runs it, under RCU
+ * @generation: number of the run under way, or of the next one
+ * @kicked: the last generation that VEE_VCPU_KICK named
+ * @prefetch: what the caller wants filled at the exit
+ * @intercept: exits that it wants besides
+ *
+ * @deadline_tsc: host TSC at which the run ends, 0: no deadline
+ * @deadline_timer: for CPUs without the VMX preemption timer
+ * @deadline_over: @deadline_timer fired
+ *
+ * @pin: what the VMCS holds as pin-based controls
+ * @proc: ... as primary processor-based controls
+ * @entry: ... as VM-entry controls
+ * @exceptions: ... as exception bitmap
+ *
+ * @exit_reason: of the last VM exit
+ * @qualification: of the last VM exit
+ * @insn_length: of the instruction that made the last exit, 0: none
+ * @exit_rip: RIP of the last exit that the caller saw
+ * @paging: at an exit that has to walk the guest's tables
+ * @fetch_gva: linear address of the instruction at such an exit
+ * @fault_gpa: guest-physical address of an EPT violation
+ * @memory_exit: the caller saw VEE_EXIT_MMIO or _MEMORY: it knows the
+ *	instruction's length, the CPU didn't say
+ * @sleeper: completes an exit with NEXT_SLEEP
+ * @stepped: an instruction was completed for the guest since the last entry
+ *
+ * @cr0: CR0 as last written by vee; right in all bits that exit, PE and PG
+ *	among them
+ * @cr2: CR2
+ * @cr8: CR8
+ * @xcr0: XCR0
+ * @dr: DR0 to DR3
+ * @dr6: DR6
+ * @dr7: DR7 when last seen
+ * @dr_loaded: the guest's DR0 to DR3 and DR6 are in the CPU
+ * @msrs: the MSRs that live outside the VMCS
+ * @xsave: x87, SSE, AVX, AVX-512
+ * @cpuid: answers to CPUID, sorted by leaf and subleaf
+ * @cpuid_count: how many
+ * @cr4_allowed: bits of CR4 that the guest may set, from @cpuid
+ *
+ * @delivering: see struct vee_events
+ * @interrupt: see struct vee_events
+ * @nmi: see struct vee_events
+ * @injecting: which of these the entry under way delivers, or NULL
+ *
+ * @ept_cache: tables for the next EPT violation
+ * @stats: counters
+ */
+struct vee_vcpu {
+	struct vee_vm *vm;
+	unsigned int id;
+	struct list_head link;
+	struct mutex lock;
+	struct vee_vcpu_page *page;
+	struct vmcs vmcs;
+	bool set_up;
+	struct vmx_frame frame;
+	struct host_state host;
+	struct staged_state staged;
+	int loaded_cpu;
+	u16 vpid;
+	int vpid_cpu;
+
+	struct task_struct __rcu *runner;
+	u64 generation;
+	atomic64_t kicked;
+	u32 prefetch;
+	u32 intercept;
+
+	u64 deadline_tsc;
+	struct hrtimer deadline_timer;
+	bool deadline_over;
+
+	u32 pin;
+	u32 proc;
+	u32 entry;
+	u32 exceptions;
+
+	u32 exit_reason;
+	u64 qualification;
+	u32 insn_length;
+	u64 exit_rip;
+	struct paging paging;
+	u64 fetch_gva;
+	u64 fault_gpa;
+	bool memory_exit;
+	enum next (*sleeper)(struct vee_vcpu *vcpu);
+	bool stepped;
+
+	u64 cr0;
+	u64 cr2;
+	u64 cr8;
+	u64 xcr0;
+	u64 dr[4];
+	u64 dr6;
+	u64 dr7;
+	bool dr_loaded;
+	struct vee_msrs msrs;
+	void *xsave;
+	struct vee_cpuid_entry *cpuid;
+	unsigned int cpuid_count;
+	u64 cr4_allowed;
+
+	struct vee_event delivering;
+	struct vee_event interrupt;
+	struct vee_event nmi;
+	struct vee_event *injecting;
+
+	struct ept_cache ept_cache;
+	struct vee_stats stats;
+};
+
+/* --- entry.S -------------------------------------------------------------- */
+
+/* VM entry to VM exit. 0: exited; 1: VMLAUNCH or VMRESUME failed. */
+int vmx_enter(struct vee_regs *regs, struct vmx_frame *frame);
+void vmx_exit_point(void);
+
+/* --- vmcs.c: inside the bracket, but for vmcs_writable() ------------------ */
+
+u64 vmcs_read(u32 field);
+void vmcs_write(u32 field, u64 value);
+/* Fields that a vCPU keeps a copy of, written only when they change. */
+void vmcs_set_proc(struct vee_vcpu *vcpu, u32 bit, bool on);
+void vmcs_set_pin(struct vee_vcpu *vcpu, u32 bit, bool on);
+void vmcs_set_exceptions(struct vee_vcpu *vcpu, u32 bitmap);
+void vmcs_setup(struct vee_vcpu *vcpu);
+void vmcs_load_host(struct vee_vcpu *vcpu);
+int vmcs_field_check(u32 encoding);
+int vmcs_field_writable(u32 encoding, u64 value);
+bool vmcs_field_withheld(u32 encoding);
+unsigned int vmcs_snapshot(struct vee_vmcs_value *values);
+extern const unsigned int vmcs_field_count;
+
+/* --- host.c: preemption off ----------------------------------------------- */
+
+void host_save(struct vee_vcpu *vcpu);
+void host_restore(struct vee_vcpu *vcpu);
+void host_load_guest_dr(struct vee_vcpu *vcpu);
+/* With the guest's state loaded: between it and vee_vcpu. */
+void host_need_guest_dr(struct vee_vcpu *vcpu);
+void host_reload_guest_dr(struct vee_vcpu *vcpu);
+void host_read_guest_dr(struct vee_vcpu *vcpu);
+void host_set_guest_msrs(struct vee_vcpu *vcpu, const struct vee_msrs *msrs);
+void host_get_guest_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs);
+/* Interrupts off, right before an entry: what an L1TF-affected CPU needs. */
+void host_flush_l1d(void);
+/* Interrupts off, right after an exit: an NMI or machine check of the host's. */
+void host_take_event(u32 reason);
+int host_init(void);
+void host_exit(void);
+
+/* --- fpu.c ---------------------------------------------------------------- */
+
+int fpu_alloc(struct vee_vcpu *vcpu);
+void fpu_free(struct vee_vcpu *vcpu);
+void fpu_load_guest(struct vee_vcpu *vcpu);
+void fpu_load_host(struct vee_vcpu *vcpu);
+int fpu_set(struct vee_vcpu *vcpu, const void __user *area);
+int fpu_get(struct vee_vcpu *vcpu, void __user *area);
+void fpu_set_xcr0(struct vee_vcpu *vcpu, u64 xcr0);
+bool xcr0_valid(u64 xcr0);
+
+/* --- state.c -------------------------------------------------------------- */
+
+#define VEE_EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
+
+/* Takes over and checks what the caller changed. May sleep. */
+int state_take(struct vee_vcpu *vcpu);
+/* Inside the bracket. */
+void state_load(struct vee_vcpu *vcpu);
+void state_fill(struct vee_vcpu *vcpu, u32 groups);
+void state_read_control(struct vee_vcpu *vcpu, struct vee_control *control);
+int state_reset(struct vee_vcpu *vcpu);
+
+/* --- cr.c: inside the bracket --------------------------------------------- */
+
+u64 cr0_read(void);
+u64 cr4_read(void);
+void cr0_write(struct vee_vcpu *vcpu, u64 cr0);
+void cr4_write(struct vee_vcpu *vcpu, u64 cr4);
+void efer_write(struct vee_vcpu *vcpu, u64 efer);
+void cr4_own(struct vee_vcpu *vcpu);
+bool cr0_valid(u64 cr0);
+bool cr4_valid(struct vee_vcpu *vcpu, u64 cr4);
+bool efer_valid(u64 efer);
+/* May sleep. */
+int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4]);
+void cr_write_pdptes(const u64 pdpte[4]);
+bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer);
+enum next exit_cr(struct vee_vcpu *vcpu);
+enum next exit_xsetbv(struct vee_vcpu *vcpu);
+enum next exit_dr(struct vee_vcpu *vcpu);
+
+/* --- cpuid.c -------------------------------------------------------------- */
+
+int cpuid_reset(struct vee_vcpu *vcpu);
+int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *table);
+int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *table);
+enum next exit_cpuid(struct vee_vcpu *vcpu);
+
+/* --- msr.c ---------------------------------------------------------------- */
+
+int msr_init(void);
+void msr_exit(void);
+u64 msr_bitmap_hpa(void);
+enum next exit_rdmsr(struct vee_vcpu *vcpu);
+enum next exit_wrmsr(struct vee_vcpu *vcpu);
+
+/* SDM 3C, "VM-Entry Controls for Event Injection"; exits use the same layout. */
+#define INFO_VECTOR(info)	((info) & 0xff)
+#define INFO_TYPE(info)		(((info) >> 8) & 7)
+#define INFO_TYPE_SHIFT		8
+#define INFO_TYPE_VECTOR	0x7ff
+#define INFO_ERROR_CODE		BIT(11)
+#define INFO_NMI_UNBLOCKING	BIT(12)
+#define INFO_VALID		BIT(31)
+
+/* --- event.c: inside the bracket, but for event_check() ------------------- */
+
+int event_check(const struct vee_event *event, u64 cr0);
+void event_collect(struct vee_vcpu *vcpu);
+void event_before_entry(struct vee_vcpu *vcpu);
+void event_entered(struct vee_vcpu *vcpu);
+void event_entry_failed(struct vee_vcpu *vcpu);
+bool event_make_way(struct vee_vcpu *vcpu);
+bool event_wakes(struct vee_vcpu *vcpu);
+void event_fault(struct vee_vcpu *vcpu, u8 vector);
+void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
+bool event_interrupt_ready(void);
+bool event_nmi_ready(void);
+void event_skip(struct vee_vcpu *vcpu);
+
+/* --- exit.c --------------------------------------------------------------- */
+
+/* Inside the bracket, after a VM exit. */
+enum next exit_handle(struct vee_vcpu *vcpu);
+/* Inside the bracket: fills what the caller sees of an exit. */
+enum next exit_user(struct vee_vcpu *vcpu, u32 reason);
+enum next exit_entry_failed(struct vee_vcpu *vcpu, u32 instruction_error);
+
+/* --- mmio.c --------------------------------------------------------------- */
+
+enum next exit_ept_violation(struct vee_vcpu *vcpu);
+
+/* --- vcpu.c --------------------------------------------------------------- */
+
+struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id);
+void vcpu_destroy(struct vee_vcpu *vcpu);
+int vcpu_run(struct vee_vcpu *vcpu);
+int vcpu_kick(struct vee_vcpu *vcpu, u64 generation);
+/* Has the thread that runs @vcpu look up. */
+void vcpu_interrupt(struct vee_vcpu *vcpu);
+/* Runs @fn inside the bracket, from a context that may sleep. */
+int vcpu_with_vmcs(struct vee_vcpu *vcpu,
+		   void (*fn)(struct vee_vcpu *vcpu, void *arg), void *arg);
+
+/* --- deadline.c ----------------------------------------------------------- */
+
+void deadline_init(struct vee_vcpu *vcpu);
+void deadline_start(struct vee_vcpu *vcpu);
+void deadline_stop(struct vee_vcpu *vcpu);
+void deadline_before_entry(struct vee_vcpu *vcpu);
+bool deadline_passed(struct vee_vcpu *vcpu);
+
+/* --- ioctl.c -------------------------------------------------------------- */
+
+extern const struct file_operations device_fops;
+
+/* SDM 3B, "Debug Registers": bits that asm/debugreg.h has no name for. */
+#define DR6_ACCESS	BIT(13)	/* BD: a debug register was accessed */
+#define DR7_DETECT	BIT(13)	/* GD: and that is to be detected */
+#define DR7_ALWAYS_ONE	BIT(10)
+
+/* RAX, RDX and so on of the guest: always live in the vCPU page. */
+static inline struct vee_regs *guest_regs(struct vee_vcpu *vcpu)
+{
+	return &vcpu->page->regs;
+}
+
+#endif /* _VEE_VCPU_H */
