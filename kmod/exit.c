@@ -103,6 +103,11 @@ static enum next debug_user(struct vee_vcpu *vcpu, u8 vector, bool step)
 	return exit_event(vcpu, VEE_EXIT_DEBUG);
 }
 
+static enum next exit_step(struct vee_vcpu *vcpu)
+{
+	return debug_user(vcpu, X86_TRAP_DB, true);
+}
+
 #define DR6_SETTABLE	(DR_TRAP_BITS | DR_STEP | DR6_ACCESS)
 
 /*
@@ -113,6 +118,8 @@ static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 {
 	u64 dr7 = vmcs_read(VMCS_GUEST_DR7);
 
+	if (step_is_debug(vcpu))
+		return exit_step(vcpu);
 	if (vcpu->intercept & VEE_INTERCEPT_DEBUG)
 		return debug_user(vcpu, X86_TRAP_DB, false);
 	host_need_guest_dr(vcpu);
@@ -172,13 +179,10 @@ static enum next exit_shutdown(struct vee_vcpu *vcpu)
 	return exit_event(vcpu, VEE_EXIT_SHUTDOWN);
 }
 
-static enum next exit_step(struct vee_vcpu *vcpu)
-{
-	return debug_user(vcpu, X86_TRAP_DB, true);
-}
-
 static enum next exit_timer(struct vee_vcpu *vcpu)
 {
+	if (step_is_timer(vcpu))
+		return exit_step(vcpu);
 	if (!deadline_passed(vcpu))
 		return NEXT_ENTER;
 	return exit_event(vcpu, VEE_EXIT_DEADLINE);

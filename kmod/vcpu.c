@@ -34,8 +34,6 @@ static void set_controls(struct vee_vcpu *vcpu)
 	if (vcpu->intercept & VEE_INTERCEPT_BREAKPOINT)
 		exceptions |= BIT(X86_TRAP_BP);
 	vmcs_set_exceptions(vcpu, exceptions);
-	vmcs_set_proc(vcpu, PROC_MONITOR_TRAP_FLAG,
-		      vcpu->intercept & VEE_INTERCEPT_STEP);
 	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, !vcpu->dr_loaded);
 }
 
@@ -120,13 +118,18 @@ static int enter(struct vee_vcpu *vcpu)
 
 static enum next enter_and_handle(struct vee_vcpu *vcpu)
 {
+	int failed;
+
 	event_before_entry(vcpu);
 	deadline_before_entry(vcpu);
+	step_before_entry(vcpu);
 	vcpu->insn_length = 0;
 	vcpu->memory_exit = false;
 	vcpu->stepped = false;
 	vcpu->stats.entries++;
-	if (unlikely(enter(vcpu)))
+	failed = enter(vcpu);
+	step_after_exit(vcpu);
+	if (unlikely(failed))
 		return entry_refused(vcpu);
 	if (unlikely(vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE))
 		return entry_failed(vcpu);
@@ -141,22 +144,6 @@ static enum next stop(struct vee_vcpu *vcpu, u32 reason)
 	vcpu->exit_reason = 0;
 	vcpu->qualification = 0;
 	return exit_user(vcpu, reason);
-}
-
-static bool nothing_to_deliver(struct vee_vcpu *vcpu)
-{
-	return !((vcpu->delivering.flags | vcpu->nmi.flags | vcpu->interrupt.flags) &
-		 VEE_EVENT_VALID);
-}
-
-/*
- * A step is over when the engine, or the caller by VEE_RESUME_NEXT, has done the
- * instruction: the monitor trap flag only counts what the CPU does.
- */
-static bool step_is_over(struct vee_vcpu *vcpu)
-{
-	return vcpu->intercept & VEE_INTERCEPT_STEP && vcpu->stepped &&
-	       nothing_to_deliver(vcpu);
 }
 
 static enum next stepped(struct vee_vcpu *vcpu)

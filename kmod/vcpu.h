@@ -26,6 +26,14 @@ enum next {
 	NEXT_USER,	/* the caller's: vee_vcpu_page.exit is filled */
 };
 
+/* How the entry under way ends after one instruction. */
+enum step {
+	STEP_NONE,		/* not, or by the monitor trap flag */
+	STEP_TRAP,		/* by RFLAGS.TF */
+	STEP_GUESTS_TRAP,	/* by RFLAGS.TF, which the guest has set anyway */
+	STEP_TIMER,		/* by the preemption timer, after an event */
+};
+
 /**
  * struct vmx_frame - what entry.S needs to know
  * @host_rsp: what the VMCS field HOST_RSP holds
@@ -148,6 +156,7 @@ struct staged_state {
  * @memory_exit: the caller saw VEE_EXIT_MMIO or _MEMORY: it knows the
  *	instruction's length, the CPU didn't say
  * @sleeper: completes an exit with NEXT_SLEEP
+ * @step: how the entry under way ends after one instruction
  * @stepped: an instruction was completed for the guest since the last entry
  *
  * @cr0: CR0 as last written by vee; right in all bits that exit, PE and PG
@@ -212,6 +221,7 @@ struct vee_vcpu {
 	u64 fault_gpa;
 	bool memory_exit;
 	enum next (*sleeper)(struct vee_vcpu *vcpu);
+	enum step step;
 	bool stepped;
 
 	u64 cr0;
@@ -389,6 +399,14 @@ void deadline_start(struct vee_vcpu *vcpu);
 void deadline_stop(struct vee_vcpu *vcpu);
 void deadline_before_entry(struct vee_vcpu *vcpu);
 bool deadline_passed(struct vee_vcpu *vcpu);
+
+/* --- step.c: inside the bracket -------------------------------------------- */
+
+void step_before_entry(struct vee_vcpu *vcpu);
+void step_after_exit(struct vee_vcpu *vcpu);
+bool step_is_debug(struct vee_vcpu *vcpu);
+bool step_is_timer(struct vee_vcpu *vcpu);
+bool step_is_over(struct vee_vcpu *vcpu);
 
 /* --- ioctl.c -------------------------------------------------------------- */
 

@@ -73,6 +73,7 @@
 #define VEE_FEATURE_EPT_AD		(1ULL << 5)
 #define VEE_FEATURE_RDTSCP		(1ULL << 6)
 #define VEE_FEATURE_INVPCID		(1ULL << 7)
+#define VEE_FEATURE_MONITOR_TRAP_FLAG	(1ULL << 8) /* else steps use RFLAGS.TF */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)

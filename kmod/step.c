@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Single steps for the caller (VEE_INTERCEPT_STEP).
+ *
+ * The monitor trap flag does it all, unseen by the guest (SDM 3C, "Monitor Trap
+ * Flag"). A CPU without it has two other means, used in turn: RFLAGS.TF, whose
+ * #DB comes here first, for an instruction; and a preemption timer of 0, which
+ * ends the guest right after the entry, for an event that the entry delivers.
+ * Then the guest can see TF in what PUSHF, SYSCALL or a fault store, and blocking
+ * by STI or MOV SS ends early, since TF under it would trap before the
+ * instruction.
+ */
+#include <asm/processor-flags.h>
+
+#include "vcpu.h"
+
+#define PENDING_STEP	BIT_ULL(14)
+#define BLOCKING	(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)
+
+static bool in_hardware(void)
+{
+	return caps_has(VEE_FEATURE_MONITOR_TRAP_FLAG);
+}
+
+static void set_trap_flag(struct vee_vcpu *vcpu)
+{
+	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	u32 state = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+
+	vcpu->step = rflags & X86_EFLAGS_TF ? STEP_GUESTS_TRAP : STEP_TRAP;
+	vmcs_write(VMCS_GUEST_RFLAGS, rflags | X86_EFLAGS_TF);
+	if (state & BLOCKING)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKING);
+}
+
+void step_before_entry(struct vee_vcpu *vcpu)
+{
+	bool wanted = vcpu->intercept & VEE_INTERCEPT_STEP;
+
+	vcpu->step = STEP_NONE;
+	if (in_hardware()) {
+		vmcs_set_proc(vcpu, PROC_MONITOR_TRAP_FLAG, wanted);
+		return;
+	}
+	if (!wanted)
+		return;
+	if (!vcpu->injecting) {
+		set_trap_flag(vcpu);
+	} else if (caps_has(VEE_FEATURE_PREEMPTION_TIMER)) {
+		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, true);
+		vmcs_write(VMCS_PREEMPTION_TIMER, 0);
+		vcpu->step = STEP_TIMER;
+	}
+}
+
+/* Nobody but the instruction itself is to see our TF. */
+void step_after_exit(struct vee_vcpu *vcpu)
+{
+	if (vcpu->step == STEP_TRAP)
+		vmcs_write(VMCS_GUEST_RFLAGS,
+			   vmcs_read(VMCS_GUEST_RFLAGS) & ~(u64)X86_EFLAGS_TF);
+}
+
+/*
+ * A #DB with BS in its qualification: is it the step's? One that the guest's own
+ * TF made is the guest's too: it finds it at the next entry.
+ */
+bool step_is_debug(struct vee_vcpu *vcpu)
+{
+	if (vcpu->step == STEP_NONE || !(vcpu->qualification & DR_STEP))
+		return false;
+	if (vcpu->step == STEP_GUESTS_TRAP)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_STEP);
+	return true;
+}
+
+bool step_is_timer(struct vee_vcpu *vcpu)
+{
+	return vcpu->step == STEP_TIMER;
+}
+
+/*
+ * The step is over, too, when the engine or the caller (VEE_RESUME_NEXT) has done
+ * the instruction: hardware only counts what the CPU does.
+ */
+bool step_is_over(struct vee_vcpu *vcpu)
+{
+	return vcpu->intercept & VEE_INTERCEPT_STEP && vcpu->stepped &&
+	       !((vcpu->delivering.flags | vcpu->nmi.flags |
+		  vcpu->interrupt.flags) & VEE_EVENT_VALID);
+}

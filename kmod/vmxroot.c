@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vee: VMX root operation on each CPU, and which VMCS is current where.
+ *
+ * The strategy is "resident": a CPU enters VMX operation when the module is loaded
+ * or the CPU comes up, and stays there until it goes down. What ends it:
+ *
+ *	unload, CPU hotplug	the hotplug state's teardown, on that CPU
+ *	suspend, hibernation	hotplug for the other CPUs, syscore for the last
+ *	reboot, power-off,	the reboot notifier, on every CPU: INIT does not
+ *	kexec			reach a CPU in VMX operation, and clearing
+ *				CR4.VMXE there, as kexec does, is #GP
+ *	panic			the panic notifier, on the CPU that panics
+ *
+ * A VMCS belongs to the CPU that it is active on: that CPU alone, with interrupts
+ * off, makes it current, VMCLEARs it and edits the list it is on. Another one asks
+ * by IPI.
+ */
+#define pr_fmt(fmt) "vee: " fmt
+
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/gfp.h>
+#include <linux/irqflags.h>
+#include <linux/lockdep.h>
+#include <linux/notifier.h>
+#include <linux/panic_notifier.h>
+#include <linux/percpu.h>
+#include <linux/printk.h>
+#include <linux/reboot.h>
+#include <linux/smp.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
+#include <asm/perf_event.h>
+#include <asm/special_insns.h>
+#include <asm/tlbflush.h>
+
+#include "compat.h"
+#include "vee.h"
+#include "vmx_insn.h"
+
+#define NO_CPU			(-1)
+
+/* SDM 3C, "Format of the VMCS Region" and "VMXON Region": bit 31 is clear in both. */
+#define REVISION_ID		GENMASK(30, 0)
+
+/**
+ * struct root_cpu - VMX operation on one CPU
+ * @region: the VMXON region; kept while the CPU is offline
+ * @on: this CPU is in VMX operation, by vee's doing
+ * @current_vmcs: the VMCS that VMREAD and VMLAUNCH work on; NULL if none, and
+ *	always if not @on
+ * @owner: whose guest ran here last, for the branch-predictor barrier
+ * @active: all VMCSs active here, which VMXOFF would otherwise lose
+ *
+ * Its own CPU's alone, with interrupts off.
+ */
+struct root_cpu {
+	void *region;
+	bool on;
+	struct vmcs *current_vmcs;
+	const void *owner;
+	struct list_head active;
+};
+
+static DEFINE_PER_CPU(struct root_cpu, root_cpu);
+static enum cpuhp_state hotplug_state;
+/* The machine is going down: no CPU goes back into VMX operation. */
+static int going_down;
+
+/* --- one VMCS on this CPU -------------------------------------------------- */
+
+static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
+{
+	/*
+	 * If VMCLEAR fails, this CPU has been taken out of VMX operation behind
+	 * our back and the VMCS is lost already; nothing more can be done for it.
+	 */
+	vmclear(vmcs->hpa);
+	vmcs->launched = false;
+	if (root->current_vmcs == vmcs)
+		root->current_vmcs = NULL;
+	list_del_init(&vmcs->link);
+	/*
+	 * Off the list first, the CPU last: once @cpu is NO_CPU another CPU may
+	 * take the VMCS and link it into its own list, or it may be freed.
+	 * Pairs with the acquire in vmcs_cpu().
+	 */
+	smp_store_release(&vmcs->cpu, NO_CPU);
+}
+
+static int vmcs_cpu(struct vmcs *vmcs)
+{
+	/* With NO_CPU comes all that deactivate() did before. */
+	return smp_load_acquire(&vmcs->cpu);
+}
+
+/*
+ * VMCLEAR before the first VMPTRLD (SDM 3C, "Initializing a VMCS"): a new region
+ * must have it, and one that comes from another CPU loses nothing by it.
+ */
+static int activate(struct root_cpu *root, struct vmcs *vmcs)
+{
+	int error = vmclear(vmcs->hpa);
+
+	if (error)
+		return error;
+	vmcs->launched = false;
+	list_add(&vmcs->link, &root->active);
+	WRITE_ONCE(vmcs->cpu, smp_processor_id());
+	/*
+	 * A VM can be at the address of one that is gone. It can't pass for it:
+	 * each of its VMCSs comes by here first, and so gets its barrier.
+	 */
+	root->owner = NULL;
+	return 0;
+}
+
+/* No guest may steer the branches of the next one: see "IBPB" in SDM 3A. */
+static void separate_owners(struct root_cpu *root, const void *owner)
+{
+	if (root->owner == owner)
+		return;
+	indirect_branch_prediction_barrier();
+	root->owner = owner;
+}
+
+static int make_current(struct root_cpu *root, struct vmcs *vmcs)
+{
+	int error = vmptrld(vmcs->hpa);
+
+	if (error)
+		return error;
+	root->current_vmcs = vmcs;
+	separate_owners(root, vmcs->owner);
+	return 0;
+}
+
+/*
+ * A CPU on its way down leaves VMX operation a little before the scheduler has
+ * moved the last task off it. Such a task is to try again, elsewhere.
+ */
+static int why_off(void)
+{
+	if (!READ_ONCE(going_down) && !cpu_active(smp_processor_id()))
+		return -EAGAIN;
+	return -ESHUTDOWN;
+}
+
+static int load_vmcs(struct root_cpu *root, struct vmcs *vmcs)
+{
+	int cpu = vmcs_cpu(vmcs);
+	int error = 0;
+
+	if (!root->on)
+		return why_off();
+	if (cpu == NO_CPU)
+		error = activate(root, vmcs);
+	else if (cpu != smp_processor_id())
+		error = -EAGAIN;
+	return error ?: make_current(root, vmcs);
+}
+
+int vmx_root_enter(struct vmcs *vmcs)
+{
+	struct root_cpu *root;
+
+	lockdep_assert_irqs_disabled();
+	root = this_cpu_ptr(&root_cpu);
+	if (likely(root->current_vmcs == vmcs))
+		return 0;
+	return load_vmcs(root, vmcs);
+}
+
+/* Resident: nothing to put back. The VMCS stays current for the next enter. */
+void vmx_root_leave(struct vmcs *vmcs)
+{
+	lockdep_assert_irqs_disabled();
+}
+
+/* --- a VMCS from afar ------------------------------------------------------ */
+
+/* Runs where the VMCS was active; hotplug may have been there first. */
+static void clear_here(void *info)
+{
+	struct vmcs *vmcs = info;
+
+	if (vmcs_cpu(vmcs) == smp_processor_id())
+		deactivate(this_cpu_ptr(&root_cpu), vmcs);
+}
+
+/*
+ * The call fails if @cpu is offline. Then its teardown has cleared all VMCSs
+ * that were active there, this one too, before it went.
+ */
+static void clear_on(int cpu, struct vmcs *vmcs)
+{
+	if (cpu != NO_CPU)
+		smp_call_function_single(cpu, clear_here, vmcs, true);
+}
+
+void vmx_root_pull(struct vmcs *vmcs)
+{
+	int cpu = vmcs_cpu(vmcs);
+
+	if (cpu != smp_processor_id())
+		clear_on(cpu, vmcs);
+}
+
+int vmx_root_alloc(struct vmcs *vmcs, const void *owner)
+{
+	u32 *region = (u32 *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+	if (!region)
+		return -ENOMEM;
+	*region = vee_caps.basic & REVISION_ID;
+	*vmcs = (struct vmcs){
+		.region = region,
+		.hpa = __pa(region),
+		.cpu = NO_CPU,
+		.owner = owner,
+	};
+	INIT_LIST_HEAD(&vmcs->link);
+	return 0;
+}
+
+/* A page freed while active could be written to by its CPU at any later time. */
+void vmx_root_free(struct vmcs *vmcs)
+{
+	clear_on(vmcs_cpu(vmcs), vmcs);
+	free_page((unsigned long)vmcs->region);
+	vmcs->region = NULL;
+}
+
+/* --- VMX operation, on and off --------------------------------------------- */
+
+/*
+ * SDM 3C, "Enabling and Entering VMX Operation": VMXON needs the MSR locked. A
+ * firmware, or a kernel without CONFIG_IA32_FEAT_CTL, may leave that to us.
+ */
+static void lock_feature_control(void)
+{
+	u64 control;
+
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) ||
+	    control & FEAT_CTL_LOCKED)
+		return;
+	wrmsrl_safe(MSR_IA32_FEAT_CTL, control | FEAT_CTL_LOCKED |
+		    FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX);
+}
+
+/*
+ * CR4 changes through the kernel's helper: its own later writes of CR4 come from
+ * its shadow, and one without VMXE would be #GP in VMX operation.
+ */
+static int enter_operation(struct root_cpu *root)
+{
+	int error;
+
+	cr4_set_bits_irqsoff(X86_CR4_VMXE);
+	error = vmxon(__pa(root->region));
+	if (error)
+		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+	return error;
+}
+
+/* After VMfail the CPU is still in VMX operation, where VMXE must stay set. */
+static void leave_operation(struct root_cpu *root)
+{
+	root->on = false;
+	root->current_vmcs = NULL;
+	if (!vmxoff())
+		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+}
+
+static int turn_on(struct root_cpu *root)
+{
+	if (native_read_cr4() & X86_CR4_VMXE) {
+		pr_err("VMX is in use, most likely by KVM: \"modprobe -r kvm_intel\" frees it (from Linux 6.12 on KVM takes it when loaded, unless kvm.enable_virt_at_load=0)\n");
+		return -EBUSY;
+	}
+	lock_feature_control();
+	/* Few CPUs can trace in VMX operation: the tracer must know of it. */
+	intel_pt_handle_vmx(1);
+	if (enter_operation(root)) {
+		intel_pt_handle_vmx(0);
+		pr_err("VMXON failed on CPU %d: look for VT-x, and for whatever else may own VMX, in the firmware set-up\n",
+		       smp_processor_id());
+		return -EBUSY;
+	}
+	root->on = true;
+	return 0;
+}
+
+static void turn_off(struct root_cpu *root)
+{
+	struct vmcs *vmcs, *next;
+
+	if (!root->on)
+		return;
+	list_for_each_entry_safe(vmcs, next, &root->active, link)
+		deactivate(root, vmcs);
+	leave_operation(root);
+	intel_pt_handle_vmx(0);
+}
+
+static void turn_off_here(void *unused)
+{
+	turn_off(this_cpu_ptr(&root_cpu));
+}
+
+/* --- when ------------------------------------------------------------------ */
+
+static int alloc_region(unsigned int cpu)
+{
+	struct root_cpu *root = per_cpu_ptr(&root_cpu, cpu);
+	struct page *page;
+
+	if (root->region)
+		return 0;
+	page = alloc_pages_node(cpu_to_node(cpu), GFP_KERNEL | __GFP_ZERO, 0);
+	if (!page)
+		return -ENOMEM;
+	root->region = page_address(page);
+	*(u32 *)root->region = vee_caps.basic & REVISION_ID;
+	return 0;
+}
+
+static void free_regions(void)
+{
+	unsigned int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct root_cpu *root = per_cpu_ptr(&root_cpu, cpu);
+
+		free_page((unsigned long)root->region);
+		root->region = NULL;
+	}
+}
+
+/*
+ * On the CPU that comes up. It comes up whole or not at all: on an error it goes
+ * down again. The last shutdown's IPI can come at any time before interrupts are
+ * off, and then is seen here, or after, and then turns off what this turned on.
+ */
+static int cpu_up_here(unsigned int cpu)
+{
+	int error = caps_check_this_cpu() ?: alloc_region(cpu);
+	unsigned long flags;
+
+	if (error)
+		return error;
+	local_irq_save(flags);
+	if (!READ_ONCE(going_down))
+		error = turn_on(this_cpu_ptr(&root_cpu));
+	local_irq_restore(flags);
+	return error;
+}
+
+/* On the CPU that goes down, which is online still: IPIs come until interrupts end. */
+static int cpu_down_here(unsigned int cpu)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+	turn_off_here(NULL);
+	local_irq_restore(flags);
+	return 0;
+}
+
+/* The last CPU, interrupts off: the others went down by hotplug. */
+static int suspend_last_cpu(void)
+{
+	turn_off_here(NULL);
+	return 0;
+}
+
+/* If this fails turn_on() has said so, and every enter gives -ESHUTDOWN. */
+static void resume_first_cpu(void)
+{
+	if (!READ_ONCE(going_down))
+		turn_on(this_cpu_ptr(&root_cpu));
+}
+
+VEE_SYSCORE(root_syscore, suspend_last_cpu, resume_first_cpu);
+
+static int reboot_notify(struct notifier_block *block, unsigned long event,
+			 void *unused)
+{
+	WRITE_ONCE(going_down, 1);
+	on_each_cpu(turn_off_here, NULL, true);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block reboot_block = {
+	.notifier_call = reboot_notify,
+};
+
+/*
+ * This CPU alone may go on, into a crash kernel: the others have been stopped.
+ * The panic may have struck in the middle of anything, so no list is walked; the
+ * VMCSs' data is lost, and no one is left to miss it.
+ */
+static int panic_notify(struct notifier_block *block, unsigned long event,
+			void *unused)
+{
+	struct root_cpu *root = this_cpu_ptr(&root_cpu);
+
+	if (root->on)
+		leave_operation(root);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block panic_block = {
+	.notifier_call = panic_notify,
+};
+
+static void watch_shutdown(void)
+{
+	register_reboot_notifier(&reboot_block);
+	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+}
+
+static void unwatch_shutdown(void)
+{
+	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
+	unregister_reboot_notifier(&reboot_block);
+}
+
+/* If one CPU fails, the hotplug core takes down again those that did not. */
+int vmx_root_init(void)
+{
+	unsigned int cpu;
+	int state;
+
+	for_each_possible_cpu(cpu)
+		INIT_LIST_HEAD(&per_cpu_ptr(&root_cpu, cpu)->active);
+	watch_shutdown();
+	state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/vee:online",
+				  cpu_up_here, cpu_down_here);
+	if (state < 0) {
+		unwatch_shutdown();
+		free_regions();
+		return state;
+	}
+	hotplug_state = state;
+	vee_syscore_register(&root_syscore);
+	return 0;
+}
+
+void vmx_root_exit(void)
+{
+	vee_syscore_unregister(&root_syscore);
+	cpuhp_remove_state(hotplug_state);
+	unwatch_shutdown();
+	free_regions();
+}
