@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Debugging: of a guest by the caller (single steps, breakpoints), of a guest
+ * by itself, and that neither gets in the way of the host's own.
+ */
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
+
+#include "vee_util.h"
+
+#define DR6_NONE	0xffff0ff0ULL
+#define DR6_BD		0x2000ULL
+#define DR6_BS		0x4000ULL
+#define DR7_NONE	0x400ULL
+#define DR7_EXEC_0	(DR7_NONE | 0x1)
+#define DR7_WRITE_2	(DR7_NONE | 0x10 | 0x0d000000)	/* 4 bytes */
+#define DR7_GD		0x2000ULL
+
+FIXTURE(debug) {
+	struct guest g;
+};
+
+FIXTURE_SETUP(debug)
+{
+	guest_open(_metadata, &self->g);
+}
+
+FIXTURE_TEARDOWN(debug)
+{
+	guest_close(&self->g);
+}
+
+static void set_debug(struct guest *g, unsigned int dr, __u64 gva, __u64 dr7)
+{
+	struct vee_debug *debug = &g->page->debug;
+
+	memset(debug, 0, sizeof(*debug));
+	debug->dr[dr] = gva;
+	debug->dr6 = DR6_NONE;
+	debug->dr7 = dr7;
+	g->page->dirty |= VEE_STATE_DEBUG;
+}
+
+/* --- VEE_INTERCEPT_STEP ---------------------------------------------------- */
+
+#define ASSERT_STEP(g, gpa)						\
+	do {								\
+		struct guest *step_g = (g);				\
+									\
+		ASSERT_RUN_AT(step_g, VEE_EXIT_DEBUG, gpa);		\
+		ASSERT_EQ(1, step_g->page->exit.debug.vector);		\
+		ASSERT_EQ(1, step_g->page->exit.debug.step);		\
+	} while (0)
+
+GUEST_LABEL(walk_call);
+GUEST_CODE(walk, 64,
+	   "nop; mov $5, %eax; push %rax; pop %rbx; jmp walk_call; ud2;"
+	   "walk_call: call 1f; hlt; 1: ret");
+
+TEST_F(debug, step)
+{
+	struct guest *g = &self->g;
+	__u64 call = AT(walk, walk_call);
+
+	GUEST_LONG(g, walk);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	ASSERT_STEP(g, GPA_CODE + 6);
+	EXPECT_EQ(5, g->page->regs.rax);
+	ASSERT_STEP(g, GPA_CODE + 7);
+	ASSERT_STEP(g, GPA_CODE + 8);
+	EXPECT_EQ(5, g->page->regs.rbx);
+	ASSERT_STEP(g, call);
+	ASSERT_STEP(g, call + 6);
+	ASSERT_STEP(g, call + 5);
+	ASSERT_HLT(g, call + 5);
+}
+
+TEST_F(debug, step_then_go)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, walk);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	g->page->intercept = 0;
+	ASSERT_HLT(g, AT(walk, walk_call) + 5);
+}
+
+/* The guest cannot see that it is stepped. */
+GUEST_CODE(see_flags, 64, "pushf; pop %rax; hlt");
+
+TEST_F(debug, step_is_invisible)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, see_flags);
+	set_debug(g, 0, 0, DR7_NONE);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	EXPECT_EQ(X86_EFLAGS_FIXED, g->page->regs.rflags);
+	EXPECT_EQ(X86_EFLAGS_FIXED, guest_read64(g, g->page->regs.rsp));
+	EXPECT_EQ(DR6_NONE, g->page->debug.dr6);
+	ASSERT_STEP(g, GPA_CODE + 2);
+	EXPECT_EQ(X86_EFLAGS_FIXED, g->page->regs.rax);
+}
+
+/* One instruction is one step, also where vee does it for the guest. */
+GUEST_CODE(emulated, 64, "xor %eax, %eax; cpuid; nop; cpuid; hlt");
+
+TEST_F(debug, step_over_cpuid)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, emulated);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 2);
+	ASSERT_STEP(g, GPA_CODE + 4);
+	ASSERT_STEP(g, GPA_CODE + 5);
+	ASSERT_STEP(g, GPA_CODE + 7);
+	ASSERT_HLT(g, GPA_CODE + 7);
+}
+
+/* MOV SS holds back debug traps, but not the caller's steps. */
+GUEST_CODE(load_ss, 64, "mov %ss, %eax; mov %eax, %ss; nop; hlt");
+
+TEST_F(debug, step_over_mov_ss)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, load_ss);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 2);
+	ASSERT_STEP(g, GPA_CODE + 4);
+	ASSERT_STEP(g, GPA_CODE + 5);
+	ASSERT_HLT(g, GPA_CODE + 5);
+}
+
+GUEST_CODE(copy, 64, "rep movsb; hlt");
+
+TEST_F(debug, step_over_rep)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, copy);
+	g->page->regs.rcx = 3;
+	g->page->regs.rsi = GPA_DATA;
+	g->page->regs.rdi = GPA_DATA + 0x100;
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE);
+	EXPECT_EQ(2, g->page->regs.rcx);
+	ASSERT_STEP(g, GPA_CODE);
+	ASSERT_STEP(g, GPA_CODE + 2);
+	EXPECT_EQ(0, g->page->regs.rcx);
+}
+
+/* A step that faults ends before the handler's first instruction. */
+GUEST_CODE(undefined, 64, "ud2; hlt");
+
+TEST_F(debug, step_into_exception)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, undefined);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, STUB(VECTOR_UD));
+	EXPECT_EQ(GPA_CODE, guest_read64(g, g->page->regs.rsp));
+	ASSERT_VECTOR(g, VECTOR_UD);
+}
+
+TEST_F(debug, step_into_interrupt)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, walk);
+	g->page->regs.rflags |= X86_EFLAGS_IF;
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	guest_inject(g, VEE_EVENT_INTERRUPT, 0x60);
+	ASSERT_STEP(g, STUB(0x60));
+	EXPECT_EQ(GPA_CODE, guest_read64(g, g->page->regs.rsp));
+}
+
+/* A step touches memory that is not mapped yet: still one step, done once. */
+GUEST_CODE(touch, 64, "incl (%rbx); nop; hlt");
+
+TEST_F(debug, step_over_first_touch)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, touch);
+	g->page->regs.rbx = 0x100000;
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 2);
+	EXPECT_EQ(1, guest_read32(g, 0x100000));
+	ASSERT_STEP(g, GPA_CODE + 3);
+}
+
+/* --- VEE_INTERCEPT_DEBUG --------------------------------------------------- */
+
+GUEST_LABEL(break_here);
+GUEST_CODE(breaks, 64, "nop; break_here: nop; hlt");
+
+TEST_F(debug, hardware_breakpoint)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, breaks);
+	set_debug(g, 0, AT(breaks, break_here), DR7_EXEC_0);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, AT(breaks, break_here));
+	EXPECT_EQ(1, g->page->exit.debug.vector);
+	EXPECT_EQ(0, g->page->exit.debug.step);
+	EXPECT_EQ(1, g->page->exit.debug.dr6 & 0xf);
+	/* The guest's own DR6 does not know of it. */
+	EXPECT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_DEBUG));
+	EXPECT_EQ(DR6_NONE, g->page->debug.dr6);
+	g->page->regs.rflags |= X86_EFLAGS_RF;
+	g->page->dirty |= VEE_STATE_REGS;
+	ASSERT_HLT(g, AT(breaks, break_here) + 1);
+}
+
+/* What the caller was told, it may hand on to the guest. */
+TEST_F(debug, hardware_breakpoint_handed_on)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, breaks);
+	set_debug(g, 0, AT(breaks, break_here), DR7_EXEC_0);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN(g, VEE_EXIT_DEBUG);
+	guest_inject(g, VEE_EVENT_EXCEPTION, VECTOR_DB);
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(AT(breaks, break_here), guest_read64(g, g->page->regs.rsp));
+}
+
+GUEST_LABEL(written);
+GUEST_CODE(writes, 64, "movl $1, 0x20008; written: nop; hlt");
+
+TEST_F(debug, data_breakpoint)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, writes);
+	set_debug(g, 2, GPA_DATA + 8, DR7_WRITE_2);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, AT(writes, written));
+	EXPECT_EQ(4, g->page->exit.debug.dr6 & 0xf);
+	EXPECT_EQ(1, guest_read32(g, GPA_DATA + 8));
+	ASSERT_HLT(g, AT(writes, written) + 1);
+}
+
+GUEST_LABEL(trapped);
+GUEST_CODE(traps, 64,
+	   "pushf; orq $0x100, (%rsp); popf; nop; trapped: nop; hlt");
+
+TEST_F(debug, trap_flag_intercepted)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, traps);
+	set_debug(g, 0, 0, DR7_NONE);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, AT(traps, trapped));
+	EXPECT_EQ(0, g->page->exit.debug.step);
+	EXPECT_EQ(DR6_BS, g->page->exit.debug.dr6 & DR6_BS);
+}
+
+GUEST_CODE(int1, 64, ".byte 0xf1; hlt");
+
+TEST_F(debug, int1_intercepted)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int1);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE);
+	EXPECT_EQ(1, g->page->exit.debug.vector);
+	EXPECT_EQ(1, g->page->exit.instruction_length);
+	guest_inject(g, VEE_EVENT_PRIV_SOFT_EXCEPTION, VECTOR_DB);
+	g->page->inject.instruction_length = 1;
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(GPA_CODE + 1, guest_read64(g, g->page->regs.rsp));
+}
+
+/* --- VEE_INTERCEPT_BREAKPOINT ---------------------------------------------- */
+
+GUEST_CODE(int3, 64, "int3; hlt");
+
+TEST_F(debug, int3_intercepted)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int3);
+	g->page->intercept = VEE_INTERCEPT_BREAKPOINT;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE);
+	EXPECT_EQ(3, g->page->exit.debug.vector);
+	EXPECT_EQ(0, g->page->exit.debug.step);
+	EXPECT_EQ(1, g->page->exit.instruction_length);
+	guest_resume_next(g);
+	ASSERT_HLT(g, GPA_CODE + 1);
+}
+
+TEST_F(debug, int3_handed_on)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int3);
+	g->page->intercept = VEE_INTERCEPT_BREAKPOINT;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE);
+	guest_inject(g, VEE_EVENT_SOFT_EXCEPTION, VECTOR_BP);
+	g->page->inject.instruction_length = 1;
+	ASSERT_VECTOR(g, VECTOR_BP);
+	EXPECT_EQ(GPA_CODE + 1, guest_read64(g, g->page->regs.rsp));
+}
+
+/* The caller takes the breakpoint out and has the guest go on in its place. */
+TEST_F(debug, int3_replaced)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int3);
+	g->page->intercept = VEE_INTERCEPT_BREAKPOINT;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE);
+	g->mem[GPA_CODE] = 0x90;	/* NOP */
+	ASSERT_HLT(g, GPA_CODE + 1);
+}
+
+/* --- a guest that debugs itself -------------------------------------------- */
+
+TEST_F(debug, own_int3)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int3);
+	ASSERT_VECTOR(g, VECTOR_BP);
+	EXPECT_EQ(GPA_CODE + 1, guest_read64(g, g->page->regs.rsp));
+	guest_resume_next(g);
+	ASSERT_HLT(g, GPA_CODE + 1);
+}
+
+TEST_F(debug, own_int1)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int1);
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(GPA_CODE + 1, guest_read64(g, g->page->regs.rsp));
+	guest_resume_next(g);
+	ASSERT_HLT(g, GPA_CODE + 1);
+}
+
+TEST_F(debug, own_breakpoint)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, breaks);
+	set_debug(g, 0, AT(breaks, break_here), DR7_EXEC_0);
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(1, g->page->debug.dr6 & 0xf);
+	EXPECT_EQ(AT(breaks, break_here), guest_read64(g, g->page->regs.rsp));
+	/* The frame's RF lets IRET go past it. */
+	guest_resume_next(g);
+	ASSERT_HLT(g, AT(breaks, break_here) + 1);
+}
+
+TEST_F(debug, own_watchpoint)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, writes);
+	set_debug(g, 2, GPA_DATA + 8, DR7_WRITE_2);
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(4, g->page->debug.dr6 & 0xf);
+	EXPECT_EQ(AT(writes, written), guest_read64(g, g->page->regs.rsp));
+	guest_resume_next(g);
+	ASSERT_HLT(g, AT(writes, written) + 1);
+}
+
+TEST_F(debug, own_trap_flag)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, traps);
+	set_debug(g, 0, 0, DR7_NONE);
+	g->page->prefetch = VEE_STATE_ALL;
+	for (i = 0; i < 2; i++) {
+		ASSERT_VECTOR(g, VECTOR_DB);
+		EXPECT_EQ(DR6_BS, g->page->debug.dr6 & DR6_BS);
+		EXPECT_EQ(AT(traps, trapped) + i,
+			  guest_read64(g, g->page->regs.rsp));
+		EXPECT_EQ(0, g->page->regs.rflags & X86_EFLAGS_TF);
+		guest_resume_next(g);
+	}
+	ASSERT_HLT(g, AT(traps, trapped) + 1);
+}
+
+/* TF and an instruction that vee does: the trap comes right after it. */
+GUEST_LABEL(after_cpuid);
+GUEST_CODE(trap_cpuid, 64,
+	   "xor %eax, %eax; pushf; orq $0x100, (%rsp); popf; cpuid;"
+	   "after_cpuid: nop; hlt");
+
+TEST_F(debug, own_trap_over_cpuid)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, trap_cpuid);
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(AT(trap_cpuid, after_cpuid),
+		  guest_read64(g, g->page->regs.rsp));
+}
+
+GUEST_CODE(move_debug, 64,
+	   "mov $0x1111, %eax; mov %rax, %db0; mov $0x2222, %eax;"
+	   "mov %rax, %db3; mov $0x400, %eax; mov %rax, %db7;"
+	   "mov %db0, %rbx; mov %db3, %rcx; mov %db6, %rdx; mov %db7, %rsi;"
+	   "hlt");
+
+TEST_F(debug, registers)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, move_debug);
+	set_debug(g, 1, 0x5555, DR7_NONE);
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(0x1111, g->page->regs.rbx);
+	EXPECT_EQ(0x2222, g->page->regs.rcx);
+	EXPECT_EQ(DR6_NONE, g->page->regs.rdx);
+	EXPECT_EQ(0x400, g->page->regs.rsi);
+	EXPECT_EQ(0x1111, g->page->debug.dr[0]);
+	EXPECT_EQ(0x5555, g->page->debug.dr[1]);
+	EXPECT_EQ(0x2222, g->page->debug.dr[3]);
+}
+
+GUEST_CODE(read_debug, 64, "mov %db0, %rax; hlt");
+
+TEST_F(debug, general_detect)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, read_debug);
+	set_debug(g, 0, 0, DR7_NONE | DR7_GD);
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(DR6_BD, g->page->debug.dr6 & DR6_BD);
+	EXPECT_EQ(0, g->page->debug.dr7 & DR7_GD);
+	EXPECT_EQ(GPA_CODE, guest_read64(g, g->page->regs.rsp));
+}
+
+/* --- two guests, and the host ---------------------------------------------- */
+
+TEST_F(debug, kept_apart)
+{
+	struct guest *g = &self->g, other;
+	unsigned int i;
+
+	guest_open_sibling(_metadata, g, &other, 1);
+	GUEST_LONG(&other, breaks);
+	GUEST_LONG(g, breaks);
+	set_debug(g, 0, AT(breaks, break_here), DR7_EXEC_0);
+	set_debug(&other, 0, 0x4444, DR7_NONE);
+	for (i = 0; i < 2; i++) {
+		g->page->prefetch = VEE_STATE_ALL;
+		other.page->prefetch = VEE_STATE_ALL;
+		guest_set_rip(g, GPA_CODE);
+		guest_set_rip(&other, GPA_CODE);
+		ASSERT_VECTOR(g, VECTOR_DB);
+		ASSERT_HLT(&other, AT(breaks, break_here) + 1);
+		EXPECT_EQ(0x4444, other.page->debug.dr[0]);
+		EXPECT_EQ(AT(breaks, break_here), g->page->debug.dr[0]);
+	}
+	guest_close(&other);
+}
+
+static int watch_writes(const void *where)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = (unsigned long)where,
+		.bp_len = HW_BREAKPOINT_LEN_4,
+		.exclude_kernel = 1,
+	};
+
+	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
+}
+
+static __u64 count_of(int fd)
+{
+	__u64 count = -1;
+
+	if (read(fd, &count, sizeof(count)) != sizeof(count))
+		return -1;
+	return count;
+}
+
+/*
+ * A breakpoint of the host's at the linear address that the guest writes to:
+ * it neither counts nor traps the guest's write, and is in force afterwards.
+ */
+TEST_F(debug, host_breakpoint)
+{
+	struct guest *g = &self->g;
+	__u32 *here;
+	int fd;
+
+	here = mmap((void *)GPA_DATA, PAGE_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (here != (void *)GPA_DATA)
+		VEE_SKIP("no memory at %#llx: %s", GPA_DATA, strerror(errno));
+	fd = watch_writes(here + 2);
+	if (fd < 0)
+		VEE_SKIP("no hardware breakpoints: %s", strerror(errno));
+	__atomic_store_n(here + 2, 1, __ATOMIC_SEQ_CST);
+	ASSERT_EQ(1, count_of(fd));
+	GUEST_LONG(g, writes);
+	set_debug(g, 1, 0x7777, DR7_NONE);
+	ASSERT_HLT(g, AT(writes, written) + 1);
+	EXPECT_EQ(1, guest_read32(g, GPA_DATA + 8));
+	EXPECT_EQ(1, count_of(fd));
+	__atomic_store_n(here + 2, 2, __ATOMIC_SEQ_CST);
+	EXPECT_EQ(2, count_of(fd));
+	close(fd);
+}
+
+TEST_HARNESS_MAIN
