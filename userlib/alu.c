@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Arithmetic with the CPU's flags (SDM 1, "EFLAGS Register"). */
+#include "insn.h"
+
+#define ARITHMETIC_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | \
+			  RFLAGS_SF | RFLAGS_OF)
+
+static uint64_t sign_bit(unsigned int bytes)
+{
+	return 1ULL << (bytes * 8 - 1);
+}
+
+/* SF, ZF and PF, which all depend on the result in the same way. */
+static uint64_t result_flags(uint64_t result, unsigned int bytes)
+{
+	uint64_t flags = 0;
+
+	if (!result)
+		flags |= RFLAGS_ZF;
+	if (result & sign_bit(bytes))
+		flags |= RFLAGS_SF;
+	if (!__builtin_parity(result & 0xff))
+		flags |= RFLAGS_PF;
+	return flags;
+}
+
+static void set_flags(uint64_t *rflags, uint64_t mask, uint64_t flags)
+{
+	*rflags = (*rflags & ~mask) | (flags & mask);
+}
+
+static uint64_t add(unsigned int bytes, uint64_t a, uint64_t b, bool carry,
+		    uint64_t *flags)
+{
+	uint64_t r = (a + b + carry) & low_bits(bytes);
+
+	*flags = result_flags(r, bytes);
+	if (r < a || (carry && r == a))
+		*flags |= RFLAGS_CF;
+	if ((a ^ r) & (b ^ r) & sign_bit(bytes))
+		*flags |= RFLAGS_OF;
+	*flags |= (a ^ b ^ r) & RFLAGS_AF;
+	return r;
+}
+
+static uint64_t sub(unsigned int bytes, uint64_t a, uint64_t b, bool borrow,
+		    uint64_t *flags)
+{
+	uint64_t r = (a - b - borrow) & low_bits(bytes);
+
+	*flags = result_flags(r, bytes);
+	if (a < b || (borrow && a == b))
+		*flags |= RFLAGS_CF;
+	if ((a ^ b) & (a ^ r) & sign_bit(bytes))
+		*flags |= RFLAGS_OF;
+	*flags |= (a ^ b ^ r) & RFLAGS_AF;
+	return r;
+}
+
+static uint64_t logic(enum alu_op op, uint64_t a, uint64_t b)
+{
+	switch (op) {
+	case ALU_OR:
+		return a | b;
+	case ALU_XOR:
+		return a ^ b;
+	default:
+		return a & b;
+	}
+}
+
+static uint64_t bit_test(enum alu_op op, unsigned int bytes, uint64_t a,
+			 uint64_t b, uint64_t *rflags)
+{
+	uint64_t bit = 1ULL << (b & (bytes * 8 - 1));
+
+	set_flags(rflags, RFLAGS_CF, a & bit ? RFLAGS_CF : 0);
+	switch (op) {
+	case ALU_BTS:
+		return a | bit;
+	case ALU_BTR:
+		return a & ~bit;
+	case ALU_BTC:
+		return a ^ bit;
+	default:
+		return a;
+	}
+}
+
+uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
+	     uint64_t *rflags)
+{
+	bool carry = *rflags & RFLAGS_CF;
+	uint64_t mask = ARITHMETIC_FLAGS;
+	uint64_t flags, r;
+
+	a &= low_bits(bytes);
+	b &= low_bits(bytes);
+	switch (op) {
+	case ALU_ADD:
+	case ALU_ADC:
+		r = add(bytes, a, b, op == ALU_ADC && carry, &flags);
+		break;
+	case ALU_SUB:
+	case ALU_CMP:
+	case ALU_SBB:
+		r = sub(bytes, a, b, op == ALU_SBB && carry, &flags);
+		break;
+	case ALU_INC:
+		r = add(bytes, a, 1, false, &flags);
+		mask &= ~RFLAGS_CF;
+		break;
+	case ALU_DEC:
+		r = sub(bytes, a, 1, false, &flags);
+		mask &= ~RFLAGS_CF;
+		break;
+	case ALU_NEG:
+		r = sub(bytes, 0, a, false, &flags);
+		break;
+	case ALU_NOT:
+		return ~a & low_bits(bytes);
+	case ALU_BT:
+	case ALU_BTS:
+	case ALU_BTR:
+	case ALU_BTC:
+		return bit_test(op, bytes, a, b, rflags);
+	default:
+		r = logic(op, a, b);
+		flags = result_flags(r, bytes);
+		break;
+	}
+	set_flags(rflags, mask, flags);
+	return r;
+}
+
+/* SDM 2, appendix "EFLAGS Condition Codes": bit 0 negates. */
+bool alu_condition(unsigned int condition, uint64_t rflags)
+{
+	bool less = !(rflags & RFLAGS_SF) != !(rflags & RFLAGS_OF);
+	bool met;
+
+	switch (condition >> 1) {
+	case 0:
+		met = rflags & RFLAGS_OF;
+		break;
+	case 1:
+		met = rflags & RFLAGS_CF;
+		break;
+	case 2:
+		met = rflags & RFLAGS_ZF;
+		break;
+	case 3:
+		met = rflags & (RFLAGS_CF | RFLAGS_ZF);
+		break;
+	case 4:
+		met = rflags & RFLAGS_SF;
+		break;
+	case 5:
+		met = rflags & RFLAGS_PF;
+		break;
+	case 6:
+		met = less;
+		break;
+	default:
+		met = less || rflags & RFLAGS_ZF;
+		break;
+	}
+	return met != (condition & 1);
+}

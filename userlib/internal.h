@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libvee: what its files know of each other. */
+#ifndef VEE_INTERNAL_H
+#define VEE_INTERNAL_H
+
+#include <errno.h>
+#include <string.h>
+
+#include "vee.h"
+
+#define PAGE_BYTES	4096ULL
+#define PAGE_OFFSET	(PAGE_BYTES - 1)
+
+#define MIB		(1ULL << 20)
+#define GIB		(1ULL << 30)
+
+/* Between these a PC has video memory and firmware, not memory for programs. */
+#define LEGACY_HOLE		0xa0000ULL
+#define LEGACY_HOLE_END		0x100000ULL
+
+#define CR0_PE		(1ULL << 0)
+#define CR0_MP		(1ULL << 1)
+#define CR0_ET		(1ULL << 4)
+#define CR0_NE		(1ULL << 5)
+#define CR0_WP		(1ULL << 16)
+#define CR0_PG		(1ULL << 31)
+#define CR4_PAE		(1ULL << 5)
+#define CR4_OSFXSR	(1ULL << 9)
+#define CR4_OSXMMEXCPT	(1ULL << 10)
+#define CR4_SMAP	(1ULL << 21)
+#define EFER_LME	(1ULL << 8)
+#define EFER_LMA	(1ULL << 10)
+
+#define RFLAGS_CF	(1ULL << 0)
+#define RFLAGS_1	(1ULL << 1)	/* always 1 */
+#define RFLAGS_PF	(1ULL << 2)
+#define RFLAGS_AF	(1ULL << 4)
+#define RFLAGS_ZF	(1ULL << 6)
+#define RFLAGS_SF	(1ULL << 7)
+#define RFLAGS_DF	(1ULL << 10)
+#define RFLAGS_OF	(1ULL << 11)
+#define RFLAGS_VM	(1ULL << 17)
+#define RFLAGS_AC	(1ULL << 18)
+
+#define VECTOR_PF	14
+
+/* The numbers that instructions encode the registers with. */
+enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
+
+static inline uint64_t low_bits(unsigned int bytes)
+{
+	return bytes >= 8 ? ~0ULL : (1ULL << (bytes * 8)) - 1;
+}
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Does start..start + bytes stay within limit, without wrapping on the way? */
+static inline bool within(uint64_t start, uint64_t bytes, uint64_t limit)
+{
+	return start <= limit && bytes <= limit - start;
+}
+
+/* --- vm.c ------------------------------------------------------------------- */
+
+/* As VEE_VM_MAP counts: a range that the guest may use for @access. */
+void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
+		unsigned int access);
+unsigned int vm_page_bytes(const struct vee_vm *vm);
+bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
+int vm_zero(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
+
+/* Memory that the guest may read and write, ranges that touch joined. */
+struct range {
+	uint64_t gpa;
+	uint64_t end;
+};
+
+/*
+ * Ascending, with room for two more; *@ranges is for free(3). Returns how many,
+ * or -ENOMEM.
+ */
+int vm_ram(const struct vee_vm *vm, struct range **ranges);
+
+/* --- vcpu.c, state.c ----------------------------------------------------------- */
+
+/* An ioctl(2) that returns -errno. */
+int vee_request(int fd, unsigned long request, void *arg);
+
+/* Sets a general register as an instruction does: @bytes 1 and 2 merge. */
+void set_gpr(struct vee_vcpu *vcpu, unsigned int reg, unsigned int bytes,
+	     uint64_t value);
+void set_flat_segments(struct vee_vcpu *vcpu, uint16_t cs, uint16_t ds,
+		       unsigned int code_bits);
+
+/* --- layout.c ------------------------------------------------------------------ */
+
+#define LAYOUT_MAX	80
+
+/*
+ * Where things go in guest memory: what is taken, and what is free. Loaders make
+ * the whole plan first, and only then write.
+ */
+struct layout {
+	struct vee_vm *vm;
+	struct range *ram;	/* as a PC shows it: without 640 KiB to 1 MiB */
+	int ram_count;
+	struct range taken[LAYOUT_MAX];
+	int taken_count;
+};
+
+int layout_begin(struct layout *layout, struct vee_vm *vm);
+void layout_end(struct layout *layout);
+/* -E2BIG: not memory. Several may take the same: an image may overlap itself. */
+int layout_take(struct layout *layout, uint64_t gpa, uint64_t bytes);
+/* The highest free place that ends at or below @limit; -E2BIG: none. */
+int layout_place(struct layout *layout, uint64_t bytes, uint64_t align,
+		 uint64_t limit, uint64_t *gpa);
+uint64_t layout_top(const struct layout *layout);
+
+/* --- load_elf.c ------------------------------------------------------------------ */
+
+struct elf_segment {
+	uint64_t offset;
+	uint64_t file_bytes;
+	uint64_t gva;
+	uint64_t gpa;
+	uint64_t bytes;
+};
+
+#define ELF_MAX_SEGMENTS	64
+
+struct elf {
+	unsigned int bits;
+	uint64_t entry;		/* guest-physical */
+	int count;
+	struct elf_segment segments[ELF_MAX_SEGMENTS];
+};
+
+/* Checks everything, writes nothing. */
+int elf_parse(const void *image, size_t bytes, struct elf *elf);
+int elf_plan(const struct elf *elf, struct layout *layout);
+int elf_write(const struct elf *elf, const void *image, struct vee_vm *vm);
+
+/* --- guest.c ------------------------------------------------------------------- */
+
+/*
+ * A piece of guest memory that an instruction touches: one part, or two if it
+ * crosses into another page. @hva is NULL where no slot is.
+ */
+struct guest_part {
+	void *hva;
+	uint64_t gpa;
+	unsigned int bytes;
+};
+
+struct guest_span {
+	unsigned int count;
+	struct guest_part part[2];
+};
+
+/* The instruction faults: the event is in the page, and that completes it. */
+#define GUEST_FAULTED	1
+
+/*
+ * Finds the @bytes (up to a page) at @gva for VEE_READ or VEE_WRITE, as the
+ * instruction at hand would at its privilege level. 0, GUEST_FAULTED, -errno.
+ */
+int guest_find(struct vee_vcpu *vcpu, uint64_t gva, unsigned int bytes,
+	       unsigned int access, struct guest_span *span);
+bool guest_is_memory(const struct guest_span *span);
+void guest_copy_out(const struct guest_span *span, void *buf);
+void guest_copy_in(const struct guest_span *span, const void *buf);
+
+/* How many elements of a string instruction lie in the page of the first. */
+uint64_t string_batch(uint64_t gva, uint64_t offset, unsigned int address_width,
+		      unsigned int width, bool down);
+/* Moves RSI or RDI past @count elements, or takes @count off RCX. */
+void string_advance(struct vee_vcpu *vcpu, unsigned int reg,
+		    unsigned int address_width, unsigned int width,
+		    uint64_t count);
+void string_count_down(struct vee_vcpu *vcpu, unsigned int address_width,
+		       uint64_t count);
+
+#endif /* VEE_INTERNAL_H */

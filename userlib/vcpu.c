@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* vCPUs: their lives, and the requests on them. */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static int map_page(struct vee_vcpu *vcpu)
+{
+	void *page = mmap(NULL, vm_page_bytes(vcpu->vm), PROT_READ | PROT_WRITE,
+			  MAP_SHARED, vcpu->fd, 0);
+
+	if (page == MAP_FAILED)
+		return -errno;
+	vcpu->page = page;
+	return 0;
+}
+
+static int create(struct vee_vcpu *vcpu)
+{
+	struct vee_vcpu_create create = {
+		.size = sizeof(create),
+		.id = vcpu->id,
+	};
+	int err;
+
+	vcpu->fd = vee_request(vee_vm_fd(vcpu->vm), VEE_VM_CREATE_VCPU, &create);
+	if (vcpu->fd < 0)
+		return vcpu->fd;
+	err = map_page(vcpu);
+	if (err)
+		close(vcpu->fd);
+	return err;
+}
+
+int vee_vcpu_create(struct vee_vm *vm, unsigned int id, struct vee_vcpu **vcpu)
+{
+	struct vee_vcpu *new = calloc(1, sizeof(*new));
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	new->vm = vm;
+	new->id = id;
+	err = create(new);
+	if (err)
+		free(new);
+	else
+		*vcpu = new;
+	return err;
+}
+
+void vee_vcpu_destroy(struct vee_vcpu *vcpu)
+{
+	if (!vcpu)
+		return;
+	munmap(vcpu->page, vm_page_bytes(vcpu->vm));
+	close(vcpu->fd);
+	free(vcpu->assist);
+	free(vcpu);
+}
+
+int vee_vcpu_run(struct vee_vcpu *vcpu)
+{
+	return vee_request(vcpu->fd, VEE_VCPU_RUN, NULL);
+}
+
+/* Also called from signal handlers: nothing but the system call. */
+int vee_vcpu_kick(struct vee_vcpu *vcpu, uint64_t generation)
+{
+	struct vee_kick kick = {
+		.size = sizeof(kick),
+		.generation = generation,
+	};
+	int saved = errno;
+	int err = vee_request(vcpu->fd, VEE_VCPU_KICK, &kick);
+
+	errno = saved;
+	return err;
+}
+
+int vee_vcpu_sync(struct vee_vcpu *vcpu, unsigned int groups)
+{
+	struct vee_sync sync = {
+		.size = sizeof(sync),
+		.groups = groups,
+	};
+
+	if (!(groups & ~(vcpu->page->valid | vcpu->page->dirty)))
+		return 0;
+	return vee_request(vcpu->fd, VEE_VCPU_SYNC, &sync);
+}
+
+int vee_vcpu_translate(struct vee_vcpu *vcpu, uint64_t gva,
+		       struct vee_translate *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->size = sizeof(*out);
+	out->gva = gva;
+	return vee_request(vcpu->fd, VEE_VCPU_TRANSLATE, out);
+}
+
+int vee_vcpu_get_cpuid(struct vee_vcpu *vcpu, struct vee_cpuid_entry *entries,
+		       unsigned int *count)
+{
+	struct vee_cpuid cpuid = {
+		.size = sizeof(cpuid),
+		.count = *count,
+		.entries = (uintptr_t)entries,
+	};
+	int err = vee_request(vcpu->fd, VEE_VCPU_GET_CPUID, &cpuid);
+
+	if (!err || err == -E2BIG)
+		*count = cpuid.count;
+	return err;
+}
+
+int vee_vcpu_set_cpuid(struct vee_vcpu *vcpu,
+		       const struct vee_cpuid_entry *entries,
+		       unsigned int count)
+{
+	struct vee_cpuid cpuid = {
+		.size = sizeof(cpuid),
+		.count = count,
+		.entries = (uintptr_t)entries,
+	};
+
+	return vee_request(vcpu->fd, VEE_VCPU_SET_CPUID, &cpuid);
+}
+
+static int xsave(struct vee_vcpu *vcpu, unsigned long request, const void *area,
+		 size_t bytes)
+{
+	struct vee_xsave xsave = {
+		.size = sizeof(xsave),
+		.bytes = bytes,
+		.area = (uintptr_t)area,
+	};
+
+	if (bytes > UINT32_MAX)
+		return -EINVAL;
+	return vee_request(vcpu->fd, request, &xsave);
+}
+
+int vee_vcpu_get_xsave(struct vee_vcpu *vcpu, void *area, size_t bytes)
+{
+	return xsave(vcpu, VEE_VCPU_GET_XSAVE, area, bytes);
+}
+
+int vee_vcpu_set_xsave(struct vee_vcpu *vcpu, const void *area, size_t bytes)
+{
+	return xsave(vcpu, VEE_VCPU_SET_XSAVE, area, bytes);
+}
+
+int vee_vcpu_vmcs_read(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t *value)
+{
+	struct vee_vmcs_field field = {
+		.size = sizeof(field),
+		.encoding = encoding,
+	};
+	int err = vee_request(vcpu->fd, VEE_VCPU_VMCS_READ, &field);
+
+	if (!err)
+		*value = field.value;
+	return err;
+}
+
+int vee_vcpu_vmcs_write(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t value)
+{
+	struct vee_vmcs_field field = {
+		.size = sizeof(field),
+		.encoding = encoding,
+		.value = value,
+	};
+
+	return vee_request(vcpu->fd, VEE_VCPU_VMCS_WRITE, &field);
+}
+
+int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
+			   unsigned int *count)
+{
+	struct vee_vmcs_snapshot snapshot = {
+		.size = sizeof(snapshot),
+		.count = *count,
+		.values = (uintptr_t)values,
+	};
+	int err = vee_request(vcpu->fd, VEE_VCPU_VMCS_SNAPSHOT, &snapshot);
+
+	if (!err || err == -E2BIG)
+		*count = snapshot.count;
+	return err;
+}
+
+int vee_vcpu_stats(struct vee_vcpu *vcpu, struct vee_stats *stats)
+{
+	memset(stats, 0, sizeof(*stats));
+	stats->size = sizeof(*stats);
+	return vee_request(vcpu->fd, VEE_VCPU_STATS, stats);
+}

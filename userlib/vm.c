@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* VMs and the memory that they have. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define DEVICE "/dev/vee"
+
+struct slot {
+	uint64_t gpa;
+	uint64_t bytes;
+	uint8_t *hva;
+	unsigned int access;
+	bool owned;		/* by vee_vm_alloc() */
+};
+
+/*
+ * @lock guards @slots: vCPU threads look addresses up while another one maps.
+ * It is not held across a request, so a request and its entry in @slots are not
+ * one step; the order is such that the kernel never has a slot whose memory the
+ * library could free.
+ */
+struct vee_vm {
+	int fd;
+	unsigned int page_bytes;
+	pthread_rwlock_t lock;
+	struct slot *slots;	/* ascending, never overlapping */
+	size_t count;
+	size_t room;
+};
+
+int vee_request(int fd, unsigned long request, void *arg)
+{
+	int ret = ioctl(fd, request, arg);
+
+	return ret < 0 ? -errno : ret;
+}
+
+static int open_device(void)
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int get_info(int fd, struct vee_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->size = sizeof(*info);
+	return vee_request(fd, VEE_GET_INFO, info);
+}
+
+int vee_get_info(struct vee_info *info)
+{
+	int fd = open_device();
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = get_info(fd, info);
+	close(fd);
+	return err;
+}
+
+/* The VM's descriptor; the device's is needed no longer than this. */
+static int create_fd(unsigned int *page_bytes)
+{
+	struct vee_vm_create create = { .size = sizeof(create) };
+	struct vee_info info;
+	int fd = open_device();
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = get_info(fd, &info);
+	if (!ret && info.api_version != VEE_API_VERSION)
+		ret = -EPROTONOSUPPORT;
+	if (!ret)
+		ret = vee_request(fd, VEE_VM_CREATE, &create);
+	*page_bytes = info.vcpu_page_bytes;
+	close(fd);
+	return ret;
+}
+
+int vee_vm_create(struct vee_vm **vm)
+{
+	struct vee_vm *new = calloc(1, sizeof(*new));
+	int err;
+
+	if (!new)
+		return -ENOMEM;
+	new->fd = create_fd(&new->page_bytes);
+	if (new->fd < 0) {
+		err = new->fd;
+		free(new);
+		return err;
+	}
+	pthread_rwlock_init(&new->lock, NULL);
+	*vm = new;
+	return 0;
+}
+
+void vee_vm_destroy(struct vee_vm *vm)
+{
+	if (!vm)
+		return;
+	close(vm->fd);
+	for (size_t i = 0; i < vm->count; i++)
+		if (vm->slots[i].owned)
+			munmap(vm->slots[i].hva, vm->slots[i].bytes);
+	pthread_rwlock_destroy(&vm->lock);
+	free(vm->slots);
+	free(vm);
+}
+
+int vee_vm_fd(const struct vee_vm *vm)
+{
+	return vm->fd;
+}
+
+unsigned int vm_page_bytes(const struct vee_vm *vm)
+{
+	return vm->page_bytes;
+}
+
+/* Looking does not change a VM; the lock that it takes does not count. */
+static void lock_to_read(const struct vee_vm *vm)
+{
+	pthread_rwlock_rdlock((pthread_rwlock_t *)&vm->lock);
+}
+
+static void lock_to_write(const struct vee_vm *vm)
+{
+	pthread_rwlock_wrlock((pthread_rwlock_t *)&vm->lock);
+}
+
+static void unlock(const struct vee_vm *vm)
+{
+	pthread_rwlock_unlock((pthread_rwlock_t *)&vm->lock);
+}
+
+/* Index of the first slot that ends above @gpa; vm->count if none does. */
+static size_t find_slot(const struct vee_vm *vm, uint64_t gpa)
+{
+	size_t low = 0, high = vm->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct slot *slot = &vm->slots[middle];
+
+		if (slot->gpa + (slot->bytes - 1) < gpa)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static int make_room(struct vee_vm *vm)
+{
+	size_t room = vm->room ? vm->room * 2 : 8;
+	struct slot *slots;
+
+	if (vm->count < vm->room)
+		return 0;
+	slots = realloc(vm->slots, room * sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	vm->slots = slots;
+	vm->room = room;
+	return 0;
+}
+
+static void insert_slot(struct vee_vm *vm, const struct slot *slot)
+{
+	size_t at = find_slot(vm, slot->gpa);
+
+	memmove(&vm->slots[at + 1], &vm->slots[at],
+		(vm->count - at) * sizeof(*slot));
+	vm->slots[at] = *slot;
+	vm->count++;
+}
+
+static int request_map(struct vee_vm *vm, const struct slot *slot)
+{
+	struct vee_map map = {
+		.size = sizeof(map),
+		.gpa = slot->gpa,
+		.hva = (uintptr_t)slot->hva,
+		.bytes = slot->bytes,
+		.access = slot->access,
+	};
+
+	return vee_request(vm->fd, VEE_VM_MAP, &map);
+}
+
+/*
+ * The kernel is asked under the lock: it knows which ranges overlap, and what it
+ * grants must be in the list before anyone else asks.
+ */
+static int add_slot(struct vee_vm *vm, const struct slot *slot)
+{
+	int err;
+
+	lock_to_write(vm);
+	err = make_room(vm);
+	if (!err)
+		err = request_map(vm, slot);
+	if (!err)
+		insert_slot(vm, slot);
+	unlock(vm);
+	return err;
+}
+
+int vee_vm_map(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
+	       unsigned int access)
+{
+	struct slot slot = {
+		.gpa = gpa, .bytes = bytes, .hva = hva, .access = access,
+	};
+
+	return add_slot(vm, &slot);
+}
+
+int vee_vm_alloc(struct vee_vm *vm, uint64_t gpa, size_t bytes, void **hva)
+{
+	struct slot slot = {
+		.gpa = gpa, .bytes = bytes, .owned = true,
+		.access = VEE_READ | VEE_WRITE | VEE_EXECUTE,
+	};
+	int err;
+
+	if (!bytes || bytes % PAGE_BYTES)
+		return -EINVAL;
+	slot.hva = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (slot.hva == MAP_FAILED)
+		return -ENOMEM;
+	err = add_slot(vm, &slot);
+	if (err) {
+		munmap(slot.hva, bytes);
+		return err;
+	}
+	if (hva)
+		*hva = slot.hva;
+	return 0;
+}
+
+static int remove_slot(struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
+		       struct slot *removed)
+{
+	struct vee_unmap unmap = {
+		.size = sizeof(unmap), .gpa = gpa, .bytes = bytes,
+	};
+	size_t at = find_slot(vm, gpa);
+	int err = vee_request(vm->fd, VEE_VM_UNMAP, &unmap);
+
+	if (err)
+		return err;
+	if (at == vm->count || vm->slots[at].gpa != gpa)
+		return -ENOENT;
+	*removed = vm->slots[at];
+	vm->count--;
+	memmove(&vm->slots[at], &vm->slots[at + 1],
+		(vm->count - at) * sizeof(*removed));
+	return 0;
+}
+
+int vee_vm_unmap(struct vee_vm *vm, uint64_t gpa, size_t bytes)
+{
+	struct slot slot;
+	int err;
+
+	lock_to_write(vm);
+	err = remove_slot(vm, gpa, bytes, &slot);
+	unlock(vm);
+	if (!err && slot.owned)
+		munmap(slot.hva, slot.bytes);
+	return err;
+}
+
+/* How much of gpa..gpa + bytes the slot with @gpa has, and where; 0: no slot. */
+static uint64_t piece(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
+		      unsigned int access, uint8_t **hva)
+{
+	size_t at = find_slot(vm, gpa);
+	const struct slot *slot = &vm->slots[at];
+
+	if (at == vm->count || gpa < slot->gpa || access & ~slot->access)
+		return 0;
+	*hva = slot->hva + (gpa - slot->gpa);
+	return min_u64(bytes, slot->bytes - (gpa - slot->gpa));
+}
+
+void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
+		unsigned int access)
+{
+	uint8_t *hva = NULL;
+	bool all;
+
+	lock_to_read(vm);
+	all = bytes && piece(vm, gpa, bytes, access, &hva) == bytes;
+	unlock(vm);
+	return all ? hva : NULL;
+}
+
+void *vee_vm_at(const struct vee_vm *vm, uint64_t gpa, size_t bytes)
+{
+	return vm_at_for(vm, gpa, bytes, 0);
+}
+
+static bool has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
+{
+	uint8_t *hva;
+
+	if (!within(gpa, bytes, UINT64_MAX))
+		return false;
+	while (bytes) {
+		uint64_t n = piece(vm, gpa, bytes, 0, &hva);
+
+		if (!n)
+			return false;
+		gpa += n;
+		bytes -= n;
+	}
+	return true;
+}
+
+bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
+{
+	bool all;
+
+	lock_to_read(vm);
+	all = has(vm, gpa, bytes);
+	unlock(vm);
+	return all;
+}
+
+enum copy { COPY_OUT, COPY_IN, COPY_ZERO };
+
+static void copy_piece(enum copy copy, uint8_t *hva, uint8_t *buf, size_t bytes)
+{
+	if (copy == COPY_OUT)
+		memcpy(buf, hva, bytes);
+	else if (copy == COPY_IN)
+		memcpy(hva, buf, bytes);
+	else
+		memset(hva, 0, bytes);
+}
+
+/* All of it or nothing. */
+static int copy_guest(const struct vee_vm *vm, enum copy copy, uint64_t gpa,
+		      uint8_t *buf, uint64_t bytes)
+{
+	int err = -EFAULT;
+	uint8_t *hva;
+
+	lock_to_read(vm);
+	if (has(vm, gpa, bytes)) {
+		while (bytes) {
+			uint64_t n = piece(vm, gpa, bytes, 0, &hva);
+
+			copy_piece(copy, hva, buf, n);
+			buf += copy == COPY_ZERO ? 0 : n;
+			gpa += n;
+			bytes -= n;
+		}
+		err = 0;
+	}
+	unlock(vm);
+	return err;
+}
+
+int vee_vm_read(const struct vee_vm *vm, uint64_t gpa, void *buf, size_t bytes)
+{
+	return copy_guest(vm, COPY_OUT, gpa, buf, bytes);
+}
+
+int vee_vm_write(const struct vee_vm *vm, uint64_t gpa, const void *buf,
+		 size_t bytes)
+{
+	return copy_guest(vm, COPY_IN, gpa, (uint8_t *)buf, bytes);
+}
+
+static uint8_t nothing;	/* never accessed; NULL + 0 would be undefined */
+
+int vm_zero(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
+{
+	return copy_guest(vm, COPY_ZERO, gpa, &nothing, bytes);
+}
+
+static int list_ram(const struct vee_vm *vm, struct range *ranges)
+{
+	unsigned int access = VEE_READ | VEE_WRITE;
+	int count = 0;
+
+	for (size_t i = 0; i < vm->count; i++) {
+		const struct slot *slot = &vm->slots[i];
+
+		if ((slot->access & access) != access)
+			continue;
+		if (count && ranges[count - 1].end == slot->gpa)
+			ranges[count - 1].end += slot->bytes;
+		else
+			ranges[count++] = (struct range) {
+				slot->gpa, slot->gpa + slot->bytes,
+			};
+	}
+	return count;
+}
+
+int vm_ram(const struct vee_vm *vm, struct range **ranges)
+{
+	int count = -ENOMEM;
+
+	lock_to_read(vm);
+	*ranges = calloc(vm->count + 2, sizeof(**ranges));
+	if (*ranges)
+		count = list_ram(vm, *ranges);
+	unlock(vm);
+	return count;
+}
