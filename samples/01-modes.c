@@ -122,6 +122,7 @@ int main(void)
 	struct vee_vm *vm;
 	uint32_t seed = 0;
 
+	setlinebuf(stdout);
 	check(vee_vm_create(&vm), "/dev/vee");
 	check(vee_vm_alloc(vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(vm, CODE, guest, guest_end - guest), "copying the guest");

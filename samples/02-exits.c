@@ -18,10 +18,9 @@ asm(".pushsection .rodata\n"
 "guest:	out	%al, $0x10; in $0x11, %al\n"
 "	mov	%eax, 0xd0000000; mov 0xd0000004, %eax\n"
 "	mov	%eax, 0x20000\n"
-"	vmcall\n"
-"	mov	$0x12345678, %ecx; rdmsr; wrmsr\n"
+"	vmcall; mov $0x12345678, %ecx; rdmsr; wrmsr\n"
 "	cpuid; int3\n"
-"	sti; nop; cli; hlt\n"
+"	sti; nop; hlt\n"
 "	jmp	.\n"
 "	lidt	none - guest + 0x1000; ud2\n"
 "none:	.word	0, 0, 0\n"
@@ -125,6 +124,7 @@ int main(void)
 	const struct vee_exit *exit;
 	int ret;
 
+	setlinebuf(stdout);
 	signal(SIGALRM, on_alarm);
 	check(vee_vm_create(&vm), "/dev/vee");
 	check(vee_vm_alloc(vm, 0, READ_ONLY, NULL), "giving the VM memory");

@@ -85,6 +85,7 @@ int main(void)
 	struct vee_vm *vm;
 	const struct vee_exit *exit;
 
+	setlinebuf(stdout);
 	check(vee_vm_create(&vm), "/dev/vee");
 	check(vee_vm_alloc(vm, 0, 0x10000, NULL), "giving the VM memory");
 	check(vee_vm_write(vm, CODE, guest, guest_end - guest), "copying the guest");

@@ -59,6 +59,7 @@ int main(void)
 	struct vee_vm *vm;
 	int steps = 0;
 
+	setlinebuf(stdout);
 	check(vee_vm_create(&vm), "/dev/vee");
 	check(vee_vm_alloc(vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(vm, CODE, guest, guest_end - guest), "copying the guest");

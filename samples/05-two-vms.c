@@ -117,6 +117,7 @@ int main(void)
 	struct machine b = { .name = "VM B", .secret = 0xbbbb5ec2e7bbbbbb };
 	pthread_t thread_a, thread_b;
 
+	setlinebuf(stdout);
 	build(&a);
 	build(&b);
 	pthread_barrier_init(&both, NULL, 2);
