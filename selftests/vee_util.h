@@ -118,6 +118,13 @@
 #define STUB(vector) \
 	(GPA_STUBS + 16 * (vector))
 
+/*
+ * Counts at GPA_DATA and never exits by itself, with interrupts off. The CLI is
+ * for Bochs 2.7, which after a VM entry with RFLAGS.IF clear leaves the guest for
+ * an external interrupt only once an instruction has written IF.
+ */
+#define SPIN	"1: cli; incl 0x20000; jmp 1b"
+
 /* Puts @code in place and the guest before it; the vCPU page says all of it. */
 #define GUEST_REAL(g, code) \
 	guest_start(g, guest_set_real, code, code##_end)
@@ -741,6 +748,41 @@ static inline int write_file(const char *path, const char *text)
 		ret = -errno;
 	close(fd);
 	return ret;
+}
+
+/* --- guests under pressure ------------------------------------------------- */
+
+/*
+ * Runs @g until it stops for a reason of its own: signals, and memory that is
+ * away for the moment, are no reason.
+ */
+static inline int guest_insist(struct guest *g)
+{
+	int ret;
+
+	do {
+		ret = guest_run(g);
+	} while (ret == -EINTR ||
+		 (!ret && (g->page->exit.reason == VEE_EXIT_MEMORY ||
+			   g->page->exit.reason == VEE_EXIT_MMIO)));
+	return ret;
+}
+
+static inline void *runner_insist_main(void *arg)
+{
+	struct runner *r = arg;
+
+	r->ret = guest_insist(r->g);
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static inline int runner_insist(struct runner *r, struct guest *g)
+{
+	r->g = g;
+	r->ret = 0;
+	r->done = false;
+	return pthread_create(&r->thread, NULL, runner_insist_main, r);
 }
 
 #endif /* SELFTESTS_VEE_UTIL_H */
