@@ -112,6 +112,7 @@ int main(int argc, char **argv)
 	struct vee_vm *vm;
 	size_t bytes;
 	void *image;
+	int ret;
 
 	screen_clear(&screen);
 	check(vee_read_file(path, &image, &bytes), path);
@@ -130,7 +131,10 @@ int main(int argc, char **argv)
 			screen_print(&screen);
 			errx(1, "it did not come to its third test in %d s", PATIENCE);
 		}
-		check(vee_vcpu_run(vcpu), "running");
+		ret = vee_vcpu_run(vcpu);
+		if (ret == -EINTR)	/* a signal, and no exit to answer */
+			continue;
+		check(ret, "running");
 		answer(vcpu);
 		exits++;
 	}
