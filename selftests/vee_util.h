@@ -697,6 +697,7 @@ static inline int runner_join(struct runner *r)
 
 static inline void signal_ignored(int sig)
 {
+	(void)sig;
 }
 
 /* SIGUSR1 then does nothing but end system calls. */
