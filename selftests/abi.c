@@ -12,10 +12,8 @@
 #define VMCS_GUEST_RIP	0x681e
 #define MAP_GPA		0x10000000ULL	/* where nothing is mapped */
 
-GUEST_CODE(spin, 64,
-	   "spin_loop: incl 0x20000; jmp spin_loop");
-GUEST_CODE(halt, 64,
-	   "hlt; hlt");
+GUEST_CODE(spin, 64, SPIN);
+GUEST_CODE(halt, 64, "hlt; hlt");
 
 /* --- layout: no module needed ---------------------------------------------- */
 
@@ -693,7 +691,7 @@ TEST_F(abi, info)
 	EXPECT_EQ(VEE_MAX_VCPUS, info.max_vcpus);
 	EXPECT_EQ(VEE_MAX_SLOTS, info.max_slots);
 	EXPECT_EQ(VEE_VCPU_PAGE_BYTES, info.vcpu_page_bytes);
-	EXPECT_EQ(0, info.features >> 8);
+	EXPECT_EQ(0, info.features >> 9);
 	EXPECT_LE(32, info.gpa_bits);
 	EXPECT_GE(52, info.gpa_bits);
 	EXPECT_LT(0, info.tsc_khz);

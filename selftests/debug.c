@@ -41,6 +41,11 @@ static void set_debug(struct guest *g, unsigned int dr, __u64 gva, __u64 dr7)
 	g->page->dirty |= VEE_STATE_DEBUG;
 }
 
+static bool has_monitor_trap_flag(const struct guest *g)
+{
+	return vee_info(g->dev).features & VEE_FEATURE_MONITOR_TRAP_FLAG;
+}
+
 /* --- VEE_INTERCEPT_STEP ---------------------------------------------------- */
 
 #define ASSERT_STEP(g, gpa)						\
@@ -76,6 +81,23 @@ TEST_F(debug, step)
 	ASSERT_HLT(g, call + 5);
 }
 
+/* TF, if that is what the CPU needs for it, does not show in the page. */
+TEST_F(debug, step_leaves_flags)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, walk);
+	set_debug(g, 0, 0, DR7_NONE);
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	guest_set_rip(g, GPA_CODE);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	EXPECT_EQ(X86_EFLAGS_FIXED, g->page->regs.rflags);
+	EXPECT_EQ(DR6_NONE, g->page->debug.dr6);
+	EXPECT_EQ(0, g->page->events.pending_debug);
+}
+
 TEST_F(debug, step_then_go)
 {
 	struct guest *g = &self->g;
@@ -87,13 +109,15 @@ TEST_F(debug, step_then_go)
 	ASSERT_HLT(g, AT(walk, walk_call) + 5);
 }
 
-/* The guest cannot see that it is stepped. */
+/* Where the CPU has what it takes, the guest cannot see that it is stepped. */
 GUEST_CODE(see_flags, 64, "pushf; pop %rax; hlt");
 
 TEST_F(debug, step_is_invisible)
 {
 	struct guest *g = &self->g;
 
+	if (!has_monitor_trap_flag(g))
+		VEE_SKIP("this CPU has no monitor trap flag");
 	GUEST_LONG(g, see_flags);
 	set_debug(g, 0, 0, DR7_NONE);
 	g->page->intercept = VEE_INTERCEPT_STEP;
@@ -122,13 +146,15 @@ TEST_F(debug, step_over_cpuid)
 	ASSERT_HLT(g, GPA_CODE + 7);
 }
 
-/* MOV SS holds back debug traps, but not the caller's steps. */
+/* MOV SS holds back debug traps, but not steps by the monitor trap flag. */
 GUEST_CODE(load_ss, 64, "mov %ss, %eax; mov %eax, %ss; nop; hlt");
 
 TEST_F(debug, step_over_mov_ss)
 {
 	struct guest *g = &self->g;
 
+	if (!has_monitor_trap_flag(g))
+		VEE_SKIP("this CPU has no monitor trap flag");
 	GUEST_LONG(g, load_ss);
 	g->page->intercept = VEE_INTERCEPT_STEP;
 	ASSERT_STEP(g, GPA_CODE + 2);
@@ -360,7 +386,9 @@ TEST_F(debug, own_breakpoint)
 	ASSERT_VECTOR(g, VECTOR_DB);
 	EXPECT_EQ(1, g->page->debug.dr6 & 0xf);
 	EXPECT_EQ(AT(breaks, break_here), guest_read64(g, g->page->regs.rsp));
-	/* The frame's RF lets IRET go past it. */
+	/* The handler's IRET goes past it with RF. */
+	guest_write64(g, g->page->regs.rsp + 16,
+		      X86_EFLAGS_FIXED | X86_EFLAGS_RF);
 	guest_resume_next(g);
 	ASSERT_HLT(g, AT(breaks, break_here) + 1);
 }
