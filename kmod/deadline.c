@@ -20,6 +20,11 @@ module_param(preemption_timer, bool, 0444);
 MODULE_PARM_DESC(preemption_timer,
 		 "Use the VMX-preemption timer for deadlines where the CPU has one; off: an hrtimer (default: on)");
 
+static unsigned int slice_us;
+module_param(slice_us, uint, 0444);
+MODULE_PARM_DESC(slice_us,
+		 "End each stay in the guest after so many microseconds, for machines where an interrupt does not end that of a guest with interrupts off: Bochs 2.7 (default: 0, never)");
+
 static bool in_hardware(void)
 {
 	return preemption_timer && caps_has(VEE_FEATURE_PREEMPTION_TIMER);
@@ -76,16 +81,39 @@ bool deadline_passed(struct vee_vcpu *vcpu)
 	return READ_ONCE(vcpu->deadline_over);
 }
 
-/* A timer of 32 bits: a later deadline is an exit in between. */
+/* What the timer is set to: it is a timer of 32 bits. */
+static u32 timer_value(u64 ticks)
+{
+	return min_t(u64, ticks >> vee_caps.timer_shift, U32_MAX);
+}
+
+static bool sliced(void)
+{
+	return slice_us && caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+}
+
+static u64 slice_ticks(void)
+{
+	return sliced() ? mul_u64_u32_div(slice_us, tsc_khz, USEC_PER_MSEC) : U64_MAX;
+}
+
+static u64 ticks_left(struct vee_vcpu *vcpu)
+{
+	u64 now = rdtsc();
+
+	return now < vcpu->deadline_tsc ? vcpu->deadline_tsc - now : 0;
+}
+
+/* A later deadline than the timer can count is an exit in between. */
 void deadline_before_entry(struct vee_vcpu *vcpu)
 {
-	u64 now, left;
+	u64 ticks = slice_ticks();
 
-	vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, vcpu->deadline_tsc);
-	if (!vcpu->deadline_tsc)
+	if (likely(!vcpu->deadline_tsc && !sliced())) {
+		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
 		return;
-	now = rdtsc();
-	left = now < vcpu->deadline_tsc ? vcpu->deadline_tsc - now : 0;
-	vmcs_write(VMCS_PREEMPTION_TIMER,
-		   min_t(u64, left >> vee_caps.timer_shift, U32_MAX));
+	}
+	if (vcpu->deadline_tsc)
+		ticks = min(ticks, ticks_left(vcpu));
+	vmcs_set_timer(vcpu, timer_value(ticks));
 }

@@ -48,12 +48,6 @@ enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 	return NEXT_USER;
 }
 
-/* An exit by an instruction, which the caller does and then goes past. */
-static enum next exit_insn(struct vee_vcpu *vcpu, u32 reason)
-{
-	return exit_user(vcpu, reason);
-}
-
 /* An exit that is no instruction's: VEE_RESUME_NEXT would make no sense. */
 static enum next exit_event(struct vee_vcpu *vcpu, u32 reason)
 {
@@ -72,6 +66,12 @@ enum next exit_entry_failed(struct vee_vcpu *vcpu, u32 instruction_error)
 
 /* --- exceptions and interrupts -------------------------------------------------- */
 
+/* INT1 and INT3 are instructions, with a length; a fault or trap is not. */
+static bool is_software(u32 info)
+{
+	return INFO_TYPE(info) >= VEE_EVENT_SOFT_INTERRUPT;
+}
+
 /* The exit's exception becomes an event to deliver: it was only looked at. */
 static enum next pass_on(struct vee_vcpu *vcpu, u32 info)
 {
@@ -86,26 +86,24 @@ static enum next pass_on(struct vee_vcpu *vcpu, u32 info)
 		event->flags |= VEE_EVENT_ERROR_CODE;
 		event->error_code = vmcs_read(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
 	}
-	if (event->type >= VEE_EVENT_SOFT_INTERRUPT)
+	if (is_software(info))
 		event->instruction_length = vcpu->insn_length;
 	return NEXT_HOST;
 }
 
-static enum next debug_user(struct vee_vcpu *vcpu, u8 vector, bool step)
+static enum next debug_user(struct vee_vcpu *vcpu, u8 vector, bool insn, bool step)
 {
 	vcpu->page->exit.debug = (struct vee_exit_debug) {
 		.vector = vector,
 		.step = step,
 		.dr6 = step ? 0 : vcpu->qualification,
 	};
-	if (vector == X86_TRAP_BP)
-		return exit_insn(vcpu, VEE_EXIT_DEBUG);
-	return exit_event(vcpu, VEE_EXIT_DEBUG);
+	return insn ? exit_user(vcpu, VEE_EXIT_DEBUG) : exit_event(vcpu, VEE_EXIT_DEBUG);
 }
 
 static enum next exit_step(struct vee_vcpu *vcpu)
 {
-	return debug_user(vcpu, X86_TRAP_DB, true);
+	return debug_user(vcpu, X86_TRAP_DB, false, true);
 }
 
 #define DR6_SETTABLE	(DR_TRAP_BITS | DR_STEP | DR6_ACCESS)
@@ -121,7 +119,7 @@ static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 	if (step_is_debug(vcpu))
 		return exit_step(vcpu);
 	if (vcpu->intercept & VEE_INTERCEPT_DEBUG)
-		return debug_user(vcpu, X86_TRAP_DB, false);
+		return debug_user(vcpu, X86_TRAP_DB, is_software(info), false);
 	host_need_guest_dr(vcpu);
 	host_read_guest_dr(vcpu);
 	vcpu->dr6 = (vcpu->dr6 & ~DR_TRAP_BITS) |
@@ -149,7 +147,7 @@ static enum next exit_exception(struct vee_vcpu *vcpu)
 	case X86_TRAP_DB:
 		return exit_debug_exception(vcpu, info);
 	case X86_TRAP_BP:
-		return debug_user(vcpu, X86_TRAP_BP, false);
+		return debug_user(vcpu, X86_TRAP_BP, true, false);
 	default:
 		return pass_on(vcpu, info);
 	}
@@ -184,7 +182,7 @@ static enum next exit_timer(struct vee_vcpu *vcpu)
 	if (step_is_timer(vcpu))
 		return exit_step(vcpu);
 	if (!deadline_passed(vcpu))
-		return NEXT_ENTER;
+		return NEXT_HOST;
 	return exit_event(vcpu, VEE_EXIT_DEADLINE);
 }
 
@@ -216,7 +214,7 @@ static enum next exit_hlt(struct vee_vcpu *vcpu)
 		event_skip(vcpu);
 		return NEXT_ENTER;
 	}
-	return exit_insn(vcpu, VEE_EXIT_HLT);
+	return exit_user(vcpu, VEE_EXIT_HLT);
 }
 
 /* SDM 3C, "Exit Qualification for I/O Instructions". */
@@ -261,7 +259,7 @@ static enum next exit_io(struct vee_vcpu *vcpu)
 	else if (pio.direction == VEE_PIO_OUT)
 		pio.data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), pio.width);
 	vcpu->page->exit.pio = pio;
-	return exit_insn(vcpu, VEE_EXIT_PIO);
+	return exit_user(vcpu, VEE_EXIT_PIO);
 }
 
 #define AR_DPL_SHIFT	5
@@ -275,7 +273,7 @@ static enum next exit_vmcall(struct vee_vcpu *vcpu)
 		.cpl = (ss & VEE_AR_DPL) >> AR_DPL_SHIFT,
 		.long_mode = vcpu->entry & ENTRY_IA32E_GUEST && cs & VEE_AR_L,
 	};
-	return exit_insn(vcpu, VEE_EXIT_HYPERCALL);
+	return exit_user(vcpu, VEE_EXIT_HYPERCALL);
 }
 
 static enum next exit_other(struct vee_vcpu *vcpu)

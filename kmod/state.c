@@ -149,12 +149,21 @@ static bool check_events(const struct vee_events *events, u64 cr0)
 	       slot_holds(&events->nmi, VEE_EVENT_NMI, cr0);
 }
 
+#define TABLE_LIMIT_MAX	0xffff
+
+static bool check_segments(const struct vee_segments *segments)
+{
+	return segments->gdtr.limit <= TABLE_LIMIT_MAX &&
+	       segments->idtr.limit <= TABLE_LIMIT_MAX;
+}
+
 static bool check_groups(struct vee_vcpu *vcpu, const struct staged_state *new,
 			 u64 cr0)
 {
 	u32 groups = new->groups;
 
-	return (!(groups & VEE_STATE_CONTROL) || check_control(vcpu, &new->control)) &&
+	return (!(groups & VEE_STATE_SEGMENTS) || check_segments(&new->segments)) &&
+	       (!(groups & VEE_STATE_CONTROL) || check_control(vcpu, &new->control)) &&
 	       (!(groups & VEE_STATE_DEBUG) || check_debug(&new->debug)) &&
 	       (!(groups & VEE_STATE_MSRS) || check_msrs(&new->msrs)) &&
 	       (!(groups & VEE_STATE_EVENTS) || check_events(&new->events, cr0));
@@ -485,8 +494,10 @@ void state_fill(struct vee_vcpu *vcpu, u32 groups)
 
 	if (groups & VEE_STATE_REGS)
 		FILL_PLACES(regs, &page->regs);
-	if (groups & VEE_STATE_SEGMENTS)
+	if (groups & VEE_STATE_SEGMENTS) {
+		memset(&page->segments, 0, sizeof(page->segments));
 		FILL_PLACES(segments, &page->segments);
+	}
 	if (groups & VEE_STATE_CONTROL)
 		state_read_control(vcpu, &page->control);
 	if (groups & VEE_STATE_DEBUG)

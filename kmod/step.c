@@ -47,18 +47,27 @@ void step_before_entry(struct vee_vcpu *vcpu)
 	if (!vcpu->injecting) {
 		set_trap_flag(vcpu);
 	} else if (caps_has(VEE_FEATURE_PREEMPTION_TIMER)) {
-		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, true);
-		vmcs_write(VMCS_PREEMPTION_TIMER, 0);
+		vmcs_set_timer(vcpu, 0);
 		vcpu->step = STEP_TIMER;
 	}
 }
 
-/* Nobody but the instruction itself is to see our TF. */
+/*
+ * Nobody but the instruction itself is to see our TF. BS is left pending by a CPU
+ * that exits within the instruction, an EPT violation say: then it would trap
+ * before that instruction is tried again.
+ */
 void step_after_exit(struct vee_vcpu *vcpu)
 {
-	if (vcpu->step == STEP_TRAP)
-		vmcs_write(VMCS_GUEST_RFLAGS,
-			   vmcs_read(VMCS_GUEST_RFLAGS) & ~(u64)X86_EFLAGS_TF);
+	u64 pending;
+
+	if (vcpu->step != STEP_TRAP)
+		return;
+	vmcs_write(VMCS_GUEST_RFLAGS,
+		   vmcs_read(VMCS_GUEST_RFLAGS) & ~(u64)X86_EFLAGS_TF);
+	pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+	if (pending & PENDING_STEP)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending & ~PENDING_STEP);
 }
 
 /*

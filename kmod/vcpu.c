@@ -19,6 +19,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/task_work.h>
 
 #include "vcpu.h"
 
@@ -166,7 +167,8 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 		return stop(vcpu, VEE_EXIT_DEADLINE);
 	if (step_is_over(vcpu))
 		return stepped(vcpu);
-	if (signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME))
+	/* What else sets TIF_NOTIFY_RESUME (rseq, at each preemption) can wait. */
+	if (signal_pending(current) || task_work_pending(current))
 		return stop(vcpu, VEE_EXIT_INTERRUPTED);
 	return need_resched() ? NEXT_HOST : NEXT_ENTER;
 }

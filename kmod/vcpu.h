@@ -145,6 +145,7 @@ struct staged_state {
  * @proc: ... as primary processor-based controls
  * @entry: ... as VM-entry controls
  * @exceptions: ... as exception bitmap
+ * @timer: ... as preemption-timer value
  *
  * @exit_reason: of the last VM exit
  * @qualification: of the last VM exit
@@ -211,6 +212,7 @@ struct vee_vcpu {
 	u32 proc;
 	u32 entry;
 	u32 exceptions;
+	u32 timer;
 
 	u32 exit_reason;
 	u64 qualification;
@@ -260,6 +262,7 @@ void vmcs_write(u32 field, u64 value);
 /* Fields that a vCPU keeps a copy of, written only when they change. */
 void vmcs_set_proc(struct vee_vcpu *vcpu, u32 bit, bool on);
 void vmcs_set_pin(struct vee_vcpu *vcpu, u32 bit, bool on);
+void vmcs_set_timer(struct vee_vcpu *vcpu, u32 value);
 void vmcs_set_exceptions(struct vee_vcpu *vcpu, u32 bitmap);
 void vmcs_setup(struct vee_vcpu *vcpu);
 void vmcs_load_host(struct vee_vcpu *vcpu);

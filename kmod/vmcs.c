@@ -79,6 +79,13 @@ void vmcs_set_pin(struct vee_vcpu *vcpu, u32 bit, bool on)
 		    on ? vcpu->pin | bit : vcpu->pin & ~bit);
 }
 
+/* An entry loads the timer from the field and leaves the field as it is. */
+void vmcs_set_timer(struct vee_vcpu *vcpu, u32 value)
+{
+	vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, true);
+	set_control(VMCS_PREEMPTION_TIMER, &vcpu->timer, value);
+}
+
 void vmcs_set_exceptions(struct vee_vcpu *vcpu, u32 bitmap)
 {
 	set_control(VMCS_EXCEPTION_BITMAP, &vcpu->exceptions, bitmap);
@@ -151,6 +158,9 @@ static void setup_controls(struct vee_vcpu *vcpu)
 	vcpu->proc = control[VMX_PROC];
 	vcpu->entry = control[VMX_ENTRY];
 	vcpu->exceptions = 0;
+	vcpu->timer = 0;
+	if (caps_has(VEE_FEATURE_PREEMPTION_TIMER))
+		vmcs_write(VMCS_PREEMPTION_TIMER, 0);
 }
 
 static void setup_host(void)

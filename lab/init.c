@@ -54,6 +54,11 @@
 /* What lab/run put into /lab. */
 static const char command_file[] = "/lab/command";
 static const char module_file[] = "/lab/vee.ko";
+/*
+ * Bochs 2.7 recognises no interrupt in a guest that is entered with RFLAGS.IF 0,
+ * until the guest changes IF: such a guest must leave by itself now and then.
+ */
+static const char module_params[] = "slice_us=1000";
 static const char shell_file[] = "/lab/shell";
 
 static void send_byte(unsigned char byte)
@@ -321,7 +326,7 @@ static void insert_module(void)
 
 	if (fd < 0)
 		return;
-	if (syscall(SYS_finit_module, fd, "", 0)) {
+	if (syscall(SYS_finit_module, fd, module_params, 0)) {
 		error = errno;
 		log = kernel_log(&all);
 		send_byte(FRAME_ERROR);

@@ -508,7 +508,8 @@ struct vee_exit_pio {
  * struct vee_exit_memory - an access to memory that vee can't do
  * @gpa: guest-physical address
  * @gva: guest-linear address, if @gva_valid
- * @access: VEE_READ, VEE_WRITE or VEE_EXECUTE; a read-modify-write has two bits
+ * @access: VEE_READ, VEE_WRITE or VEE_EXECUTE; of a read-modify-write some CPUs
+ *	tell both, some the write alone
  * @error: VEE_EXIT_MEMORY: -EACCES (the slot forbids the access), -EFAULT (the
  *	caller has nothing, or too little permission, at that address), -EHWPOISON
  *	(the host's memory is broken), or -ENOMEM. VEE_EXIT_MMIO: 0
@@ -725,8 +726,8 @@ struct vee_vcpu_page {
  * it says is in the vCPU page.
  *
  * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
- * taken, except with -EINTR: -EINTR (a signal is pending; what the page asked
- * for was taken over, so just run again), -EINVAL (argument not 0; an unknown
+ * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
+ * for this thread; what the page asked for was taken over, so just run again), -EINVAL (argument not 0; an unknown
  * bit in @prefetch, @dirty, @intercept; a bad @resume; a state that vee can't
  * let the hardware load: see the group's struct), -EBUSY (another thread runs
  * this vCPU; or @inject, see there), -EIO (not the address space of the VM),
