@@ -133,7 +133,8 @@ uint64_t string_batch(uint64_t gva, uint64_t offset, unsigned int address_width,
 	uint64_t mask = low_bits(address_width);
 	uint64_t left = down ? offset & mask : mask - (offset & mask);
 
-	return min_u64(in_page(gva, width, down), left / width + 1);
+	/* Those after the first; their number and 1 could be 2^64. */
+	return min_u64(in_page(gva, width, down) - 1, left / width) + 1;
 }
 
 void string_advance(struct vee_vcpu *vcpu, unsigned int reg,

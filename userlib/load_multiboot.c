@@ -125,7 +125,7 @@ static int parse(const void *image, size_t bytes, struct elf *elf)
 	if (header.flags & REQUIREMENTS & ~(WANT_PAGE_ALIGN | WANT_MEMORY_INFO))
 		return -EOPNOTSUPP;
 	if (header.flags & HAS_ADDRESSES) {
-		if (!within(at, sizeof(header), bytes))
+		if (!within(at, sizeof(header), min_u64(bytes, SEARCH_BYTES)))
 			return -EINVAL;
 		memcpy(&header, (const uint8_t *)image + at, sizeof(header));
 		return parse_addresses(&header, at, bytes, elf);

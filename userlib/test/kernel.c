@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The frame of the tests, and a stand-in for /dev/vee (ld's --wrap). */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "test.h"
+
+/* --- the frame --------------------------------------------------------------------- */
+
+#define MAX_SHOWN	10	/* per test */
+
+static bool failed;
+static int failures_shown;
+static char case_name[200];
+
+bool test_check(bool good, const char *what, const char *file, int line)
+{
+	if (good)
+		return true;
+	if (++failures_shown <= MAX_SHOWN)
+		printf("# %s:%d: %s%s%s\n", file, line, what,
+		       *case_name ? ": " : "", case_name);
+	failed = true;
+	return false;
+}
+
+bool test_equal(uint64_t a, uint64_t b, const char *what, const char *file,
+		int line)
+{
+	if (test_check(a == b, what, file, line))
+		return true;
+	if (failures_shown <= MAX_SHOWN)
+		printf("#   %#llx, not %#llx\n", (unsigned long long)a,
+		       (unsigned long long)b);
+	return false;
+}
+
+void test_case(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(case_name, sizeof(case_name), format, args);
+	va_end(args);
+}
+
+int main(void)
+{
+	int count = 0, failures = 0;
+
+	while (tests[count].name)
+		count++;
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	printf("KTAP version 1\n1..%d\n", count);
+	for (int i = 0; i < count; i++) {
+		failed = false;
+		failures_shown = 0;
+		*case_name = 0;
+		memset(&fake, 0, sizeof(fake));
+		tests[i].run();
+		failures += failed;
+		printf("%sok %d %s\n", failed ? "not " : "", i + 1, tests[i].name);
+	}
+	printf("# passed: %d, failed: %d\n", count - failures, failures);
+	return failures != 0;
+}
+
+uint64_t test_random(void)
+{
+	static uint64_t state = 0x9e3779b97f4a7c15ULL;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+/* --- the kernel -------------------------------------------------------------------- */
+
+#define MAX_MAPS	16
+#define GPA_BITS	40
+
+struct fake_kernel fake;
+static struct vee_map maps[MAX_MAPS];
+static struct vee_vcpu_page *page;
+
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+
+static int new_fd(size_t bytes)
+{
+	int fd = memfd_create("vee", MFD_CLOEXEC);
+
+	if (fd >= 0 && ftruncate(fd, bytes))
+		abort();
+	return fd;
+}
+
+int __wrap_open(const char *path, int flags, ...)
+{
+	if (!strcmp(path, "/dev/vee"))
+		return new_fd(0);
+	return __real_open(path, flags, 0);
+}
+
+static int get_info(struct vee_info *info)
+{
+	info->api_version = VEE_API_VERSION;
+	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
+	info->gpa_bits = GPA_BITS;
+	return 0;
+}
+
+static int add_map(const struct vee_map *map)
+{
+	if (map->gpa % PAGE_BYTES || map->hva % PAGE_BYTES ||
+	    map->bytes % PAGE_BYTES || !map->bytes ||
+	    !within(map->gpa, map->bytes, 1ULL << GPA_BITS))
+		return -EINVAL;
+	for (unsigned int i = 0; i < fake.map_count; i++)
+		if (map->gpa < maps[i].gpa + maps[i].bytes &&
+		    maps[i].gpa < map->gpa + map->bytes)
+			return -EEXIST;
+	if (fake.map_count == MAX_MAPS)
+		return -ENOSPC;
+	maps[fake.map_count++] = *map;
+	return 0;
+}
+
+static int remove_map(const struct vee_unmap *unmap)
+{
+	for (unsigned int i = 0; i < fake.map_count; i++)
+		if (unmap->gpa == maps[i].gpa && unmap->bytes == maps[i].bytes) {
+			maps[i] = maps[--fake.map_count];
+			return 0;
+		}
+	return -ENOENT;
+}
+
+static int create_vcpu(void)
+{
+	int fd = new_fd(VEE_VCPU_PAGE_BYTES);
+
+	page = mmap(NULL, VEE_VCPU_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    fd, 0);
+	page->size = sizeof(*page);
+	page->prefetch = VEE_STATE_REGS | VEE_PREFETCH_INSN;
+	page->valid = VEE_STATE_ALL;
+	page->regs.rflags = RFLAGS_1;
+	page->control.xcr0 = 1;
+	return fd;
+}
+
+static int sync_groups(const struct vee_sync *sync)
+{
+	fake.syncs++;
+	page->valid |= sync->groups;
+	return 0;
+}
+
+static int translate(struct vee_translate *at)
+{
+	fake.translations++;
+	for (int i = 0; i < fake.page_count; i++) {
+		const struct fake_page *known = &fake.pages[i];
+
+		if ((at->gva & ~PAGE_OFFSET) != known->gva)
+			continue;
+		at->gpa = known->gpa + (at->gva & PAGE_OFFSET);
+		at->access = known->access;
+		at->user = known->user;
+		return 0;
+	}
+	if (!fake.identity)
+		return -ENOENT;
+	at->gpa = at->gva;
+	at->access = VEE_READ | VEE_WRITE | VEE_EXECUTE;
+	return 0;
+}
+
+static int answer(unsigned long request, void *arg)
+{
+	if (fake.error)
+		return fake.error;
+	switch (request) {
+	case VEE_GET_INFO:
+		return get_info(arg);
+	case VEE_VM_CREATE:
+		return new_fd(0);
+	case VEE_VM_MAP:
+		return add_map(arg);
+	case VEE_VM_UNMAP:
+		return remove_map(arg);
+	case VEE_VM_CREATE_VCPU:
+		return create_vcpu();
+	case VEE_VCPU_SYNC:
+		return sync_groups(arg);
+	case VEE_VCPU_TRANSLATE:
+		return translate(arg);
+	case VEE_VCPU_KICK:
+		fake.kick = *(struct vee_kick *)arg;
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+int __wrap_ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	void *arg;
+	int ret;
+
+	(void)fd;
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	ret = answer(request, arg);
+	if (ret >= 0)
+		return ret;
+	errno = -ret;
+	return -1;
+}
+
+void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user)
+{
+	fake.pages[fake.page_count++] = (struct fake_page) {
+		.gva = gva, .gpa = gpa, .access = access, .user = user,
+	};
+}
+
+void rig_begin(struct rig *rig)
+{
+	if (vee_vm_create(&rig->vm) || vee_vcpu_create(rig->vm, 0, &rig->vcpu))
+		abort();
+}
+
+void rig_end(struct rig *rig)
+{
+	munmap(page, VEE_VCPU_PAGE_BYTES);
+	vee_vcpu_destroy(rig->vcpu);
+	vee_vm_destroy(rig->vm);
+	fake.map_count = 0;
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <pthread.h>
+#include <sys/mman.h>
+
+#include "test.h"
+
+static void creation_passes_errors_on(void)
+{
+	struct vee_vm *vm = NULL;
+	struct vee_info info;
+
+	fake.error = -EMFILE;
+	CHECK_EQUAL(vee_vm_create(&vm), -EMFILE);
+	CHECK(!vm);
+	CHECK_EQUAL(vee_get_info(&info), -EMFILE);
+	fake.error = 0;
+	CHECK_EQUAL(vee_get_info(&info), 0);
+	CHECK_EQUAL(info.api_version, VEE_API_VERSION);
+	vee_vm_destroy(NULL);
+	vee_vcpu_destroy(NULL);
+}
+
+static void slots_are_found(void)
+{
+	struct rig rig;
+	uint8_t *low, *high;
+
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x100000, 0x2000, (void **)&high), 0);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, 0x1000, (void **)&low), 0);
+	CHECK(vee_vm_at(rig.vm, 0, 1) == low);
+	CHECK(vee_vm_at(rig.vm, 0xfff, 1) == low + 0xfff);
+	CHECK(!vee_vm_at(rig.vm, 0xfff, 2));
+	CHECK(!vee_vm_at(rig.vm, 0x1000, 1));
+	CHECK(vee_vm_at(rig.vm, 0x100fff, 0x1001) == high + 0xfff);
+	CHECK(!vee_vm_at(rig.vm, 0x100fff, 0x1002));
+	CHECK(!vee_vm_at(rig.vm, 0x100000, SIZE_MAX));
+	CHECK(!vee_vm_at(rig.vm, UINT64_MAX, 2));
+	CHECK(!vee_vm_at(rig.vm, 0, 0));
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x101000, 0x1000, NULL), -EEXIST);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x300000, 0, NULL), -EINVAL);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x300000, 0x1001, NULL), -EINVAL);
+	CHECK_EQUAL(vee_vm_unmap(rig.vm, 0x100000, 0x1000), -ENOENT);
+	CHECK(vee_vm_at(rig.vm, 0x100000, 1) == high);
+	CHECK_EQUAL(vee_vm_unmap(rig.vm, 0x100000, 0x2000), 0);
+	CHECK(!vee_vm_at(rig.vm, 0x100000, 1));
+	rig_end(&rig);
+}
+
+static void copies_cross_slots_or_do_nothing(void)
+{
+	char in[0x1800], out[0x1800];
+	struct rig rig;
+
+	memset(in, 'x', sizeof(in));
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x1000, 0x1000, NULL), 0);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x2000, 0x1000, NULL), 0);
+	CHECK_EQUAL(vee_vm_write(rig.vm, 0x1800, in, sizeof(in)), 0);
+	CHECK_EQUAL(vee_vm_read(rig.vm, 0x1800, out, sizeof(out)), 0);
+	CHECK(!memcmp(in, out, sizeof(in)));
+	memset(in, 'y', sizeof(in));
+	CHECK_EQUAL(vee_vm_write(rig.vm, 0x1801, in, sizeof(in)), -EFAULT);
+	CHECK_EQUAL(vee_vm_write(rig.vm, UINT64_MAX - 1, in, sizeof(in)), -EFAULT);
+	CHECK_EQUAL(vee_vm_read(rig.vm, 0xfff, out, 2), -EFAULT);
+	CHECK_EQUAL(vee_vm_read(rig.vm, 0x1801, in, 1), 0);
+	CHECK(in[0] == 'x');
+	CHECK_EQUAL(vee_vm_read(rig.vm, 0x5000, in, 0), 0);
+	rig_end(&rig);
+}
+
+static void ranges_join_where_they_touch(void)
+{
+	static uint8_t rom[PAGE_BYTES] __attribute__((aligned(4096)));
+	struct range *ram;
+	struct rig rig;
+
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x2000, 0x1000, NULL), 0);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x1000, 0x1000, NULL), 0);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x5000, 0x1000, NULL), 0);
+	CHECK_EQUAL(vee_vm_map(rig.vm, 0x3000, rom, sizeof(rom), VEE_READ), 0);
+	CHECK_EQUAL(vm_ram(rig.vm, &ram), 2);
+	CHECK(ram[0].gpa == 0x1000 && ram[0].end == 0x3000);
+	CHECK(ram[1].gpa == 0x5000 && ram[1].end == 0x6000);
+	free(ram);
+	/* The caller may fill what the guest may only read. */
+	CHECK_EQUAL(vee_vm_write(rig.vm, 0x3000, "rom", 3), 0);
+	CHECK(!memcmp(rom, "rom", 3));
+	CHECK(!vm_at_for(rig.vm, 0x3000, 1, VEE_WRITE));
+	rig_end(&rig);
+}
+
+static void *look_up(void *arg)
+{
+	unsigned long *wrong = calloc(1, sizeof(*wrong));
+
+	for (int i = 0; i < 20000; i++)
+		if (!vee_vm_at(arg, 0x1000, 0x1000))
+			++*wrong;
+	return wrong;
+}
+
+static void many_threads_look_up_while_one_maps(void)
+{
+	pthread_t threads[3];
+	struct rig rig;
+
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x1000, 0x1000, NULL), 0);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, look_up, rig.vm);
+	for (int i = 0; i < 1000; i++) {
+		CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, 0x1000, NULL), 0);
+		CHECK_EQUAL(vee_vm_unmap(rig.vm, 0, 0x1000), 0);
+	}
+	for (int i = 0; i < 3; i++) {
+		void *wrong;
+
+		pthread_join(threads[i], &wrong);
+		CHECK_EQUAL(*(unsigned long *)wrong, 0);
+		free(wrong);
+	}
+	rig_end(&rig);
+}
+
+const struct test tests[] = {
+	{ "creation passes errors on", creation_passes_errors_on },
+	{ "slots are found, and nothing beside them", slots_are_found },
+	{ "copies cross slots, or do nothing", copies_cross_slots_or_do_nothing },
+	{ "RAM ranges join where they touch", ranges_join_where_they_touch },
+	{ "threads look up while one maps", many_threads_look_up_while_one_maps },
+	{ 0 }
+};

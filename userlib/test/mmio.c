@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The MMIO assist against the CPU: each form is run on the machine at hand with
+ * its operand in memory, and by the assist with the operand in a device, from the
+ * same random state. Registers, flags and memory must come out the same.
+ */
+#include <cpuid.h>
+
+#include "test.h"
+
+#define DEVICE_GPA	0xfee00000ULL
+#define ROUNDS		300
+
+#define LOGIC_UNDEFINED	RFLAGS_AF
+#define BT_UNDEFINED	(RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF)
+#define STATUS		(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | \
+			 RFLAGS_SF | RFLAGS_OF)
+
+static uint8_t memory[PAGE_BYTES] __attribute__((aligned(4096)));
+static uint8_t device[PAGE_BYTES];
+static struct rig rig;
+static int device_error;
+static bool device_everywhere;
+static int accesses;
+
+static int touch_device(void *arg, uint64_t gpa, void *data, unsigned int bytes,
+			bool write)
+{
+	uint64_t at = gpa - DEVICE_GPA;
+
+	accesses++;
+	if (device_error)
+		return device_error;
+	if (device_everywhere)
+		at &= PAGE_OFFSET - 7;
+	if (!CHECK(within(at, bytes, PAGE_BYTES)) || !CHECK(arg == &rig))
+		return -EIO;
+	if (write)
+		memcpy(device + at, data, bytes);
+	else
+		memcpy(data, device + at, bytes);
+	return 0;
+}
+
+static void set_exit(const uint8_t *code, size_t bytes, uint64_t gva)
+{
+	struct vee_exit *exit = &rig.vcpu->page->exit;
+
+	memset(exit, 0, sizeof(*exit));
+	exit->reason = VEE_EXIT_MMIO;
+	exit->memory.gva_valid = 1;
+	exit->memory.gva = gva;
+	exit->memory.gpa = DEVICE_GPA + (gva & PAGE_OFFSET);
+	exit->memory.insn_bytes = VEE_INSN_MAX;
+	memset(exit->memory.insn, 0xcc, VEE_INSN_MAX);
+	memcpy(exit->memory.insn, code, bytes);
+	rig.vcpu->page->resume = VEE_RESUME_HERE;
+	rig.vcpu->page->dirty = 0;
+}
+
+static int assist(void)
+{
+	accesses = 0;
+	return vee_mmio_assist(rig.vcpu, touch_device, &rig);
+}
+
+static void begin_64bit(void)
+{
+	rig_begin(&rig);
+	vee_vcpu_set_long_mode(rig.vcpu, 0, 0x1000);
+	fake.identity = true;
+	device_error = 0;
+}
+
+static void begin(unsigned int mode)
+{
+	begin_64bit();
+	if (mode == 4)
+		vee_vcpu_set_protected_mode(rig.vcpu, 0x1000);
+	else if (mode == 2)
+		vee_vcpu_set_real_mode(rig.vcpu, 0, 0x1000);
+}
+
+/* Values that make flags interesting turn up more often than chance has them. */
+static uint64_t random_value(void)
+{
+	static const uint64_t corners[] = {
+		0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
+		0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000,
+		0xffffffffffffffff, 0x0f, 0x10,
+	};
+	uint64_t choice = test_random();
+
+	if (choice & 0x100)
+		return test_random();
+	return corners[choice & 15];
+}
+
+static void random_state(struct native *native, uint64_t gva)
+{
+	for (int i = 0; i < 16; i++)
+		native->gpr[i] = random_value();
+	native->gpr[RDI] = gva;
+	native->rflags = RFLAGS_1 | (test_random() & STATUS);
+	for (int i = 0; i < 64; i++)
+		memory[(gva & PAGE_OFFSET) - 32 + i] = test_random();
+	/* So that comparisons find something equal, too. */
+	if (test_random() & 1)
+		memcpy(memory + (gva & PAGE_OFFSET), &native->gpr[RAX], 8);
+	memcpy(device, memory, sizeof(device));
+}
+
+static void load_state(const struct native *native)
+{
+	memcpy(rig.vcpu->page->regs.gpr, native->gpr, sizeof(native->gpr));
+	rig.vcpu->page->regs.rflags = native->rflags;
+}
+
+static void compare(const struct native *native, uint64_t undefined, size_t bytes)
+{
+	const struct vee_vcpu_page *page = rig.vcpu->page;
+
+	for (int i = 0; i < 16; i++)
+		CHECK_EQUAL(page->regs.gpr[i], native->gpr[i]);
+	CHECK_EQUAL(page->regs.rflags & ~undefined & STATUS,
+		    native->rflags & ~undefined & STATUS);
+	CHECK(!memcmp(memory, device, sizeof(memory)));
+	CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);
+	CHECK_EQUAL(page->exit.instruction_length, bytes);
+	CHECK_EQUAL(page->regs.rip, 0x1000);
+}
+
+/* An instruction whose operand in memory is [RDI]. */
+static void try_form(const uint8_t *code, size_t bytes, uint64_t undefined)
+{
+	uint64_t gva = (uintptr_t)memory + 0x800;
+	struct native native;
+
+	test_case("%02x %02x %02x %02x %02x", code[0], code[1],
+		  bytes > 2 ? code[2] : 0, bytes > 3 ? code[3] : 0,
+		  bytes > 4 ? code[4] : 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		random_state(&native, gva);
+		load_state(&native);
+		native_run(&native, code, bytes);
+		set_exit(code, bytes, gva);
+		if (!CHECK(!assist()))
+			return;
+		compare(&native, undefined, bytes);
+	}
+}
+
+#define FORM(undefined, ...) do {					\
+	static const uint8_t code_[] = { __VA_ARGS__ };			\
+									\
+	try_form(code_, sizeof(code_), undefined);			\
+} while (0)
+
+/* The same with 16, 32 and 64 bits of operand. */
+#define FORM_SIZES(undefined, ...) do {					\
+	FORM(undefined, __VA_ARGS__);					\
+	FORM(undefined, 0x66, __VA_ARGS__);				\
+	FORM(undefined, 0x48, __VA_ARGS__);				\
+} while (0)
+
+static void loads_and_stores(void)
+{
+	begin_64bit();
+	FORM(0, 0x88, 0x07);		/* mov %al, (%rdi) */
+	FORM(0, 0x88, 0x27);		/* mov %ah, (%rdi) */
+	FORM(0, 0x40, 0x88, 0x37);	/* mov %sil, (%rdi) */
+	FORM(0, 0x44, 0x88, 0x07);	/* mov %r8b, (%rdi) */
+	FORM(0, 0x44, 0x88, 0x3f);	/* mov %r15b, (%rdi) */
+	FORM_SIZES(0, 0x89, 0x07);
+	FORM(0, 0x4c, 0x89, 0x3f);	/* mov %r15, (%rdi) */
+	FORM(0, 0x8a, 0x07);
+	FORM(0, 0x8a, 0x27);		/* mov (%rdi), %ah */
+	FORM(0, 0x8a, 0x3f);		/* mov (%rdi), %bh */
+	FORM(0, 0x40, 0x8a, 0x37);
+	FORM(0, 0x44, 0x8a, 0x07);
+	FORM_SIZES(0, 0x8b, 0x0f);
+	FORM(0, 0xc6, 0x07, 0x5a);
+	FORM(0, 0x66, 0xc7, 0x07, 0x34, 0x92);
+	FORM(0, 0xc7, 0x07, 0x78, 0x56, 0x34, 0x92);
+	FORM(0, 0x48, 0xc7, 0x07, 0x78, 0x56, 0x34, 0x92);
+	FORM(0, 0x0f, 0xc3, 0x07);	/* movnti */
+	FORM(0, 0x48, 0x0f, 0xc3, 0x07);
+	rig_end(&rig);
+}
+
+static void extending_loads(void)
+{
+	begin_64bit();
+	FORM_SIZES(0, 0x0f, 0xb6, 0x07);
+	FORM(0, 0x0f, 0xb7, 0x07);
+	FORM(0, 0x48, 0x0f, 0xb7, 0x07);
+	FORM_SIZES(0, 0x0f, 0xbe, 0x07);
+	FORM(0, 0x0f, 0xbf, 0x07);
+	FORM(0, 0x48, 0x0f, 0xbf, 0x07);
+	FORM(0, 0x48, 0x63, 0x07);
+	FORM(0, 0x4c, 0x63, 0x07);
+	rig_end(&rig);
+}
+
+static void byte_swapping(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_MOVBE))
+		return;
+	begin_64bit();
+	FORM_SIZES(0, 0x0f, 0x38, 0xf0, 0x07);
+	FORM_SIZES(0, 0x0f, 0x38, 0xf1, 0x07);
+	rig_end(&rig);
+}
+
+/* ADD, OR, ADC, SBB, AND, SUB, XOR, CMP: by bits 5 to 3 of the opcode. */
+static void try_arithmetic(unsigned int op, uint64_t undefined)
+{
+	static const uint8_t prefixes[] = { 0, 0x66, 0x48 };
+	uint8_t code[8];
+
+	for (int prefix = 0; prefix < 3; prefix++) {
+		uint8_t *p = code;
+
+		if (prefixes[prefix])
+			*p++ = prefixes[prefix];
+		for (unsigned int form = 0; form < 4; form++) {
+			p[0] = op << 3 | form;
+			p[1] = 0x0f;		/* CL/ECX, (%rdi) */
+			try_form(code, p + 2 - code, undefined);
+		}
+		p[0] = 0x83;
+		p[1] = op << 3 | 0x07;
+		p[2] = 0x85;
+		try_form(code, p + 3 - code, undefined);
+		p[0] = 0x80;
+		try_form(code, p + 3 - code, undefined);
+		p[0] = 0x81;
+		p[3] = 0xf0;
+		p[4] = 0x7f;
+		p[5] = 0xff;
+		try_form(code, p + (prefixes[prefix] == 0x66 ? 4 : 6) - code,
+			 undefined);
+	}
+}
+
+static void arithmetic(void)
+{
+	begin_64bit();
+	for (unsigned int op = 0; op < 8; op++)
+		try_arithmetic(op, op == 1 || op == 4 || op == 6 ?
+				   LOGIC_UNDEFINED : 0);
+	FORM(LOGIC_UNDEFINED, 0x84, 0x0f);	/* test */
+	FORM_SIZES(LOGIC_UNDEFINED, 0x85, 0x0f);
+	FORM(LOGIC_UNDEFINED, 0xf6, 0x07, 0x81);
+	FORM(LOGIC_UNDEFINED, 0xf7, 0x07, 1, 2, 3, 0x84);
+	FORM(0, 0xfe, 0x07);			/* inc, dec */
+	FORM(0, 0xfe, 0x0f);
+	FORM_SIZES(0, 0xff, 0x07);
+	FORM_SIZES(0, 0xff, 0x0f);
+	FORM(0, 0xf6, 0x17);			/* not, neg */
+	FORM(0, 0xf6, 0x1f);
+	FORM_SIZES(0, 0xf7, 0x17);
+	FORM_SIZES(0, 0xf7, 0x1f);
+	FORM(0, 0xf0, 0x01, 0x0f);		/* lock add */
+	FORM(0, 0xf0, 0x48, 0x29, 0x0f);	/* lock sub */
+	rig_end(&rig);
+}
+
+static void exchanges(void)
+{
+	begin_64bit();
+	FORM(0, 0x86, 0x0f);			/* xchg */
+	FORM(0, 0x86, 0x2f);			/* with %ch */
+	FORM_SIZES(0, 0x87, 0x0f);
+	FORM(0, 0x0f, 0xc0, 0x0f);		/* xadd */
+	FORM_SIZES(0, 0x0f, 0xc1, 0x0f);
+	FORM(0, 0x0f, 0xb0, 0x0f);		/* cmpxchg */
+	FORM_SIZES(0, 0x0f, 0xb1, 0x0f);
+	FORM(0, 0xf0, 0x0f, 0xb1, 0x0f);
+	rig_end(&rig);
+}
+
+static void conditions(void)
+{
+	uint8_t code[4] = { 0x48, 0x0f };
+
+	begin_64bit();
+	for (unsigned int condition = 0; condition < 16; condition++) {
+		code[2] = 0x40 | condition;	/* cmovcc (%rdi), %rcx and %ecx */
+		code[3] = 0x0f;
+		try_form(code, 4, 0);
+		try_form(code + 1, 3, 0);
+		code[2] = 0x90 | condition;	/* setcc (%rdi) */
+		code[3] = 0x07;
+		try_form(code + 1, 3, 0);
+	}
+	rig_end(&rig);
+}
+
+static void bits_by_immediate(void)
+{
+	begin_64bit();
+	FORM_SIZES(BT_UNDEFINED, 0x0f, 0xba, 0x27, 5);
+	FORM_SIZES(BT_UNDEFINED, 0x0f, 0xba, 0x2f, 15);
+	FORM_SIZES(BT_UNDEFINED, 0x0f, 0xba, 0x37, 31);
+	FORM_SIZES(BT_UNDEFINED, 0x0f, 0xba, 0x3f, 63);
+	rig_end(&rig);
+}
+
+/* BT with a register reaches beyond its operand: by whole operands. */
+static void try_bits(const uint8_t *code, size_t bytes, int64_t width)
+{
+	uint64_t gva = (uintptr_t)memory + 0x800;
+	struct native native;
+
+	test_case("%02x %02x %02x", code[0], code[1], code[2]);
+	for (int i = 0; i < ROUNDS; i++) {
+		int64_t bit = (int64_t)(test_random() & 511) - 256;
+
+		random_state(&native, gva);
+		native.gpr[RCX] = width == 2 ? (uint16_t)bit :
+				  width == 4 ? (uint32_t)bit : (uint64_t)bit;
+		load_state(&native);
+		native_run(&native, code, bytes);
+		set_exit(code, bytes,
+			 gva + (bit - (bit & (width * 8 - 1))) / 8);
+		if (!CHECK(!assist()))
+			return;
+		compare(&native, BT_UNDEFINED, bytes);
+	}
+}
+
+static void bits_by_register(void)
+{
+	static const uint8_t opcodes[] = { 0xa3, 0xab, 0xb3, 0xbb };
+
+	begin_64bit();
+	for (int i = 0; i < 4; i++) {
+		uint8_t code[4] = { 0x66, 0x0f, opcodes[i], 0x0f };
+
+		try_bits(code, 4, 2);
+		try_bits(code + 1, 3, 4);
+		code[0] = 0x48;
+		try_bits(code, 4, 8);
+	}
+	rig_end(&rig);
+}
+
+/* --- addresses, without the CPU's help ------------------------------------------- */
+
+/* The assist must find that the operand is at @gva, and at no other address. */
+static void check_address(const uint8_t *code, size_t bytes, uint64_t gva)
+{
+	test_case("%02x %02x %02x %02x", code[0], code[1], code[2], code[3]);
+	set_exit(code, bytes, gva);
+	CHECK_EQUAL(assist(), 0);
+	set_exit(code, bytes, gva + 1);
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	CHECK_EQUAL(accesses, 0);
+	CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_HERE);
+}
+
+#define ADDRESS(gva, ...) do {						\
+	static const uint8_t code_[VEE_INSN_MAX] = { __VA_ARGS__ };			\
+									\
+	check_address(code_, sizeof(code_), gva);			\
+} while (0)
+
+static void addresses_in_64bit_mode(void)
+{
+	struct vee_vcpu_page *page;
+
+	begin_64bit();
+	page = rig.vcpu->page;
+	page->regs.rip = 0xffffffff81000000;
+	page->regs.rbx = 0x1000;
+	page->regs.rbp = 0x40;
+	page->regs.r12 = 0xffff800000000000;
+	page->regs.r13 = 0xfffffffffffffff0;
+	page->segments.fs.base = 0x7000;
+	page->segments.ds.base = 0x10000;	/* counts as 0 */
+	ADDRESS(0x1000, 0x8b, 0x03);
+	ADDRESS(0x0ff8, 0x8b, 0x43, 0xf8);
+	ADDRESS(0x1200, 0x8b, 0x83, 0x00, 0x02, 0, 0);
+	ADDRESS(0x1100 + 0x40, 0x8b, 0x44, 0xab, 0x40);	/* rbx+rbp*4+0x40 */
+	ADDRESS(0xffff800000000000, 0x41, 0x8b, 0x04, 0x24);
+	ADDRESS(0xfffffffffffffff0, 0x41, 0x8b, 0x45, 0x00);
+	ADDRESS(0xff0, 0x42, 0x8b, 0x04, 0x2b);		/* rbx+r13: it wraps */
+	ADDRESS(0xffffffff81000106, 0x8b, 0x05, 0x00, 0x01, 0, 0);
+	ADDRESS(0x8000, 0x64, 0x8b, 0x03);		/* fs: */
+	ADDRESS(0x1000, 0x3e, 0x8b, 0x03);		/* ds: */
+	ADDRESS(0xfffffff0, 0x67, 0x41, 0x8b, 0x45, 0x00); /* 32-bit address */
+	ADDRESS(0x12345678, 0x8b, 0x04, 0x25, 0x78, 0x56, 0x34, 0x12);
+	ADDRESS(0x0123456789abcde0, 0x48, 0xa1, 0xe0, 0xcd, 0xab, 0x89, 0x67,
+		0x45, 0x23, 0x01);
+	rig_end(&rig);
+}
+
+static void addresses_in_32bit_mode(void)
+{
+	struct vee_vcpu_page *page;
+
+	begin(4);
+	page = rig.vcpu->page;
+	page->regs.rbx = 0xaaaaaaaa00001000;	/* the upper half is no part */
+	page->regs.rbp = 0x2000;
+	page->segments.ds.base = 0x100000;
+	page->segments.ss.base = 0x200000;
+	page->segments.es.base = 0xfffff000;
+	ADDRESS(0x101000, 0x8b, 0x03);
+	ADDRESS(0x202000, 0x8b, 0x45, 0x00);		/* ebp: ss */
+	ADDRESS(0x0, 0x26, 0x8b, 0x03);		/* es: it wraps */
+	ADDRESS(0x100008, 0xa1, 0x08, 0, 0, 0);
+	ADDRESS(0x101000, 0x67, 0x8b, 0x07);		/* bx, 16-bit address */
+	rig_end(&rig);
+}
+
+static void addresses_in_16bit_mode(void)
+{
+	struct vee_vcpu_page *page;
+
+	begin(2);
+	page = rig.vcpu->page;
+	page->regs.rbx = 0xf000;
+	page->regs.rsi = 0x2000;
+	page->segments.ds.base = 0xb8000;
+	page->segments.es.base = 0xa0000;
+	ADDRESS(0xb8000 + 0xf000, 0x8b, 0x07);
+	ADDRESS(0xb8000 + 0x1000, 0x8b, 0x00);	/* bx+si wraps at 64 KiB */
+	ADDRESS(0xa0000 + 0x2000, 0x26, 0x8b, 0x04);
+	ADDRESS(0xb8000 + 0x0678, 0xa1, 0x78, 0x06);
+	ADDRESS(0xb8000 + 0x2000, 0x66, 0x67, 0x8b, 0x06);
+	rig_end(&rig);
+}
+
+static void widths_depend_on_the_mode(void)
+{
+	static const uint8_t code[] = { 0x89, 0x07 };	/* [rdi]; in 16 bits [bx] */
+	static const uint8_t expected[9] = { [2] = 2, [4] = 4, [8] = 4 };
+
+	for (unsigned int mode = 2; mode <= 8; mode *= 2) {
+		begin(mode);
+		memset(device, 0, sizeof(device));
+		rig.vcpu->page->regs.rax = 0x1122334455667788;
+		set_exit(code, sizeof(code), 0);
+		CHECK_EQUAL(assist(), 0);
+		CHECK_EQUAL(device[expected[mode] - 1] != 0, 1);
+		CHECK_EQUAL(device[expected[mode]], 0);
+		rig_end(&rig);
+	}
+}
+
+static void the_cache_knows_the_mode(void)
+{
+	static const uint8_t code[] = { 0x89, 0x07 };
+
+	begin(4);
+	rig.vcpu->page->regs.rax = 0x55667788;
+	set_exit(code, sizeof(code), 0);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(device[3], 0x55);
+	memset(device, 0, sizeof(device));
+	rig.vcpu->page->segments.cs.access_rights &= ~VEE_AR_DB;
+	set_exit(code, sizeof(code), 0);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(device[1], 0x77);
+	CHECK_EQUAL(device[3], 0);
+	/* Other bytes at the same RIP are another instruction. */
+	set_exit((const uint8_t[]) { 0x88, 0x07 }, 2, 0);
+	memset(device, 0, sizeof(device));
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(device[0], 0x88);
+	CHECK_EQUAL(device[1], 0);
+	rig_end(&rig);
+}
+
+/* --- the stack -------------------------------------------------------------------- */
+
+static void push_and_pop(void)
+{
+	uint64_t value = 0;
+	struct vee_regs *regs;
+
+	begin_64bit();
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x8000, 0x2000, NULL), 0);
+	regs = &rig.vcpu->page->regs;
+	regs->rsp = 0x9004;	/* so that the 8 bytes lie in two pages */
+	regs->rbx = 0x10;
+	memcpy(device + 0x10, "\x88\x77\x66\x55\x44\x33\x22\x11", 8);
+	set_exit((const uint8_t[]) { 0xff, 0x33 }, 2, 0x10);	/* push (%rbx) */
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(regs->rsp, 0x8ffc);
+	CHECK_EQUAL(vee_vm_read(rig.vm, 0x8ffc, &value, 8), 0);
+	CHECK_EQUAL(value, 0x1122334455667788);
+	CHECK(rig.vcpu->page->dirty & VEE_STATE_REGS);
+	regs->rbx = 0x20;
+	set_exit((const uint8_t[]) { 0x8f, 0x03 }, 2, 0x20);	/* pop (%rbx) */
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(regs->rsp, 0x9004);
+	CHECK(!memcmp(device + 0x20, device + 0x10, 8));
+	/* The address of a POP through RSP is that after the POP. */
+	set_exit((const uint8_t[]) { 0x8f, 0x04, 0x24 }, 3, 0x900c);
+	CHECK_EQUAL(assist(), 0);
+	/* A stack that is no memory. */
+	regs->rsp = 0x100000;
+	set_exit((const uint8_t[]) { 0xff, 0x33 }, 2, 0x20);
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	CHECK_EQUAL(regs->rsp, 0x100000);
+	rig_end(&rig);
+}
+
+static void push_can_fault(void)
+{
+	struct vee_vcpu_page *page;
+
+	begin_64bit();
+	fake.identity = false;
+	page = rig.vcpu->page;
+	page->regs.rsp = 0x9000;
+	set_exit((const uint8_t[]) { 0xff, 0x33 }, 2, 0);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(accesses, 0);
+	CHECK_EQUAL(page->inject.vector, 14);
+	CHECK_EQUAL(page->inject.error_code, 2);
+	CHECK_EQUAL(page->control.cr2, 0x8ff8);
+	CHECK(page->dirty & VEE_STATE_CONTROL);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(page->regs.rsp, 0x9000);
+	rig_end(&rig);
+}
+
+/* --- what it doesn't do ------------------------------------------------------------ */
+
+static void check_refused(const uint8_t *code, size_t bytes)
+{
+	struct vee_vcpu_page before = *rig.vcpu->page;
+
+	test_case("%02x %02x %02x", code[0], code[1], code[2]);
+	set_exit(code, bytes, 0);
+	before.exit = rig.vcpu->page->exit;
+	before.dirty = 0;
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	CHECK_EQUAL(accesses, 0);
+	CHECK(!memcmp(&before, rig.vcpu->page, sizeof(before)));
+}
+
+#define REFUSED(...) do {						\
+	static const uint8_t code_[] = { __VA_ARGS__ };			\
+									\
+	check_refused(code_, sizeof(code_));				\
+} while (0)
+
+static void refuses_other_instructions(void)
+{
+	begin_64bit();
+	REFUSED(0x90, 0x90, 0x90);
+	REFUSED(0x0f, 0x0b, 0);			/* ud2 */
+	REFUSED(0x8e, 0x07, 0);			/* mov (%rdi), %es */
+	REFUSED(0x8c, 0x07, 0);			/* mov %es, (%rdi) */
+	REFUSED(0xff, 0x17, 0);			/* call (%rdi) */
+	REFUSED(0xff, 0x27, 0);			/* jmp (%rdi) */
+	REFUSED(0x50, 0, 0);			/* push %rax */
+	REFUSED(0x0f, 0x10, 0x07);		/* movups */
+	REFUSED(0xc5, 0xf8, 0x10, 0x07);	/* vmovups */
+	REFUSED(0xd9, 0x07, 0);			/* fld */
+	REFUSED(0x0f, 0xc7, 0x0f);		/* cmpxchg8b */
+	REFUSED(0x0f, 0x01, 0x17);		/* lgdt */
+	REFUSED(0x8d, 0x07, 0);			/* lea */
+	REFUSED(0xd1, 0x27, 0);			/* shl (%rdi) */
+	REFUSED(0x0f, 0x18, 0x07);		/* prefetchnta */
+	REFUSED(0x66, 0x66, 0x66);
+	rig_end(&rig);
+}
+
+static void refuses_other_exits(void)
+{
+	static const uint8_t code[] = { 0x89, 0x07 };
+	struct vee_exit *exit;
+
+	begin_64bit();
+	exit = &rig.vcpu->page->exit;
+	set_exit(code, sizeof(code), 0);
+	exit->reason = VEE_EXIT_PIO;
+	CHECK_EQUAL(assist(), -EINVAL);
+	set_exit(code, sizeof(code), 0);
+	exit->memory.walk = 1;
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	set_exit(code, sizeof(code), 0);
+	exit->memory.access = VEE_EXECUTE;
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	set_exit(code, sizeof(code), 0);
+	exit->memory.insn_bytes = 0;
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	set_exit(code, sizeof(code), 0);
+	exit->memory.insn_bytes = 1;
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	set_exit(code, sizeof(code), 0);
+	exit->memory.insn_bytes = 255;
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	/* Crosses out of the device's page, or into it. */
+	rig.vcpu->page->regs.rdi = 0xffd;
+	set_exit(code, sizeof(code), 0xffd);
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	set_exit(code, sizeof(code), 0x1000);
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	/* An event on its way to a stack that is a device. */
+	rig.vcpu->page->regs.rdi = 0;
+	set_exit(code, sizeof(code), 0);
+	exit->flags = VEE_EXIT_EVENT_PENDING;
+	rig.vcpu->page->events.delivering.flags = VEE_EVENT_VALID;
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	rig.vcpu->page->events.delivering.flags = 0;
+	CHECK_EQUAL(assist(), 0);
+	rig_end(&rig);
+}
+
+static void errors_of_the_device_change_nothing(void)
+{
+	static const uint8_t codes[][3] = {
+		{ 0x8b, 0x07 }, { 0x89, 0x07 }, { 0x01, 0x0f }, { 0x03, 0x0f },
+		{ 0x87, 0x0f }, { 0x0f, 0xc1, 0x0f }, { 0x0f, 0xb1, 0x0f },
+		{ 0xa5 }, { 0xab }, { 0xad }, { 0xae }, { 0xa6 },
+	};
+
+	begin_64bit();
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x8000, 0x1000, NULL), 0);
+	device_error = -EIO;
+	for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
+		struct vee_regs before;
+
+		rig.vcpu->page->regs.rsi = 0x8000;
+		before = rig.vcpu->page->regs;
+		test_case("%02x %02x", codes[i][0], codes[i][1]);
+		set_exit(codes[i], 3, i == 9 ? 0x8000 : 0);
+		CHECK_EQUAL(assist(), -EIO);
+		CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_HERE);
+		CHECK(!memcmp(&before, &rig.vcpu->page->regs, sizeof(before)));
+	}
+	rig_end(&rig);
+}
+
+static void any_bytes_are_survived(void)
+{
+	uint8_t code[VEE_INSN_MAX];
+	unsigned int done = 0;
+
+	begin_64bit();
+	device_everywhere = true;
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, 0x10000, NULL), 0);
+	for (int i = 0; i < 200000; i++) {
+		struct vee_vcpu_page *page = rig.vcpu->page;
+
+		for (size_t j = 0; j < sizeof(code); j++)
+			code[j] = test_random();
+		for (int j = 0; j < 16; j++)
+			page->regs.gpr[j] = random_value();
+		page->regs.rflags = test_random() & 0xfff;
+		page->segments.cs.access_rights = test_random() & 0xffff;
+		set_exit(code, sizeof(code), 0);
+		page->exit.memory.gva_valid = 0;
+		page->exit.memory.insn_bytes = test_random() % 16;
+		done += !assist();
+	}
+	CHECK(done > 1000);
+	device_everywhere = false;
+	rig_end(&rig);
+}
+
+const struct test tests[] = {
+	{ "loads and stores", loads_and_stores },
+	{ "MOVZX, MOVSX, MOVSXD", extending_loads },
+	{ "MOVBE", byte_swapping },
+	{ "arithmetic and logic", arithmetic },
+	{ "XCHG, XADD, CMPXCHG", exchanges },
+	{ "CMOVcc, SETcc", conditions },
+	{ "BT and kin, immediate", bits_by_immediate },
+	{ "BT and kin, register", bits_by_register },
+	{ "addresses in 64-bit mode", addresses_in_64bit_mode },
+	{ "addresses in 32-bit mode", addresses_in_32bit_mode },
+	{ "addresses in 16-bit mode", addresses_in_16bit_mode },
+	{ "widths depend on the mode", widths_depend_on_the_mode },
+	{ "the cache knows mode and bytes", the_cache_knows_the_mode },
+	{ "PUSH and POP", push_and_pop },
+	{ "PUSH can fault", push_can_fault },
+	{ "refuses other instructions", refuses_other_instructions },
+	{ "refuses other exits", refuses_other_exits },
+	{ "errors of the device change nothing", errors_of_the_device_change_nothing },
+	{ "any bytes are survived", any_bytes_are_survived },
+	{ 0 }
+};

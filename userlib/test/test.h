@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The unit tests' own small frame, and the kernel that they stand in for. */
+#ifndef VEE_TEST_H
+#define VEE_TEST_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../internal.h"
+
+struct test {
+	const char *name;
+	void (*run)(void);
+};
+
+/* Each program has one list, ended by a test without a name. */
+extern const struct test tests[];
+
+bool test_check(bool good, const char *what, const char *file, int line);
+
+bool test_equal(uint64_t a, uint64_t b, const char *what, const char *file,
+		int line);
+
+/* A check that does not hold fails the test, which goes on. */
+#define CHECK(condition) \
+	test_check(condition, #condition, __FILE__, __LINE__)
+
+#define CHECK_EQUAL(a, b) \
+	test_equal((uint64_t)(a), (uint64_t)(b), #a " == " #b, __FILE__, __LINE__)
+
+/* Says which of many cases a check failed for. */
+void test_case(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* --- the kernel ---------------------------------------------------------------- */
+
+struct fake_page {
+	uint64_t gva;
+	uint64_t gpa;
+	unsigned int access;
+	bool user;
+};
+
+#define FAKE_PAGES 16
+
+/* What the stand-in answers, and what it saw. */
+extern struct fake_kernel {
+	int error;			/* every request fails so, if not 0 */
+	bool identity;			/* every page maps to itself */
+	int page_count;
+	struct fake_page pages[FAKE_PAGES];
+	unsigned int syncs;
+	unsigned int translations;
+	struct vee_kick kick;
+	unsigned int map_count;
+} fake;
+
+/* A VM with one vCPU, for the length of a test. */
+struct rig {
+	struct vee_vm *vm;
+	struct vee_vcpu *vcpu;
+};
+
+void rig_begin(struct rig *rig);
+void rig_end(struct rig *rig);
+void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user);
+
+/* --- native.c: the machine that the tests run on -------------------------------- */
+
+struct native {
+	uint64_t gpr[16];	/* RSP is not loaded */
+	uint64_t rflags;
+};
+
+/* Runs @bytes of code with these registers. */
+void native_run(struct native *native, const uint8_t *code, size_t bytes);
+
+uint64_t test_random(void);
+
+#endif /* VEE_TEST_H */
