@@ -640,7 +640,6 @@ static const struct cr_case cr_cases[] = {
 	CR_CASE(set_cr3, GPA_PML4 | BIT_ULL(55), true),
 	CR_CASE(set_cr3, GPA_PML4 | BIT_ULL(63), true),
 	CR_CASE(set_cr4, CR4_LONG, false),
-	CR_CASE(set_cr4, CR4_LONG | X86_CR4_MCE, false),
 	CR_CASE(set_cr4, CR4_LONG | X86_CR4_DE | X86_CR4_PGE, false),
 	CR_CASE(set_cr4, CR4_LONG | X86_CR4_TSD | X86_CR4_PCE, false),
 	CR_CASE(set_cr4, CR4_LONG | X86_CR4_OSFXSR, false),
@@ -682,6 +681,25 @@ TEST_F(modes, control_registers)
 		EXPECT_EQ(GPA_PML4, g->page->control.cr3);
 		EXPECT_EQ(CR4_LONG, g->page->control.cr4);
 		EXPECT_EQ(0, g->page->control.cr8);
+	}
+}
+
+/* MCE is the guest's to see and set only if its CPUID has it. */
+TEST_F(modes, cr4_machine_check)
+{
+	struct guest *g = &self->g;
+	bool offered = guest_cpuid(g, 1, 3) & 1U << 7;
+
+	GUEST_LONG(g, set_cr4);
+	g->page->control.cr4 = CR4_LONG;
+	g->page->regs.rax = CR4_LONG | X86_CR4_MCE;
+	if (offered) {
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		EXPECT_EQ(g->page->regs.rax, g->page->regs.rbx);
+		EXPECT_EQ(g->page->regs.rax, g->page->control.cr4);
+	} else {
+		ASSERT_VECTOR(g, VECTOR_GP);
+		EXPECT_EQ(CR4_LONG, g->page->control.cr4);
 	}
 }
 
