@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Each way in which a guest comes back to its program, once: what it did, which
- * exit that became, and the answer that lets it go on to the next.
+ * The ways in which a guest comes back to its program, each once: what it did,
+ * and the answer that lets it go on. (OTHER is missing: task switches are.)
  */
 #include <err.h>
 #include <errno.h>
