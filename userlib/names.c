@@ -28,7 +28,7 @@ static const char *const exits[] = {
 };
 
 #define VMX_REASON(name, number, words) [number] = (words),
-static const char *const hardware_reasons[] = { VMX_REASONS };
+static const char *const hardware_reasons[] = VMX_REASONS;
 #undef VMX_REASON
 
 /* SDM 3C, "VM Instruction Error Numbers". */
