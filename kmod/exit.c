@@ -333,6 +333,19 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_XSETBV]		= INSN(exit_xsetbv),
 };
 
+#define VMX_REASON(name, number, words) \
+	[number] = words,
+static const char * const names[VEE_STATS_REASONS] = VMX_REASONS;
+
+#undef VMX_REASON
+
+const char *exit_name(u32 reason)
+{
+	u32 basic = reason & VMX_EXIT_BASIC;
+
+	return basic < ARRAY_SIZE(names) && names[basic] ? names[basic] : "unknown";
+}
+
 static const struct exit_kind unknown = QUALIFIED(exit_other);
 
 enum next exit_handle(struct vee_vcpu *vcpu)

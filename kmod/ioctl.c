@@ -401,7 +401,7 @@ static const struct vm_operations_struct vcpu_page_ops = {
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != VEE_VCPU_PAGE_BYTES ||
-	    !(vma->vm_flags & VM_SHARED) || vma->vm_flags & VM_EXEC)
+	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	vma->vm_ops = &vcpu_page_ops;
 	return 0;

@@ -7,6 +7,7 @@
  */
 #include <linux/string.h>
 
+#include "trace.h"
 #include "vcpu.h"
 
 /* SDM 3C, "Exit Qualification for EPT Violations". */
@@ -73,6 +74,7 @@ static enum next resolve(struct vee_vcpu *vcpu)
 {
 	int err = mem_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification));
 
+	trace_vee_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification), err);
 	switch (err) {
 	case 0:
 		return NEXT_ENTER;

@@ -27,27 +27,13 @@ struct place {
 	{ VMCS_##field, offsetof(struct group, member), \
 	  sizeof_field(struct group, member) }
 
-#define SEGMENT(NAME, name)						\
-	PLACE(GUEST_##NAME##_BASE, vee_segments, name.base),		\
-	PLACE(GUEST_##NAME##_LIMIT, vee_segments, name.limit),		\
-	PLACE(GUEST_##NAME##_ACCESS_RIGHTS, vee_segments, name.access_rights), \
-	PLACE(GUEST_##NAME##_SELECTOR, vee_segments, name.selector)
-
 static const struct place regs_places[] = {
 	PLACE(GUEST_RSP, vee_regs, rsp),
 	PLACE(GUEST_RIP, vee_regs, rip),
 	PLACE(GUEST_RFLAGS, vee_regs, rflags),
 };
 
-static const struct place segments_places[] = {
-	SEGMENT(ES, es),
-	SEGMENT(CS, cs),
-	SEGMENT(SS, ss),
-	SEGMENT(DS, ds),
-	SEGMENT(FS, fs),
-	SEGMENT(GS, gs),
-	SEGMENT(LDTR, ldtr),
-	SEGMENT(TR, tr),
+static const struct place tables_places[] = {
 	PLACE(GUEST_GDTR_BASE, vee_segments, gdtr.base),
 	PLACE(GUEST_GDTR_LIMIT, vee_segments, gdtr.limit),
 	PLACE(GUEST_IDTR_BASE, vee_segments, idtr.base),
@@ -95,6 +81,39 @@ static void fill_places(const struct place *places, size_t count, void *group)
 	load_places(name##_places, ARRAY_SIZE(name##_places), group)
 #define FILL_PLACES(name, group) \
 	fill_places(name##_places, ARRAY_SIZE(name##_places), group)
+
+/* Encodings go up by two from one segment register to the next, ES to TR. */
+#define SEGMENTS	8
+#define SEGMENT_FIELD(field, index)	(VMCS_GUEST_ES_##field + 2 * (index))
+
+static_assert(offsetof(struct vee_segments, tr) == 7 * sizeof(struct vee_segment));
+
+static void load_segments(const struct vee_segments *segments)
+{
+	const struct vee_segment *segment = &segments->es;
+
+	for (int i = 0; i < SEGMENTS; i++, segment++) {
+		vmcs_write(SEGMENT_FIELD(BASE, i), segment->base);
+		vmcs_write(SEGMENT_FIELD(LIMIT, i), segment->limit);
+		vmcs_write(SEGMENT_FIELD(ACCESS_RIGHTS, i), segment->access_rights);
+		vmcs_write(SEGMENT_FIELD(SELECTOR, i), segment->selector);
+	}
+	LOAD_PLACES(tables, segments);
+}
+
+static void fill_segments(struct vee_segments *segments)
+{
+	struct vee_segment *segment = &segments->es;
+
+	memset(segments, 0, sizeof(*segments));
+	for (int i = 0; i < SEGMENTS; i++, segment++) {
+		segment->base = vmcs_read(SEGMENT_FIELD(BASE, i));
+		segment->limit = vmcs_read(SEGMENT_FIELD(LIMIT, i));
+		segment->access_rights = vmcs_read(SEGMENT_FIELD(ACCESS_RIGHTS, i));
+		segment->selector = vmcs_read(SEGMENT_FIELD(SELECTOR, i));
+	}
+	FILL_PLACES(tables, segments);
+}
 
 /* --- checks ------------------------------------------------------------------ */
 
@@ -160,32 +179,58 @@ static bool check_segments(const struct vee_segments *segments)
 static bool check_groups(struct vee_vcpu *vcpu, const struct staged_state *new,
 			 u64 cr0)
 {
-	u32 groups = new->groups;
+	u32 taken = new->groups;
 
-	return (!(groups & VEE_STATE_SEGMENTS) || check_segments(&new->segments)) &&
-	       (!(groups & VEE_STATE_CONTROL) || check_control(vcpu, &new->control)) &&
-	       (!(groups & VEE_STATE_DEBUG) || check_debug(&new->debug)) &&
-	       (!(groups & VEE_STATE_MSRS) || check_msrs(&new->msrs)) &&
-	       (!(groups & VEE_STATE_EVENTS) || check_events(&new->events, cr0));
+	return (!(taken & VEE_STATE_SEGMENTS) || check_segments(&new->segments)) &&
+	       (!(taken & VEE_STATE_CONTROL) || check_control(vcpu, &new->control)) &&
+	       (!(taken & VEE_STATE_DEBUG) || check_debug(&new->debug)) &&
+	       (!(taken & VEE_STATE_MSRS) || check_msrs(&new->msrs)) &&
+	       (!(taken & VEE_STATE_EVENTS) || check_events(&new->events, cr0));
 }
 
 /* --- taking over ------------------------------------------------------------- */
 
-#define COPY_GROUP(to, from, groups, GROUP, name)		\
-do {								\
-	if ((groups) & VEE_STATE_##GROUP)			\
-		(to)->name = (from)->name;			\
-} while (0)
+struct group {
+	u32 bit;
+	u16 in_page;
+	u16 in_staged;
+	u16 bytes;
+};
 
-#define COPY_GROUPS(to, from, groups)				\
-do {								\
-	COPY_GROUP(to, from, groups, REGS, regs);		\
-	COPY_GROUP(to, from, groups, SEGMENTS, segments);	\
-	COPY_GROUP(to, from, groups, CONTROL, control);		\
-	COPY_GROUP(to, from, groups, DEBUG, debug);		\
-	COPY_GROUP(to, from, groups, MSRS, msrs);		\
-	COPY_GROUP(to, from, groups, EVENTS, events);		\
-} while (0)
+#define GROUP(bit, name)						\
+	{ VEE_STATE_##bit, offsetof(struct vee_vcpu_page, name),	\
+	  offsetof(struct staged_state, name),				\
+	  sizeof_field(struct staged_state, name) }
+
+static const struct group groups[] = {
+	GROUP(REGS, regs),
+	GROUP(SEGMENTS, segments),
+	GROUP(CONTROL, control),
+	GROUP(DEBUG, debug),
+	GROUP(MSRS, msrs),
+	GROUP(EVENTS, events),
+};
+
+static void copy_dirty(struct staged_state *to, const struct vee_vcpu_page *from,
+		      u32 wanted)
+{
+	for (int i = 0; i < ARRAY_SIZE(groups); i++)
+		if (wanted & groups[i].bit)
+			memcpy((void *)to + groups[i].in_staged,
+			       (void *)from + groups[i].in_page, groups[i].bytes);
+	to->groups = wanted;
+	/* From here on the page may say what it likes. */
+	barrier();
+}
+
+static void copy_staged(struct staged_state *to, const struct staged_state *from)
+{
+	for (int i = 0; i < ARRAY_SIZE(groups); i++)
+		if (from->groups & groups[i].bit)
+			memcpy((void *)to + groups[i].in_staged,
+			       (void *)from + groups[i].in_staged, groups[i].bytes);
+	to->groups |= from->groups;
+}
 
 /* CR0 as it will be when what is staged, and then @new, is loaded. */
 static u64 coming_cr0(struct vee_vcpu *vcpu, const struct staged_state *new)
@@ -210,21 +255,13 @@ static int read_pdptes(struct vee_vcpu *vcpu, struct staged_state *new)
 	return err == -EINTR ? err : err ? -EINVAL : 0;
 }
 
-/* The groups in @dirty: copied, checked, and only then staged. */
+/* The groups in @dirty, copied and checked. */
 static int take_groups(struct vee_vcpu *vcpu, u32 dirty, struct staged_state *new)
 {
-	int err;
-
-	new->groups = dirty;
-	COPY_GROUPS(new, vcpu->page, dirty);
-	/* From here on the page may say what it likes. */
-	barrier();
+	copy_dirty(new, vcpu->page, dirty);
 	if (!check_groups(vcpu, new, coming_cr0(vcpu, new)))
 		return -EINVAL;
-	err = read_pdptes(vcpu, new);
-	if (err)
-		return err;
-	return 0;
+	return read_pdptes(vcpu, new);
 }
 
 /*
@@ -298,10 +335,9 @@ static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
 {
 	struct staged_state *staged = &vcpu->staged;
 
-	COPY_GROUPS(staged, new, new->groups);
+	copy_staged(staged, new);
 	if (new->groups & VEE_STATE_CONTROL)
 		memcpy(staged->pdpte, new->pdpte, sizeof(staged->pdpte));
-	staged->groups |= new->groups;
 	/* The mask is the kernel's promise that the page is taken. */
 	WRITE_ONCE(vcpu->page->dirty, 0);
 }
@@ -312,7 +348,6 @@ static int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 	struct staged_state new;
 	int err;
 
-	new.groups = 0;
 	err = take_groups(vcpu, dirty, &new);
 	if (!err)
 		err = check_resume(vcpu, resume, &new);
@@ -416,23 +451,23 @@ static void load_events(struct vee_vcpu *vcpu)
 	vcpu->nmi = events->nmi;
 }
 
-static void load_groups(struct vee_vcpu *vcpu, u32 groups)
+static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
 {
 	struct staged_state *staged = &vcpu->staged;
 
-	if (groups & VEE_STATE_REGS) {
+	if (wanted & VEE_STATE_REGS) {
 		staged->regs.rflags |= X86_EFLAGS_FIXED;
 		LOAD_PLACES(regs, &staged->regs);
 	}
-	if (groups & VEE_STATE_SEGMENTS)
-		LOAD_PLACES(segments, &staged->segments);
-	if (groups & VEE_STATE_CONTROL)
+	if (wanted & VEE_STATE_SEGMENTS)
+		load_segments(&staged->segments);
+	if (wanted & VEE_STATE_CONTROL)
 		load_control(vcpu);
-	if (groups & VEE_STATE_DEBUG)
+	if (wanted & VEE_STATE_DEBUG)
 		load_debug(vcpu);
-	if (groups & VEE_STATE_MSRS)
+	if (wanted & VEE_STATE_MSRS)
 		load_msrs(vcpu);
-	if (groups & VEE_STATE_EVENTS)
+	if (wanted & VEE_STATE_EVENTS)
 		load_events(vcpu);
 	staged->groups = 0;
 }
@@ -488,23 +523,21 @@ static void fill_events(struct vee_vcpu *vcpu, struct vee_events *events)
 	events->nmi = vcpu->nmi;
 }
 
-void state_fill(struct vee_vcpu *vcpu, u32 groups)
+void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 {
 	struct vee_vcpu_page *page = vcpu->page;
 
-	if (groups & VEE_STATE_REGS)
+	if (wanted & VEE_STATE_REGS)
 		FILL_PLACES(regs, &page->regs);
-	if (groups & VEE_STATE_SEGMENTS) {
-		memset(&page->segments, 0, sizeof(page->segments));
-		FILL_PLACES(segments, &page->segments);
-	}
-	if (groups & VEE_STATE_CONTROL)
+	if (wanted & VEE_STATE_SEGMENTS)
+		fill_segments(&page->segments);
+	if (wanted & VEE_STATE_CONTROL)
 		state_read_control(vcpu, &page->control);
-	if (groups & VEE_STATE_DEBUG)
+	if (wanted & VEE_STATE_DEBUG)
 		fill_debug(vcpu, &page->debug);
-	if (groups & VEE_STATE_MSRS)
+	if (wanted & VEE_STATE_MSRS)
 		fill_msrs(vcpu, &page->msrs);
-	if (groups & VEE_STATE_EVENTS)
+	if (wanted & VEE_STATE_EVENTS)
 		fill_events(vcpu, &page->events);
 }
 

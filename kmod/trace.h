@@ -12,46 +12,37 @@
 
 #include "vcpu.h"
 
-#undef VMX_REASON
-#define VMX_REASON(name, number, words) { number, #name },
-
 TRACE_EVENT(vee_exit,
-	TP_PROTO(struct vee_vcpu *vcpu),
-	TP_ARGS(vcpu),
-	TP_STRUCT__entry(
-		__field(u32, id)
-		__field(u32, reason)
-		__field(u64, rip)
-		__field(u64, qualification)
-	),
-	TP_fast_assign(
-		__entry->id = vcpu->id;
-		__entry->reason = vcpu->exit_reason;
-		__entry->rip = vmcs_read(VMCS_GUEST_RIP);
-		__entry->qualification = vcpu->qualification;
-	),
-	TP_printk("vcpu %u %s rip %#llx qualification %#llx", __entry->id,
-		  __print_symbolic(__entry->reason, VMX_REASONS { -1, "?" }),
-		  __entry->rip, __entry->qualification)
+	    TP_PROTO(struct vee_vcpu *vcpu),
+	    TP_ARGS(vcpu),
+	    TP_STRUCT__entry(__field(u32, id)
+			     __field(u32, reason)
+			     __field(const char *, name)
+			     __field(u64, rip)
+			     __field(u64, qualification)),
+	    TP_fast_assign(__entry->id = vcpu->id;
+			   __entry->reason = vcpu->exit_reason;
+			   __entry->name = exit_name(vcpu->exit_reason);
+			   __entry->rip = vmcs_read(VMCS_GUEST_RIP);
+			   __entry->qualification = vcpu->qualification;),
+	    TP_printk("vcpu %u exit %u (%s) rip %#llx qualification %#llx",
+		      __entry->id, __entry->reason, __entry->name,
+		      __entry->rip, __entry->qualification)
 );
 
 TRACE_EVENT(vee_fault,
-	TP_PROTO(struct vee_vcpu *vcpu, u64 gpa, u32 access, int result),
-	TP_ARGS(vcpu, gpa, access, result),
-	TP_STRUCT__entry(
-		__field(u32, id)
-		__field(u64, gpa)
-		__field(u32, access)
-		__field(int, result)
-	),
-	TP_fast_assign(
-		__entry->id = vcpu->id;
-		__entry->gpa = gpa;
-		__entry->access = access;
-		__entry->result = result;
-	),
-	TP_printk("vcpu %u gpa %#llx access %#x: %d", __entry->id, __entry->gpa,
-		  __entry->access, __entry->result)
+	    TP_PROTO(struct vee_vcpu *vcpu, u64 gpa, u32 access, int result),
+	    TP_ARGS(vcpu, gpa, access, result),
+	    TP_STRUCT__entry(__field(u32, id)
+			     __field(u64, gpa)
+			     __field(u32, access)
+			     __field(int, result)),
+	    TP_fast_assign(__entry->id = vcpu->id;
+			   __entry->gpa = gpa;
+			   __entry->access = access;
+			   __entry->result = result;),
+	    TP_printk("vcpu %u gpa %#llx access %#x: %d", __entry->id,
+		      __entry->gpa, __entry->access, __entry->result)
 );
 
 #endif /* _VEE_TRACE_H */

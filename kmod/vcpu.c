@@ -106,12 +106,12 @@ static int enter(struct vee_vcpu *vcpu)
 	failed = vmx_enter(guest_regs(vcpu), &vcpu->frame);
 	if (unlikely(failed))
 		return failed;
+	vcpu->cr2 = native_read_cr2();
 	vcpu->vmcs.launched = true;
 	vcpu->exit_reason = vmcs_read(VMCS_EXIT_REASON);
 	if (unlikely(vcpu->exit_reason == VMX_EXIT_EXCEPTION_NMI ||
 		     vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE))
 		host_take_event(vcpu->exit_reason);
-	vcpu->cr2 = native_read_cr2();
 	if (unlikely(vcpu->host.debugctl))
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
 	return 0;
@@ -158,6 +158,12 @@ static enum next stepped(struct vee_vcpu *vcpu)
 	return stop(vcpu, VEE_EXIT_DEBUG);
 }
 
+static enum next interrupted(struct vee_vcpu *vcpu)
+{
+	vcpu->interrupted = true;
+	return stop(vcpu, VEE_EXIT_INTERRUPTED);
+}
+
 /* With interrupts off, so that none of these can come unseen before the entry. */
 static enum next may_enter(struct vee_vcpu *vcpu)
 {
@@ -169,7 +175,7 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 		return stepped(vcpu);
 	/* What else sets TIF_NOTIFY_RESUME (rseq, at each preemption) can wait. */
 	if (signal_pending(current) || task_work_pending(current))
-		return stop(vcpu, VEE_EXIT_INTERRUPTED);
+		return interrupted(vcpu);
 	return need_resched() ? NEXT_HOST : NEXT_ENTER;
 }
 
@@ -195,13 +201,14 @@ static void stretch_begin(struct vee_vcpu *vcpu)
 	preempt_disable();
 	vmx_root_pull(&vcpu->vmcs);
 	host_save(vcpu);
-	/* Before any look at the EPT's generation: vm_flush() does the reverse. */
 	WRITE_ONCE(vcpu->loaded_cpu, smp_processor_id());
+	/* Before any look at the EPT's generation: vm_flush() does the reverse. */
 	smp_mb();
 }
 
 static void stretch_end(struct vee_vcpu *vcpu)
 {
+	/* After it: vm_flush() need not wait for this CPU any more. */
 	smp_store_release(&vcpu->loaded_cpu, -1);
 	host_restore(vcpu);
 	preempt_enable();
@@ -223,18 +230,32 @@ static int stretch(struct vee_vcpu *vcpu, enum next *next)
 	return err;
 }
 
+/*
+ * A CPU that goes down leaves VMX operation shortly before the scheduler takes
+ * its last tasks away: one that sleeps wakes up on another CPU.
+ */
+static bool try_elsewhere(int err)
+{
+	if (err != -EAGAIN)
+		return false;
+	schedule_timeout_uninterruptible(1);
+	return true;
+}
+
 int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 		   void (*fn)(struct vee_vcpu *vcpu, void *arg), void *arg)
 {
 	int err;
 
-	stretch_begin(vcpu);
-	err = bracket_enter(vcpu);
-	if (!err) {
-		fn(vcpu, arg);
-		bracket_leave(vcpu);
-	}
-	stretch_end(vcpu);
+	do {
+		stretch_begin(vcpu);
+		err = bracket_enter(vcpu);
+		if (!err) {
+			fn(vcpu, arg);
+			bracket_leave(vcpu);
+		}
+		stretch_end(vcpu);
+	} while (try_elsewhere(err));
 	return err;
 }
 
@@ -243,10 +264,12 @@ int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 static int run(struct vee_vcpu *vcpu)
 {
 	enum next next;
+	int err;
 
 	do {
-		int err = stretch(vcpu, &next);
-
+		do {
+			err = stretch(vcpu, &next);
+		} while (try_elsewhere(err));
 		if (err)
 			return err;
 		if (next == NEXT_SLEEP)
@@ -254,13 +277,15 @@ static int run(struct vee_vcpu *vcpu)
 		cond_resched();
 	} while (next != NEXT_USER);
 	vcpu->stats.user_exits++;
-	return READ_ONCE(vcpu->page->exit.reason) == VEE_EXIT_INTERRUPTED ? -EINTR : 0;
+	return vcpu->interrupted ? -EINTR : 0;
 }
 
 /* A run has a number as soon as somebody could want to end it. */
 static void run_begin(struct vee_vcpu *vcpu)
 {
 	vcpu->stats.runs++;
+	vcpu->interrupted = false;
+	vcpu->stepped = false;
 	rcu_assign_pointer(vcpu->runner, current);
 	deadline_start(vcpu);
 }

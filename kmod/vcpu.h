@@ -136,6 +136,7 @@ struct staged_state {
  * @kicked: the last generation that VEE_VCPU_KICK named
  * @prefetch: what the caller wants filled at the exit
  * @intercept: exits that it wants besides
+ * @interrupted: the run ends with -EINTR
  *
  * @deadline_tsc: host TSC at which the run ends, 0: no deadline
  * @deadline_timer: for CPUs without the VMX preemption timer
@@ -203,6 +204,7 @@ struct vee_vcpu {
 	atomic64_t kicked;
 	u32 prefetch;
 	u32 intercept;
+	bool interrupted;
 
 	u64 deadline_tsc;
 	struct hrtimer deadline_timer;
@@ -375,6 +377,7 @@ void event_skip(struct vee_vcpu *vcpu);
 
 /* Inside the bracket, after a VM exit. */
 enum next exit_handle(struct vee_vcpu *vcpu);
+const char *exit_name(u32 reason);
 /* Inside the bracket: fills what the caller sees of an exit. */
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason);
 enum next exit_entry_failed(struct vee_vcpu *vcpu, u32 instruction_error);

@@ -69,15 +69,15 @@ static void forget(void *unused)
 	/* The interrupt is the message: it made the guest exit. */
 }
 
-/*
- * Pairs with stretch_begin(): either that vCPU is seen here, or it sees the new
- * generation of the EPT.
- */
 void vm_flush(struct vee_vm *vm)
 {
 	struct vee_vcpu *vcpu;
 
 	lockdep_assert_held(&vm->lock);
+	/*
+	 * Pairs with stretch_begin(): either that vCPU is seen here, or it sees
+	 * the new generation of the EPT.
+	 */
 	smp_mb();
 	cpumask_clear(vm->flush);
 	list_for_each_entry(vcpu, &vm->vcpus, link) {

@@ -36,7 +36,7 @@ static const struct field *find_field(u32 encoding)
 }
 
 /* A field that this engine uses and this CPU hasn't got: a bug in caps.c. */
-static noinline void report(const char *insn, u32 encoding)
+static noinline void complain(const char *insn, u32 encoding)
 {
 	const struct field *field = find_field(encoding);
 
@@ -49,14 +49,14 @@ u64 vmcs_read(u32 field)
 	u64 value;
 
 	if (unlikely(vmread_raw(field, &value)))
-		report("VMREAD", field);
+		complain("VMREAD", field);
 	return value;
 }
 
 void vmcs_write(u32 field, u64 value)
 {
 	if (unlikely(vmwrite_raw(field, value)))
-		report("VMWRITE", field);
+		complain("VMWRITE", field);
 }
 
 static void set_control(u32 field, u32 *copy, u32 value)

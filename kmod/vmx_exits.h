@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR LGPL-2.1-or-later */
 /*
- * Basic exit reasons (SDM 3D, appendix "VMX Basic Exit Reasons").
+ * Basic exit reasons (SDM 3D, appendix "VMX Basic Exit Reasons"), once.
  *
- * One list, for the engine's table, the library's names and the tests:
- * VMX_REASON(NAME, number, "words").
+ *	VMX_REASON(name, number, words)
+ *
+ * Define VMX_REASON to what you need of a reason, and VMX_REASONS is the whole
+ * body, braces and all, of an enum or of an array's initialiser.
  */
 #ifndef _VEE_VMX_EXITS_H
 #define _VEE_VMX_EXITS_H
 
-#define VMX_REASONS							\
+#define VMX_REASONS { \
 	VMX_REASON(EXCEPTION_NMI, 0, "exception or NMI")		\
 	VMX_REASON(EXTERNAL_INTERRUPT, 1, "external interrupt")		\
 	VMX_REASON(TRIPLE_FAULT, 2, "triple fault")			\
@@ -83,17 +85,19 @@
 	VMX_REASON(ENQCMD_PASID, 72, "ENQCMD PASID translation failure") \
 	VMX_REASON(ENQCMDS_PASID, 73, "ENQCMDS PASID translation failure") \
 	VMX_REASON(BUS_LOCK, 74, "bus lock")				\
-	VMX_REASON(INSTRUCTION_TIMEOUT, 75, "instruction timeout")
+	VMX_REASON(INSTRUCTION_TIMEOUT, 75, "instruction timeout") \
+}
 
-#define VMX_REASON(name, number, words) VMX_EXIT_##name = number,
-enum vmx_exit_reason {
-	VMX_REASONS
-};
-
+/* VMX_EXIT_HLT and so on */
+#define VMX_ENUMERATOR(definition) definition
+#define VMX_REASON(name, number, words) \
+	VMX_ENUMERATOR(VMX_EXIT_##name = (number)),
+enum vmx_exit_reason VMX_REASONS;
 #undef VMX_REASON
+#undef VMX_ENUMERATOR
 
 /* The rest of the exit-reason field (SDM 3C, "Basic VM-Exit Information"). */
 #define VMX_EXIT_BASIC		0xffffU
-#define VMX_EXIT_ENTRY_FAILURE	(1U << 31)
+#define VMX_EXIT_ENTRY_FAILURE	0x80000000U
 
 #endif /* _VEE_VMX_EXITS_H */

@@ -5,6 +5,9 @@
  * Each has an exception-table entry: a fault (a CPU that left VMX operation
  * behind our back, say) is an error like VMfail, not an oops. All return 0 or
  * -EIO; after VMfailValid the VMCS field VM_INSTRUCTION_ERROR has the reason.
+ *
+ * VMfailInvalid sets CF and VMfailValid ZF (SDM 3C, "Conventions"): JNA takes
+ * both.
  */
 #ifndef _VEE_VMX_INSN_H
 #define _VEE_VMX_INSN_H
@@ -13,46 +16,59 @@
 #include <linux/types.h>
 #include <asm/asm.h>
 
-/* CF: VMfailInvalid, ZF: VMfailValid (SDM 3C, "Conventions"). */
-#define VMX_INSN(insn, operands...)					\
-({									\
-	__label__ fail;							\
-	int error = 0;							\
-									\
-	asm goto("1: " insn "\n\t"					\
-		 "jna %l[fail]\n\t"					\
-		 _ASM_EXTABLE(1b, %l[fail])				\
-		 : : operands : "cc", "memory" : fail);			\
-	if (0)								\
-fail:		error = -EIO;						\
-	error;								\
-})
-
 static inline int vmxon(u64 hpa)
 {
-	return VMX_INSN("vmxon %[hpa]", [hpa] "m" (hpa));
+	asm goto("1: vmxon %[hpa]\n\t"
+		 "jna %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : [hpa] "m" (hpa) : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
 }
 
+/* It can only fault: at its end CF and ZF are clear. */
 static inline int vmxoff(void)
 {
-	/* VMXOFF clears CF and ZF. */
-	return VMX_INSN("vmxoff", "i" (0));
+	asm goto("1: vmxoff\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
 }
 
 static inline int vmclear(u64 hpa)
 {
-	return VMX_INSN("vmclear %[hpa]", [hpa] "m" (hpa));
+	asm goto("1: vmclear %[hpa]\n\t"
+		 "jna %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : [hpa] "m" (hpa) : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
 }
 
 static inline int vmptrld(u64 hpa)
 {
-	return VMX_INSN("vmptrld %[hpa]", [hpa] "m" (hpa));
+	asm goto("1: vmptrld %[hpa]\n\t"
+		 "jna %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : [hpa] "m" (hpa) : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
 }
 
 static inline int vmwrite_raw(u32 field, u64 value)
 {
-	return VMX_INSN("vmwrite %[value], %[field]",
-			[value] "rm" (value), [field] "r" ((u64)field));
+	asm goto("1: vmwrite %[value], %[field]\n\t"
+		 "jna %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : [value] "rm" (value), [field] "r" ((u64)field) : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
 }
 
 static inline int vmread_raw(u32 field, u64 *value)
@@ -90,16 +106,28 @@ static inline int invept(u64 type, u64 eptp)
 {
 	struct invept_descriptor descriptor = { .eptp = eptp };
 
-	return VMX_INSN("invept %[descriptor], %[type]",
-			[descriptor] "m" (descriptor), [type] "r" (type));
+	asm goto("1: invept %[descriptor], %[type]\n\t"
+		 "jna %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : [descriptor] "m" (descriptor), [type] "r" (type)
+		 : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
 }
 
 static inline int invvpid(u64 type, u16 vpid)
 {
 	struct invvpid_descriptor descriptor = { .vpid = vpid };
 
-	return VMX_INSN("invvpid %[descriptor], %[type]",
-			[descriptor] "m" (descriptor), [type] "r" (type));
+	asm goto("1: invvpid %[descriptor], %[type]\n\t"
+		 "jna %l[fail]\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : [descriptor] "m" (descriptor), [type] "r" (type)
+		 : "cc", "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
 }
 
 #endif /* _VEE_VMX_INSN_H */

@@ -65,15 +65,15 @@
 /* --- /dev/vee ------------------------------------------------------------ */
 
 /* struct vee_info, @features: what this machine gives beyond the required. */
-#define VEE_FEATURE_VPID		(1ULL << 0)
-#define VEE_FEATURE_PREEMPTION_TIMER	(1ULL << 1) /* else deadlines use an hrtimer */
-#define VEE_FEATURE_EPT_2M		(1ULL << 2)
-#define VEE_FEATURE_EPT_1G		(1ULL << 3)
-#define VEE_FEATURE_EPT_EXECUTE_ONLY	(1ULL << 4)
-#define VEE_FEATURE_EPT_AD		(1ULL << 5)
-#define VEE_FEATURE_RDTSCP		(1ULL << 6)
-#define VEE_FEATURE_INVPCID		(1ULL << 7)
-#define VEE_FEATURE_MONITOR_TRAP_FLAG	(1ULL << 8) /* else steps use RFLAGS.TF */
+#define VEE_FEATURE_VPID		0x001ULL
+#define VEE_FEATURE_PREEMPTION_TIMER	0x002ULL /* else deadlines use an hrtimer */
+#define VEE_FEATURE_EPT_2M		0x004ULL
+#define VEE_FEATURE_EPT_1G		0x008ULL
+#define VEE_FEATURE_EPT_EXECUTE_ONLY	0x010ULL
+#define VEE_FEATURE_EPT_AD		0x020ULL
+#define VEE_FEATURE_RDTSCP		0x040ULL
+#define VEE_FEATURE_INVPCID		0x080ULL
+#define VEE_FEATURE_MONITOR_TRAP_FLAG	0x100ULL /* else steps use RFLAGS.TF */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)
@@ -144,9 +144,9 @@ struct vee_vm_create {
 /* --- a VM ---------------------------------------------------------------- */
 
 /* How guest memory may be, or was, accessed. */
-#define VEE_READ	(1U << 0)
-#define VEE_WRITE	(1U << 1)
-#define VEE_EXECUTE	(1U << 2)
+#define VEE_READ	0x01U
+#define VEE_WRITE	0x02U
+#define VEE_EXECUTE	0x04U
 
 /**
  * struct vee_map - lend memory to a VM: add a slot (VEE_VM_MAP)
@@ -221,16 +221,16 @@ struct vee_vcpu_create {
  * Groups of guest state, for prefetch, valid and dirty in the vCPU page and
  * for VEE_VCPU_SYNC.
  */
-#define VEE_STATE_REGS		(1U << 0)	/* struct vee_regs */
-#define VEE_STATE_SEGMENTS	(1U << 1)	/* struct vee_segments */
-#define VEE_STATE_CONTROL	(1U << 2)	/* struct vee_control */
-#define VEE_STATE_DEBUG		(1U << 3)	/* struct vee_debug */
-#define VEE_STATE_MSRS		(1U << 4)	/* struct vee_msrs */
-#define VEE_STATE_EVENTS	(1U << 5)	/* struct vee_events */
+#define VEE_STATE_REGS		0x01U	/* struct vee_regs */
+#define VEE_STATE_SEGMENTS	0x02U	/* struct vee_segments */
+#define VEE_STATE_CONTROL	0x04U	/* struct vee_control */
+#define VEE_STATE_DEBUG		0x08U	/* struct vee_debug */
+#define VEE_STATE_MSRS		0x10U	/* struct vee_msrs */
+#define VEE_STATE_EVENTS	0x20U	/* struct vee_events */
 #define VEE_STATE_ALL		0x3fU
 
 /* In prefetch alone: the bytes of the instruction at MMIO and memory exits. */
-#define VEE_PREFETCH_INSN	(1U << 31)
+#define VEE_PREFETCH_INSN	0x80000000U
 
 /**
  * struct vee_regs - general registers, RIP and RFLAGS
@@ -391,8 +391,8 @@ struct vee_msrs {
 #define VEE_EVENT_SOFT_EXCEPTION	6	/* INT3, INTO */
 
 /* struct vee_event, @flags */
-#define VEE_EVENT_VALID			(1U << 0)
-#define VEE_EVENT_ERROR_CODE		(1U << 1)	/* push @error_code */
+#define VEE_EVENT_VALID			0x01U
+#define VEE_EVENT_ERROR_CODE		0x02U	/* push @error_code */
 
 /**
  * struct vee_event - an event for the guest
@@ -413,9 +413,9 @@ struct vee_event {
 };
 
 /* struct vee_events, @interruptibility (SDM 3C, "Guest Non-Register State") */
-#define VEE_BLOCKING_BY_STI		(1U << 0)
-#define VEE_BLOCKING_BY_MOV_SS		(1U << 1)
-#define VEE_BLOCKING_BY_NMI		(1U << 3)
+#define VEE_BLOCKING_BY_STI		0x01U
+#define VEE_BLOCKING_BY_MOV_SS		0x02U
+#define VEE_BLOCKING_BY_NMI		0x08U
 
 /* struct vee_events, @activity */
 #define VEE_ACTIVITY_ACTIVE		0
@@ -469,9 +469,9 @@ struct vee_events {
 #define VEE_EXIT_OTHER			17	/* see hardware_reason */
 
 /* struct vee_exit, @flags: what the guest could take at this moment. */
-#define VEE_EXIT_INTERRUPT_READY	(1U << 0) /* RFLAGS.IF, no blocking */
-#define VEE_EXIT_NMI_READY		(1U << 1) /* no blocking */
-#define VEE_EXIT_EVENT_PENDING		(1U << 2) /* something in struct vee_events */
+#define VEE_EXIT_INTERRUPT_READY	0x01U /* RFLAGS.IF, no blocking */
+#define VEE_EXIT_NMI_READY		0x02U /* no blocking */
+#define VEE_EXIT_EVENT_PENDING		0x04U /* something in struct vee_events */
 
 #define VEE_PIO_OUT	0
 #define VEE_PIO_IN	1
@@ -644,12 +644,12 @@ struct vee_exit {
 /* --- the vCPU page ------------------------------------------------------- */
 
 /* struct vee_vcpu_page, @intercept: exits that the caller wants besides. */
-#define VEE_INTERCEPT_CPUID		(1U << 0) /* CPUID */
-#define VEE_INTERCEPT_INTERRUPT_WINDOW	(1U << 1) /* the guest can take an interrupt */
-#define VEE_INTERCEPT_NMI_WINDOW	(1U << 2) /* the guest can take an NMI */
-#define VEE_INTERCEPT_DEBUG		(1U << 3) /* #DB */
-#define VEE_INTERCEPT_BREAKPOINT	(1U << 4) /* #BP (INT3) */
-#define VEE_INTERCEPT_STEP		(1U << 5) /* after one instruction */
+#define VEE_INTERCEPT_CPUID		0x01U /* CPUID */
+#define VEE_INTERCEPT_INTERRUPT_WINDOW	0x02U /* the guest can take an interrupt */
+#define VEE_INTERCEPT_NMI_WINDOW	0x04U /* the guest can take an NMI */
+#define VEE_INTERCEPT_DEBUG		0x08U /* #DB */
+#define VEE_INTERCEPT_BREAKPOINT	0x10U /* #BP (INT3) */
+#define VEE_INTERCEPT_STEP		0x20U /* after one instruction */
 #define VEE_INTERCEPT_ALL		0x3fU
 
 /* struct vee_vcpu_page, @resume */
@@ -727,11 +727,11 @@ struct vee_vcpu_page {
  *
  * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
- * for this thread; what the page asked for was taken over, so just run again), -EINVAL (argument not 0; an unknown
- * bit in @prefetch, @dirty, @intercept; a bad @resume; a state that vee can't
- * let the hardware load: see the group's struct), -EBUSY (another thread runs
- * this vCPU; or @inject, see there), -EIO (not the address space of the VM),
- * -ESHUTDOWN (the machine is going down and VMX is off).
+ * for this thread; what the page asked for was taken over, so just run again),
+ * -EINVAL (argument not 0; an unknown bit in @prefetch, @dirty, @intercept; a bad
+ * @resume; a state that vee can't let the hardware load: see the group's struct),
+ * -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
+ * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off).
  */
 
 /**
@@ -793,7 +793,7 @@ struct vee_translate {
 };
 
 /* struct vee_cpuid_entry, @flags */
-#define VEE_CPUID_SUBLEAF	(1U << 0)	/* answers @subleaf alone, not any */
+#define VEE_CPUID_SUBLEAF	0x01U	/* answers @subleaf alone, not any */
 
 #define VEE_MAX_CPUID		128
 
@@ -871,8 +871,9 @@ struct vee_xsave {
  * @value: read: out; write: in
  *
  * Writable are the fields of the guest-state area that can't reach the host:
- * not the VMCS link pointer, the preemption timer or IA32_DEBUGCTL; of the activity states
- * active and HLT alone; CR0, CR4 and IA32_EFER only through struct vee_control.
+ * not the VMCS link pointer, the preemption timer or IA32_DEBUGCTL; of the
+ * activity states active and HLT alone; CR0, CR4 and IA32_EFER only through
+ * struct vee_control.
  * The write is as if made by the last exit: groups of the vCPU page that were
  * valid no longer are.
  *
@@ -890,7 +891,7 @@ struct vee_vmcs_field {
 };
 
 /* struct vee_vmcs_value, @flags */
-#define VEE_VMCS_WITHHELD	(1U << 0)	/* the host's; takes CAP_SYS_ADMIN */
+#define VEE_VMCS_WITHHELD	0x01U	/* the host's; takes CAP_SYS_ADMIN */
 
 /**
  * struct vee_vmcs_value - a field in a snapshot
