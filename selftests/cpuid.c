@@ -1,0 +1,528 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the guest's CPUID says: vee's default, a table of the caller's, and what
+ * vee keeps up to date in either.
+ */
+#include "vee_util.h"
+
+#define OSXSAVE		(1U << 27)
+
+enum { EAX, EBX, ECX, EDX };
+
+FIXTURE(cpuid) {
+	struct guest g;
+	struct vee_cpuid_entry table[VEE_MAX_CPUID];
+	__u32 count;
+};
+
+static int get_table(int vcpu, struct vee_cpuid_entry *table, __u32 *count)
+{
+	struct vee_cpuid cpuid = {
+		.size = sizeof(cpuid),
+		.count = *count,
+		.entries = (unsigned long)table,
+	};
+	int ret = vee_call(vcpu, VEE_VCPU_GET_CPUID, &cpuid);
+
+	*count = cpuid.count;
+	return ret;
+}
+
+static int set_table(int vcpu, const struct vee_cpuid_entry *table, __u32 count)
+{
+	struct vee_cpuid cpuid = {
+		.size = sizeof(cpuid),
+		.count = count,
+		.entries = (unsigned long)table,
+	};
+
+	return vee_call(vcpu, VEE_VCPU_SET_CPUID, &cpuid);
+}
+
+FIXTURE_SETUP(cpuid)
+{
+	guest_open(_metadata, &self->g);
+	self->count = VEE_MAX_CPUID;
+	ASSERT_EQ(0, get_table(self->g.vcpu, self->table, &self->count));
+}
+
+FIXTURE_TEARDOWN(cpuid)
+{
+	guest_close(&self->g);
+}
+
+static struct vee_cpuid_entry *find(struct vee_cpuid_entry *table, __u32 count,
+				    __u32 leaf, __u32 subleaf)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		if (table[i].leaf != leaf)
+			continue;
+		if (!(table[i].flags & VEE_CPUID_SUBLEAF) ||
+		    table[i].subleaf == subleaf)
+			return &table[i];
+	}
+	return NULL;
+}
+
+static __u32 word(const struct vee_cpuid_entry *entry, unsigned int reg)
+{
+	const __u32 out[] = { entry->eax, entry->ebx, entry->ecx, entry->edx };
+
+	return out[reg];
+}
+
+GUEST_CODE(cpuid_code, 64, "cpuid; hlt");
+
+/* Runs CPUID in the guest; the answers are in its registers. */
+static int guest_cpuid(struct guest *g, __u32 leaf, __u32 subleaf)
+{
+	int ret;
+
+	g->page->regs.rax = leaf;
+	g->page->regs.rcx = subleaf;
+	guest_set_rip(g, GPA_CODE);
+	ret = guest_run(g);
+	return ret ? ret : g->page->exit.reason == VEE_EXIT_HLT;
+}
+
+/* --- the default ----------------------------------------------------------- */
+
+TEST_F(cpuid, table_is_sane)
+{
+	const struct vee_cpuid_entry *t = self->table;
+	__u32 i, j;
+
+	ASSERT_LT(4, self->count);
+	ASSERT_GE(VEE_MAX_CPUID, self->count);
+	for (i = 0; i < self->count; i++) {
+		EXPECT_EQ(0, t[i].flags & ~VEE_CPUID_SUBLEAF);
+		EXPECT_EQ(0, t[i].reserved);
+		EXPECT_TRUE(t[i].flags || !t[i].subleaf);
+		for (j = 0; j < i; j++) {
+			EXPECT_FALSE(t[i].leaf == t[j].leaf &&
+				     t[i].subleaf == t[j].subleaf)
+				TH_LOG("leaf %#x twice", t[i].leaf);
+		}
+	}
+}
+
+TEST_F(cpuid, guest_sees_the_table)
+{
+	struct guest *g = &self->g;
+	__u32 i;
+
+	GUEST_LONG(g, cpuid_code);
+	for (i = 0; i < self->count; i++) {
+		const struct vee_cpuid_entry *e = &self->table[i];
+		__u32 kept_up = e->leaf == 1 ? OSXSAVE : 0;
+
+		ASSERT_EQ(1, guest_cpuid(g, e->leaf, e->subleaf));
+		EXPECT_EQ(e->eax, g->page->regs.rax) TH_LOG("%#x", e->leaf);
+		EXPECT_EQ(e->ecx & ~kept_up, g->page->regs.rcx & ~kept_up)
+			TH_LOG("%#x", e->leaf);
+		EXPECT_EQ(e->edx, g->page->regs.rdx) TH_LOG("%#x", e->leaf);
+		if (e->leaf == 0xd)
+			continue;
+		EXPECT_EQ(e->ebx, g->page->regs.rbx) TH_LOG("%#x", e->leaf);
+	}
+}
+
+TEST_F(cpuid, unknown_leaves)
+{
+	static const __u32 unknown[] = { 0x12345678, 0x80000099, 0xffffffff };
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, cpuid_code);
+	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
+		g->page->regs.rbx = -1ULL;
+		g->page->regs.rdx = -1ULL;
+		ASSERT_EQ(1, guest_cpuid(g, unknown[i], 3));
+		EXPECT_EQ(0, g->page->regs.rax | g->page->regs.rbx |
+			     g->page->regs.rcx | g->page->regs.rdx)
+			TH_LOG("%#x", unknown[i]);
+	}
+}
+
+TEST_F(cpuid, vendor)
+{
+	struct vee_cpuid_entry *e = find(self->table, self->count, 0, 0);
+	__u32 host[4];
+
+	host_cpuid(0, 0, host);
+	ASSERT_NE(NULL, e);
+	EXPECT_EQ(host[EBX], e->ebx);
+	EXPECT_EQ(host[ECX], e->ecx);
+	EXPECT_EQ(host[EDX], e->edx);
+	EXPECT_LE(1, e->eax);
+	EXPECT_GE(host[EAX], e->eax);
+}
+
+/* A guest's physical addresses are no wider than the host's. */
+TEST_F(cpuid, address_width)
+{
+	struct vee_cpuid_entry *e = find(self->table, self->count, 0x80000008, 0);
+	__u32 host[4];
+
+	host_cpuid(0x80000008, 0, host);
+	ASSERT_NE(NULL, e);
+	EXPECT_LE(32, e->eax & 0xff);
+	EXPECT_GE(host[EAX] & 0xff, e->eax & 0xff);
+	EXPECT_EQ(48, e->eax >> 8 & 0xff);
+}
+
+struct feature_word {
+	__u32 leaf, subleaf;
+	unsigned int reg;
+	__u32 own;	/* vee's to set, whatever the host has */
+};
+
+static const struct feature_word feature_words[] = {
+	{ 1, 0, ECX, OSXSAVE | 1U << 31 },
+	{ 1, 0, EDX, 0 },
+	{ 7, 0, EBX, 0 },
+	{ 7, 0, ECX, 0 },
+	{ 7, 0, EDX, 0 },
+	{ 7, 1, EAX, 0 },
+	{ 0xd, 1, EAX, 0 },
+	{ 0x80000001, 0, ECX, 0 },
+	{ 0x80000001, 0, EDX, 0 },
+	{ 0x80000007, 0, EDX, 0 },
+};
+
+/* No feature that the host has not got. */
+TEST_F(cpuid, features_are_the_hosts)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(feature_words); i++) {
+		const struct feature_word *f = &feature_words[i];
+		struct vee_cpuid_entry *e = find(self->table, self->count,
+						 f->leaf, f->subleaf);
+		__u32 host[4];
+
+		if (!e)
+			continue;
+		host_cpuid(f->leaf, f->subleaf, host);
+		EXPECT_EQ(0, word(e, f->reg) & ~host[f->reg] & ~f->own)
+			TH_LOG("leaf %#x.%u register %u: %#x, host %#x", f->leaf,
+			       f->subleaf, f->reg, word(e, f->reg), host[f->reg]);
+	}
+}
+
+struct no_feature {
+	const char *name;
+	__u32 leaf, subleaf;
+	unsigned int reg, bit;
+};
+
+/* What takes support that vee doesn't give. */
+static const struct no_feature no_features[] = {
+	{ "DTES64", 1, 0, ECX, 2 },
+	{ "MONITOR", 1, 0, ECX, 3 },
+	{ "DS-CPL", 1, 0, ECX, 4 },
+	{ "VMX", 1, 0, ECX, 5 },
+	{ "SMX", 1, 0, ECX, 6 },
+	{ "PDCM", 1, 0, ECX, 15 },
+	{ "x2APIC", 1, 0, ECX, 21 },
+	{ "TSC-deadline", 1, 0, ECX, 24 },
+	{ "DS", 1, 0, EDX, 21 },
+	{ "SGX", 7, 0, EBX, 2 },
+	{ "Processor Trace", 7, 0, EBX, 25 },
+	{ "PKU", 7, 0, ECX, 3 },
+	{ "WAITPKG", 7, 0, ECX, 5 },
+	{ "CET_SS", 7, 0, ECX, 7 },
+	{ "LA57", 7, 0, ECX, 16 },
+	{ "KL", 7, 0, ECX, 23 },
+	{ "ENQCMD", 7, 0, ECX, 29 },
+	{ "UINTR", 7, 0, EDX, 5 },
+	{ "CET_IBT", 7, 0, EDX, 20 },
+	{ "AMX-BF16", 7, 0, EDX, 22 },
+	{ "AMX-TILE", 7, 0, EDX, 24 },
+	{ "XSAVES", 0xd, 1, EAX, 3 },
+	{ "XFD", 0xd, 1, EAX, 4 },
+	{ "SVM", 0x80000001, 0, ECX, 2 },
+};
+
+TEST_F(cpuid, features_not_offered)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(no_features); i++) {
+		const struct no_feature *f = &no_features[i];
+		struct vee_cpuid_entry *e = find(self->table, self->count,
+						 f->leaf, f->subleaf);
+
+		EXPECT_EQ(0, e ? word(e, f->reg) & 1U << f->bit : 0)
+			TH_LOG("%s", f->name);
+	}
+}
+
+/* Features that hang on a VMX control are there only with it. */
+TEST_F(cpuid, features_with_controls)
+{
+	__u64 features = vee_info(self->g.dev).features;
+	struct vee_cpuid_entry *ext = find(self->table, self->count,
+					   0x80000001, 0);
+	struct vee_cpuid_entry *seven = find(self->table, self->count, 7, 0);
+
+	EXPECT_TRUE(features & VEE_FEATURE_RDTSCP || !ext ||
+		    !(ext->edx & 1U << 27));
+	EXPECT_TRUE(features & VEE_FEATURE_INVPCID || !seven ||
+		    !(seven->ebx & 1U << 10));
+}
+
+/* The bit "there is a hypervisor" and the hypervisor's leaves go together. */
+TEST_F(cpuid, hypervisor)
+{
+	struct vee_cpuid_entry *one = find(self->table, self->count, 1, 0);
+
+	ASSERT_NE(NULL, one);
+	EXPECT_EQ(!!(one->ecx & 1U << 31),
+		  !!find(self->table, self->count, 0x40000000, 0));
+}
+
+/* No performance counters: version 0. */
+TEST_F(cpuid, performance_counters)
+{
+	struct vee_cpuid_entry *e = find(self->table, self->count, 0xa, 0);
+
+	EXPECT_EQ(0, e ? e->eax & 0xff : 0);
+}
+
+TEST_F(cpuid, apic_id)
+{
+	struct vee_cpuid_entry table[VEE_MAX_CPUID], *e;
+	__u32 count = VEE_MAX_CPUID, subleaf;
+	int vcpu = vcpu_create(self->g.vm, 5);
+
+	ASSERT_LE(0, vcpu);
+	ASSERT_EQ(0, get_table(vcpu, table, &count));
+	e = find(table, count, 1, 0);
+	ASSERT_NE(NULL, e);
+	EXPECT_EQ(5, e->ebx >> 24);
+	for (subleaf = 0; subleaf < 2; subleaf++) {
+		e = find(table, count, 0xb, subleaf);
+		EXPECT_EQ(5, e ? e->edx : 5);
+	}
+	close(vcpu);
+}
+
+/* --- what is kept up to date ----------------------------------------------- */
+
+GUEST_CODE(toggle_osxsave, 64,
+	   "mov $1, %eax; cpuid; mov %ecx, %esi;"
+	   "mov %cr4, %rax; or $0x40000, %eax; mov %rax, %cr4;"
+	   "mov $1, %eax; cpuid; mov %ecx, %edi;"
+	   "mov %cr4, %rax; and $0xfffbffff, %eax; mov %rax, %cr4;"
+	   "mov $1, %eax; cpuid; mov %ecx, %ebp; hlt");
+
+TEST_F(cpuid, osxsave)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, toggle_osxsave);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(0, g->page->regs.rsi & OSXSAVE);
+	EXPECT_EQ(OSXSAVE, g->page->regs.rdi & OSXSAVE);
+	EXPECT_EQ(0, g->page->regs.rbp & OSXSAVE);
+}
+
+/* Whatever the caller's table says of it. */
+TEST_F(cpuid, osxsave_over_table)
+{
+	struct guest *g = &self->g;
+
+	find(self->table, self->count, 1, 0)->ecx |= OSXSAVE;
+	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	GUEST_LONG(g, toggle_osxsave);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(0, g->page->regs.rsi & OSXSAVE);
+	EXPECT_EQ(OSXSAVE, g->page->regs.rdi & OSXSAVE);
+}
+
+TEST_F(cpuid, xsave_size)
+{
+	struct vee_info info = vee_info(self->g.dev);
+	struct guest *g = &self->g;
+	const struct {
+		__u64 xcr0;
+		__u32 bytes;
+	} sizes[] = {
+		{ 1, 576 }, { 3, 576 }, { 7, 832 },
+		{ info.xcr0, info.xsave_bytes },
+	};
+	unsigned int i;
+
+	GUEST_LONG(g, cpuid_code);
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		if (sizes[i].xcr0 & ~info.xcr0)
+			continue;
+		g->page->control.xcr0 = sizes[i].xcr0;
+		g->page->control.cr4 |= X86_CR4_OSXSAVE;
+		g->page->dirty |= VEE_STATE_CONTROL;
+		ASSERT_EQ(1, guest_cpuid(g, 0xd, 0));
+		EXPECT_EQ(sizes[i].bytes, g->page->regs.rbx);
+		EXPECT_EQ(info.xsave_bytes, g->page->regs.rcx);
+		EXPECT_EQ(info.xcr0,
+			  g->page->regs.rax | g->page->regs.rdx << 32);
+	}
+}
+
+/* --- the caller's table ---------------------------------------------------- */
+
+TEST_F(cpuid, round_trip)
+{
+	struct vee_cpuid_entry again[VEE_MAX_CPUID];
+	__u32 count = VEE_MAX_CPUID, i;
+
+	find(self->table, self->count, 0, 0)->ebx = 0x12345678;
+	ASSERT_EQ(0, set_table(self->g.vcpu, self->table, self->count));
+	ASSERT_EQ(0, get_table(self->g.vcpu, again, &count));
+	ASSERT_EQ(self->count, count);
+	for (i = 0; i < count; i++) {
+		const struct vee_cpuid_entry *e = &self->table[i];
+		struct vee_cpuid_entry *same = find(again, count, e->leaf,
+						    e->subleaf);
+
+		ASSERT_NE(NULL, same);
+		EXPECT_EQ(0, memcmp(e, same, sizeof(*e)))
+			TH_LOG("leaf %#x", e->leaf);
+	}
+}
+
+TEST_F(cpuid, subleaves)
+{
+	static const struct vee_cpuid_entry table[] = {
+		{ .leaf = 4, .subleaf = 2, .flags = VEE_CPUID_SUBLEAF, .eax = 42 },
+		{ .leaf = 4, .flags = VEE_CPUID_SUBLEAF, .eax = 40 },
+		{ .leaf = 0x40000000, .eax = 7, .ebx = 0x21656576 },
+		{ .leaf = 0, .eax = 4 },
+	};
+	static const __u32 cases[][3] = {
+		{ 4, 0, 40 }, { 4, 1, 0 }, { 4, 2, 42 }, { 4, -1U, 0 },
+		{ 0, 0, 4 }, { 0, 99, 4 }, { 0x40000000, 0, 7 },
+		{ 0x40000000, 5, 7 }, { 1, 0, 0 },
+	};
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	ASSERT_EQ(0, set_table(g->vcpu, table, ARRAY_SIZE(table)));
+	GUEST_LONG(g, cpuid_code);
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		ASSERT_EQ(1, guest_cpuid(g, cases[i][0], cases[i][1]));
+		EXPECT_EQ(cases[i][2], g->page->regs.rax)
+			TH_LOG("%#x.%#x", cases[i][0], cases[i][1]);
+	}
+}
+
+TEST_F(cpuid, empty_table)
+{
+	struct guest *g = &self->g;
+	__u32 count = VEE_MAX_CPUID;
+
+	ASSERT_EQ(0, set_table(g->vcpu, self->table, 0));
+	ASSERT_EQ(0, get_table(g->vcpu, self->table, &count));
+	EXPECT_EQ(0, count);
+	GUEST_LONG(g, cpuid_code);
+	ASSERT_EQ(1, guest_cpuid(g, 0, 0));
+	EXPECT_EQ(0, g->page->regs.rax | g->page->regs.rbx |
+		     g->page->regs.rcx | g->page->regs.rdx);
+}
+
+TEST_F(cpuid, full_table)
+{
+	struct vee_cpuid_entry table[VEE_MAX_CPUID + 1] = { { 0 } };
+	struct guest *g = &self->g;
+	__u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		table[i].leaf = 1000 - i;
+		table[i].ebx = i + 5;
+	}
+	EXPECT_EQ(-EINVAL, set_table(g->vcpu, table, ARRAY_SIZE(table)));
+	EXPECT_EQ(-EINVAL, set_table(g->vcpu, table, -1U));
+	ASSERT_EQ(0, set_table(g->vcpu, table, VEE_MAX_CPUID));
+	GUEST_LONG(g, cpuid_code);
+	ASSERT_EQ(1, guest_cpuid(g, 1000, 0));
+	EXPECT_EQ(5, g->page->regs.rbx);
+	ASSERT_EQ(1, guest_cpuid(g, 1000 - (VEE_MAX_CPUID - 1), 0));
+	EXPECT_EQ(5 + VEE_MAX_CPUID - 1, g->page->regs.rbx);
+	ASSERT_EQ(1, guest_cpuid(g, 1000 - VEE_MAX_CPUID, 0));
+	EXPECT_EQ(0, g->page->regs.rbx);
+}
+
+/* A bad table is refused, and the one before stays. */
+TEST_F(cpuid, bad_tables)
+{
+	static const struct vee_cpuid_entry bad[][2] = {
+		{ { .leaf = 1 }, { .leaf = 1 } },
+		{ { .leaf = 7, .subleaf = 1, .flags = VEE_CPUID_SUBLEAF },
+		  { .leaf = 7, .subleaf = 1, .flags = VEE_CPUID_SUBLEAF } },
+		{ { .leaf = 1, .flags = 2 }, { .leaf = 2 } },
+		{ { .leaf = 1 }, { .leaf = 2, .flags = 1U << 31 } },
+		{ { .leaf = 1, .reserved = 1 }, { .leaf = 2 } },
+	};
+	struct guest *g = &self->g;
+	__u32 count = VEE_MAX_CPUID;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		EXPECT_EQ(-EINVAL, set_table(g->vcpu, bad[i], 2))
+			TH_LOG("table %u", i);
+	}
+	EXPECT_EQ(-EFAULT, set_table(g->vcpu, NULL, 1));
+	ASSERT_EQ(0, get_table(g->vcpu, self->table, &count));
+	EXPECT_EQ(self->count, count);
+}
+
+TEST_F(cpuid, get_without_room)
+{
+	struct vee_cpuid_entry table[VEE_MAX_CPUID];
+	__u32 count = 0;
+
+	EXPECT_EQ(-E2BIG, get_table(self->g.vcpu, table, &count));
+	EXPECT_EQ(self->count, count);
+	memset(table, 0xff, sizeof(table));
+	count = self->count - 1;
+	EXPECT_EQ(-E2BIG, get_table(self->g.vcpu, table, &count));
+	EXPECT_EQ(self->count, count);
+	EXPECT_EQ(-1U, table[0].leaf);
+	EXPECT_EQ(0, get_table(self->g.vcpu, table, &count));
+	/* There may be more room than needed, and bad memory behind it. */
+	count = -1U;
+	EXPECT_EQ(0, get_table(self->g.vcpu, table, &count));
+	EXPECT_EQ(self->count, count);
+}
+
+TEST_F(cpuid, one_vcpu_alone)
+{
+	static const struct vee_cpuid_entry table[] = { { .ebx = 99 } };
+	struct guest *g = &self->g, sibling;
+
+	guest_open_sibling(_metadata, g, &sibling, 1);
+	ASSERT_EQ(0, set_table(g->vcpu, table, 1));
+	GUEST_LONG(g, cpuid_code);
+	GUEST_LONG(&sibling, cpuid_code);
+	ASSERT_EQ(1, guest_cpuid(&sibling, 0, 0));
+	EXPECT_NE(99, sibling.page->regs.rbx);
+	ASSERT_EQ(1, guest_cpuid(g, 0, 0));
+	EXPECT_EQ(99, g->page->regs.rbx);
+	guest_close(&sibling);
+}
+
+/* CPUID needs no privilege. */
+TEST_F(cpuid, user)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, cpuid_code);
+	guest_set_user(g);
+	g->page->regs.rbx = 0;
+	ASSERT_VECTOR(g, VECTOR_GP);	/* the HLT behind it */
+	EXPECT_EQ(find(self->table, self->count, 0, 0)->ebx, g->page->regs.rbx);
+}
+
+TEST_HARNESS_MAIN
