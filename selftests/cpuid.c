@@ -5,7 +5,7 @@
  */
 #include "vee_util.h"
 
-#define OSXSAVE		(1U << 27)
+#define OSXSAVE		0x08000000U
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -73,6 +73,10 @@ static __u32 word(const struct vee_cpuid_entry *entry, unsigned int reg)
 	return out[reg];
 }
 
+/*
+ * The same bytes in each mode; run in real mode, where CR4 can be 0 and so asks
+ * nothing of the table.
+ */
 GUEST_CODE(cpuid_code, 64, "cpuid; hlt");
 
 /* Runs CPUID in the guest; the answers are in its registers. */
@@ -113,7 +117,7 @@ TEST_F(cpuid, guest_sees_the_table)
 	struct guest *g = &self->g;
 	__u32 i;
 
-	GUEST_LONG(g, cpuid_code);
+	GUEST_REAL(g, cpuid_code);
 	for (i = 0; i < self->count; i++) {
 		const struct vee_cpuid_entry *e = &self->table[i];
 		__u32 kept_up = e->leaf == 1 ? OSXSAVE : 0;
@@ -135,7 +139,7 @@ TEST_F(cpuid, unknown_leaves)
 	struct guest *g = &self->g;
 	unsigned int i;
 
-	GUEST_LONG(g, cpuid_code);
+	GUEST_REAL(g, cpuid_code);
 	for (i = 0; i < ARRAY_SIZE(unknown); i++) {
 		g->page->regs.rbx = -1ULL;
 		g->page->regs.rdx = -1ULL;
@@ -356,7 +360,7 @@ TEST_F(cpuid, xsave_size)
 	};
 	unsigned int i;
 
-	GUEST_LONG(g, cpuid_code);
+	GUEST_REAL(g, cpuid_code);
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		if (sizes[i].xcr0 & ~info.xcr0)
 			continue;
@@ -410,7 +414,7 @@ TEST_F(cpuid, subleaves)
 	unsigned int i;
 
 	ASSERT_EQ(0, set_table(g->vcpu, table, ARRAY_SIZE(table)));
-	GUEST_LONG(g, cpuid_code);
+	GUEST_REAL(g, cpuid_code);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		ASSERT_EQ(1, guest_cpuid(g, cases[i][0], cases[i][1]));
 		EXPECT_EQ(cases[i][2], g->page->regs.rax)
@@ -426,7 +430,7 @@ TEST_F(cpuid, empty_table)
 	ASSERT_EQ(0, set_table(g->vcpu, self->table, 0));
 	ASSERT_EQ(0, get_table(g->vcpu, self->table, &count));
 	EXPECT_EQ(0, count);
-	GUEST_LONG(g, cpuid_code);
+	GUEST_REAL(g, cpuid_code);
 	ASSERT_EQ(1, guest_cpuid(g, 0, 0));
 	EXPECT_EQ(0, g->page->regs.rax | g->page->regs.rbx |
 		     g->page->regs.rcx | g->page->regs.rdx);
@@ -445,7 +449,7 @@ TEST_F(cpuid, full_table)
 	EXPECT_EQ(-EINVAL, set_table(g->vcpu, table, ARRAY_SIZE(table)));
 	EXPECT_EQ(-EINVAL, set_table(g->vcpu, table, -1U));
 	ASSERT_EQ(0, set_table(g->vcpu, table, VEE_MAX_CPUID));
-	GUEST_LONG(g, cpuid_code);
+	GUEST_REAL(g, cpuid_code);
 	ASSERT_EQ(1, guest_cpuid(g, 1000, 0));
 	EXPECT_EQ(5, g->page->regs.rbx);
 	ASSERT_EQ(1, guest_cpuid(g, 1000 - (VEE_MAX_CPUID - 1), 0));
@@ -504,8 +508,8 @@ TEST_F(cpuid, one_vcpu_alone)
 
 	guest_open_sibling(_metadata, g, &sibling, 1);
 	ASSERT_EQ(0, set_table(g->vcpu, table, 1));
-	GUEST_LONG(g, cpuid_code);
-	GUEST_LONG(&sibling, cpuid_code);
+	GUEST_REAL(g, cpuid_code);
+	GUEST_REAL(&sibling, cpuid_code);
 	ASSERT_EQ(1, guest_cpuid(&sibling, 0, 0));
 	EXPECT_NE(99, sibling.page->regs.rbx);
 	ASSERT_EQ(1, guest_cpuid(g, 0, 0));

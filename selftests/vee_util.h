@@ -212,9 +212,20 @@ static inline int vee_call(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-static inline int guest_run(struct guest *g)
+static inline int guest_run_once(struct guest *g)
 {
 	return vee_call(g->vcpu, VEE_VCPU_RUN, NULL);
+}
+
+/* The kernel may have work for this thread at any time: -EINTR, run again. */
+static inline int guest_run(struct guest *g)
+{
+	int ret, tries = 100;
+
+	do {
+		ret = guest_run_once(g);
+	} while (ret == -EINTR && --tries);
+	return ret;
 }
 
 static inline const char *guest_describe(const struct guest *g)
@@ -671,7 +682,7 @@ static inline void *runner_main(void *arg)
 {
 	struct runner *r = arg;
 
-	r->ret = guest_run(r->g);
+	r->ret = guest_run_once(r->g);
 	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
