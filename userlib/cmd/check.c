@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* "vee check": what this machine offers, and why vee can or can't run here. */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "vmx_controls.h"
+
+#define TRY_LAB "\"make demo\" runs vee in an emulated machine with VMX"
+
+/* --- the table ----------------------------------------------------------------------- */
+
+enum state { OK, MISSING, OPTIONAL, UNKNOWN };
+
+static const char *const state_names[] = {
+	[OK] = "ok",
+	[MISSING] = "missing",
+	[OPTIONAL] = "missing but optional",
+	[UNKNOWN] = "unknown",
+};
+
+static unsigned int blockers;
+
+static void heading(const char *text)
+{
+	printf("%s\n", text);
+}
+
+static void row(enum state state, const char *what)
+{
+	printf("  %-50s %s\n", what, state_names[state]);
+}
+
+static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void note(const char *format, ...)
+{
+	va_list args;
+
+	fputs("      ", stdout);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
+/* Without this vee can't run here, and @cure is what to do about it. */
+static void require(bool good, const char *what, const char *cure)
+{
+	row(good ? OK : MISSING, what);
+	if (good)
+		return;
+	note("%s", cure);
+	blockers++;
+}
+
+static void want(bool good, const char *what)
+{
+	row(good ? OK : OPTIONAL, what);
+}
+
+/* --- files of the kernel's ------------------------------------------------------------- */
+
+static bool read_text(const char *path, char *text, size_t room)
+{
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	*text = 0;
+	if (!file)
+		return false;
+	n = fread(text, 1, room - 1, file);
+	text[n] = 0;
+	fclose(file);
+	return n > 0;
+}
+
+/* The line of a file that begins with @start: what follows it. */
+static bool read_line(const char *path, const char *start, char *text,
+		      size_t room)
+{
+	FILE *file = fopen(path, "re");
+	bool found = false;
+
+	if (!file)
+		return false;
+	while (!found && fgets(text, room, file))
+		found = !strncmp(text, start, strlen(start));
+	fclose(file);
+	if (found)
+		memmove(text, text + strlen(start),
+			strlen(text + strlen(start)) + 1);
+	return found;
+}
+
+static bool has_word(const char *text, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = strstr(text, word); at; at = strstr(at + 1, word)) {
+		bool begins = at == text || strchr(" \t:\n", at[-1]);
+		bool ends = !at[length] || strchr(" \t\n", at[length]);
+
+		if (begins && ends)
+			return true;
+	}
+	return false;
+}
+
+static bool read_msr(uint32_t index, uint64_t *value)
+{
+	int fd = open("/dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
+	bool good;
+
+	if (fd < 0)
+		return false;
+	good = pread(fd, value, sizeof(*value), index) == sizeof(*value);
+	close(fd);
+	return good;
+}
+
+/* --- the CPU ------------------------------------------------------------------------------ */
+
+#define ECX_VMX		(1U << 5)
+#define ECX_XSAVE	(1U << 26)
+#define ECX_HYPERVISOR	(1U << 31)
+
+static bool is_intel(char vendor[13])
+{
+	unsigned int max, ebx = 0, ecx = 0, edx = 0;
+
+	__cpuid(0, max, ebx, ecx, edx);
+	memcpy(vendor, &ebx, 4);
+	memcpy(vendor + 4, &edx, 4);
+	memcpy(vendor + 8, &ecx, 4);
+	vendor[12] = 0;
+	return !strcmp(vendor, "GenuineIntel");
+}
+
+static void check_vmx(unsigned int ecx)
+{
+	char vendor[13];
+	bool intel = is_intel(vendor);
+
+	require(ecx & ECX_VMX, "Intel VMX", intel ?
+		"the CPU has none, or the hypervisor below hides it; " TRY_LAB :
+		"only Intel's CPUs have it; " TRY_LAB);
+	if (!intel)
+		note("the CPU is a \"%s\"", vendor);
+	require(ecx & ECX_XSAVE, "XSAVE", "the CPU is too old; " TRY_LAB);
+	if (!(ecx & ECX_HYPERVISOR))
+		return;
+	note("this is a virtual machine already: VMX in it takes nested virtualization,");
+	note("which is the hypervisor's to allow (KVM: kvm_intel.nested=1, CPU model \"host\")");
+}
+
+#define FEATURE_CONTROL		0x3a
+#define FEATURE_LOCKED		(1U << 0)
+#define FEATURE_VMX		(1U << 2)
+
+static void check_firmware(void)
+{
+	static const char what[] = "VMX allowed by the firmware";
+	uint64_t control;
+
+	if (!read_msr(FEATURE_CONTROL, &control)) {
+		row(UNKNOWN, what);
+		note("to see: as root, \"modprobe msr\" first");
+		return;
+	}
+	require(!(control & FEATURE_LOCKED) || control & FEATURE_VMX, what,
+		"enable Intel Virtualization Technology (VT-x) in the firmware set-up");
+}
+
+static bool check_cpu(void)
+{
+	unsigned int eax, ebx, ecx = 0, edx;
+
+	heading("The CPU");
+	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
+	check_vmx(ecx);
+	if (ecx & ECX_VMX)
+		check_firmware();
+	return ecx & ECX_VMX;
+}
+
+/* --- the kernel ------------------------------------------------------------------------------ */
+
+static bool module_loaded(void)
+{
+	return !access("/sys/module/vee", F_OK);
+}
+
+/* Name, size, users: as /proc/modules has them. */
+static int kvm_users(void)
+{
+	char text[256];
+	int users;
+
+	if (!read_line("/proc/modules", "kvm_intel ", text, sizeof(text)))
+		return -1;
+	if (sscanf(text, "%*u %d", &users) != 1)
+		return -1;
+	return users;
+}
+
+/* From Linux 6.12 on KVM takes VMX as soon as it is loaded, unless told not to. */
+static bool kvm_takes_vmx_at_load(void)
+{
+	char text[16];
+
+	return read_text("/sys/module/kvm/parameters/enable_virt_at_load", text,
+			 sizeof(text)) && *text == 'Y';
+}
+
+static void check_kvm(void)
+{
+	static const char what[] = "VMX not taken by KVM";
+	bool built_in = access("/sys/module/kvm_intel/initstate", F_OK);
+	int users = kvm_users();
+
+	if (access("/sys/module/kvm_intel", F_OK)) {
+		row(OK, what);
+		return;
+	}
+	if (module_loaded()) {
+		row(OK, what);
+		note("KVM is loaded too; its virtual machines will not start while vee is");
+		return;
+	}
+	require(users <= 0 && !kvm_takes_vmx_at_load(), what, built_in ?
+		"KVM is built into this kernel: boot it with kvm.enable_virt_at_load=0" :
+		"end KVM's virtual machines, then \"modprobe -r kvm_intel\" (as root)");
+	if (users > 0)
+		note("kvm_intel has %d users", users);
+}
+
+static bool secure_boot(void)
+{
+	static const char path[] = "/sys/firmware/efi/efivars/"
+		"SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+	char value[5] = { 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool on;
+
+	if (fd < 0)
+		return false;
+	/* Four bytes of attributes come first. */
+	on = read(fd, value, sizeof(value)) == sizeof(value) && value[4];
+	close(fd);
+	return on;
+}
+
+static void check_lockdown(void)
+{
+	char text[100];
+	bool locked = read_text("/sys/kernel/security/lockdown", text,
+				sizeof(text)) && !strstr(text, "[none]");
+	bool enforced = read_text("/sys/module/module/parameters/sig_enforce",
+				  text, sizeof(text)) && *text == 'Y';
+
+	if (module_loaded())
+		row(OK, "unsigned modules allowed, or vee signed");
+	else
+		require(!locked && !enforced, "unsigned modules allowed",
+			"sign vee.ko with a key that the kernel trusts (mokutil), or switch Secure Boot off");
+	if (secure_boot())
+		note("Secure Boot is on");
+}
+
+static void check_headers(void)
+{
+	struct utsname name;
+	char path[200];
+
+	uname(&name);
+	snprintf(path, sizeof(path), "/lib/modules/%s/build/Makefile",
+		 name.release);
+	if (!access(path, F_OK)) {
+		row(OK, "kernel headers, to build the module");
+		return;
+	}
+	row(OPTIONAL, "kernel headers, to build the module");
+	note("apt-get install linux-headers-%s", name.release);
+}
+
+static void check_module(int error)
+{
+	if (!error) {
+		row(OK, "vee loaded");
+		return;
+	}
+	if (error == -EACCES || error == -EPERM) {
+		row(OK, "vee loaded");
+		require(false, "permission for /dev/vee",
+			"be root, or give yourself access to the device");
+		return;
+	}
+	row(OPTIONAL, "vee loaded");
+	note(module_loaded() ? "it is, but /dev/vee says: %s" :
+	     "\"make load\" (as root) builds and loads it", strerror(-error));
+}
+
+static void check_kernel(int error)
+{
+	struct utsname name;
+
+	uname(&name);
+	printf("The kernel: %s %s\n", name.sysname, name.release);
+	check_kvm();
+	check_lockdown();
+	check_headers();
+	check_module(error);
+}
+
+/* --- capabilities ---------------------------------------------------------------------------- */
+
+/* Capability MSRs: what a control may be, by the word that it is in. */
+struct capabilities {
+	uint64_t basic;
+	uint64_t ept_vpid;
+	uint64_t word[5];
+};
+
+enum { PIN, PROC, PROC2, EXIT, ENTRY };
+
+#define MSR_BASIC	0x480
+#define MSR_PROC2	0x48b
+#define MSR_EPT_VPID	0x48c
+#define BASIC_TRUE	(1ULL << 55)
+
+static bool read_words(struct capabilities *caps)
+{
+	/* Pin, proc, exit, entry: the old ones, then the TRUE ones. */
+	uint32_t base = caps->basic & BASIC_TRUE ? 0x48d : 0x481;
+
+	return read_msr(base, &caps->word[PIN]) &&
+	       read_msr(base + 1, &caps->word[PROC]) &&
+	       read_msr(base + 2, &caps->word[EXIT]) &&
+	       read_msr(base + 3, &caps->word[ENTRY]);
+}
+
+/* These two are there only if controls in the words before say so. */
+static bool read_capabilities(struct capabilities *caps)
+{
+	memset(caps, 0, sizeof(*caps));
+	if (!read_msr(MSR_BASIC, &caps->basic) || !read_words(caps))
+		return false;
+	if (!read_msr(MSR_PROC2, &caps->word[PROC2]))
+		caps->word[PROC2] = 0;
+	if (!read_msr(MSR_EPT_VPID, &caps->ept_vpid))
+		caps->ept_vpid = 0;
+	return true;
+}
+
+static void take_capabilities(struct capabilities *caps,
+			      const struct vee_info *info)
+{
+	*caps = (struct capabilities) {
+		.basic = info->vmx_basic,
+		.ept_vpid = info->vmx_ept_vpid,
+		.word = {
+			[PIN] = info->vmx_pin, [PROC] = info->vmx_proc,
+			[PROC2] = info->vmx_proc2, [EXIT] = info->vmx_exit,
+			[ENTRY] = info->vmx_entry,
+		},
+	};
+}
+
+struct control {
+	uint8_t word;
+	uint8_t bit;
+	uint8_t need;
+	const char *name;
+};
+
+#define VMX_CONTROL(word, bit, need, name, description) \
+	{ word, bit, VMX_##need, description },
+static const struct control controls[] = VMX_CONTROLS;
+#undef VMX_CONTROL
+
+/*
+ * SDM 3D, appendix "VM-Execution Controls": the lower half has the bits that must
+ * be 1, the upper half those that may be 1.
+ */
+static void check_control(const struct control *control, uint64_t allowed)
+{
+	bool can_be_0 = !(allowed >> control->bit & 1);
+	bool can_be_1 = allowed >> (control->bit + 32) & 1;
+
+	switch (control->need) {
+	case VMX_REQUIRED:
+		require(can_be_1, control->name, "this CPU can't do it; " TRY_LAB);
+		break;
+	case VMX_CAPABLE:
+		require(can_be_0 && can_be_1, control->name,
+			"this CPU can't switch it; " TRY_LAB);
+		break;
+	case VMX_UNUSED:
+		if (!can_be_0)
+			require(false, control->name,
+				"this CPU insists on it, and vee can't have it; " TRY_LAB);
+		break;
+	default:
+		want(can_be_1, control->name);
+		break;
+	}
+}
+
+static const struct {
+	uint64_t mask;		/* one of these is enough */
+	bool required;
+	const char *name;
+} ept_capabilities[] = {
+	{ 1ULL << 6, true, "EPT with a page-walk length of 4" },
+	{ 1ULL << 14, true, "EPT in write-back memory" },
+	{ 1ULL << 20, true, "INVEPT" },
+	{ 1ULL << 25 | 1ULL << 26, true, "INVEPT of one or all contexts" },
+	{ 1ULL << 0, false, "EPT: execute-only pages" },
+	{ 1ULL << 16, false, "EPT: pages of 2 MiB" },
+	{ 1ULL << 17, false, "EPT: pages of 1 GiB" },
+	{ 1ULL << 21, false, "EPT: accessed and dirty flags" },
+	{ 1ULL << 32, false, "INVVPID" },
+};
+
+static void check_capabilities(const struct capabilities *caps)
+{
+	heading("What its VMX can do");
+	for (size_t i = 0; i < sizeof(controls) / sizeof(*controls); i++)
+		check_control(&controls[i], caps->word[controls[i].word]);
+	for (size_t i = 0;
+	     i < sizeof(ept_capabilities) / sizeof(*ept_capabilities); i++) {
+		bool good = caps->ept_vpid & ept_capabilities[i].mask;
+
+		if (ept_capabilities[i].required)
+			require(good, ept_capabilities[i].name,
+				"this CPU can't do it; " TRY_LAB);
+		else
+			want(good, ept_capabilities[i].name);
+	}
+}
+
+/* What the kernel tells everyone, if nobody tells more. */
+static const struct {
+	const char *flag;
+	bool required;
+	const char *name;
+} cpuinfo_flags[] = {
+	{ "ept", true, "enable EPT" },
+	{ "unrestricted_guest", true, "unrestricted guest" },
+	{ "vnmi", true, "virtual NMIs" },
+	{ "tsc_offset", true, "use TSC offsetting" },
+	{ "mtf", false, "monitor trap flag" },
+	{ "vpid", false, "enable VPID" },
+	{ "preemption_timer", false, "activate VMX-preemption timer" },
+	{ "ept_x_only", false, "EPT: execute-only pages" },
+	{ "ept_1gb", false, "EPT: pages of 1 GiB" },
+	{ "ept_ad", false, "EPT: accessed and dirty flags" },
+};
+
+static void check_cpuinfo(void)
+{
+	char flags[1000];
+
+	heading("What its VMX can do (by /proc/cpuinfo; as root, \"modprobe msr\" tells all)");
+	if (!read_line("/proc/cpuinfo", "vmx flags", flags, sizeof(flags))) {
+		row(UNKNOWN, "controls");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(cpuinfo_flags) / sizeof(*cpuinfo_flags); i++) {
+		bool good = has_word(flags, cpuinfo_flags[i].flag);
+
+		if (cpuinfo_flags[i].required)
+			require(good, cpuinfo_flags[i].name,
+				"this CPU can't do it; " TRY_LAB);
+		else
+			want(good, cpuinfo_flags[i].name);
+	}
+}
+
+static void check_controls(const struct vee_info *info)
+{
+	struct capabilities caps;
+
+	if (info) {
+		take_capabilities(&caps, info);
+		check_capabilities(&caps);
+	} else if (read_capabilities(&caps)) {
+		check_capabilities(&caps);
+	} else {
+		check_cpuinfo();
+	}
+}
+
+/* --- the verdict ------------------------------------------------------------------------------ */
+
+static void show_info(const struct vee_info *info)
+{
+	heading("What the module offers");
+	printf("  interface %u, up to %u vCPUs and %u memory slots a VM\n",
+	       info->api_version, info->max_vcpus, info->max_slots);
+	printf("  guest-physical addresses of %u bits, a TSC of %u kHz, XCR0 %#llx\n",
+	       info->gpa_bits, info->tsc_khz, (unsigned long long)info->xcr0);
+}
+
+static int verdict(bool loaded)
+{
+	if (!blockers && loaded)
+		printf("\nvee runs here.\n");
+	else if (!blockers)
+		printf("\nvee can run here: \"make load\" (as root) loads it.\n");
+	else
+		printf("\nvee can't run here: %u of what it needs %s missing, see above.\n",
+		       blockers, blockers == 1 ? "is" : "are");
+	return blockers ? STATUS_FAILED : STATUS_OK;
+}
+
+int cmd_check(int argc, char **argv)
+{
+	struct vee_info info;
+	int error = vee_get_info(&info);
+	bool has_vmx;
+
+	(void)argv;
+	if (argc > 1)
+		return fail("check takes no arguments");
+	has_vmx = check_cpu();
+	check_kernel(error);
+	if (has_vmx)
+		check_controls(error ? NULL : &info);
+	if (!error)
+		show_info(&info);
+	return verdict(!error);
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The PC that "vee run" makes, and what goes into it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+#define UART_PORT	0x3f8
+
+/* A PC has its devices at the end of the first 4 GiB: memory goes on above. */
+#define LOW_MEMORY_END	(3ULL << 30)
+#define HIGH_MEMORY	(4ULL << 30)
+
+static int alloc_memory(struct machine *machine, uint64_t bytes)
+{
+	uint64_t low = bytes < LOW_MEMORY_END ? bytes : LOW_MEMORY_END;
+	int err = vee_vm_alloc(machine->vm, 0, low, NULL);
+
+	if (!err && bytes > low)
+		err = vee_vm_alloc(machine->vm, HIGH_MEMORY, bytes - low, NULL);
+	return err;
+}
+
+static int cannot_create(int err)
+{
+	switch (-err) {
+	case ENOENT:
+	case ENXIO:
+	case ENODEV:
+		return fail("no /dev/vee: the module is not loaded; \"vee check\" tells what it needs");
+	case EACCES:
+	case EPERM:
+		return fail("no permission for /dev/vee: be root, or ask for access to it");
+	case EPROTONOSUPPORT:
+		return fail("the loaded module speaks another version of the interface; load the one that came with this command");
+	default:
+		return fail("can't make a virtual machine: %s", strerror(-err));
+	}
+}
+
+static int create_vm(struct machine *machine, const struct options *options)
+{
+	int err = vee_vm_create(&machine->vm);
+
+	if (err)
+		return cannot_create(err);
+	err = alloc_memory(machine, options->memory);
+	if (err)
+		return fail("can't give the guest %llu MiB of memory: %s",
+			    (unsigned long long)(options->memory >> 20),
+			    strerror(-err));
+	err = vee_vcpu_create(machine->vm, 0, &machine->vcpu);
+	if (err)
+		return fail("can't make a virtual CPU: %s", strerror(-err));
+	return STATUS_OK;
+}
+
+int machine_create(struct machine *machine, const struct options *options)
+{
+	struct vee_info info;
+	int status;
+
+	memset(machine, 0, sizeof(*machine));
+	status = create_vm(machine, options);
+	if (status)
+		return status;
+	if (!vee_get_info(&info))
+		machine->tsc_khz = info.tsc_khz;
+	pc_init(&machine->pc, &machine->ports);
+	uart_init(&machine->uart, UART_PORT, console_send, machine);
+	bus_add(&machine->ports, &machine->uart.bus);
+	return STATUS_OK;
+}
+
+static int cannot_load(const char *path, int err)
+{
+	switch (-err) {
+	case ENOEXEC:
+		return fail("%s: nothing that can be run", path);
+	case EINVAL:
+		return fail("%s: the file is damaged or cut short", path);
+	case EOPNOTSUPP:
+		return fail("%s: for another machine, or for an operating system; vee runs static ELF, multiboot 1, bzImage and flat images", path);
+	case E2BIG:
+		return fail("%s: doesn't fit into the guest's memory as it wants to (--memory), or its command line is too long",
+			    path);
+	default:
+		return fail("%s: %s", path, strerror(-err));
+	}
+}
+
+static int load_with_initrd(struct machine *machine,
+			    const struct options *options, const void *image,
+			    size_t bytes)
+{
+	struct vee_linux_boot boot = { .cmdline = options->cmdline };
+	void *initrd;
+	int err = vee_read_file(options->initrd, &initrd, &boot.initrd_bytes);
+
+	if (err)
+		return fail("%s: %s", options->initrd, strerror(-err));
+	boot.initrd = initrd;
+	err = vee_load_linux(machine->vcpu, image, bytes, &boot);
+	free(initrd);
+	if (err == -ENOEXEC)
+		return fail("%s: not a Linux kernel, so --initrd has no meaning",
+			    options->path);
+	return err ? cannot_load(options->path, err) : STATUS_OK;
+}
+
+static int load_image(struct machine *machine, const struct options *options,
+		      const void *image, size_t bytes)
+{
+	int err;
+
+	if (options->initrd)
+		return load_with_initrd(machine, options, image, bytes);
+	err = vee_load(machine->vcpu, image, bytes, options->cmdline);
+	return err ? cannot_load(options->path, err) : STATUS_OK;
+}
+
+int machine_load(struct machine *machine, const struct options *options)
+{
+	size_t bytes;
+	void *image;
+	int status, err = vee_read_file(options->path, &image, &bytes);
+
+	if (err)
+		return fail("%s: %s", options->path, strerror(-err));
+	status = load_image(machine, options, image, bytes);
+	free(image);
+	return status;
+}

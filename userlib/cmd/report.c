@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* For people: a state, a failed VM entry, an exit. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "vmcs_fields.h"
+
+static void line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void line(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+}
+
+#define U(x) ((unsigned long long)(x))
+
+static void report_segment(const char *name, const struct vee_segment *segment)
+{
+	line("  %-4s %04x  base %016llx  limit %08x  access rights %05x", name,
+	     segment->selector, U(segment->base), segment->limit,
+	     segment->access_rights);
+}
+
+void report_registers(struct vee_vcpu *vcpu)
+{
+	static const char *const names[] = {
+		"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
+		"R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
+	};
+	const struct vee_vcpu_page *page = vcpu->page;
+
+	if (vee_vcpu_sync(vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS |
+				VEE_STATE_CONTROL))
+		return;
+	line("  RIP %016llx  RFLAGS %08llx", U(page->regs.rip),
+	     U(page->regs.rflags));
+	for (int i = 0; i < 16; i += 4)
+		line("  %-3s %016llx  %-3s %016llx  %-3s %016llx  %-3s %016llx",
+		     names[i], U(page->regs.gpr[i]),
+		     names[i + 1], U(page->regs.gpr[i + 1]),
+		     names[i + 2], U(page->regs.gpr[i + 2]),
+		     names[i + 3], U(page->regs.gpr[i + 3]));
+	report_segment("CS", &page->segments.cs);
+	report_segment("SS", &page->segments.ss);
+	report_segment("DS", &page->segments.ds);
+	line("  CR0 %08llx  CR2 %016llx  CR3 %016llx  CR4 %08llx  EFER %04llx",
+	     U(page->control.cr0), U(page->control.cr2), U(page->control.cr3),
+	     U(page->control.cr4), U(page->control.efer));
+}
+
+/* Those that the checks of a VM entry are about, in the SDM's order. */
+static const uint32_t entry_fields[] = {
+	VMCS_PIN_CONTROLS, VMCS_PROC_CONTROLS, VMCS_PROC2_CONTROLS,
+	VMCS_EXIT_CONTROLS, VMCS_ENTRY_CONTROLS, VMCS_ENTRY_INTERRUPTION_INFO,
+	VMCS_GUEST_CR0, VMCS_GUEST_CR3, VMCS_GUEST_CR4, VMCS_GUEST_EFER,
+	VMCS_GUEST_DR7, VMCS_GUEST_DEBUGCTL, VMCS_GUEST_PAT,
+	VMCS_GUEST_CS_SELECTOR, VMCS_GUEST_CS_BASE, VMCS_GUEST_CS_LIMIT,
+	VMCS_GUEST_CS_ACCESS_RIGHTS, VMCS_GUEST_SS_SELECTOR,
+	VMCS_GUEST_SS_ACCESS_RIGHTS, VMCS_GUEST_DS_ACCESS_RIGHTS,
+	VMCS_GUEST_ES_ACCESS_RIGHTS, VMCS_GUEST_FS_ACCESS_RIGHTS,
+	VMCS_GUEST_GS_ACCESS_RIGHTS, VMCS_GUEST_TR_SELECTOR,
+	VMCS_GUEST_TR_ACCESS_RIGHTS, VMCS_GUEST_LDTR_ACCESS_RIGHTS,
+	VMCS_GUEST_GDTR_LIMIT, VMCS_GUEST_IDTR_LIMIT, VMCS_GUEST_RIP,
+	VMCS_GUEST_RFLAGS, VMCS_GUEST_ACTIVITY,
+	VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_PENDING_DEBUG,
+	VMCS_VMCS_LINK_POINTER,
+};
+
+static void report_field(const struct vee_vmcs_value *values,
+			 unsigned int count, uint32_t encoding)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (values[i].encoding == encoding)
+			line("  %-44s %#llx", vee_vmcs_name(encoding),
+			     U(values[i].value));
+}
+
+static void report_fields(struct vee_vcpu *vcpu)
+{
+	struct vee_vmcs_value *values;
+	unsigned int count = 0;
+
+	vee_vcpu_vmcs_snapshot(vcpu, NULL, &count);
+	values = calloc(count + 1, sizeof(*values));
+	if (!values)
+		return;
+	if (!vee_vcpu_vmcs_snapshot(vcpu, values, &count))
+		for (size_t i = 0;
+		     i < sizeof(entry_fields) / sizeof(*entry_fields); i++)
+			report_field(values, count, entry_fields[i]);
+	free(values);
+}
+
+void report_entry_failure(struct vee_vcpu *vcpu)
+{
+	const struct vee_exit *exit = &vcpu->page->exit;
+	uint32_t error = exit->entry.instruction_error;
+
+	if (error)
+		line("vee: VM entry failed: %s (VM-instruction error %u)",
+		     vee_instruction_error_name(error), error);
+	else
+		line("vee: VM entry failed: %s (exit reason %#x, qualification %#llx)",
+		     vee_hardware_reason_name(exit->hardware_reason),
+		     exit->hardware_reason, U(exit->qualification));
+	report_fields(vcpu);
+}
+
+static const char *device_name(const struct bus *bus, uint64_t address)
+{
+	const struct bus_device *device = bus_find(bus, address);
+
+	return device ? device->name : "nobody";
+}
+
+static void trace_pio(const struct machine *machine,
+		      const struct vee_exit_pio *pio)
+{
+	line("%s%s port %#x, %u bytes, value %#llx, count %llu: %s",
+	     pio->direction == VEE_PIO_OUT ? "OUT" : "IN",
+	     pio->string ? "S" : "", pio->port, pio->width, U(pio->data),
+	     U(pio->count), device_name(&machine->ports, pio->port));
+}
+
+static void trace_memory(const struct machine *machine,
+			 const struct vee_exit_memory *memory)
+{
+	line("%s%s%s gpa %#llx, gva %#llx: %s",
+	     memory->access & VEE_READ ? "r" : "-",
+	     memory->access & VEE_WRITE ? "w" : "-",
+	     memory->access & VEE_EXECUTE ? "x" : "-", U(memory->gpa),
+	     U(memory->gva), device_name(&machine->memory, memory->gpa));
+}
+
+void trace_exit(const struct machine *machine)
+{
+	const struct vee_vcpu_page *page = machine->vcpu->page;
+	const struct vee_exit *exit = &page->exit;
+
+	fprintf(stderr, "vee: %016llx %s ", U(page->regs.rip),
+		vee_exit_name(exit->reason));
+	switch (exit->reason) {
+	case VEE_EXIT_PIO:
+		trace_pio(machine, &exit->pio);
+		break;
+	case VEE_EXIT_MMIO:
+	case VEE_EXIT_MEMORY:
+		trace_memory(machine, &exit->memory);
+		break;
+	case VEE_EXIT_RDMSR:
+	case VEE_EXIT_WRMSR:
+		line("%#x %#llx", exit->msr.index, U(exit->msr.value));
+		break;
+	default:
+		line("(%s)", vee_hardware_reason_name(exit->hardware_reason));
+		break;
+	}
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* "vee run": a program on a PC with a serial port, until it is done. */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cmd.h"
+
+#define DEFAULT_MEMORY	(64ULL << 20)
+#define MIN_MEMORY	(1ULL << 20)
+#define RFLAGS_IF	(1ULL << 9)
+#define VECTOR_UD	6
+#define VECTOR_GP	13
+#define NS		1000000000ULL
+
+/* A handler's answer: go on, or end with an exit status. */
+#define GO_ON		(-1)
+
+static const char usage[] =
+	"usage: vee run [options] FILE\n"
+	"\n"
+	"Runs FILE in a virtual machine: a Linux kernel (bzImage), a multiboot 1\n"
+	"kernel, a static ELF program, or anything else as a flat image in real mode\n"
+	"at 7C00H. The guest's first serial port is standard input and output; on a\n"
+	"terminal Ctrl-A x ends the guest, Ctrl-A Ctrl-A sends a Ctrl-A.\n"
+	"\n"
+	"  -m, --memory SIZE     memory of the guest: a number with K, M or G, or of\n"
+	"                        MiB; 64M unless told otherwise\n"
+	"  -a, --append CMDLINE  command line of a kernel\n"
+	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
+	"  -T, --trace           tell of each exit on standard error\n"
+	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
+	"  -h, --help            this\n"
+	"\n"
+	"The status is 0 when the guest is done (HLT with interrupts off, or it resets\n"
+	"the machine), 1 when something went wrong.\n";
+
+/* --- the clock --------------------------------------------------------------------- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * NS + now.tv_nsec;
+}
+
+/* When it is to end; 0: never. */
+static uint64_t end_ns;
+
+static bool set_deadline(struct vee_vcpu *vcpu)
+{
+	uint64_t now;
+
+	if (!end_ns)
+		return true;
+	now = now_ns();
+	if (now >= end_ns)
+		return false;
+	vcpu->page->deadline_ns = end_ns - now;
+	return true;
+}
+
+/* --- exits ------------------------------------------------------------------------- */
+
+static int access_port(void *arg, uint16_t port, void *data, unsigned int bytes,
+		       bool write)
+{
+	struct machine *machine = arg;
+
+	bus_access(&machine->ports, port, data, bytes, write);
+	return 0;
+}
+
+static int access_memory(void *arg, uint64_t gpa, void *data,
+			 unsigned int bytes, bool write)
+{
+	struct machine *machine = arg;
+
+	bus_access(&machine->memory, gpa, data, bytes, write);
+	return 0;
+}
+
+static int on_pio(struct machine *machine)
+{
+	int err = vee_pio_assist(machine->vcpu, access_port, machine);
+
+	if (err) {
+		fail("can't do the guest's access to port %#x: %s",
+		     machine->vcpu->page->exit.pio.port, strerror(-err));
+		report_registers(machine->vcpu);
+		return STATUS_FAILED;
+	}
+	if (!machine->pc.reset)
+		return GO_ON;
+	fputs("vee: the guest has reset the machine\n", stderr);
+	return STATUS_OK;
+}
+
+static void report_insn(const struct vee_exit_memory *memory)
+{
+	fputs("  instruction bytes:", stderr);
+	for (unsigned int i = 0; i < memory->insn_bytes && i < VEE_INSN_MAX; i++)
+		fprintf(stderr, " %02x", memory->insn[i]);
+	fputc('\n', stderr);
+}
+
+static int on_mmio(struct machine *machine)
+{
+	const struct vee_exit_memory *memory =
+		&machine->vcpu->page->exit.memory;
+	int err = vee_mmio_assist(machine->vcpu, access_memory, machine);
+
+	if (!err)
+		return GO_ON;
+	if (err == -EOPNOTSUPP && memory->access & VEE_EXECUTE)
+		fail("the guest ran to %#llx, where it has no memory",
+		     (unsigned long long)memory->gpa);
+	else if (err == -EOPNOTSUPP)
+		fail("the guest accesses %#llx, where it has no memory, in a way that can't be done for it",
+		     (unsigned long long)memory->gpa);
+	else
+		fail("can't do the guest's access to %#llx: %s",
+		     (unsigned long long)memory->gpa, strerror(-err));
+	report_insn(memory);
+	report_registers(machine->vcpu);
+	return STATUS_FAILED;
+}
+
+static int on_memory(struct machine *machine)
+{
+	const struct vee_exit_memory *memory =
+		&machine->vcpu->page->exit.memory;
+
+	fail("the guest's memory at %#llx can't be had: %s",
+	     (unsigned long long)memory->gpa, strerror(-memory->error));
+	report_registers(machine->vcpu);
+	return STATUS_FAILED;
+}
+
+static int on_hlt(struct machine *machine)
+{
+	if (!(machine->vcpu->page->regs.rflags & RFLAGS_IF))
+		return STATUS_OK;
+	return fail("the guest waits for an interrupt, and this machine has no source of any");
+}
+
+static int on_rdmsr(struct machine *machine)
+{
+	uint64_t value;
+
+	if (msr_read(machine, machine->vcpu->page->exit.msr.index, &value))
+		vee_done_rdmsr(machine->vcpu, value);
+	else
+		vee_inject_exception_error(machine->vcpu, VECTOR_GP, 0);
+	return GO_ON;
+}
+
+static int on_wrmsr(struct machine *machine)
+{
+	if (msr_write(machine->vcpu->page->exit.msr.index))
+		vee_done(machine->vcpu);
+	else
+		vee_inject_exception_error(machine->vcpu, VECTOR_GP, 0);
+	return GO_ON;
+}
+
+/* As on a CPU with nobody to call. */
+static int on_hypercall(struct machine *machine)
+{
+	vee_inject_exception(machine->vcpu, VECTOR_UD);
+	return GO_ON;
+}
+
+static int on_shutdown(struct machine *machine)
+{
+	fail("the guest has shut down: a fault while it handled a double fault (triple fault)");
+	report_registers(machine->vcpu);
+	return STATUS_FAILED;
+}
+
+static int on_entry_failure(struct machine *machine)
+{
+	report_entry_failure(machine->vcpu);
+	return STATUS_FAILED;
+}
+
+static int on_nothing(struct machine *machine)
+{
+	(void)machine;
+	return GO_ON;
+}
+
+static int on_other(struct machine *machine)
+{
+	const struct vee_exit *exit = &machine->vcpu->page->exit;
+
+	fail("the guest did what vee doesn't do: %s (exit reason %#x, qualification %#llx)",
+	     vee_hardware_reason_name(exit->hardware_reason),
+	     exit->hardware_reason, (unsigned long long)exit->qualification);
+	report_registers(machine->vcpu);
+	return STATUS_FAILED;
+}
+
+static int (*const handlers[])(struct machine *machine) = {
+	[VEE_EXIT_NONE] = on_nothing,
+	[VEE_EXIT_INTERRUPTED] = on_nothing,
+	[VEE_EXIT_KICKED] = on_nothing,
+	[VEE_EXIT_DEADLINE] = on_nothing,
+	[VEE_EXIT_PIO] = on_pio,
+	[VEE_EXIT_MMIO] = on_mmio,
+	[VEE_EXIT_MEMORY] = on_memory,
+	[VEE_EXIT_HLT] = on_hlt,
+	[VEE_EXIT_HYPERCALL] = on_hypercall,
+	[VEE_EXIT_RDMSR] = on_rdmsr,
+	[VEE_EXIT_WRMSR] = on_wrmsr,
+	[VEE_EXIT_SHUTDOWN] = on_shutdown,
+	[VEE_EXIT_ENTRY_FAILED] = on_entry_failure,
+};
+
+static int handle(struct machine *machine)
+{
+	uint32_t reason = machine->vcpu->page->exit.reason;
+
+	if (reason < sizeof(handlers) / sizeof(*handlers) && handlers[reason])
+		return handlers[reason](machine);
+	return on_other(machine);
+}
+
+/* --- the loop ---------------------------------------------------------------------- */
+
+static int run_once(struct machine *machine, bool trace)
+{
+	int err = vee_vcpu_run(machine->vcpu);
+
+	if (err == -EINTR)
+		return GO_ON;
+	if (err)
+		return fail("can't run the guest: %s", strerror(-err));
+	if (trace)
+		trace_exit(machine);
+	return handle(machine);
+}
+
+static int loop(struct machine *machine, const struct options *options)
+{
+	int status = GO_ON;
+
+	if (options->timeout > 0)
+		end_ns = now_ns() + (uint64_t)(options->timeout * NS);
+	while (status == GO_ON && !console_wants_end()) {
+		if (!set_deadline(machine->vcpu)) {
+			fail("the guest was not done after %g s",
+			     options->timeout);
+			return STATUS_TIMEOUT;
+		}
+		status = run_once(machine, options->trace);
+	}
+	if (status == GO_ON)
+		return console_output_failed() ? STATUS_FAILED : STATUS_OK;
+	return status;
+}
+
+static int run_on_console(struct machine *machine, const struct options *options)
+{
+	int err = console_begin(machine);
+	int status;
+
+	if (err)
+		return fail("can't start a thread: %s", strerror(-err));
+	status = loop(machine, options);
+	console_end();
+	return status;
+}
+
+static int run(const struct options *options)
+{
+	/* Not destroyed: input may still come in while the process ends. */
+	static struct machine machine;
+	int status = machine_create(&machine, options);
+
+	if (!status)
+		status = machine_load(&machine, options);
+	if (!status)
+		status = run_on_console(&machine, options);
+	/* Whoever waits for this process learns of the signal. */
+	if (console_signal()) {
+		signal(console_signal(), SIG_DFL);
+		raise(console_signal());
+	}
+	return status;
+}
+
+/* --- options ----------------------------------------------------------------------- */
+
+static int suffix_shift(const char *suffix)
+{
+	static const char *const suffixes[] = {
+		[10] = "K", [20] = "M", [30] = "G",
+	};
+
+	if (!*suffix)
+		return 20;
+	for (int shift = 10; shift <= 30; shift += 10)
+		if (!strcasecmp(suffix, suffixes[shift]))
+			return shift;
+	return -1;
+}
+
+static bool parse_size(const char *text, uint64_t *bytes)
+{
+	unsigned long long number;
+	char *end;
+	int shift;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	number = strtoull(text, &end, 0);
+	shift = suffix_shift(end);
+	if (errno || shift < 0 || number > UINT64_MAX >> shift)
+		return false;
+	*bytes = number << shift;
+	return *bytes >= MIN_MEMORY && !(*bytes % 4096);
+}
+
+static bool parse_seconds(const char *text, double *seconds)
+{
+	char *end;
+
+	*seconds = strtod(text, &end);
+	return end != text && !*end && isfinite(*seconds) && *seconds > 0 &&
+	       *seconds < 1e9;
+}
+
+static int take_option(int option, struct options *options)
+{
+	switch (option) {
+	case 'm':
+		if (parse_size(optarg, &options->memory))
+			return GO_ON;
+		return fail("--memory %s: not a size of at least 1M, in pages of 4K",
+			    optarg);
+	case 't':
+		if (parse_seconds(optarg, &options->timeout))
+			return GO_ON;
+		return fail("--timeout %s: not a number of seconds", optarg);
+	case 'a':
+		options->cmdline = optarg;
+		return GO_ON;
+	case 'i':
+		options->initrd = optarg;
+		return GO_ON;
+	case 'T':
+		options->trace = true;
+		return GO_ON;
+	case 'h':
+		fputs(usage, stdout);
+		return STATUS_OK;
+	default:
+		fputs("vee: \"vee run --help\" tells the options\n", stderr);
+		return STATUS_FAILED;
+	}
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "memory", required_argument, NULL, 'm' },
+		{ "append", required_argument, NULL, 'a' },
+		{ "initrd", required_argument, NULL, 'i' },
+		{ "trace", no_argument, NULL, 'T' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 }
+	};
+	struct options options = { .memory = DEFAULT_MEMORY };
+	int option;
+
+	argv[0] = "vee run";
+	while ((option = getopt_long(argc, argv, "m:a:i:Tt:h", longs, NULL)) >= 0) {
+		int status = take_option(option, &options);
+
+		if (status != GO_ON)
+			return status;
+	}
+	if (optind != argc - 1)
+		return fail("run takes one file; \"vee run --help\" tells more");
+	options.path = argv[optind];
+	return run(&options);
+}
