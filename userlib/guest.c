@@ -3,9 +3,9 @@
 #include "internal.h"
 
 /* SDM 3A, "Page-Fault Exceptions", table of error-code bits. */
-#define PF_PRESENT	(1U << 0)
-#define PF_WRITE	(1U << 1)
-#define PF_USER		(1U << 2)
+#define PF_PRESENT	0x1U
+#define PF_WRITE	0x2U
+#define PF_USER		0x4U
 
 static bool in_user_mode(const struct vee_vcpu *vcpu)
 {

@@ -11,36 +11,36 @@
 #define PAGE_BYTES	4096ULL
 #define PAGE_OFFSET	(PAGE_BYTES - 1)
 
-#define MIB		(1ULL << 20)
-#define GIB		(1ULL << 30)
+#define MIB		0x100000ULL
+#define GIB		0x40000000ULL
 
 /* Between these a PC has video memory and firmware, not memory for programs. */
 #define LEGACY_HOLE		0xa0000ULL
 #define LEGACY_HOLE_END		0x100000ULL
 
-#define CR0_PE		(1ULL << 0)
-#define CR0_MP		(1ULL << 1)
-#define CR0_ET		(1ULL << 4)
-#define CR0_NE		(1ULL << 5)
-#define CR0_WP		(1ULL << 16)
-#define CR0_PG		(1ULL << 31)
-#define CR4_PAE		(1ULL << 5)
-#define CR4_OSFXSR	(1ULL << 9)
-#define CR4_OSXMMEXCPT	(1ULL << 10)
-#define CR4_SMAP	(1ULL << 21)
-#define EFER_LME	(1ULL << 8)
-#define EFER_LMA	(1ULL << 10)
+#define CR0_PE		0x1ULL
+#define CR0_MP		0x2ULL
+#define CR0_ET		0x10ULL
+#define CR0_NE		0x20ULL
+#define CR0_WP		0x10000ULL
+#define CR0_PG		0x80000000ULL
+#define CR4_PAE		0x20ULL
+#define CR4_OSFXSR	0x200ULL
+#define CR4_OSXMMEXCPT	0x400ULL
+#define CR4_SMAP	0x200000ULL
+#define EFER_LME	0x100ULL
+#define EFER_LMA	0x400ULL
 
-#define RFLAGS_CF	(1ULL << 0)
-#define RFLAGS_1	(1ULL << 1)	/* always 1 */
-#define RFLAGS_PF	(1ULL << 2)
-#define RFLAGS_AF	(1ULL << 4)
-#define RFLAGS_ZF	(1ULL << 6)
-#define RFLAGS_SF	(1ULL << 7)
-#define RFLAGS_DF	(1ULL << 10)
-#define RFLAGS_OF	(1ULL << 11)
-#define RFLAGS_VM	(1ULL << 17)
-#define RFLAGS_AC	(1ULL << 18)
+#define RFLAGS_CF	0x1ULL
+#define RFLAGS_1	0x2ULL	/* always 1 */
+#define RFLAGS_PF	0x4ULL
+#define RFLAGS_AF	0x10ULL
+#define RFLAGS_ZF	0x40ULL
+#define RFLAGS_SF	0x80ULL
+#define RFLAGS_DF	0x400ULL
+#define RFLAGS_OF	0x800ULL
+#define RFLAGS_VM	0x20000ULL
+#define RFLAGS_AC	0x40000ULL
 
 #define VECTOR_PF	14
 
@@ -63,7 +63,7 @@ static inline bool within(uint64_t start, uint64_t bytes, uint64_t limit)
 	return start <= limit && bytes <= limit - start;
 }
 
-/* --- vm.c ------------------------------------------------------------------- */
+/* --- vm.c --- */
 
 /* As VEE_VM_MAP counts: a range that the guest may use for @access. */
 void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
@@ -84,7 +84,7 @@ struct range {
  */
 int vm_ram(const struct vee_vm *vm, struct range **ranges);
 
-/* --- vcpu.c, state.c ----------------------------------------------------------- */
+/* --- vcpu.c, state.c --- */
 
 /* An ioctl(2) that returns -errno. */
 int vee_request(int fd, unsigned long request, void *arg);
@@ -95,7 +95,7 @@ void set_gpr(struct vee_vcpu *vcpu, unsigned int reg, unsigned int bytes,
 void set_flat_segments(struct vee_vcpu *vcpu, uint16_t cs, uint16_t ds,
 		       unsigned int code_bits);
 
-/* --- layout.c ------------------------------------------------------------------ */
+/* --- layout.c --- */
 
 #define LAYOUT_MAX	80
 
@@ -120,7 +120,7 @@ int layout_place(struct layout *layout, uint64_t bytes, uint64_t align,
 		 uint64_t limit, uint64_t *gpa);
 uint64_t layout_top(const struct layout *layout);
 
-/* --- load_elf.c ------------------------------------------------------------------ */
+/* --- load_elf.c --- */
 
 struct elf_segment {
 	uint64_t offset;
@@ -144,7 +144,7 @@ int elf_parse(const void *image, size_t bytes, struct elf *elf);
 int elf_plan(const struct elf *elf, struct layout *layout);
 int elf_write(const struct elf *elf, const void *image, struct vee_vm *vm);
 
-/* --- guest.c ------------------------------------------------------------------- */
+/* --- guest.c --- */
 
 /*
  * A piece of guest memory that an instruction touches: one part, or two if it

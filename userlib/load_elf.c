@@ -24,12 +24,6 @@ struct header {
 	uint32_t phnum;
 };
 
-#define TAKE_HEADER(ehdr) ((struct header) {				\
-	.type = (ehdr).e_type, .machine = (ehdr).e_machine,		\
-	.entry = (ehdr).e_entry, .phoff = (ehdr).e_phoff,		\
-	.phentsize = (ehdr).e_phentsize, .phnum = (ehdr).e_phnum,	\
-})
-
 static bool read_header32(const void *image, size_t bytes, struct header *header)
 {
 	Elf32_Ehdr ehdr;
@@ -37,7 +31,14 @@ static bool read_header32(const void *image, size_t bytes, struct header *header
 	if (bytes < sizeof(ehdr))
 		return false;
 	memcpy(&ehdr, image, sizeof(ehdr));
-	*header = TAKE_HEADER(ehdr);
+	*header = (struct header) {
+		.type = ehdr.e_type,
+		.machine = ehdr.e_machine,
+		.entry = ehdr.e_entry,
+		.phoff = ehdr.e_phoff,
+		.phentsize = ehdr.e_phentsize,
+		.phnum = ehdr.e_phnum,
+	};
 	return header->phentsize >= sizeof(Elf32_Phdr);
 }
 
@@ -48,7 +49,14 @@ static bool read_header64(const void *image, size_t bytes, struct header *header
 	if (bytes < sizeof(ehdr))
 		return false;
 	memcpy(&ehdr, image, sizeof(ehdr));
-	*header = TAKE_HEADER(ehdr);
+	*header = (struct header) {
+		.type = ehdr.e_type,
+		.machine = ehdr.e_machine,
+		.entry = ehdr.e_entry,
+		.phoff = ehdr.e_phoff,
+		.phentsize = ehdr.e_phentsize,
+		.phnum = ehdr.e_phnum,
+	};
 	return header->phentsize >= sizeof(Elf64_Phdr);
 }
 
@@ -82,26 +90,35 @@ static int check_header(const struct header *header, unsigned int bits,
 	return 0;
 }
 
-#define TAKE_SEGMENT(phdr) ((struct elf_segment) {			\
-	.offset = (phdr).p_offset, .file_bytes = (phdr).p_filesz,	\
-	.gva = (phdr).p_vaddr, .gpa = (phdr).p_paddr,			\
-	.bytes = (phdr).p_memsz,					\
-})
-
-static uint32_t read_segment(const uint8_t *phdr, unsigned int bits,
-			     struct elf_segment *segment)
+/* Both return the segment's type. */
+static uint32_t read_segment32(const uint8_t *at, struct elf_segment *segment)
 {
-	Elf32_Phdr phdr32;
-	Elf64_Phdr phdr64;
+	Elf32_Phdr phdr;
 
-	if (bits == 64) {
-		memcpy(&phdr64, phdr, sizeof(phdr64));
-		*segment = TAKE_SEGMENT(phdr64);
-		return phdr64.p_type;
-	}
-	memcpy(&phdr32, phdr, sizeof(phdr32));
-	*segment = TAKE_SEGMENT(phdr32);
-	return phdr32.p_type;
+	memcpy(&phdr, at, sizeof(phdr));
+	*segment = (struct elf_segment) {
+		.offset = phdr.p_offset,
+		.file_bytes = phdr.p_filesz,
+		.gva = phdr.p_vaddr,
+		.gpa = phdr.p_paddr,
+		.bytes = phdr.p_memsz,
+	};
+	return phdr.p_type;
+}
+
+static uint32_t read_segment64(const uint8_t *at, struct elf_segment *segment)
+{
+	Elf64_Phdr phdr;
+
+	memcpy(&phdr, at, sizeof(phdr));
+	*segment = (struct elf_segment) {
+		.offset = phdr.p_offset,
+		.file_bytes = phdr.p_filesz,
+		.gva = phdr.p_vaddr,
+		.gpa = phdr.p_paddr,
+		.bytes = phdr.p_memsz,
+	};
+	return phdr.p_type;
 }
 
 static int add_segment(struct elf *elf, const struct elf_segment *segment,
@@ -126,9 +143,11 @@ static int read_segments(const uint8_t *image, size_t bytes,
 		const uint8_t *phdr = image + header->phoff +
 				      (uint64_t)i * header->phentsize;
 		struct elf_segment segment;
-		uint32_t type = read_segment(phdr, elf->bits, &segment);
+		uint32_t type;
 		int err;
 
+		type = elf->bits == 64 ? read_segment64(phdr, &segment) :
+					 read_segment32(phdr, &segment);
 		/* It wants a dynamic linker, that is an operating system. */
 		if (type == PT_INTERP)
 			return -EOPNOTSUPP;

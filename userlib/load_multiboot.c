@@ -9,17 +9,17 @@
 #define LOADER_MAGIC	0x2badb002
 
 /* Header flags: bits 0 to 15 are requirements. */
-#define WANT_PAGE_ALIGN		(1U << 0)
-#define WANT_MEMORY_INFO	(1U << 1)
+#define WANT_PAGE_ALIGN		0x1U
+#define WANT_MEMORY_INFO	0x2U
 #define REQUIREMENTS		0xffffU
-#define HAS_ADDRESSES		(1U << 16)
+#define HAS_ADDRESSES		0x10000U
 
 /* Information flags. */
-#define INFO_MEMORY		(1U << 0)
-#define INFO_CMDLINE		(1U << 2)
-#define INFO_MODULES		(1U << 3)
-#define INFO_MMAP		(1U << 6)
-#define INFO_LOADER_NAME	(1U << 9)
+#define INFO_MEMORY		0x1U
+#define INFO_CMDLINE		0x4U
+#define INFO_MODULES		0x8U
+#define INFO_MMAP		0x40U
+#define INFO_LOADER_NAME	0x200U
 
 struct header {
 	uint32_t magic;
@@ -54,12 +54,13 @@ struct info {
 	uint8_t video[40];
 };
 
+/* Its 64-bit members are not aligned to 8 bytes. */
 struct mmap_entry {
 	uint32_t bytes_after;
-	uint64_t gpa;
-	uint64_t bytes;
+	uint32_t gpa[2];
+	uint32_t bytes[2];
 	uint32_t type;
-} __attribute__((packed));
+};
 
 #define MMAP_RAM	1
 
@@ -148,13 +149,17 @@ struct blob {
 
 static size_t fill_mmap(const struct layout *layout, struct mmap_entry *entries)
 {
-	for (int i = 0; i < layout->ram_count; i++)
+	for (int i = 0; i < layout->ram_count; i++) {
+		const struct range *ram = &layout->ram[i];
+		uint64_t bytes = ram->end - ram->gpa;
+
 		entries[i] = (struct mmap_entry) {
 			.bytes_after = sizeof(*entries) - 4,
-			.gpa = layout->ram[i].gpa,
-			.bytes = layout->ram[i].end - layout->ram[i].gpa,
+			.gpa = { ram->gpa, ram->gpa >> 32 },
+			.bytes = { bytes, bytes >> 32 },
 			.type = MMAP_RAM,
 		};
+	}
 	return layout->ram_count;
 }
 

@@ -14,7 +14,7 @@ struct cache {
 	struct insn insns[CACHE_ENTRIES];
 };
 
-/* --- finding the instruction -------------------------------------------------- */
+/* --- finding the instruction --- */
 
 static struct insn *cache_entry(struct vee_vcpu *vcpu)
 {
@@ -76,7 +76,7 @@ static int find_insn(struct mmio *mmio)
 	return -EOPNOTSUPP;
 }
 
-/* --- its operands --------------------------------------------------------------- */
+/* --- its operands --- */
 
 /* In 64-bit mode the bases of CS, DS, ES and SS count as 0. */
 static bool needs_base(const struct insn *insn, unsigned int segment)
@@ -223,7 +223,7 @@ void mmio_complete(const struct mmio *mmio)
 	vee_done(mmio->vcpu);
 }
 
-/* --- doing it --------------------------------------------------------------------- */
+/* --- doing it --- */
 
 static uint64_t swap_bytes(uint64_t value, unsigned int bytes)
 {

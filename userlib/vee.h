@@ -53,7 +53,7 @@ struct vee_vcpu {
 	void *assist;
 };
 
-/* --- the machine, VMs and their memory ------------------------------------- */
+/* --- the machine, VMs and their memory --- */
 
 /**
  * vee_get_info() - ask what the module and the machine offer
@@ -188,7 +188,7 @@ int vee_vm_write(const struct vee_vm *vm, uint64_t gpa, const void *buf,
  */
 int vee_vm_identity_map(struct vee_vm *vm, uint64_t tables_gpa, uint64_t bytes);
 
-/* --- vCPUs ------------------------------------------------------------------ */
+/* --- vCPUs --- */
 
 /**
  * vee_vcpu_create() - make a vCPU, in the state after RESET
@@ -346,7 +346,7 @@ int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
  */
 int vee_vcpu_stats(struct vee_vcpu *vcpu, struct vee_stats *stats);
 
-/* --- answering an exit: no system call, all in the vCPU page ---------------- */
+/* --- answering an exit: no system call, all in the vCPU page --- */
 
 /**
  * vee_done() - the instruction that exited is done: resume after it
@@ -417,7 +417,7 @@ void vee_inject_exception(struct vee_vcpu *vcpu, uint8_t vector);
 void vee_inject_exception_error(struct vee_vcpu *vcpu, uint8_t vector,
 				uint32_t error_code);
 
-/* --- starting modes --------------------------------------------------------- */
+/* --- starting modes --- */
 
 /*
  * Each sets RIP, RFLAGS (2), all segment registers and the control registers,
@@ -453,7 +453,7 @@ void vee_vcpu_set_protected_mode(struct vee_vcpu *vcpu, uint32_t eip);
  */
 void vee_vcpu_set_long_mode(struct vee_vcpu *vcpu, uint64_t cr3, uint64_t rip);
 
-/* --- loaders ---------------------------------------------------------------- */
+/* --- loaders --- */
 
 /*
  * Each copies an image into memory that the VM already has and sets @vcpu to
@@ -565,7 +565,7 @@ int vee_load(struct vee_vcpu *vcpu, const void *image, size_t bytes,
  */
 int vee_read_file(const char *path, void **data, size_t *bytes);
 
-/* --- assists: complete an exit by calling back ------------------------------ */
+/* --- assists: complete an exit by calling back --- */
 
 /**
  * typedef vee_mmio_fn - a device's memory is read or written
@@ -631,7 +631,7 @@ typedef int (*vee_pio_fn)(void *arg, uint16_t port, void *data,
  */
 int vee_pio_assist(struct vee_vcpu *vcpu, vee_pio_fn fn, void *arg);
 
-/* --- names ------------------------------------------------------------------ */
+/* --- names --- */
 
 /**
  * vee_exit_name() - name of an exit: "PIO" for VEE_EXIT_PIO

@@ -3,7 +3,6 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -14,7 +13,7 @@
 
 #define TRY_LAB "\"make demo\" runs vee in an emulated machine with VMX"
 
-/* --- the table ----------------------------------------------------------------------- */
+/* --- the table --- */
 
 enum state { OK, MISSING, OPTIONAL, UNKNOWN };
 
@@ -37,18 +36,7 @@ static void row(enum state state, const char *what)
 	printf("  %-50s %s\n", what, state_names[state]);
 }
 
-static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void note(const char *format, ...)
-{
-	va_list args;
-
-	fputs("      ", stdout);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-}
+#define note(...) (printf("      " __VA_ARGS__), putchar('\n'))
 
 /* Without this vee can't run here, and @cure is what to do about it. */
 static void require(bool good, const char *what, const char *cure)
@@ -65,7 +53,7 @@ static void want(bool good, const char *what)
 	row(good ? OK : OPTIONAL, what);
 }
 
-/* --- files of the kernel's ------------------------------------------------------------- */
+/* --- files of the kernel's --- */
 
 static bool read_text(const char *path, char *text, size_t room)
 {
@@ -125,11 +113,11 @@ static bool read_msr(uint32_t index, uint64_t *value)
 	return good;
 }
 
-/* --- the CPU ------------------------------------------------------------------------------ */
+/* --- the CPU --- */
 
-#define ECX_VMX		(1U << 5)
-#define ECX_XSAVE	(1U << 26)
-#define ECX_HYPERVISOR	(1U << 31)
+#define ECX_VMX		0x20U
+#define ECX_XSAVE	0x4000000U
+#define ECX_HYPERVISOR	0x80000000U
 
 static bool is_intel(char vendor[13])
 {
@@ -161,8 +149,8 @@ static void check_vmx(unsigned int ecx)
 }
 
 #define FEATURE_CONTROL		0x3a
-#define FEATURE_LOCKED		(1U << 0)
-#define FEATURE_VMX		(1U << 2)
+#define FEATURE_LOCKED		0x1U
+#define FEATURE_VMX		0x4U
 
 static void check_firmware(void)
 {
@@ -190,7 +178,7 @@ static bool check_cpu(void)
 	return ecx & ECX_VMX;
 }
 
-/* --- the kernel ------------------------------------------------------------------------------ */
+/* --- the kernel --- */
 
 static bool module_loaded(void)
 {
@@ -241,10 +229,12 @@ static void check_kvm(void)
 		note("kvm_intel has %d users", users);
 }
 
+#define EFIVARS			"/sys/firmware/efi/efivars/"
+#define EFI_GLOBAL_VARIABLE	"8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
 static bool secure_boot(void)
 {
-	static const char path[] = "/sys/firmware/efi/efivars/"
-		"SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+	static const char path[] = EFIVARS "SecureBoot-" EFI_GLOBAL_VARIABLE;
 	char value[5] = { 0 };
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	bool on;
@@ -303,8 +293,10 @@ static void check_module(int error)
 		return;
 	}
 	row(OPTIONAL, "vee loaded");
-	note(module_loaded() ? "it is, but /dev/vee says: %s" :
-	     "\"make load\" (as root) builds and loads it", strerror(-error));
+	if (module_loaded())
+		note("it is, but /dev/vee says: %s", strerror(-error));
+	else
+		note("\"make load\" (as root) builds and loads it");
 }
 
 static void check_kernel(int error)
@@ -319,7 +311,7 @@ static void check_kernel(int error)
 	check_module(error);
 }
 
-/* --- capabilities ---------------------------------------------------------------------------- */
+/* --- capabilities --- */
 
 /* Capability MSRs: what a control may be, by the word that it is in. */
 struct capabilities {
@@ -333,7 +325,7 @@ enum { PIN, PROC, PROC2, EXIT, ENTRY };
 #define MSR_BASIC	0x480
 #define MSR_PROC2	0x48b
 #define MSR_EPT_VPID	0x48c
-#define BASIC_TRUE	(1ULL << 55)
+#define BASIC_TRUE	0x80000000000000ULL
 
 static bool read_words(struct capabilities *caps)
 {
@@ -498,7 +490,7 @@ static void check_controls(const struct vee_info *info)
 	}
 }
 
-/* --- the verdict ------------------------------------------------------------------------------ */
+/* --- the verdict --- */
 
 static void show_info(const struct vee_info *info)
 {

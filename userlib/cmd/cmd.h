@@ -17,13 +17,16 @@
 #define STATUS_FAILED	1
 #define STATUS_TIMEOUT	124
 
-/* main.c: one line on stderr, "vee: ..."; returns STATUS_FAILED. */
-int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* One line on stderr, "vee: ..."; a macro so that the compiler sees the format. */
+#define fail(...) (fprintf(stderr, "vee: " __VA_ARGS__), end_failure())
+
+/* main.c: returns STATUS_FAILED. */
+int end_failure(void);
 
 int cmd_check(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 
-/* --- machine.c ----------------------------------------------------------------- */
+/* --- machine.c --- */
 
 struct options {
 	const char *path;
@@ -48,7 +51,7 @@ struct machine {
 int machine_create(struct machine *machine, const struct options *options);
 int machine_load(struct machine *machine, const struct options *options);
 
-/* --- console.c: the terminal, or whatever stands in its place ------------------- */
+/* --- console.c: the terminal, or whatever stands in its place --- */
 
 /* Raw mode, and a thread that brings input to the UART. -errno. */
 int console_begin(struct machine *machine);
@@ -60,13 +63,13 @@ bool console_wants_end(void);
 int console_signal(void);
 bool console_output_failed(void);
 
-/* --- msr.c ----------------------------------------------------------------------- */
+/* --- msr.c --- */
 
 /* false: the guest has no such register. */
 bool msr_read(const struct machine *machine, uint32_t index, uint64_t *value);
 bool msr_write(uint32_t index);
 
-/* --- report.c: what went wrong, in the guest or at a VM entry --------------------- */
+/* --- report.c: what went wrong, in the guest or at a VM entry --- */
 
 void report_registers(struct vee_vcpu *vcpu);
 void report_entry_failure(struct vee_vcpu *vcpu);

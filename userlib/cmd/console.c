@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -20,7 +21,8 @@
 #define ESCAPE_QUIT	'x'	/* ...then this */
 
 static struct termios cooked, raw;
-static volatile sig_atomic_t is_raw, signal_seen, quit, output_failed;
+/* Set by signal handlers and by the thread that reads. */
+static atomic_int is_raw, signal_seen, quit, output_failed;
 static struct vee_vcpu *running;
 
 /* All of it may be called from a signal handler. */
@@ -92,7 +94,7 @@ static void catch_signals(void)
 	sigaction(SIGPIPE, &action, NULL);
 }
 
-/* --- output ------------------------------------------------------------------------ */
+/* --- output --- */
 
 static void output_error(void)
 {
@@ -115,7 +117,7 @@ void console_send(void *arg, uint8_t byte)
 		output_error();
 }
 
-/* --- input ------------------------------------------------------------------------- */
+/* --- input --- */
 
 static void deliver(struct uart *uart, uint8_t byte)
 {
@@ -177,7 +179,7 @@ static int start_reader(struct uart *uart)
 	return -err;
 }
 
-/* --- begin and end ------------------------------------------------------------------- */
+/* --- begin and end --- */
 
 static void take_terminal(void)
 {

@@ -28,12 +28,12 @@ static int cannot_create(int err)
 	case ENOENT:
 	case ENXIO:
 	case ENODEV:
-		return fail("no /dev/vee: the module is not loaded; \"vee check\" tells what it needs");
+		return fail("no /dev/vee: the module isn't loaded; see \"vee check\"");
 	case EACCES:
 	case EPERM:
 		return fail("no permission for /dev/vee: be root, or ask for access to it");
 	case EPROTONOSUPPORT:
-		return fail("the loaded module speaks another version of the interface; load the one that came with this command");
+		return fail("the module is of another version: load the one of this command");
 	default:
 		return fail("can't make a virtual machine: %s", strerror(-err));
 	}
@@ -81,9 +81,10 @@ static int cannot_load(const char *path, int err)
 	case EINVAL:
 		return fail("%s: the file is damaged or cut short", path);
 	case EOPNOTSUPP:
-		return fail("%s: for another machine, or for an operating system; vee runs static ELF, multiboot 1, bzImage and flat images", path);
+		return fail("%s: not for a bare x86 machine, or it needs what vee lacks",
+			    path);
 	case E2BIG:
-		return fail("%s: doesn't fit into the guest's memory as it wants to (--memory), or its command line is too long",
+		return fail("%s: too big for the guest (--memory), or its command line is",
 			    path);
 	default:
 		return fail("%s: %s", path, strerror(-err));

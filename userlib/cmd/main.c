@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <stdarg.h>
 #include <string.h>
 
 #include "cmd.h"
@@ -22,14 +21,8 @@ static const struct {
 	{ "run", cmd_run },
 };
 
-int fail(const char *format, ...)
+int end_failure(void)
 {
-	va_list args;
-
-	fputs("vee: ", stderr);
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
 	fputc('\n', stderr);
 	return STATUS_FAILED;
 }

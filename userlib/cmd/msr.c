@@ -5,8 +5,8 @@
  */
 #include "cmd.h"
 
-#define APIC_BASE_BOOT_CPU	(1ULL << 8)
-#define MTRR_ENABLE		(1ULL << 11)
+#define APIC_BASE_BOOT_CPU	0x100ULL
+#define MTRR_ENABLE		0x800ULL
 #define MTRR_WRITE_BACK		6
 #define FAST_STRINGS		1
 

@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* For people: a state, a failed VM entry, an exit. */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
 #include "vmcs_fields.h"
 
-static void line(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void line(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-}
-
+#define line(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
 #define U(x) ((unsigned long long)(x))
 
 static void report_segment(const char *name, const struct vee_segment *segment)

@@ -11,8 +11,8 @@
 #include "cmd.h"
 
 #define DEFAULT_MEMORY	(64ULL << 20)
-#define MIN_MEMORY	(1ULL << 20)
-#define RFLAGS_IF	(1ULL << 9)
+#define MIN_MEMORY	0x100000ULL
+#define RFLAGS_IF	0x200ULL
 #define VECTOR_UD	6
 #define VECTOR_GP	13
 #define NS		1000000000ULL
@@ -39,7 +39,7 @@ static const char usage[] =
 	"The status is 0 when the guest is done (HLT with interrupts off, or it resets\n"
 	"the machine), 1 when something went wrong.\n";
 
-/* --- the clock --------------------------------------------------------------------- */
+/* --- the clock --- */
 
 static uint64_t now_ns(void)
 {
@@ -65,7 +65,7 @@ static bool set_deadline(struct vee_vcpu *vcpu)
 	return true;
 }
 
-/* --- exits ------------------------------------------------------------------------- */
+/* --- exits --- */
 
 static int access_port(void *arg, uint16_t port, void *data, unsigned int bytes,
 		       bool write)
@@ -121,7 +121,7 @@ static int on_mmio(struct machine *machine)
 		fail("the guest ran to %#llx, where it has no memory",
 		     (unsigned long long)memory->gpa);
 	else if (err == -EOPNOTSUPP)
-		fail("the guest accesses %#llx, where it has no memory, in a way that can't be done for it",
+		fail("an access to %#llx, where there is no memory, that can't be done",
 		     (unsigned long long)memory->gpa);
 	else
 		fail("can't do the guest's access to %#llx: %s",
@@ -146,7 +146,7 @@ static int on_hlt(struct machine *machine)
 {
 	if (!(machine->vcpu->page->regs.rflags & RFLAGS_IF))
 		return STATUS_OK;
-	return fail("the guest waits for an interrupt, and this machine has no source of any");
+	return fail("the guest waits for an interrupt, and nothing here sends one");
 }
 
 static int on_rdmsr(struct machine *machine)
@@ -178,7 +178,7 @@ static int on_hypercall(struct machine *machine)
 
 static int on_shutdown(struct machine *machine)
 {
-	fail("the guest has shut down: a fault while it handled a double fault (triple fault)");
+	fail("the guest has shut down (triple fault)");
 	report_registers(machine->vcpu);
 	return STATUS_FAILED;
 }
@@ -199,7 +199,7 @@ static int on_other(struct machine *machine)
 {
 	const struct vee_exit *exit = &machine->vcpu->page->exit;
 
-	fail("the guest did what vee doesn't do: %s (exit reason %#x, qualification %#llx)",
+	fail("the guest did what vee doesn't do: %s (%#x, qualification %#llx)",
 	     vee_hardware_reason_name(exit->hardware_reason),
 	     exit->hardware_reason, (unsigned long long)exit->qualification);
 	report_registers(machine->vcpu);
@@ -231,7 +231,7 @@ static int handle(struct machine *machine)
 	return on_other(machine);
 }
 
-/* --- the loop ---------------------------------------------------------------------- */
+/* --- the loop --- */
 
 static int run_once(struct machine *machine, bool trace)
 {
@@ -295,7 +295,7 @@ static int run(const struct options *options)
 	return status;
 }
 
-/* --- options ----------------------------------------------------------------------- */
+/* --- options --- */
 
 static int suffix_shift(const char *suffix)
 {

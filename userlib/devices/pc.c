@@ -8,7 +8,7 @@
 #define OWNER(device, member) \
 	((struct pc *)((char *)(device) - offsetof(struct pc, member)))
 
-/* --- the timer: Intel 8254 ------------------------------------------------------- */
+/* --- the timer: Intel 8254 --- */
 
 #define PIT_HZ		1193182ULL
 #define NS		1000000000ULL
@@ -148,7 +148,7 @@ static void access_speaker(struct bus_device *device, uint64_t offset,
 	}
 }
 
-/* --- interrupt controllers ----------------------------------------------------------- */
+/* --- interrupt controllers --- */
 
 static void access_latch(struct bus_device *device, uint64_t offset, void *data,
 			 unsigned int bytes, bool write)
@@ -163,7 +163,7 @@ static void access_latch(struct bus_device *device, uint64_t offset, void *data,
 		*value = offset ? latch->values[offset] : 0;
 }
 
-/* --- keyboard controller and the other ways to reset ------------------------------------- */
+/* --- keyboard controller and the other ways to reset --- */
 
 #define KEYBOARD_RESET	0xfe
 #define FAST_A20	0x02
@@ -205,7 +205,7 @@ static void access_fast_a20(struct bus_device *device, uint64_t offset,
 		OWNER(device, fast_a20)->reset = true;
 }
 
-/* --- PCI: mechanism #1, with nothing behind it ---------------------------------------------- */
+/* --- PCI: mechanism #1, with nothing behind it --- */
 
 #define PCI_BYTES	8
 #define PCI_RESET	1	/* CF9H, in the address register's second byte */
@@ -229,7 +229,7 @@ static void access_pci(struct bus_device *device, uint64_t offset, void *data,
 	}
 }
 
-/* --- the clock: Motorola MC146818 ------------------------------------------------------------ */
+/* --- the clock: Motorola MC146818 --- */
 
 #define CMOS_DATA	1
 #define CMOS_STATUS_B	0x0b
@@ -287,7 +287,7 @@ static void access_cmos(struct bus_device *device, uint64_t offset, void *data,
 		*value = read_cmos(pc->cmos_index);
 }
 
-/* --- all of it ----------------------------------------------------------------------------------- */
+/* --- all of it --- */
 
 static void add(struct bus *ports, struct bus_device *device, const char *name,
 		uint16_t first, uint16_t count, bus_access_fn access)

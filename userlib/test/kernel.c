@@ -7,21 +7,20 @@
 
 #include "test.h"
 
-/* --- the frame --------------------------------------------------------------------- */
+/* --- the frame --- */
 
 #define MAX_SHOWN	10	/* per test */
 
 static bool failed;
 static int failures_shown;
-static char case_name[200];
+char test_case_name[200];
 
 bool test_check(bool good, const char *what, const char *file, int line)
 {
 	if (good)
 		return true;
 	if (++failures_shown <= MAX_SHOWN)
-		printf("# %s:%d: %s%s%s\n", file, line, what,
-		       *case_name ? ": " : "", case_name);
+		printf("# %s:%d: %s; %s\n", file, line, what, test_case_name);
 	failed = true;
 	return false;
 }
@@ -37,15 +36,6 @@ bool test_equal(uint64_t a, uint64_t b, const char *what, const char *file,
 	return false;
 }
 
-void test_case(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(case_name, sizeof(case_name), format, args);
-	va_end(args);
-}
-
 int main(void)
 {
 	int count = 0, failures = 0;
@@ -57,7 +47,7 @@ int main(void)
 	for (int i = 0; i < count; i++) {
 		failed = false;
 		failures_shown = 0;
-		*case_name = 0;
+		*test_case_name = 0;
 		memset(&fake, 0, sizeof(fake));
 		tests[i].run();
 		failures += failed;
@@ -77,7 +67,7 @@ uint64_t test_random(void)
 	return state;
 }
 
-/* --- the kernel -------------------------------------------------------------------- */
+/* --- the kernel --- */
 
 #define MAX_MAPS	16
 #define GPA_BITS	40
@@ -85,10 +75,6 @@ uint64_t test_random(void)
 struct fake_kernel fake;
 static struct vee_map maps[MAX_MAPS];
 static struct vee_vcpu_page *page;
-
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_ioctl(int fd, unsigned long request, ...);
 
 static int new_fd(size_t bytes)
 {

@@ -121,7 +121,7 @@ static void change_bytes(loader load, const uint8_t *image, size_t bytes,
 	end();
 }
 
-/* --- ELF ----------------------------------------------------------------------- */
+/* --- ELF --- */
 
 #define TEXT		0x100000
 #define TEXT_BYTES	16
@@ -265,7 +265,7 @@ static void elf_that_is_wrong(void)
 	end();
 }
 
-/* --- multiboot ------------------------------------------------------------------- */
+/* --- multiboot --- */
 
 #define MAGIC	0x1badb002
 
@@ -395,7 +395,7 @@ static void multiboot_that_is_wrong(void)
 	end();
 }
 
-/* --- Linux ------------------------------------------------------------------------ */
+/* --- Linux --- */
 
 #define SETUP_BYTES	(3 * 512)
 #define PAYLOAD_BYTES	64
@@ -540,7 +540,7 @@ static void linux_that_is_wrong(void)
 	end();
 }
 
-/* --- flat images, and telling them apart --------------------------------------------- */
+/* --- flat images, and telling them apart --- */
 
 static void flat(void)
 {

@@ -71,7 +71,7 @@ static void copies_cross_slots_or_do_nothing(void)
 
 static void ranges_join_where_they_touch(void)
 {
-	static uint8_t rom[PAGE_BYTES] __attribute__((aligned(4096)));
+	static _Alignas(4096) uint8_t rom[PAGE_BYTES];
 	struct range *ram;
 	struct rig rig;
 

@@ -16,7 +16,7 @@
 #define STATUS		(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | \
 			 RFLAGS_SF | RFLAGS_OF)
 
-static uint8_t memory[PAGE_BYTES] __attribute__((aligned(4096)));
+static _Alignas(4096) uint8_t memory[PAGE_BYTES];
 static uint8_t device[PAGE_BYTES];
 static struct rig rig;
 static int device_error;
@@ -158,9 +158,11 @@ static void try_form(const uint8_t *code, size_t bytes, uint64_t undefined)
 
 /* The same with 16, 32 and 64 bits of operand. */
 #define FORM_SIZES(undefined, ...) do {					\
-	FORM(undefined, __VA_ARGS__);					\
-	FORM(undefined, 0x66, __VA_ARGS__);				\
-	FORM(undefined, 0x48, __VA_ARGS__);				\
+	uint64_t undefined_ = (undefined);				\
+									\
+	FORM(undefined_, __VA_ARGS__);					\
+	FORM(undefined_, 0x66, __VA_ARGS__);				\
+	FORM(undefined_, 0x48, __VA_ARGS__);				\
 } while (0)
 
 static void loads_and_stores(void)
@@ -348,7 +350,7 @@ static void bits_by_register(void)
 	rig_end(&rig);
 }
 
-/* --- addresses, without the CPU's help ------------------------------------------- */
+/* --- addresses, without the CPU's help --- */
 
 /* The assist must find that the operand is at @gva, and at no other address. */
 static void check_address(const uint8_t *code, size_t bytes, uint64_t gva)
@@ -476,7 +478,7 @@ static void the_cache_knows_the_mode(void)
 	rig_end(&rig);
 }
 
-/* --- the stack -------------------------------------------------------------------- */
+/* --- the stack --- */
 
 static void push_and_pop(void)
 {
@@ -531,7 +533,7 @@ static void push_can_fault(void)
 	rig_end(&rig);
 }
 
-/* --- what it doesn't do ------------------------------------------------------------ */
+/* --- what it doesn't do --- */
 
 static void check_refused(const uint8_t *code, size_t bytes)
 {

@@ -6,7 +6,6 @@
 
 uint64_t native_gpr[16], native_rflags;
 void *native_code;
-void native_enter(void);
 
 /* The code ends in RET and leaves RSP as it is. */
 __asm__(".text\n"

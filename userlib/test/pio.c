@@ -5,7 +5,7 @@
 
 static struct rig rig;
 static uint8_t *ram;
-static uint8_t stream[8192] __attribute__((aligned(4096)));	/* what the port gives, or got */
+static _Alignas(4096) uint8_t stream[8192];	/* what the port gives, or got */
 static unsigned int stream_at;
 static int fail_at;		/* access that fails, counted from 1; 0: none */
 

@@ -29,9 +29,11 @@ bool test_equal(uint64_t a, uint64_t b, const char *what, const char *file,
 	test_equal((uint64_t)(a), (uint64_t)(b), #a " == " #b, __FILE__, __LINE__)
 
 /* Says which of many cases a check failed for. */
-void test_case(const char *format, ...) __attribute__((format(printf, 1, 2)));
+extern char test_case_name[200];
 
-/* --- the kernel ---------------------------------------------------------------- */
+#define test_case(...) snprintf(test_case_name, sizeof(test_case_name), __VA_ARGS__)
+
+/* --- the kernel --- */
 
 struct fake_page {
 	uint64_t gva;
@@ -41,6 +43,11 @@ struct fake_page {
 };
 
 #define FAKE_PAGES 16
+
+/* The linker's names for a wrapped function and the wrapper. */
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
 
 /* What the stand-in answers, and what it saw. */
 extern struct fake_kernel {
@@ -64,13 +71,15 @@ void rig_begin(struct rig *rig);
 void rig_end(struct rig *rig);
 void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user);
 
-/* --- native.c: the machine that the tests run on -------------------------------- */
+/* --- native.c: the machine that the tests run on --- */
 
 struct native {
 	uint64_t gpr[16];	/* RSP is not loaded */
 	uint64_t rflags;
 };
 
+/* Its part in assembly. */
+void native_enter(void);
 /* Runs @bytes of code with these registers. */
 void native_run(struct native *native, const uint8_t *code, size_t bytes);
 
