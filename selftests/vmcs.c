@@ -428,7 +428,6 @@ static const struct broken breakages[] = {
 	{ "RFLAGS bit 15 is 0", GUEST_RFLAGS, 0x8002 },
 	{ "RFLAGS high half is 0", GUEST_RFLAGS, BIT_ULL(40) | 2 },
 	{ "RFLAGS.VM is 0 in IA-32e mode", GUEST_RFLAGS, 0x20002 },
-	{ "RIP bits 63:48 are the same", GUEST_RIP, BIT_ULL(48) },
 	{ "CS is code", GUEST_CS_ACCESS, 0xa092 },
 	{ "CS is present", GUEST_CS_ACCESS, 0xa01b },
 	{ "CS.D is 0 if L is 1", GUEST_CS_ACCESS, 0xe09b },
@@ -476,6 +475,20 @@ TEST_F(vmcs, entry_failure)
 		ASSERT_EQ(0, vmcs_write(g->vcpu, b->encoding, good));
 		ASSERT_HLT(g, GPA_CODE);
 	}
+}
+
+/* Outside 64-bit code RIP has 32 bits. */
+TEST_F(vmcs, entry_failure_rip)
+{
+	struct guest *g = &self->g;
+
+	GUEST_PROTECTED(g, halt);
+	ASSERT_HLT(g, GPA_CODE);
+	ASSERT_EQ(0, vmcs_write(g->vcpu, GUEST_RIP, BIT_ULL(32) | GPA_CODE));
+	ASSERT_RUN(g, VEE_EXIT_ENTRY_FAILED);
+	EXPECT_EQ(ENTRY_FAILED_GUEST, g->page->exit.hardware_reason);
+	guest_set_rip(g, GPA_CODE);
+	ASSERT_HLT(g, GPA_CODE);
 }
 
 TEST_F(vmcs, entry_failure_snapshot)
