@@ -346,7 +346,7 @@ int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
  */
 int vee_vcpu_stats(struct vee_vcpu *vcpu, struct vee_stats *stats);
 
-/* --- answering an exit: no system call, all in the vCPU page --- */
+/* --- answering an exit: all in the vCPU page --- */
 
 /**
  * vee_done() - the instruction that exited is done: resume after it
@@ -413,6 +413,8 @@ void vee_inject_exception(struct vee_vcpu *vcpu, uint8_t vector);
  * @vcpu: the vCPU, not running
  * @vector: 8, 10 to 14, 17 or 21
  * @error_code: what the CPU pushes; dropped in real mode, which has none
+ *
+ * Takes a system call to know the mode if VEE_STATE_CONTROL isn't valid.
  */
 void vee_inject_exception_error(struct vee_vcpu *vcpu, uint8_t vector,
 				uint32_t error_code);

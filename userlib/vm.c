@@ -357,8 +357,8 @@ static void copy_piece(enum copy copy, uint8_t *hva, uint8_t *buf, size_t bytes)
 static int copy_guest(const struct vee_vm *vm, enum copy copy, uint64_t gpa,
 		      uint8_t *buf, uint64_t bytes)
 {
+	uint8_t *hva = NULL;
 	int err = -EFAULT;
-	uint8_t *hva;
 
 	lock_to_read(vm);
 	if (has(vm, gpa, bytes)) {

@@ -377,30 +377,38 @@ struct control {
 static const struct control controls[] = VMX_CONTROLS;
 #undef VMX_CONTROL
 
+static const char *const suffixes[] = {
+	[PIN] = "", [PROC] = "", [PROC2] = "",
+	[EXIT] = ", at VM exit", [ENTRY] = ", at VM entry",
+};
+
 /*
  * SDM 3D, appendix "VM-Execution Controls": the lower half has the bits that must
  * be 1, the upper half those that may be 1.
  */
 static void check_control(const struct control *control, uint64_t allowed)
 {
+	char name[80];
 	bool can_be_0 = !(allowed >> control->bit & 1);
 	bool can_be_1 = allowed >> (control->bit + 32) & 1;
 
+	/* Some names are in two words. */
+	snprintf(name, sizeof(name), "%s%s", control->name, suffixes[control->word]);
 	switch (control->need) {
 	case VMX_REQUIRED:
-		require(can_be_1, control->name, "this CPU can't do it; " TRY_LAB);
+		require(can_be_1, name, "this CPU can't do it; " TRY_LAB);
 		break;
 	case VMX_CAPABLE:
-		require(can_be_0 && can_be_1, control->name,
+		require(can_be_0 && can_be_1, name,
 			"this CPU can't switch it; " TRY_LAB);
 		break;
 	case VMX_UNUSED:
 		if (!can_be_0)
-			require(false, control->name,
+			require(false, name,
 				"this CPU insists on it, and vee can't have it; " TRY_LAB);
 		break;
 	default:
-		want(can_be_1, control->name);
+		want(can_be_1, name);
 		break;
 	}
 }
