@@ -71,10 +71,8 @@ static int read_header(const uint8_t *image, size_t bytes, struct kernel *kernel
 
 	if (!has_magic(image, bytes))
 		return -ENOEXEC;
-	/* The second byte of the jump over the header. */
+	/* It ends where the jump over it goes, of which this is the distance. */
 	end = HEADER_END_BASE + image[HEADER_END_BASE - 1];
-	if (end > bytes)
-		return -EINVAL;
 	kernel->header_bytes = min_u64(end - HEADER_AT, sizeof(kernel->header));
 	memcpy(&kernel->header, image + HEADER_AT, kernel->header_bytes);
 	return 0;
