@@ -222,6 +222,36 @@ TEST_F(debug, step_over_first_touch)
 	ASSERT_STEP(g, GPA_CODE + 3);
 }
 
+/* An instruction that the caller does is a step, too. */
+GUEST_CODE(out_code, 64, "out %al, $0x42; nop; hlt");
+
+TEST_F(debug, step_over_callers_work)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, out_code);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_RUN_AT(g, VEE_EXIT_PIO, GPA_CODE);
+	guest_resume_next(g);
+	ASSERT_STEP(g, GPA_CODE + 2);
+	ASSERT_STEP(g, GPA_CODE + 3);
+	ASSERT_HLT(g, GPA_CODE + 3);
+}
+
+/* Steps show each CPUID that the caller wants to see, as well. */
+TEST_F(debug, step_and_other_intercepts)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, emulated);
+	g->page->intercept = VEE_INTERCEPT_STEP | VEE_INTERCEPT_CPUID;
+	ASSERT_STEP(g, GPA_CODE + 2);
+	ASSERT_RUN_AT(g, VEE_EXIT_CPUID, GPA_CODE + 2);
+	guest_resume_next(g);
+	ASSERT_STEP(g, GPA_CODE + 4);
+	ASSERT_STEP(g, GPA_CODE + 5);
+}
+
 /* --- VEE_INTERCEPT_DEBUG --------------------------------------------------- */
 
 GUEST_LABEL(break_here);
@@ -442,6 +472,16 @@ TEST_F(debug, own_trap_over_cpuid)
 		  guest_read64(g, g->page->regs.rsp));
 }
 
+TEST_F(debug, trap_over_cpuid_intercepted)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, trap_cpuid);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, AT(trap_cpuid, after_cpuid));
+	EXPECT_EQ(DR6_BS, g->page->exit.debug.dr6 & DR6_BS);
+}
+
 GUEST_CODE(move_debug, 64,
 	   "mov $0x1111, %eax; mov %rax, %db0; mov $0x2222, %eax;"
 	   "mov %rax, %db3; mov $0x400, %eax; mov %rax, %db7;"
@@ -463,6 +503,48 @@ TEST_F(debug, registers)
 	EXPECT_EQ(0x1111, g->page->debug.dr[0]);
 	EXPECT_EQ(0x5555, g->page->debug.dr[1]);
 	EXPECT_EQ(0x2222, g->page->debug.dr[3]);
+}
+
+/* DR4 and DR5 stand for DR6 and DR7, unless CR4.DE ends that. */
+GUEST_CODE(read_db4, 64, "mov %db4, %rax; mov %db5, %rbx; hlt");
+
+TEST_F(debug, registers_4_and_5)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, read_db4);
+	set_debug(g, 0, 0, DR7_NONE);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(DR6_NONE, g->page->regs.rax);
+	EXPECT_EQ(DR7_NONE, g->page->regs.rbx);
+	GUEST_LONG(g, read_db4);
+	g->page->control.cr4 |= X86_CR4_DE;
+	ASSERT_VECTOR(g, VECTOR_UD);
+}
+
+/* The high halves of DR6 and DR7 must be 0. */
+GUEST_CODE(write_db6, 64, "mov %rax, %db6; hlt");
+GUEST_CODE(write_db7, 64, "mov %rax, %db7; hlt");
+
+TEST_F(debug, registers_high_half)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, write_db6);
+	g->page->regs.rax = BIT_ULL(32);
+	ASSERT_VECTOR(g, VECTOR_GP);
+	GUEST_LONG(g, write_db7);
+	g->page->regs.rax = BIT_ULL(63) | DR7_NONE;
+	ASSERT_VECTOR(g, VECTOR_GP);
+}
+
+TEST_F(debug, registers_user)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, write_db7);
+	guest_set_user(g);
+	ASSERT_VECTOR(g, VECTOR_GP);
 }
 
 GUEST_CODE(read_debug, 64, "mov %db0, %rax; hlt");

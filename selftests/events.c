@@ -721,6 +721,24 @@ TEST_F(events, software_delivery_meets_mmio)
 	EXPECT_EQ(GPA_CODE + 3, return_address(g));
 }
 
+/* A task gate: the task switch comes out, and the event with it. */
+TEST_F(events, delivery_by_task_gate)
+{
+	struct guest *g = &self->g;
+
+	GUEST_PROTECTED(g, halt);
+	guest_write64(g, GPA_IDT + 8 * VECTOR,
+		      SEL_TSS << 16 | 0x85ULL << 40);
+	enable_interrupts(g);
+	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
+	ASSERT_RUN_AT(g, VEE_EXIT_OTHER, GPA_CODE);
+	EXPECT_EQ(9, g->page->exit.hardware_reason);
+	EXPECT_EQ(VEE_EXIT_EVENT_PENDING,
+		  g->page->exit.flags & VEE_EXIT_EVENT_PENDING);
+	EXPECT_EQ(VECTOR, g->page->events.delivering.vector);
+	EXPECT_EQ(VEE_EVENT_VALID, g->page->events.delivering.flags);
+}
+
 /* The caller drops an event whose delivery failed. */
 TEST_F(events, delivery_abandoned)
 {

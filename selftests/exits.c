@@ -129,6 +129,22 @@ TEST_F(exits, pio_port_range)
 	ASSERT_RUN(&self->g, VEE_EXIT_HLT);
 }
 
+/* At CPL 3 the guest's IOPL decides first. */
+TEST_F(exits, pio_user)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, out_ends);
+	guest_set_user(g);
+	ASSERT_VECTOR(g, VECTOR_GP);
+	EXPECT_EQ(0, guest_read64(g, g->page->regs.rsp));
+	GUEST_LONG(g, out_ends);
+	guest_set_user(g);
+	g->page->regs.rflags |= X86_EFLAGS_IOPL;
+	ASSERT_RUN(g, VEE_EXIT_PIO);
+	EXPECT_EQ(0, g->page->exit.pio.port);
+}
+
 GUEST_CODE(rep_outsb, 64, "rep outsb; hlt");
 GUEST_CODE(rep_insw, 64, "rep insw; hlt");
 GUEST_CODE(outsl, 64, "outsl; hlt");

@@ -837,6 +837,105 @@ TEST_F(modes, pcid)
 	EXPECT_EQ(GPA_PML4 | 5, g->page->control.cr3);
 }
 
+/* --- features that hang on CR4 --------------------------------------------- */
+
+GUEST_CODE(jump_to_user_page, 64, "jmp *%rbx");
+GUEST_CODE(load_user_page, 64, "mov (%rbx), %al; hlt");
+GUEST_CODE(load_user_page_ac, 64, "stac; mov (%rbx), %al; clac; hlt");
+
+static bool has_leaf_7(struct guest *g, unsigned int reg, unsigned int bit)
+{
+	return guest_cpuid(g, 7, reg) & 1U << bit;
+}
+
+/* Leaves what CPL 0 itself needs out of the user's pages. */
+static void close_kernel_pages(struct guest *g)
+{
+	static const __u64 kernel[] = {
+		0, GPA_IDT, GPA_STUBS, GPA_CODE, GPA_STACK - PAGE_BYTES,
+	};
+	__u64 *pt = guest_split_page(g);
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(kernel); i++)
+		pt[kernel[i] / PAGE_BYTES] &= ~PTE_U;
+}
+
+TEST_F(modes, smep)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	if (!has_leaf_7(g, 1, 7))
+		VEE_SKIP("the guest's CPU has no SMEP");
+	for (i = 0; i < 2; i++) {
+		GUEST_LONG(g, jump_to_user_page);
+		close_kernel_pages(g);
+		g->mem[PAGE_GVA] = 0xf4;	/* HLT */
+		g->page->regs.rbx = PAGE_GVA;
+		if (!i) {
+			ASSERT_HLT(g, PAGE_GVA);
+			continue;
+		}
+		g->page->control.cr4 |= X86_CR4_SMEP;
+		ASSERT_VECTOR(g, VECTOR_PF);
+		EXPECT_EQ(0x11, guest_read64(g, g->page->regs.rsp));
+	}
+}
+
+TEST_F(modes, smap)
+{
+	struct guest *g = &self->g;
+
+	if (!has_leaf_7(g, 1, 20))
+		VEE_SKIP("the guest's CPU has no SMAP");
+	GUEST_LONG(g, load_user_page);
+	close_kernel_pages(g);
+	g->page->regs.rbx = PAGE_GVA;
+	g->page->control.cr4 |= X86_CR4_SMAP;
+	ASSERT_VECTOR(g, VECTOR_PF);
+	EXPECT_EQ(1, guest_read64(g, g->page->regs.rsp));
+	GUEST_LONG(g, load_user_page_ac);
+	close_kernel_pages(g);
+	g->page->regs.rbx = PAGE_GVA;
+	g->page->control.cr4 |= X86_CR4_SMAP;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+}
+
+GUEST_CODE(store_gdtr, 64, "sgdt 0x20000; hlt");
+
+TEST_F(modes, umip)
+{
+	struct guest *g = &self->g;
+
+	if (!has_leaf_7(g, 2, 2))
+		VEE_SKIP("the guest's CPU has no UMIP");
+	GUEST_LONG(g, store_gdtr);
+	g->page->control.cr4 |= X86_CR4_UMIP;
+	guest_set_user(g);
+	ASSERT_VECTOR(g, VECTOR_GP);
+	EXPECT_EQ(GPA_CODE, guest_read64(g, g->page->regs.rsp + 8));
+}
+
+GUEST_CODE(swap_fs_base, 64, "rdfsbase %rax; wrfsbase %rbx; hlt");
+
+TEST_F(modes, fsgsbase)
+{
+	struct guest *g = &self->g;
+
+	if (!has_leaf_7(g, 1, 0))
+		VEE_SKIP("the guest's CPU has no FSGSBASE");
+	GUEST_LONG(g, swap_fs_base);
+	ASSERT_VECTOR(g, VECTOR_UD);
+	GUEST_LONG(g, swap_fs_base);
+	g->page->segments.fs.base = 0x1234;
+	g->page->control.cr4 |= X86_CR4_FSGSBASE;
+	g->page->regs.rbx = 0xffff812300000000;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(0x1234, g->page->regs.rax);
+	EXPECT_EQ(0xffff812300000000, g->page->segments.fs.base);
+}
+
 /* --- EFER ------------------------------------------------------------------ */
 
 GUEST_CODE(set_efer, 64,

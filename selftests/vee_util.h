@@ -68,6 +68,10 @@
 #define AR_USER_DATA	0xc0f3
 #define AR_TSS_BUSY	0x008b
 
+/* The TSS, of either size: its I/O permission map begins behind its limit. */
+#define TSS_IO_MAP	0x64
+#define TSS_NO_IO_MAP	0x00680000
+
 /* IA32_EFER; the other registers' bits are in asm/processor-flags.h. */
 #define EFER_SCE	0x001ULL
 #define EFER_LME	0x100ULL
@@ -537,6 +541,7 @@ static inline void guest_set_protected(struct guest *g)
 	guest_write_idt32(g);
 	guest_write32(g, GPA_TSS + 4, GPA_STACK0);
 	guest_write32(g, GPA_TSS + 8, SEL_DATA);
+	guest_write32(g, GPA_TSS + TSS_IO_MAP, TSS_NO_IO_MAP);
 	guest_set_regs(g);
 	guest_set_segments(g, segment(SEL_CODE32, AR_CODE32),
 			   segment(SEL_DATA, AR_DATA));
@@ -551,6 +556,7 @@ static inline void guest_set_long(struct guest *g)
 	guest_write_idt64(g);
 	guest_write_page_tables(g);
 	guest_write64(g, GPA_TSS + 4, GPA_STACK0);
+	guest_write32(g, GPA_TSS + TSS_IO_MAP, TSS_NO_IO_MAP);
 	guest_set_regs(g);
 	guest_set_segments(g, segment(SEL_CODE64, AR_CODE64),
 			   segment(SEL_DATA, AR_DATA));
