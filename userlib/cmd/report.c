@@ -66,7 +66,7 @@ static void report_field(const struct vee_vmcs_value *values,
 {
 	for (unsigned int i = 0; i < count; i++)
 		if (values[i].encoding == encoding)
-			line("  %-44s %#llx", vee_vmcs_name(encoding),
+			line("  %-50s %#llx", vee_vmcs_name(encoding),
 			     U(values[i].value));
 }
 
