@@ -393,6 +393,28 @@ TEST_F(exits, mmio_answered)
 	EXPECT_EQ(0x1122334455667788, guest_read64(&self->g, GPA_DATA));
 }
 
+/* Or the caller says how long the instruction is that it did. */
+TEST_F(exits, mmio_resume_next)
+{
+	struct vee_vcpu_page *page = self->g.page;
+	static const __u8 lengths[] = { 0, 16, 255 };
+	unsigned int i;
+
+	GUEST_LONG(&self->g, mmio_loads);
+	page->regs.rbx = MMIO_GPA;
+	ASSERT_RUN_AT(&self->g, VEE_EXIT_MMIO, GPA_CODE);
+	EXPECT_EQ(0, page->exit.instruction_length);
+	for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+		page->exit.instruction_length = lengths[i];
+		page->resume = VEE_RESUME_NEXT;
+		EXPECT_EQ(-EINVAL, guest_run(&self->g));
+	}
+	page->exit.instruction_length = 3;
+	page->regs.rax = 0x99;
+	ASSERT_RUN(&self->g, VEE_EXIT_HLT);
+	EXPECT_EQ(0x99, guest_read64(&self->g, GPA_DATA));
+}
+
 /* Or it puts memory there, and has the guest try again. */
 TEST_F(exits, mmio_backed)
 {
@@ -813,6 +835,20 @@ TEST_F(exits, resume_next_refused)
 	EXPECT_EQ(-EINVAL, guest_run(g));
 	/* Dirty is no matter, if RIP is what it was. */
 	g->page->regs.rip = GPA_CODE;
+	ASSERT_HLT(g, GPA_CODE + 1);
+}
+
+/* Taken over by a run that a kick ends at once: it is done, and done once. */
+TEST_F(exits, resume_next_taken_over)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, halts);
+	ASSERT_HLT(g, GPA_CODE);
+	ASSERT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+	guest_resume_next(g);
+	ASSERT_RUN_AT(g, VEE_EXIT_KICKED, GPA_CODE + 1);
+	EXPECT_EQ(VEE_RESUME_HERE, g->page->resume);
 	ASSERT_HLT(g, GPA_CODE + 1);
 }
 
