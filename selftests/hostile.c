@@ -8,6 +8,7 @@
 
 #include "vee_util.h"
 
+/* For guests of which anything may come: whatever it is, it ends soon. */
 #define LIMIT_NS	(2 * MS_NS)
 #define DR7_WATCH_0	0x000d0401ULL	/* writes, 4 bytes */
 
@@ -21,7 +22,6 @@ FIXTURE(hostile) {
 FIXTURE_SETUP(hostile)
 {
 	guest_open(_metadata, &self->g);
-	self->g.page->deadline_ns = LIMIT_NS;
 	guest_open(_metadata, &self->bystander);
 	GUEST_LONG(&self->bystander, halt);
 	ASSERT_HLT(&self->bystander, GPA_CODE);
@@ -59,7 +59,7 @@ static void make_sane(struct guest *g)
 {
 	memset(g->page, 0, sizeof(*g->page));
 	g->page->prefetch = VEE_STATE_ALL;
-	g->page->deadline_ns = LIMIT_NS;
+	g->page->deadline_ns = DEADLINE_NS;
 	g->page->debug.dr6 = 0xffff0ff0;
 	g->page->debug.dr7 = 0x400;
 	g->page->msrs.pat = 0x0007040600070406;
@@ -309,11 +309,13 @@ TEST_F(hostile, jump_to_nowhere)
 
 	for (i = 0; i < ARRAY_SIZE(targets); i++) {
 		GUEST_LONG(g, jump);
+		g->page->deadline_ns = 20 * MS_NS;
 		g->page->regs.rbx = targets[i];
 		ASSERT_EQ(0, guest_run(g)) TH_LOG("%#llx", targets[i]);
 		EXPECT_NE(VEE_EXIT_ENTRY_FAILED, g->page->exit.reason)
 			TH_LOG("%#llx", targets[i]);
 	}
+	g->page->deadline_ns = DEADLINE_NS;
 	GUEST_LONG(g, jump);
 	g->page->regs.rbx = 0x800000000000;
 	ASSERT_VECTOR(g, VECTOR_GP);
@@ -360,6 +362,7 @@ TEST_F(hostile, alignment_check_loop)
 	g->page->control.cr0 |= X86_CR0_AM;
 	g->page->regs.rflags |= X86_EFLAGS_AC;
 	g->page->regs.rsp = GPA_STACK - 1;
+	g->page->deadline_ns = 20 * MS_NS;
 	ASSERT_EQ(0, guest_run(g));
 	EXPECT_TRUE(g->page->exit.reason == VEE_EXIT_DEADLINE ||
 		    g->page->exit.reason == VEE_EXIT_HYPERCALL)
@@ -378,6 +381,7 @@ TEST_F(hostile, debug_exception_loop)
 	g->page->debug.dr6 = 0xffff0ff0;
 	g->page->debug.dr7 = DR7_WATCH_0;
 	g->page->dirty |= VEE_STATE_DEBUG;
+	g->page->deadline_ns = 20 * MS_NS;
 	ASSERT_EQ(0, guest_run(g));
 	EXPECT_TRUE(g->page->exit.reason == VEE_EXIT_DEADLINE ||
 		    g->page->exit.reason == VEE_EXIT_HYPERCALL)
@@ -480,7 +484,7 @@ static void random_code(struct __test_metadata *_metadata, struct guest *g,
 	for (i = 0; i < 300; i++) {
 		make_sane(g);
 		set_mode(g);
-		g->page->deadline_ns = MS_NS / 4;
+		g->page->deadline_ns = LIMIT_NS / 8;
 		fill_random(g->mem + GPA_CODE, 256, &state);
 		fill_random(g->page->regs.gpr, sizeof(g->page->regs.gpr), &state);
 		g->page->regs.rsp = GPA_STACK;
@@ -522,6 +526,7 @@ TEST_F_TIMEOUT(hostile, random_control_registers, 120)
 	for (i = 0; i < 300; i++) {
 		make_sane(g);
 		GUEST_LONG(g, random_control);
+		g->page->deadline_ns = LIMIT_NS;
 		/* Few bits, near what is legal: the rest is #GP at once. */
 		g->page->regs.rax = 0x620 ^ BIT_ULL(next_random(&state) % 24);
 		g->page->regs.rbx = 0x80000011 ^
@@ -551,6 +556,7 @@ TEST_F_TIMEOUT(hostile, random_page_tables, 120)
 	for (i = 0; i < 100; i++) {
 		make_sane(g);
 		GUEST_LONG(g, walk_around);
+		g->page->deadline_ns = LIMIT_NS;
 		/* The second GiB is random, the first the code's. */
 		guest_write64(g, GPA_PDPT + 8, 0x20000 | PTE_ALL);
 		fill_random(g->mem + 0x20000, PAGE_BYTES, &state);
@@ -570,8 +576,10 @@ TEST_F_TIMEOUT(hostile, random_page_tables, 120)
 /* Refused, or run to whatever comes of it. */
 static bool contained(struct guest *g)
 {
-	int ret = guest_run(g);
+	int ret;
 
+	g->page->deadline_ns = LIMIT_NS;
+	ret = guest_run(g);
 	return !ret || ret == -EINVAL || ret == -EBUSY;
 }
 

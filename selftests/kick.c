@@ -358,7 +358,7 @@ TEST_F(kick, deadline_goes_on)
 	__u32 count;
 
 	GUEST_LONG(g, spin);
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = 50 * MS_NS;
 	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
 	count = guest_read32(g, GPA_DATA);
 	ASSERT_RUN(g, VEE_EXIT_DEADLINE);

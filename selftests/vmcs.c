@@ -577,7 +577,6 @@ TEST_F(vmcs, random_values)
 	__u32 i, round;
 
 	ASSERT_EQ(0, take_snapshot(&self->g, &self->s));
-	g->page->deadline_ns = MS_NS;
 	for (i = 0; i < self->s.count; i++) {
 		__u32 encoding = self->s.values[i].encoding;
 
@@ -588,7 +587,9 @@ TEST_F(vmcs, random_values)
 			value = next_random(&state) >> 16 * round;
 			if (vmcs_write(g->vcpu, encoding, value))
 				continue;
+			g->page->deadline_ns = MS_NS;
 			EXPECT_EQ(0, guest_run(g)) TH_LOG("%#x", encoding);
+			g->page->deadline_ns = DEADLINE_NS;
 			GUEST_LONG(g, halt);
 			g->page->events = (struct vee_events) { 0 };
 			g->page->dirty |= VEE_STATE_EVENTS;
