@@ -818,6 +818,39 @@ TEST_F(events, triple_fault)
 	ASSERT_RUN(g, VEE_EXIT_SHUTDOWN);
 }
 
+/*
+ * An interrupt whose frame cannot be pushed: #AC, which vee looks at, goes first,
+ * and the interrupt comes when the stack is in order.
+ */
+TEST_F(events, alignment_check_in_delivery)
+{
+	struct guest *g = &self->g;
+
+	GUEST_PROTECTED(g, pause_loop);
+	guest_set_user(g);
+	guest_write64(g, GPA_IDT + 8 * VECTOR,
+		      STUB(VECTOR) | (SEL_USER_CODE32 | 3) << 16 |
+		      0xeeULL << 40);
+	g->page->control.cr0 |= X86_CR0_AM;
+	g->page->regs.rflags |= X86_EFLAGS_AC;
+	g->page->regs.rsp = GPA_STACK - 2;
+	enable_interrupts(g);
+	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
+	ASSERT_VECTOR(g, VECTOR_AC);
+	EXPECT_EQ(VEE_EXIT_EVENT_PENDING,
+		  g->page->exit.flags & VEE_EXIT_EVENT_PENDING);
+	EXPECT_EQ(VECTOR, g->page->events.interrupt.vector);
+	/* Drop the error code; align the stack that IRET goes back to. */
+	EXPECT_EQ(GPA_STACK0 - 24, g->page->regs.rsp);
+	guest_write32(g, GPA_STACK0 - 8, GPA_STACK);
+	g->page->regs.rsp += 4;
+	g->page->dirty = VEE_STATE_REGS;
+	guest_resume_next(g);
+	ASSERT_VECTOR(g, VECTOR);
+	EXPECT_EQ(3, g->page->exit.hypercall.cpl);
+	EXPECT_TRUE(nothing_waits(&g->page->events));
+}
+
 /* --- activity, pending debug exceptions ------------------------------------ */
 
 /* A vCPU that is put into HLT is woken by what it can take. */
