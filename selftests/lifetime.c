@@ -660,7 +660,7 @@ static int count_log_lines(const char *with)
 	while ((next = strstr(at, LOG_MARK)))
 		at = next + 1;
 	while (count >= 0 && (line = strsep(&at, "\n")))
-		count += strstr(line, "] vee:") && strstr(line, with);
+		count += strstr(line, "vee: ") && strstr(line, with);
 	free(log);
 	return count;
 }
