@@ -203,6 +203,15 @@ static void reblock_nmi(struct vee_vcpu *vcpu)
 			   interruptibility() | VEE_BLOCKING_BY_NMI);
 }
 
+/* Real mode has no error codes, though some CPUs report one. */
+void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_code)
+{
+	if (!(vcpu->cr0 & X86_CR0_PE))
+		return;
+	event->flags |= VEE_EVENT_ERROR_CODE;
+	event->error_code = error_code;
+}
+
 /*
  * After an exit that can happen while an event is delivered (exceptions, EPT
  * violations and misconfigurations, task switches): the event is not lost.
@@ -221,10 +230,8 @@ void event_collect(struct vee_vcpu *vcpu)
 		.type = INFO_TYPE(info),
 		.flags = VEE_EVENT_VALID,
 	};
-	if (info & INFO_ERROR_CODE) {
-		event->flags |= VEE_EVENT_ERROR_CODE;
-		event->error_code = vmcs_read(VMCS_IDT_VECTORING_ERROR_CODE);
-	}
+	if (info & INFO_ERROR_CODE)
+		event_set_error(vcpu, event, vmcs_read(VMCS_IDT_VECTORING_ERROR_CODE));
 	if (is_software(event->type))
 		event->instruction_length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
 }
@@ -275,14 +282,10 @@ void event_fault(struct vee_vcpu *vcpu, u8 vector)
 	};
 }
 
-/* Real mode has no error codes. */
 void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
 {
 	event_fault(vcpu, vector);
-	if (!(vcpu->cr0 & X86_CR0_PE))
-		return;
-	vcpu->delivering.flags |= VEE_EVENT_ERROR_CODE;
-	vcpu->delivering.error_code = error_code;
+	event_set_error(vcpu, &vcpu->delivering, error_code);
 }
 
 /* --- an instruction that is done for the guest ------------------------------------ */

@@ -82,10 +82,8 @@ static enum next pass_on(struct vee_vcpu *vcpu, u32 info)
 		.type = INFO_TYPE(info),
 		.flags = VEE_EVENT_VALID,
 	};
-	if (info & INFO_ERROR_CODE) {
-		event->flags |= VEE_EVENT_ERROR_CODE;
-		event->error_code = vmcs_read(VMCS_EXIT_INTERRUPTION_ERROR_CODE);
-	}
+	if (info & INFO_ERROR_CODE)
+		event_set_error(vcpu, event, vmcs_read(VMCS_EXIT_INTERRUPTION_ERROR_CODE));
 	if (is_software(info))
 		event->instruction_length = vcpu->insn_length;
 	return NEXT_HOST;

@@ -367,6 +367,7 @@ void event_entered(struct vee_vcpu *vcpu);
 void event_entry_failed(struct vee_vcpu *vcpu);
 bool event_make_way(struct vee_vcpu *vcpu);
 bool event_wakes(struct vee_vcpu *vcpu);
+void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_code);
 void event_fault(struct vee_vcpu *vcpu, u8 vector);
 void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
 bool event_interrupt_ready(void);
