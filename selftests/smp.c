@@ -254,6 +254,38 @@ TEST_F(smp, moved_past_each_other)
 	guest_close(&other);
 }
 
+/*
+ * The guest changes its page tables where it is, and invalidates there: the CPU
+ * that it was on before must not remember the old translation when it is back.
+ */
+GUEST_LABEL(remap_change);
+GUEST_CODE(remap, 64,
+	   "mov 0x30000, %rax; hlt;"
+	   "remap_change: mov %rbx, 0x7180; invlpg 0x30000; mov 0x30000, %rax; hlt");
+
+TEST_F(smp, translations_follow)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, remap);
+	guest_split_page(g);
+	for (i = 0; i < 16; i++)
+		guest_write64(g, 0x30000 + i * PAGE_BYTES, i);
+	for (i = 0; i < 15; i++) {
+		ASSERT_EQ(0, pin_to_cpu(0));
+		guest_set_rip(g, GPA_CODE);
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		ASSERT_EQ(i, g->page->regs.rax);
+		ASSERT_EQ(0, pin_to_cpu(1));
+		guest_set_rip(g, AT(remap, remap_change));
+		/* The entry at 7180H in the table at GPA_PT is that of 30000H. */
+		g->page->regs.rbx = (0x31000 + i * PAGE_BYTES) | PTE_ALL;
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		ASSERT_EQ(i + 1, g->page->regs.rax);
+	}
+}
+
 /* --- together -------------------------------------------------------------- */
 
 /* RDI: whose turn it is when the word at 20020H is even or odd. */
