@@ -196,7 +196,9 @@ static void reblock_nmi(struct vee_vcpu *vcpu)
 		unblocked = info & INFO_NMI_UNBLOCKING &&
 			    INFO_VECTOR(info) != X86_TRAP_DF;
 	} else {
-		unblocked = vcpu->qualification & INFO_NMI_UNBLOCKING;
+		/* A task switch's qualification has no such bit. */
+		unblocked = vcpu->exit_reason == VMX_EXIT_EPT_VIOLATION &&
+			    vcpu->qualification & INFO_NMI_UNBLOCKING;
 	}
 	if (unblocked)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,

@@ -274,6 +274,13 @@ static enum next exit_vmcall(struct vee_vcpu *vcpu)
 	return exit_user(vcpu, VEE_EXIT_HYPERCALL);
 }
 
+/* A task gate in the guest's IDT leads here too: the event is not lost. */
+static enum next exit_task_switch(struct vee_vcpu *vcpu)
+{
+	event_collect(vcpu);
+	return exit_user(vcpu, VEE_EXIT_OTHER);
+}
+
 static enum next exit_other(struct vee_vcpu *vcpu)
 {
 	return exit_event(vcpu, VEE_EXIT_OTHER);
@@ -298,7 +305,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_TRIPLE_FAULT]		= EVENT(exit_shutdown),
 	[VMX_EXIT_INTERRUPT_WINDOW]	= EVENT(exit_interrupt_window),
 	[VMX_EXIT_NMI_WINDOW]		= EVENT(exit_nmi_window),
-	[VMX_EXIT_TASK_SWITCH]		= QUALIFIED(exit_other),
+	[VMX_EXIT_TASK_SWITCH]		= INSN_QUALIFIED(exit_task_switch),
 	[VMX_EXIT_CPUID]		= INSN(exit_cpuid),
 	[VMX_EXIT_GETSEC]		= EVENT(exit_undefined),
 	[VMX_EXIT_HLT]			= INSN(exit_hlt),

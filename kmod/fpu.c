@@ -25,6 +25,18 @@ static void area_init(struct xregs_state *area)
 	area->i387.mxcsr = MXCSR_DEFAULT;
 }
 
+/* SDM 3A, "Processor State After Reset": the x87 FPU is not as FNINIT leaves it. */
+#define FCW_AFTER_RESET	0x40
+#define FTW_ALL_VALID	0xff
+
+static void area_reset(struct xregs_state *area)
+{
+	area_init(area);
+	area->i387.cwd = FCW_AFTER_RESET;
+	area->i387.twd = FTW_ALL_VALID;
+	area->header.xfeatures = XFEATURE_MASK_FP;
+}
+
 static void xcr0_load(u64 xcr0)
 {
 	asm volatile("xsetbv" : : "c" (XCR_XFEATURE_ENABLED),
@@ -138,7 +150,7 @@ int fpu_alloc(struct vee_vcpu *vcpu)
 	vcpu->xsave = kzalloc(bytes, GFP_KERNEL_ACCOUNT);
 	if (!vcpu->xsave)
 		return -ENOMEM;
-	area_init(vcpu->xsave);
+	area_reset(vcpu->xsave);
 	vcpu->xcr0 = XFEATURE_MASK_FP;
 	return 0;
 }

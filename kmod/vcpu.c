@@ -107,8 +107,10 @@ static int enter(struct vee_vcpu *vcpu)
 	if (unlikely(failed))
 		return failed;
 	vcpu->cr2 = native_read_cr2();
-	vcpu->vmcs.launched = true;
 	vcpu->exit_reason = vmcs_read(VMCS_EXIT_REASON);
+	/* An entry that fails on the guest's state launches nothing. */
+	if (likely(!(vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE)))
+		vcpu->vmcs.launched = true;
 	if (unlikely(vcpu->exit_reason == VMX_EXIT_EXCEPTION_NMI ||
 		     vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE))
 		host_take_event(vcpu->exit_reason);

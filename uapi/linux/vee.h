@@ -317,7 +317,7 @@ struct vee_segments {
  * @cr0: CR0
  * @cr2: CR2
  * @cr3: CR3
- * @cr4: CR4; VMXE can't be set
+ * @cr4: CR4; only bits that the vCPU's CPUID offers, and never VMXE
  * @cr8: CR8, 0 to 15
  * @efer: IA32_EFER; SCE, LME, LMA and NXE. LMA must be LME and CR0.PG
  * @xcr0: XCR0, within vee_info.xcr0
