@@ -304,7 +304,7 @@ static long put_snapshot(const struct snapshot *snapshot, struct vee_vmcs_snapsh
 
 static long do_vmcs_snapshot(void *object, union argument *arg)
 {
-	struct snapshot snapshot = { 0 };
+	struct snapshot snapshot = { };
 	long err;
 
 	if (arg->snapshot.reserved)
