@@ -212,7 +212,7 @@ static const struct group groups[] = {
 };
 
 static void copy_dirty(struct staged_state *to, const struct vee_vcpu_page *from,
-		      u32 wanted)
+		       u32 wanted)
 {
 	for (int i = 0; i < ARRAY_SIZE(groups); i++)
 		if (wanted & groups[i].bit)
