@@ -19,7 +19,6 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
-#include <linux/task_work.h>
 
 #include "vcpu.h"
 
@@ -175,8 +174,12 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 		return stop(vcpu, VEE_EXIT_DEADLINE);
 	if (step_is_over(vcpu))
 		return stepped(vcpu);
-	/* What else sets TIF_NOTIFY_RESUME (rseq, at each preemption) can wait. */
-	if (signal_pending(current) || task_work_pending(current))
+	/*
+	 * What else waits for the return to user space can wait: rseq asks for it
+	 * at each preemption, mm_cid every 100 ms. Urgent work (TWA_SIGNAL) makes
+	 * a signal pending.
+	 */
+	if (signal_pending(current))
 		return interrupted(vcpu);
 	return need_resched() ? NEXT_HOST : NEXT_ENTER;
 }
