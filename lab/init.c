@@ -174,7 +174,7 @@ static void set_up(void)
 	sethostname("lab", 3);
 	setrlimit(RLIMIT_CORE, &no_core);
 	clearenv();
-	setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin:/lab", 1);
+	setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin:/root", 1);
 	setenv("HOME", "/root", 1);
 	setenv("TERM", "linux", 1);
 	setenv("VEE_LAB", "1", 1);

@@ -829,6 +829,10 @@ struct vee_cpuid_entry {
  * less what vee does not offer. Kept up to date by vee, whatever the table says:
  * OSXSAVE (leaf 1), the size for the current XCR0 (leaf 0DH).
  *
+ * A feature that the table takes away takes its bit of CR4 with it: the guest can
+ * no longer set it, and VEE_STATE_CONTROL is refused with it. Set already, it
+ * stays set until the guest writes CR4 again.
+ *
  * Returns 0, or get: -E2BIG (@count was too small; it says how many there are);
  * set: -EINVAL (too many, two for the same leaf and subleaf, unknown flags),
  * -ENOMEM.
