@@ -104,6 +104,13 @@ static u64 ticks_left(struct vee_vcpu *vcpu)
 	return now < vcpu->deadline_tsc ? vcpu->deadline_tsc - now : 0;
 }
 
+ktime_t deadline_timeout(struct vee_vcpu *vcpu)
+{
+	if (!vcpu->deadline_tsc)
+		return KTIME_MAX;
+	return ns_to_ktime(mul_u64_u32_div(ticks_left(vcpu), USEC_PER_SEC, tsc_khz));
+}
+
 /* A later deadline than the timer can count is an exit in between. */
 void deadline_before_entry(struct vee_vcpu *vcpu)
 {

@@ -112,6 +112,57 @@ bool event_nmi_ready(void)
 				       VEE_BLOCKING_BY_NMI));
 }
 
+/* --- from other threads --------------------------------------------------------- */
+
+union event_word {
+	u64 whole;
+	struct vee_event event;
+};
+
+static_assert(sizeof(union event_word) == sizeof(u64));
+
+/* Other threads leave it here, whole; the vCPU's own takes it from here. */
+int event_send(struct vee_vcpu *vcpu, const struct vee_event *event)
+{
+	union event_word word = { .event = *event };
+	u64 *place = &vcpu->sent_interrupt;
+
+	if (!valid(event) || event_check(event, 0))
+		return -EINVAL;
+	if (event->type == VEE_EVENT_NMI)
+		place = &vcpu->sent_nmi;
+	else if (event->type != VEE_EVENT_INTERRUPT)
+		return -EINVAL;
+	/* A full barrier too: sent before the look at who runs. */
+	if (cmpxchg(place, 0, word.whole))
+		return -EBUSY;
+	vcpu_interrupt(vcpu);
+	return 0;
+}
+
+/* Is there one that the vCPU can take over now? */
+bool event_was_sent(const struct vee_vcpu *vcpu)
+{
+	return (READ_ONCE(vcpu->sent_interrupt) && !valid(&vcpu->interrupt)) ||
+	       (READ_ONCE(vcpu->sent_nmi) && !valid(&vcpu->nmi));
+}
+
+static void take_sent(u64 *sent, struct vee_event *place)
+{
+	union event_word word;
+
+	if (likely(!READ_ONCE(*sent)) || valid(place))
+		return;
+	word.whole = xchg(sent, 0);
+	*place = word.event;
+}
+
+void event_take_sent(struct vee_vcpu *vcpu)
+{
+	take_sent(&vcpu->sent_interrupt, &vcpu->interrupt);
+	take_sent(&vcpu->sent_nmi, &vcpu->nmi);
+}
+
 /* --- into the guest ------------------------------------------------------------ */
 
 static void inject(struct vee_vcpu *vcpu, struct vee_event *event)

@@ -212,6 +212,8 @@ static enum next exit_hlt(struct vee_vcpu *vcpu)
 		event_skip(vcpu);
 		return NEXT_ENTER;
 	}
+	if (halt_begin(vcpu))
+		return NEXT_HOST;
 	return exit_user(vcpu, VEE_EXIT_HLT);
 }
 

@@ -36,6 +36,7 @@ union argument {
 	struct vee_unmap unmap;
 	struct vee_vcpu_create vcpu_create;
 	struct vee_kick kick;
+	struct vee_inject inject;
 	struct vee_sync sync;
 	struct vee_translate translate;
 	struct vee_cpuid cpuid;
@@ -124,6 +125,11 @@ static long do_request(const struct request *request, void *object,
 static long do_kick(void *object, union argument *arg)
 {
 	return vcpu_kick(object, arg->kick.generation);
+}
+
+static long do_inject(void *object, union argument *arg)
+{
+	return event_send(object, &arg->inject.event);
 }
 
 static void sync_groups(struct vee_vcpu *vcpu, void *arg)
@@ -334,6 +340,7 @@ static long do_stats(void *object, union argument *arg)
 
 static const struct request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_KICK, vee_kick, do_kick, .unlocked = true),
+	REQUEST(VEE_VCPU_INJECT, vee_inject, do_inject, .unlocked = true),
 	REQUEST(VEE_VCPU_SYNC, vee_sync, do_sync),
 	REQUEST(VEE_VCPU_TRANSLATE, vee_translate, do_translate, .out = true),
 	REQUEST(VEE_VCPU_GET_CPUID, vee_cpuid, do_get_cpuid, .out = true),

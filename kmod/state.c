@@ -366,10 +366,11 @@ static int take_clean(struct vee_vcpu *vcpu, u32 resume, const struct vee_event 
 	return err ?: check_inject(vcpu, inject, &nothing);
 }
 
-static bool wishes_valid(u32 prefetch, u32 intercept, u32 dirty)
+static bool wishes_valid(u32 prefetch, u32 intercept, u32 options, u32 dirty)
 {
 	return !(prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
-	       !(intercept & ~VEE_INTERCEPT_ALL) && !(dirty & ~VEE_STATE_ALL);
+	       !(intercept & ~VEE_INTERCEPT_ALL) &&
+	       !(options & ~VEE_OPTION_ALL) && !(dirty & ~VEE_STATE_ALL);
 }
 
 int state_take(struct vee_vcpu *vcpu)
@@ -377,6 +378,7 @@ int state_take(struct vee_vcpu *vcpu)
 	struct vee_vcpu_page *page = vcpu->page;
 	u32 prefetch = READ_ONCE(page->prefetch);
 	u32 intercept = READ_ONCE(page->intercept);
+	u32 options = READ_ONCE(page->options);
 	u32 dirty = READ_ONCE(page->dirty);
 	u32 resume = READ_ONCE(page->resume);
 	union {
@@ -385,8 +387,8 @@ int state_take(struct vee_vcpu *vcpu)
 	} inject = { .whole = READ_ONCE(*(u64 *)&page->inject) };
 	int err;
 
-	if (READ_ONCE(page->reserved) || READ_ONCE(page->reserved2) ||
-	    !wishes_valid(prefetch, intercept, dirty))
+	if (READ_ONCE(page->reserved) ||
+	    !wishes_valid(prefetch, intercept, options, dirty))
 		return -EINVAL;
 	if (dirty)
 		err = take_dirty(vcpu, dirty, resume, &inject.event);
@@ -396,6 +398,7 @@ int state_take(struct vee_vcpu *vcpu)
 		return err;
 	vcpu->prefetch = prefetch;
 	vcpu->intercept = intercept;
+	vcpu->options = options;
 	if (resume == VEE_RESUME_NEXT) {
 		vcpu->staged.next = true;
 		WRITE_ONCE(page->resume, VEE_RESUME_HERE);

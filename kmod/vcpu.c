@@ -181,6 +181,11 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	 */
 	if (signal_pending(current))
 		return interrupted(vcpu);
+	event_take_sent(vcpu);
+	if (halt_holds(vcpu)) {
+		vcpu->sleeper = halt_sleep;
+		return NEXT_SLEEP;
+	}
 	return need_resched() ? NEXT_HOST : NEXT_ENTER;
 }
 
@@ -319,8 +324,8 @@ int vcpu_run(struct vee_vcpu *vcpu)
 
 /*
  * Makes the thread that runs the vCPU look at may_enter() again. A task outlives
- * the RCU grace period after its end; one that is not on a CPU will look before
- * it enters.
+ * the RCU grace period after its end; one that is not on a CPU, and not asleep in
+ * halt_sleep(), will look before it enters.
  */
 void vcpu_interrupt(struct vee_vcpu *vcpu)
 {
@@ -331,6 +336,8 @@ void vcpu_interrupt(struct vee_vcpu *vcpu)
 	if (runner)
 		kick_process(runner);
 	rcu_read_unlock();
+	if (wq_has_sleeper(&vcpu->halted))
+		wake_up(&vcpu->halted);
 }
 
 int vcpu_kick(struct vee_vcpu *vcpu, u64 generation)
@@ -402,6 +409,7 @@ static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
 	vcpu->host.cpu = -1;
 	vcpu->generation = 1;
 	mutex_init(&vcpu->lock);
+	init_waitqueue_head(&vcpu->halted);
 	deadline_init(vcpu);
 	vpid_alloc(vcpu);
 	return vcpu;

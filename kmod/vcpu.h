@@ -8,6 +8,7 @@
 #include <linux/bits.h>
 #include <linux/percpu.h>
 #include <linux/sched.h>
+#include <linux/wait.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
 #include <asm/trapnr.h>
@@ -136,7 +137,9 @@ struct staged_state {
  * @kicked: the last generation that VEE_VCPU_KICK named
  * @prefetch: what the caller wants filled at the exit
  * @intercept: exits that it wants besides
+ * @options: VEE_OPTION_ bits
  * @interrupted: the run ends with -EINTR
+ * @halted: where the runner sleeps while the guest is in HLT
  *
  * @deadline_tsc: host TSC at which the run ends, 0: no deadline
  * @deadline_timer: for CPUs without the VMX preemption timer
@@ -180,6 +183,8 @@ struct staged_state {
  * @interrupt: see struct vee_events
  * @nmi: see struct vee_events
  * @injecting: which of these the entry under way delivers, or NULL
+ * @sent_interrupt: a struct vee_event from another thread, 0: none
+ * @sent_nmi: likewise
  *
  * @ept_cache: tables for the next EPT violation
  * @stats: counters
@@ -204,7 +209,9 @@ struct vee_vcpu {
 	atomic64_t kicked;
 	u32 prefetch;
 	u32 intercept;
+	u32 options;
 	bool interrupted;
+	wait_queue_head_t halted;
 
 	u64 deadline_tsc;
 	struct hrtimer deadline_timer;
@@ -246,6 +253,8 @@ struct vee_vcpu {
 	struct vee_event interrupt;
 	struct vee_event nmi;
 	struct vee_event *injecting;
+	u64 sent_interrupt;
+	u64 sent_nmi;
 
 	struct ept_cache ept_cache;
 	struct vee_stats stats;
@@ -358,9 +367,14 @@ enum next exit_wrmsr(struct vee_vcpu *vcpu);
 #define INFO_NMI_UNBLOCKING	BIT(12)
 #define INFO_VALID		BIT(31)
 
-/* --- event.c: inside the bracket, but for event_check() ------------------- */
+/* --- event.c: inside the bracket, but for these three --------------------- */
 
 int event_check(const struct vee_event *event, u64 cr0);
+/* From any thread. */
+int event_send(struct vee_vcpu *vcpu, const struct vee_event *event);
+bool event_was_sent(const struct vee_vcpu *vcpu);
+
+void event_take_sent(struct vee_vcpu *vcpu);
 void event_collect(struct vee_vcpu *vcpu);
 void event_before_entry(struct vee_vcpu *vcpu);
 void event_entered(struct vee_vcpu *vcpu);
@@ -382,6 +396,13 @@ const char *exit_name(u32 reason);
 /* Inside the bracket: fills what the caller sees of an exit. */
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason);
 enum next exit_entry_failed(struct vee_vcpu *vcpu, u32 instruction_error);
+
+/* --- halt.c: inside the bracket ------------------------------------------- */
+
+bool halt_begin(struct vee_vcpu *vcpu);
+bool halt_holds(struct vee_vcpu *vcpu);
+/* For vee_vcpu.sleeper: outside of it. */
+enum next halt_sleep(struct vee_vcpu *vcpu);
 
 /* --- mmio.c --------------------------------------------------------------- */
 
@@ -406,6 +427,8 @@ void deadline_start(struct vee_vcpu *vcpu);
 void deadline_stop(struct vee_vcpu *vcpu);
 void deadline_before_entry(struct vee_vcpu *vcpu);
 bool deadline_passed(struct vee_vcpu *vcpu);
+/* How long a sleep may last that nothing else ends. */
+ktime_t deadline_timeout(struct vee_vcpu *vcpu);
 
 /* --- step.c: inside the bracket -------------------------------------------- */
 

@@ -22,7 +22,7 @@
  *    request on the VM or its vCPUs is -EIO.
  *  - A request that a descriptor does not know is -ENOTTY, a bad pointer is
  *    -EFAULT, a request on a vCPU that another thread is running is -EBUSY
- *    (VEE_VCPU_KICK apart, which is made for that).
+ *    (VEE_VCPU_KICK and VEE_VCPU_INJECT apart, which are made for that).
  *  - A request that fails has changed nothing.
  *
  * Terms are those of the Intel 64 and IA-32 Architectures Software Developer's
@@ -58,6 +58,7 @@
 #define VEE_VCPU_VMCS_WRITE	_IO(VEE_IOCTL, 0x29)	/* struct vee_vmcs_field */
 #define VEE_VCPU_VMCS_SNAPSHOT	_IO(VEE_IOCTL, 0x2a)	/* struct vee_vmcs_snapshot */
 #define VEE_VCPU_STATS		_IO(VEE_IOCTL, 0x2b)	/* struct vee_stats */
+#define VEE_VCPU_INJECT		_IO(VEE_IOCTL, 0x2c)	/* struct vee_inject */
 
 #define VEE_MAX_VCPUS		64	/* vCPUs of one VM; ids 0 to 63 */
 #define VEE_MAX_SLOTS		512	/* memory slots of one VM */
@@ -456,7 +457,7 @@ struct vee_events {
 #define VEE_EXIT_PIO			4	/* IN, OUT, INS, OUTS: .pio */
 #define VEE_EXIT_MMIO			5	/* no slot covers it: .memory */
 #define VEE_EXIT_MEMORY			6	/* a slot does, but refuses: .memory */
-#define VEE_EXIT_HLT			7
+#define VEE_EXIT_HLT			7	/* see VEE_OPTION_HLT_SLEEPS */
 #define VEE_EXIT_HYPERCALL		8	/* VMCALL: .hypercall */
 #define VEE_EXIT_RDMSR			9	/* .msr; answer in EDX:EAX */
 #define VEE_EXIT_WRMSR			10	/* .msr */
@@ -652,6 +653,19 @@ struct vee_exit {
 #define VEE_INTERCEPT_STEP		0x20U /* after one instruction */
 #define VEE_INTERCEPT_ALL		0x3fU
 
+/*
+ * struct vee_vcpu_page, @options.
+ *
+ * VEE_OPTION_HLT_SLEEPS: a guest that does HLT with RFLAGS.IF set is no exit. The
+ * run goes past the instruction, and sleeps until an event comes by VEE_VCPU_INJECT
+ * or something else ends the run: a kick, the deadline, a signal. Then
+ * vee_events.activity is VEE_ACTIVITY_HLT, and the next run sleeps on, unless it
+ * brings an event. HLT with RFLAGS.IF clear is VEE_EXIT_HLT all the same: little
+ * can wake that guest.
+ */
+#define VEE_OPTION_HLT_SLEEPS		0x01U
+#define VEE_OPTION_ALL			0x01U
+
 /* struct vee_vcpu_page, @resume */
 #define VEE_RESUME_HERE		0	/* at RIP */
 #define VEE_RESUME_NEXT		1	/* after the instruction that exited */
@@ -676,7 +690,7 @@ struct vee_exit {
  *	it ends blocking by STI and MOV SS, clears RFLAGS.RF and takes a single-step
  *	trap if RFLAGS.TF is set. -EINVAL if the exit had no instruction (see
  *	vee_exit.instruction_length), or if VEE_STATE_REGS is dirty and changed RIP
- * @reserved2: must be zero
+ * @options: caller: VEE_OPTION_ bits. Stays until changed; 0 at first
  * @inject: caller: an event for the guest; the run takes it over and clears it.
  *	An exception or software interrupt is delivered at the VM entry, an
  *	external interrupt or NMI as soon as the guest is ready for it.
@@ -706,7 +720,7 @@ struct vee_vcpu_page {
 	__u32 dirty;
 	__u32 intercept;
 	__u32 resume;
-	__u32 reserved2;
+	__u32 options;
 	struct vee_event inject;
 	struct vee_exit exit;
 	struct vee_regs regs;
@@ -728,8 +742,8 @@ struct vee_vcpu_page {
  * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
  * for this thread; what the page asked for was taken over, so just run again),
- * -EINVAL (argument not 0; an unknown bit in @prefetch, @dirty, @intercept; a bad
- * @resume; a state that vee can't let the hardware load: see the group's struct),
+ * -EINVAL (argument not 0; an unknown bit in @prefetch, @dirty, @intercept,
+ * @options; a bad @resume; a state that vee can't let the hardware load: see the group's struct),
  * -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
  * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off).
  */
@@ -750,6 +764,25 @@ struct vee_kick {
 	__u32 size;
 	__u32 flags;
 	__u64 generation;
+};
+
+/**
+ * struct vee_inject - send an event to a vCPU (VEE_VCPU_INJECT)
+ * @size: in: sizeof(struct vee_inject)
+ * @flags: in: must be zero
+ * @event: in: an external interrupt or an NMI, with VEE_EVENT_VALID
+ *
+ * For any thread, while the vCPU runs, sleeps in HLT or does neither: it goes to
+ * the guest as soon as that is ready for it, as one from vee_vcpu_page.inject
+ * does, and wakes it up. One of each kind waits here besides the one in struct
+ * vee_events.
+ *
+ * Returns 0, or -EBUSY (one of the kind waits here already), -EINVAL (@event).
+ */
+struct vee_inject {
+	__u32 size;
+	__u32 flags;
+	struct vee_event event;
 };
 
 /**

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A guest that waits in HLT, and costs the host nothing meanwhile.
+ *
+ * The instruction is done for the guest and the VMCS says that it is in HLT, so
+ * the wait is state like any other: a run that ends in the middle of it leaves
+ * VEE_ACTIVITY_HLT behind, and the next one waits on. Only the CPU itself is
+ * spared: entering the guest would stop it until the host's next interrupt.
+ */
+#include <linux/hrtimer.h>
+#include <linux/sched/signal.h>
+#include <linux/wait.h>
+#include <asm/processor-flags.h>
+
+#include "vcpu.h"
+
+/*
+ * At an HLT that nothing ends at once. A single-step trap after it does: then the
+ * guest is entered. False: the caller is to see the HLT.
+ */
+bool halt_begin(struct vee_vcpu *vcpu)
+{
+	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+
+	if (!(vcpu->options & VEE_OPTION_HLT_SLEEPS) || !(rflags & X86_EFLAGS_IF))
+		return false;
+	event_skip(vcpu);
+	if (!(rflags & X86_EFLAGS_TF))
+		vmcs_write(VMCS_GUEST_ACTIVITY, VEE_ACTIVITY_HLT);
+	return true;
+}
+
+/* With a window asked for, the CPU is to say whether it is open. */
+bool halt_holds(struct vee_vcpu *vcpu)
+{
+	return vcpu->options & VEE_OPTION_HLT_SLEEPS &&
+	       vmcs_read(VMCS_GUEST_ACTIVITY) == VEE_ACTIVITY_HLT &&
+	       !vmcs_read(VMCS_GUEST_PENDING_DEBUG) &&
+	       !(vcpu->delivering.flags & VEE_EVENT_VALID) && !event_wakes(vcpu) &&
+	       !(vcpu->intercept & (VEE_INTERCEPT_INTERRUPT_WINDOW |
+				    VEE_INTERCEPT_NMI_WINDOW));
+}
+
+/* Whoever makes one of these true calls vcpu_interrupt() after it. */
+static bool wakes(struct vee_vcpu *vcpu)
+{
+	return event_was_sent(vcpu) || deadline_passed(vcpu) ||
+	       atomic64_read(&vcpu->kicked) == vcpu->generation;
+}
+
+/* Why it came back, may_enter() finds out. */
+enum next halt_sleep(struct vee_vcpu *vcpu)
+{
+	wait_event_interruptible_hrtimeout(vcpu->halted, wakes(vcpu),
+					   deadline_timeout(vcpu));
+	return NEXT_HOST;
+}
