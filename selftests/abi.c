@@ -102,6 +102,7 @@ static const struct layout layouts[] = {
 	SIZE(vee_vmcs_value, 16),
 	SIZE(vee_vmcs_snapshot, 24),
 	SIZE(vee_stats, 816),
+	SIZE(vee_inject, 16),
 };
 
 TEST(struct_layout)
@@ -133,6 +134,7 @@ TEST(request_numbers)
 	EXPECT_EQ(0xee29, VEE_VCPU_VMCS_WRITE);
 	EXPECT_EQ(0xee2a, VEE_VCPU_VMCS_SNAPSHOT);
 	EXPECT_EQ(0xee2b, VEE_VCPU_STATS);
+	EXPECT_EQ(0xee2c, VEE_VCPU_INJECT);
 }
 
 TEST(vcpu_page_fits)
@@ -204,6 +206,22 @@ static void good_kick(struct guest *g, void *arg)
 	struct vee_kick *kick = arg;
 
 	kick->generation = g->page->generation;
+}
+
+/* The guest takes what was sent before, so that there is room. */
+static void good_inject(struct guest *g, void *arg)
+{
+	struct vee_inject *inject = arg;
+
+	memset(&g->page->events, 0, sizeof(g->page->events));
+	g->page->dirty |= VEE_STATE_EVENTS;
+	GUEST_LONG(g, halt);
+	guest_run(g);
+	inject->event = (struct vee_event) {
+		.vector = 0x40,
+		.type = VEE_EVENT_INTERRUPT,
+		.flags = VEE_EVENT_VALID,
+	};
 }
 
 static void good_cpuid(struct guest *g, void *arg)
@@ -290,6 +308,7 @@ static const struct request requests[] = {
 	REQUEST(VEE_VCPU_VMCS_SNAPSHOT, ON_VCPU, vee_vmcs_snapshot,
 		offsetof(struct vee_vmcs_snapshot, reserved), good_snapshot),
 	REQUEST(VEE_VCPU_STATS, ON_VCPU, vee_stats, 0, good_nothing),
+	REQUEST(VEE_VCPU_INJECT, ON_VCPU, vee_inject, 0, good_inject),
 };
 
 static const struct request * const requests_end =
@@ -512,7 +531,7 @@ TEST_F(abi, unknown_requests)
 {
 	static const unsigned long unknown[] = {
 		_IO(VEE_IOCTL, 0x02), _IO(VEE_IOCTL, 0x0f),
-		_IO(VEE_IOCTL, 0x13), _IO(VEE_IOCTL, 0x2c),
+		_IO(VEE_IOCTL, 0x13), _IO(VEE_IOCTL, 0x2d),
 		_IO(VEE_IOCTL, 0xff), _IO(0xae, 0x00),
 		_IOW(VEE_IOCTL, 0x00, struct vee_info),
 		_IOWR(VEE_IOCTL, 0x10, struct vee_map),
@@ -605,7 +624,7 @@ TEST_F(abi, other_thread)
 	EXPECT_EQ(VEE_EXIT_HLT, self->g.page->exit.reason);
 }
 
-/* EBUSY on everything but a kick, from start to end of a run. */
+/* EBUSY on everything but what is for other threads, from start to end of a run. */
 TEST_F(abi, busy)
 {
 	struct guest *g = &self->g;
@@ -616,7 +635,8 @@ TEST_F(abi, busy)
 	ASSERT_EQ(0, runner_start(&runner, g));
 	ASSERT_TRUE(WAIT_FOR(guest_read32(g, GPA_DATA)));
 	for (r = requests; r < requests_end; r++) {
-		if (r->on != ON_VCPU || r->number == VEE_VCPU_KICK)
+		if (r->on != ON_VCPU || r->number == VEE_VCPU_KICK ||
+		    r->number == VEE_VCPU_INJECT)
 			continue;
 		memset(&self->arg, 0, sizeof(self->arg));
 		self->arg.size = r->bytes;

@@ -60,7 +60,7 @@ TEST_F(page, new_vcpu)
 	EXPECT_EQ(0, page->dirty);
 	EXPECT_EQ(0, page->intercept);
 	EXPECT_EQ(VEE_RESUME_HERE, page->resume);
-	EXPECT_EQ(0, page->reserved2);
+	EXPECT_EQ(0, page->options);
 	EXPECT_EQ(0, page->inject.flags);
 	EXPECT_EQ(VEE_EXIT_NONE, page->exit.reason);
 	munmap(page, PAGE_BYTES);
@@ -199,7 +199,8 @@ struct bad_word {
 
 static const struct bad_word bad_words[] = {
 	BAD(reserved, 1),
-	BAD(reserved2, 1),
+	BAD(options, 1U << 1),
+	BAD(options, 1U << 31),
 	BAD(prefetch, 1U << 6),
 	BAD(prefetch, 1U << 30),
 	BAD(dirty, 1U << 6),

@@ -339,6 +339,20 @@ static inline int vcpu_kick(int vcpu, __u64 generation)
 	return vee_call(vcpu, VEE_VCPU_KICK, &kick);
 }
 
+static inline int vcpu_inject(int vcpu, __u8 type, __u8 vector)
+{
+	struct vee_inject inject = {
+		.size = sizeof(inject),
+		.event = {
+			.vector = vector,
+			.type = type,
+			.flags = VEE_EVENT_VALID,
+		},
+	};
+
+	return vee_call(vcpu, VEE_VCPU_INJECT, &inject);
+}
+
 static inline int vmcs_read(int vcpu, __u32 encoding, __u64 *value)
 {
 	struct vee_vmcs_field field = {

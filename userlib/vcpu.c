@@ -80,6 +80,24 @@ int vee_vcpu_kick(struct vee_vcpu *vcpu, uint64_t generation)
 	return err;
 }
 
+/* Likewise. */
+int vee_vcpu_inject(struct vee_vcpu *vcpu, uint8_t type, uint8_t vector)
+{
+	struct vee_inject inject = {
+		.size = sizeof(inject),
+		.event = {
+			.vector = vector,
+			.type = type,
+			.flags = VEE_EVENT_VALID,
+		},
+	};
+	int saved = errno;
+	int err = vee_request(vcpu->fd, VEE_VCPU_INJECT, &inject);
+
+	errno = saved;
+	return err;
+}
+
 int vee_vcpu_sync(struct vee_vcpu *vcpu, unsigned int groups)
 {
 	struct vee_sync sync = {

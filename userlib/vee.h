@@ -12,8 +12,8 @@
  *
  * Threads: a VM's functions may be called from any thread at any time, except
  * that nothing may use it while it is being destroyed. A vCPU belongs to one
- * thread at a time; vee_vcpu_kick() alone may come from any, and from a signal
- * handler.
+ * thread at a time; vee_vcpu_kick() and vee_vcpu_inject() may come from any, and
+ * from a signal handler.
  *
  * Everything in guest memory and in guest registers is the guest's choice: the
  * library checks all of it before use.
@@ -230,6 +230,20 @@ int vee_vcpu_run(struct vee_vcpu *vcpu);
  * Return: 0, or -ESTALE (that run has ended), -EINVAL (a run yet to come), -EIO.
  */
 int vee_vcpu_kick(struct vee_vcpu *vcpu, uint64_t generation);
+
+/**
+ * vee_vcpu_inject() - send an event to a vCPU, from any thread or a signal handler
+ * @vcpu: the vCPU
+ * @type: VEE_EVENT_INTERRUPT or VEE_EVENT_NMI
+ * @vector: 0 to 255; 2 for an NMI
+ *
+ * The guest takes it as soon as it is ready, and wakes up if it sleeps in HLT
+ * (VEE_OPTION_HLT_SLEEPS).
+ *
+ * Return: 0, or -EBUSY (one of the kind that was sent before has not been taken
+ * yet), -EINVAL (no such event), -EIO.
+ */
+int vee_vcpu_inject(struct vee_vcpu *vcpu, uint8_t type, uint8_t vector);
 
 /**
  * vee_vcpu_sync() - fill groups of the vCPU page

@@ -189,6 +189,9 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VCPU_KICK:
 		fake.kick = *(struct vee_kick *)arg;
 		return 0;
+	case VEE_VCPU_INJECT:
+		fake.inject = *(struct vee_inject *)arg;
+		return 0;
 	default:
 		return -ENOTTY;
 	}

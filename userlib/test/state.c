@@ -198,6 +198,10 @@ static void events(void)
 	CHECK_EQUAL(page->inject.error_code, 0);
 	vee_vcpu_kick(rig.vcpu, 42);
 	CHECK(fake.kick.generation == 42 && fake.kick.size == sizeof(fake.kick));
+	CHECK_EQUAL(vee_vcpu_inject(rig.vcpu, VEE_EVENT_INTERRUPT, 0x31), 0);
+	CHECK_EQUAL(fake.inject.size, sizeof(fake.inject));
+	CHECK_EQUAL(fake.inject.event.vector, 0x31);
+	CHECK_EQUAL(fake.inject.event.flags, VEE_EVENT_VALID);
 	rig_end(&rig);
 }
 

@@ -58,6 +58,7 @@ extern struct fake_kernel {
 	unsigned int syncs;
 	unsigned int translations;
 	struct vee_kick kick;
+	struct vee_inject inject;
 	unsigned int map_count;
 } fake;
 

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A guest that sleeps in HLT, and events that other threads send to it.
+ */
+#include <sys/resource.h>
+
+#include "vee_util.h"
+
+GUEST_CODE(idle, 64, "sti; hlt; hlt");
+GUEST_CODE(idle_for_ever, 64, "1: sti; hlt; jmp 1b");
+GUEST_CODE(halt, 64, "hlt");
+GUEST_CODE(busy, 64, "sti; 1: incl 0x20000; jmp 1b");
+GUEST_CODE(masked, 64, "incl 0x20000; 1: cmpl $0, 0x20004; je 1b; sti; nop; hlt");
+
+#define AFTER_HLT	(GPA_CODE + 2)	/* in idle and idle_for_ever */
+#define FLAG		(GPA_DATA + 4)
+#define VECTOR		0x40
+
+FIXTURE(halt) {
+	struct guest g;
+};
+
+FIXTURE_SETUP(halt)
+{
+	guest_open(_metadata, &self->g);
+	catch_sigusr1();
+	self->g.page->options = VEE_OPTION_HLT_SLEEPS;
+}
+
+FIXTURE_TEARDOWN(halt)
+{
+	guest_close(&self->g);
+}
+
+static int send(struct guest *g, __u8 vector)
+{
+	return vcpu_inject(g->vcpu, VEE_EVENT_INTERRUPT, vector);
+}
+
+/* Has the guest got to its HLT? Nothing but statistics of the thread tells. */
+static bool asleep(struct runner *r)
+{
+	usleep(20000);
+	return !runner_done(r);
+}
+
+static __u64 thread_cpu_ns(pthread_t thread)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!pthread_getcpuclockid(thread, &clock))
+		clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+/* --- the sleep ------------------------------------------------------------- */
+
+TEST_F(halt, is_an_exit_unless_asked)
+{
+	struct guest *g = &self->g;
+
+	g->page->options = 0;
+	GUEST_LONG(g, idle);
+	ASSERT_HLT(g, GPA_CODE + 1);
+	EXPECT_TRUE(g->page->regs.rflags & X86_EFLAGS_IF);
+}
+
+/* With interrupts off little could wake it. */
+TEST_F(halt, is_an_exit_with_interrupts_off)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, halt);
+	ASSERT_HLT(g, GPA_CODE);
+}
+
+TEST_F(halt, ends_at_the_deadline)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, idle);
+	g->page->deadline_ns = 5 * MS_NS;
+	for (i = 0; i < 3; i++) {
+		ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
+		EXPECT_EQ(0, g->page->exit.instruction_length);
+		ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_EVENTS));
+		EXPECT_EQ(VEE_ACTIVITY_HLT, g->page->events.activity);
+		EXPECT_EQ(0, g->page->events.interruptibility);
+	}
+}
+
+TEST_F(halt, ends_by_a_kick)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	GUEST_LONG(g, idle);
+	ASSERT_EQ(0, runner_start(&r, g));
+	EXPECT_TRUE(asleep(&r));
+	EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_KICKED, g->page->exit.reason);
+	EXPECT_EQ(AFTER_HLT, g->page->regs.rip);
+	/* And goes on in the next run. */
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
+}
+
+TEST_F(halt, ends_by_a_signal)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	GUEST_LONG(g, idle);
+	ASSERT_EQ(0, runner_start(&r, g));
+	EXPECT_TRUE(asleep(&r));
+	EXPECT_EQ(0, pthread_kill(r.thread, SIGUSR1));
+	EXPECT_EQ(-EINTR, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_INTERRUPTED, g->page->exit.reason);
+	EXPECT_EQ(AFTER_HLT, g->page->regs.rip);
+}
+
+/* What the caller stops asking for, the next run no longer does. */
+TEST_F(halt, option_withdrawn)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, idle);
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
+	g->page->options = 0;
+	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
+	g->page->deadline_ns = DEADLINE_NS;
+	ASSERT_VECTOR(g, VECTOR);
+	guest_resume_next(g);
+	ASSERT_HLT(g, AFTER_HLT);
+}
+
+TEST_F(halt, costs_no_time)
+{
+	struct guest *g = &self->g;
+	__u64 before, spent;
+	struct runner r;
+
+	GUEST_LONG(g, idle);
+	g->page->deadline_ns = 0;
+	ASSERT_EQ(0, runner_start(&r, g));
+	EXPECT_TRUE(asleep(&r));
+	before = thread_cpu_ns(r.thread);
+	usleep(100000);
+	spent = thread_cpu_ns(r.thread) - before;
+	EXPECT_GE(MS_NS, spent) TH_LOG("%llu ns of 100 ms", spent);
+	EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+	EXPECT_EQ(0, runner_join(&r));
+}
+
+/* The page's own event ends the sleep of the run before. */
+TEST_F(halt, ends_by_the_pages_event)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, idle);
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
+	g->page->deadline_ns = DEADLINE_NS;
+	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
+	ASSERT_VECTOR(g, VECTOR);
+	guest_resume_next(g);
+	/* IRETQ has brought IF back: the second HLT sleeps as well. */
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT + 1);
+}
+
+TEST_F(halt, window_is_open)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, idle);
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
+	g->page->deadline_ns = DEADLINE_NS;
+	g->page->intercept = VEE_INTERCEPT_INTERRUPT_WINDOW;
+	ASSERT_RUN_AT(g, VEE_EXIT_INTERRUPT_WINDOW, AFTER_HLT);
+	EXPECT_TRUE(g->page->exit.flags & VEE_EXIT_INTERRUPT_READY);
+}
+
+TEST_F(halt, single_step)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, idle);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE + 1);
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, AFTER_HLT);
+	EXPECT_EQ(1, g->page->exit.debug.step);
+}
+
+/* The trap after HLT is no event from outside, and ends it. */
+TEST_F(halt, guests_own_trap)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, idle);
+	/* Touched first: Bochs 2.7 takes the EPT violation for the trap's turn. */
+	g->page->options = 0;
+	ASSERT_HLT(g, GPA_CODE + 1);
+	g->page->options = VEE_OPTION_HLT_SLEEPS;
+	g->page->regs.rflags |= X86_EFLAGS_TF | X86_EFLAGS_IF;
+	guest_set_rip(g, GPA_CODE + 1);
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(AFTER_HLT, guest_read64(g, g->page->regs.rsp));
+}
+
+/* --- events from other threads ---------------------------------------------- */
+
+TEST_F(halt, wakes_up)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	GUEST_LONG(g, idle);
+	ASSERT_EQ(0, runner_start(&r, g));
+	EXPECT_TRUE(asleep(&r));
+	EXPECT_EQ(0, send(g, VECTOR));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, g->page->exit.reason);
+	EXPECT_EQ(STUB(VECTOR), g->page->regs.rip);
+	EXPECT_EQ(AFTER_HLT, guest_read64(g, g->page->regs.rsp));
+}
+
+TEST_F(halt, wakes_up_by_nmi)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	GUEST_LONG(g, idle);
+	ASSERT_EQ(0, runner_start(&r, g));
+	EXPECT_TRUE(asleep(&r));
+	EXPECT_EQ(0, vcpu_inject(g->vcpu, VEE_EVENT_NMI, VECTOR_NMI));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(STUB(VECTOR_NMI), g->page->regs.rip);
+}
+
+TEST_F(halt, sent_before_the_run)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, idle);
+	EXPECT_EQ(0, send(g, VECTOR));
+	EXPECT_EQ(-EBUSY, send(g, VECTOR + 1));
+	EXPECT_EQ(0, vcpu_inject(g->vcpu, VEE_EVENT_NMI, VECTOR_NMI));
+	EXPECT_EQ(-EBUSY, vcpu_inject(g->vcpu, VEE_EVENT_NMI, VECTOR_NMI));
+	ASSERT_VECTOR(g, VECTOR_NMI);
+	guest_resume_next(g);
+	ASSERT_VECTOR(g, VECTOR);
+}
+
+/* One of each kind waits besides the page's. */
+TEST_F(halt, sent_besides_the_pages)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, idle);
+	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
+	EXPECT_EQ(0, send(g, VECTOR + 1));
+	ASSERT_VECTOR(g, VECTOR);
+	guest_resume_next(g);
+	ASSERT_VECTOR(g, VECTOR + 1);
+	guest_resume_next(g);
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+}
+
+TEST_F(halt, reaches_a_running_guest)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	GUEST_LONG(g, busy);
+	ASSERT_EQ(0, runner_start(&r, g));
+	ASSERT_TRUE(WAIT_FOR(guest_read32(g, GPA_DATA)));
+	EXPECT_EQ(0, send(g, VECTOR));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, g->page->exit.reason);
+	EXPECT_EQ(STUB(VECTOR), g->page->regs.rip);
+}
+
+/* A guest that is not ready gets it when it is. */
+TEST_F(halt, waits_for_the_guest)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	GUEST_LONG(g, masked);
+	ASSERT_EQ(0, runner_start(&r, g));
+	ASSERT_TRUE(WAIT_FOR(guest_read32(g, GPA_DATA)));
+	EXPECT_EQ(0, send(g, VECTOR));
+	usleep(3000);
+	EXPECT_FALSE(runner_done(&r));
+	guest_write32(g, FLAG, 1);
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(STUB(VECTOR), g->page->regs.rip);
+}
+
+#define SENT	300
+
+static void *take_all(void *arg)
+{
+	struct runner *r = arg;
+	unsigned int taken;
+
+	for (taken = 0; taken < SENT && !r->ret; taken++) {
+		r->ret = guest_run(r->g);
+		if (!r->ret && (r->g->page->exit.reason != VEE_EXIT_HYPERCALL ||
+				r->g->page->regs.rip != STUB(VECTOR)))
+			r->ret = -1000 - (int)r->g->page->exit.reason;
+		guest_resume_next(r->g);
+	}
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* None is lost, whether it meets the guest awake, asleep, or about to sleep. */
+TEST_F(halt, none_is_lost)
+{
+	struct guest *g = &self->g;
+	struct runner r = { .g = g };
+	unsigned int sent = 0, tries = 0;
+
+	GUEST_LONG(g, idle_for_ever);
+	ASSERT_EQ(0, pthread_create(&r.thread, NULL, take_all, &r));
+	while (sent < SENT && !runner_done(&r)) {
+		int ret = send(g, VECTOR);
+
+		ASSERT_TRUE(!ret || ret == -EBUSY);
+		sent += !ret;
+		if (++tries % 3 == 0)
+			usleep(tries % 100);
+		else
+			sched_yield();
+	}
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(SENT, sent);
+}
+
+/* --- bad input -------------------------------------------------------------- */
+
+TEST_F(halt, bad_events)
+{
+	static const struct vee_event bad[] = {
+		{ .vector = VECTOR, .type = VEE_EVENT_INTERRUPT },
+		{ .vector = VECTOR, .type = VEE_EVENT_INTERRUPT, .flags = 0x81 },
+		{ .vector = VECTOR, .type = 1, .flags = VEE_EVENT_VALID },
+		{ .vector = VECTOR, .type = 7, .flags = VEE_EVENT_VALID },
+		{ .vector = 3, .type = VEE_EVENT_NMI, .flags = VEE_EVENT_VALID },
+		{ .vector = VECTOR_UD, .type = VEE_EVENT_EXCEPTION,
+		  .flags = VEE_EVENT_VALID },
+		{ .vector = VECTOR, .type = VEE_EVENT_SOFT_INTERRUPT,
+		  .flags = VEE_EVENT_VALID, .instruction_length = 2 },
+		{ .vector = VECTOR, .type = VEE_EVENT_INTERRUPT,
+		  .flags = VEE_EVENT_VALID, .instruction_length = 1 },
+		{ .vector = VECTOR, .type = VEE_EVENT_INTERRUPT,
+		  .flags = VEE_EVENT_VALID, .error_code = 1 },
+		{ .vector = VECTOR, .type = VEE_EVENT_INTERRUPT,
+		  .flags = VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE },
+	};
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct vee_inject inject = {
+			.size = sizeof(inject),
+			.event = bad[i],
+		};
+
+		EXPECT_EQ(-EINVAL, vee_call(g->vcpu, VEE_VCPU_INJECT, &inject))
+			TH_LOG("event %u", i);
+	}
+	/* And nothing of it is kept. */
+	GUEST_LONG(g, idle);
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
+}
+
+TEST_HARNESS_MAIN
