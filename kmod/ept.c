@@ -4,7 +4,8 @@
  * host (SDM 3C, "The Extended Page Table Mechanism (EPT)").
  *
  * Levels are counted from the leaves: level 1 is an EPT page table, whose
- * entries map 4 KiB, level EPT_LEVELS the PML4 table. Every entry is written
+ * entries map 4 KiB, level EPT_LEVELS the PML4 table. Leaves of level 2 and 3 map
+ * 2 MiB and 1 GiB. Every entry is written
  * whole with one store, since the CPU walks the tables while they change.
  */
 #include <linux/bits.h>
@@ -40,7 +41,7 @@
 #define EPT_ENTRIES		BIT(EPT_INDEX_BITS)
 #define EPT_GPA_BITS		(PAGE_SHIFT + EPT_LEVELS * EPT_INDEX_BITS)
 
-static unsigned int ept_shift(int level)
+unsigned int ept_shift(int level)
 {
 	return PAGE_SHIFT + (level - 1) * EPT_INDEX_BITS;
 }
@@ -124,17 +125,23 @@ void ept_cache_drop(struct ept_cache *cache)
 
 /*
  * Tables allow everything; a leaf alone decides. A new table is zeroed, and x86
- * stores are seen in order, so the CPU never sees it otherwise.
+ * stores are seen in order, so the CPU never sees it otherwise. A larger leaf
+ * that was there is gone with it, and the pages around come back by faults.
  */
-static void ept_link(u64 *table, u64 *entry, void *child)
+static void ept_link(struct ept *ept, u64 *table, u64 *entry, void *child)
 {
+	u64 old = *entry;
+
 	WRITE_ONCE(*entry, __pa(child) | EPT_ACCESS);
-	ept_count(table, 1);
+	if (old)
+		ept_new_generation(ept);
+	else
+		ept_count(table, 1);
 }
 
 /*
  * The table of @level that translates @gpa, made if need be; NULL if @cache is
- * empty, or if a larger leaf is in the way.
+ * empty.
  */
 static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
 		     int level)
@@ -144,12 +151,10 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
 	for (int at = EPT_LEVELS; at > level; at--) {
 		u64 *entry = ept_entry(table, gpa, at);
 
-		if (!*entry) {
+		if (!*entry || ept_is_leaf(*entry, at)) {
 			if (!cache->count)
 				return NULL;
-			ept_link(table, entry, cache->table[--cache->count]);
-		} else if (ept_is_leaf(*entry, at)) {
-			return NULL;
+			ept_link(ept, table, entry, cache->table[--cache->count]);
 		}
 		table = ept_child(*entry);
 	}
@@ -161,14 +166,14 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
  * chose another memory type for it would make its own view of it incoherent
  * with the host's. A write-only leaf would be a misconfiguration (SDM 3C, "EPT
  * Misconfigurations"), so a leaf can always be read.
- *
- * Larger leaves must not be executable on CPUs with X86_BUG_ITLB_MULTIHIT: the
- * guest could change the page size under the CPU's feet and hang the machine.
  */
-static u64 ept_leaf(u64 hpa, unsigned int access)
+static u64 ept_leaf(u64 hpa, unsigned int access, int level)
 {
-	u64 leaf = hpa | EPT_READ | EPT_WRITE_BACK | EPT_IGNORE_PAT;
+	u64 leaf = hpa & ~(BIT_ULL(ept_shift(level)) - 1);
 
+	leaf |= EPT_READ | EPT_WRITE_BACK | EPT_IGNORE_PAT;
+	if (level > EPT_LEAF_LEVEL)
+		leaf |= EPT_LARGE;
 	if (access & VEE_WRITE)
 		leaf |= EPT_WRITE;
 	if (access & VEE_EXECUTE)
@@ -183,19 +188,10 @@ static u64 ept_leaf(u64 hpa, unsigned int access)
  * "Operations that Invalidate Cached Mappings"), so none need be told. A leaf
  * for another page begins a new generation, and the caller must vm_flush().
  */
-void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
-	     unsigned int access)
+static void ept_set_leaf(struct ept *ept, u64 *table, u64 *entry, u64 leaf)
 {
-	u64 *table = ept_walk(ept, cache, gpa, EPT_LEAF_LEVEL);
-	u64 leaf = ept_leaf(hpa, access);
-	u64 *entry, old;
+	u64 old = *entry;
 
-	/* Nothing is mapped: the guest faults again, with a full cache. */
-	if (!table)
-		return;
-
-	entry = ept_entry(table, gpa, EPT_LEAF_LEVEL);
-	old = *entry;
 	if (!old)
 		ept_count(table, 1);
 	else if (!((old ^ leaf) & EPT_ADDRESS))
@@ -204,6 +200,27 @@ void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	WRITE_ONCE(*entry, leaf);
 	if (old && ((old ^ leaf) & EPT_ADDRESS))
 		ept_new_generation(ept);
+}
+
+/*
+ * Where smaller pages are mapped already, one more of them is: whoever put them
+ * there had a reason (see fault_map()).
+ */
+void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
+	     unsigned int access, int level)
+{
+	u64 *table = ept_walk(ept, cache, gpa, level);
+	u64 *entry = table ? ept_entry(table, gpa, level) : NULL;
+
+	if (entry && *entry && !ept_is_leaf(*entry, level)) {
+		level = EPT_LEAF_LEVEL;
+		table = ept_walk(ept, cache, gpa, level);
+		entry = table ? ept_entry(table, gpa, level) : NULL;
+	}
+	/* Nothing is mapped: the guest faults again, with a full cache. */
+	if (!entry)
+		return;
+	ept_set_leaf(ept, table, entry, ept_leaf(hpa, access, level));
 }
 
 /* --- zap ------------------------------------------------------------------- */

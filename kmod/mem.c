@@ -11,6 +11,7 @@
  * taken in the notifier, where even the OOM killer calls, and where the page's
  * fate waits for us: under it nothing sleeps.
  */
+#include <linux/cpu.h>
 #include <linux/interval_tree.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -19,10 +20,12 @@
 #include <linux/overflow.h>
 #include <linux/pagemap.h>
 #include <linux/pfn.h>
+#include <linux/pgtable.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <asm/cpufeature.h>
 
 #include "vcpu.h"
 #include "vee.h"
@@ -262,6 +265,7 @@ void mem_destroy(struct vee_vm *vm)
  * @gpa: the page
  * @hva: the memory behind it
  * @write: the guest means to write
+ * @execute: ... or to fetch instructions
  * @page: that memory's page, with a reference
  * @writable: @page may be written
  */
@@ -270,6 +274,7 @@ struct fault {
 	u64 gpa;
 	unsigned long hva;
 	bool write;
+	bool execute;
 	struct page *page;
 	bool writable;
 };
@@ -337,22 +342,106 @@ static int fault_dirty(struct fault *fault, unsigned long seq)
 	return error;
 }
 
+/*
+ * How much one entry of the caller's page tables maps at @hva, as a level: all of
+ * that is one piece of memory with one set of permissions. Tables are freed only
+ * after an interrupt on each CPU that could be walking them.
+ */
+static int host_level(struct mm_struct *mm, unsigned long hva)
+{
+	unsigned long flags;
+	int level = 1;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(mm, hva));
+	if (!pgd_present(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (!p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	if (!pud_present(pud))
+		goto out;
+	if (pud_leaf(pud)) {
+		level = 3;
+		goto out;
+	}
+	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	if (pmd_present(pmd) && pmd_leaf(pmd))
+		level = 2;
+out:
+	local_irq_restore(flags);
+	return level;
+}
+
+static bool level_offered(int level)
+{
+	return level == 1 || caps_has(level == 2 ? VEE_FEATURE_EPT_2M : VEE_FEATURE_EPT_1G);
+}
+
+/* Gpa and hva agree on where such a piece begins, and the slot has all of it. */
+static bool level_fits(const struct fault *fault, int level)
+{
+	const struct slot *slot = fault->slot;
+	u64 mask = BIT_ULL(ept_shift(level)) - 1;
+
+	return level == 1 ||
+	       (!((fault->gpa ^ fault->hva) & mask) &&
+		(fault->gpa & ~mask) >= slot->node.start &&
+		(fault->gpa | mask) <= slot->node.last);
+}
+
+/*
+ * On CPUs with this erratum a guest that changes the size of a page under an
+ * instruction fetch hangs the machine: code is in 4 KiB pages there, and larger
+ * ones hold none.
+ */
+static bool small_code(void)
+{
+	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
+}
+
+static int fault_level(const struct fault *fault)
+{
+	int level;
+
+	if (fault->execute && small_code())
+		return 1;
+	level = host_level(fault->slot->vm->mm, fault->hva);
+	while (!level_offered(level) || !level_fits(fault, level))
+		level--;
+	return level;
+}
+
+/* The lock keeps the notifier out, so the host's page tables are as they were. */
+static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
+{
+	unsigned int access = fault->slot->access;
+	int level = fault_level(fault);
+
+	if (!fault->writable)
+		access &= ~VEE_WRITE;
+	if (level > 1 && small_code())
+		access &= ~VEE_EXECUTE;
+	ept_map(&fault->slot->vm->ept, cache, fault->gpa,
+		PFN_PHYS(page_to_pfn(fault->page)), access, level);
+}
+
 static int fault_map(struct fault *fault, unsigned long seq,
 		     struct ept_cache *cache)
 {
 	struct vee_vm *vm = fault->slot->vm;
-	unsigned int access = fault->slot->access;
-	u64 hpa = PFN_PHYS(page_to_pfn(fault->page));
 	int error = -EAGAIN;
 	u64 generation;
-
-	if (!fault->writable)
-		access &= ~VEE_WRITE;
 
 	spin_lock(&vm->lock);
 	generation = vm->ept.generation;
 	if (!mmu_interval_read_retry(&fault->slot->notifier, seq)) {
-		ept_map(&vm->ept, cache, fault->gpa, hpa, access);
+		fault_map_locked(fault, cache);
 		error = 0;
 	}
 	if (vm->ept.generation != generation)
@@ -398,6 +487,7 @@ int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
 	struct fault fault = {
 		.gpa = gpa & PAGE_MASK,
 		.write = access & VEE_WRITE,
+		.execute = access & VEE_EXECUTE,
 	};
 	int error;
 

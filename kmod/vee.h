@@ -170,9 +170,14 @@ int ept_init(struct ept *ept);
 void ept_destroy(struct ept *ept);
 int ept_cache_fill(struct ept_cache *cache);
 void ept_cache_drop(struct ept_cache *cache);
-/* Both under vee_vm.lock. Zap unlinks emptied tables onto @freed. */
+/* How many address bits one entry of a table of @level translates. */
+unsigned int ept_shift(int level);
+/*
+ * Both under vee_vm.lock. Map makes a leaf of @level: 1 for 4 KiB, 2 for 2 MiB, 3
+ * for 1 GiB. Zap unlinks emptied tables onto @freed.
+ */
 void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
-	     unsigned int access);
+	     unsigned int access, int level);
 bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
 void ept_free_tables(struct list_head *freed);
 /* Inside the bracket, before an entry: INVEPT if this CPU may hold stale ones. */

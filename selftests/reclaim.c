@@ -386,6 +386,58 @@ static void expect_split(struct __test_metadata *_metadata, struct guest *g,
 
 #define ODD_PAGE	100
 
+static __u64 faults(struct guest *g)
+{
+	struct vee_stats stats = { .size = sizeof(stats) };
+
+	vee_call(g->vcpu, VEE_VCPU_STATS, &stats);
+	return stats.faults;
+}
+
+/* A huge page of the caller's is one of the guest's, as long as it is one. */
+TEST_F(reclaim, huge_page_is_one_fault)
+{
+	struct guest *g = &self->g;
+	__u64 before, spent;
+	unsigned char *mem;
+
+	if (!(vee_info(g->dev).features & VEE_FEATURE_EPT_2M))
+		VEE_SKIP("this CPU has no EPT entries for 2 MiB");
+	before = faults(g);
+	mem = map_huge(_metadata, g);
+	spent = faults(g) - before;
+	/* And a few for code, stack and tables. */
+	EXPECT_GE(16, spent) TH_LOG("%llu faults", spent);
+	ASSERT_EQ(0, mprotect(mem + ODD_PAGE * PAGE_BYTES, PAGE_BYTES, PROT_READ));
+	ASSERT_EQ(0, mprotect(mem + ODD_PAGE * PAGE_BYTES, PAGE_BYTES, MEMORY_RW));
+	before = faults(g);
+	ASSERT_FILL(g, HUGE_PAGES, 2000);
+	spent = faults(g) - before;
+	EXPECT_LE(HUGE_PAGES, spent) TH_LOG("%llu faults", spent);
+}
+
+/* Code may have to be in small pages; then the rest of the page is as before. */
+TEST_F(reclaim, huge_page_of_code)
+{
+	struct guest *g = &self->g;
+	unsigned char *mem = map_huge(_metadata, g);
+	unsigned char *code = mem + ODD_PAGE * PAGE_BYTES;
+
+	memcpy(code, pages, pages_end - pages);
+	set_pages(g, pages, ODD_PAGE, 3000);
+	guest_set_rip(g, GPA_EXTRA + ODD_PAGE * PAGE_BYTES);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(3000, host_read64(mem));
+	ASSERT_CHECK(g, ODD_PAGE, 3000);
+	/* The guest writes its own code, and the host does. */
+	ASSERT_FILL(g, HUGE_PAGES, 4000);
+	memcpy(code, pages, pages_end - pages);
+	set_pages(g, pages, ODD_PAGE, 5000);
+	guest_set_rip(g, GPA_EXTRA + ODD_PAGE * PAGE_BYTES);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	ASSERT_CHECK(g, ODD_PAGE, 5000);
+}
+
 TEST_F(reclaim, huge_page_dontneed)
 {
 	struct guest *g = &self->g;

@@ -129,7 +129,7 @@ int vee_vm_unmap(struct vee_vm *vm, uint64_t gpa, size_t bytes);
  * @hva: where to put this process's address of it; may be NULL
  *
  * The guest may read, write and execute it. The host spends memory on those
- * pages alone that are touched.
+ * pages alone that are touched, in huge pages (2 MiB) as far as it has them.
  *
  * Return: 0, or the errors of vee_vm_map().
  */

@@ -10,6 +10,7 @@
 #include "internal.h"
 
 #define DEVICE "/dev/vee"
+#define HUGE_BYTES (2ULL << 20)
 
 struct slot {
 	uint64_t gpa;
@@ -227,6 +228,31 @@ int vee_vm_map(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 	return add_slot(vm, &slot);
 }
 
+/*
+ * Memory whose address agrees with @gpa modulo 2 MiB, so that a huge page of the
+ * host's can be one of the guest's.
+ */
+static void *alloc_aligned(uint64_t gpa, size_t bytes)
+{
+	const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	uint8_t *room, *hva;
+	size_t before;
+
+	if (bytes < HUGE_BYTES || bytes > SIZE_MAX - HUGE_BYTES)
+		return mmap(NULL, bytes, PROT_READ | PROT_WRITE, how, -1, 0);
+	room = mmap(NULL, bytes + HUGE_BYTES, PROT_READ | PROT_WRITE, how, -1, 0);
+	if (room == MAP_FAILED)
+		return MAP_FAILED;
+	before = (gpa - (uintptr_t)room) % HUGE_BYTES;
+	hva = room + before;
+	if (before)
+		munmap(room, before);
+	munmap(hva + bytes, HUGE_BYTES - before);
+	/* Where the machine's administrator leaves the choice to programs. */
+	madvise(hva, bytes, MADV_HUGEPAGE);
+	return hva;
+}
+
 int vee_vm_alloc(struct vee_vm *vm, uint64_t gpa, size_t bytes, void **hva)
 {
 	struct slot slot = {
@@ -235,10 +261,9 @@ int vee_vm_alloc(struct vee_vm *vm, uint64_t gpa, size_t bytes, void **hva)
 	};
 	int err;
 
-	if (!bytes || bytes % PAGE_BYTES)
+	if (!bytes || (bytes | gpa) % PAGE_BYTES)
 		return -EINVAL;
-	slot.hva = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	slot.hva = alloc_aligned(gpa, bytes);
 	if (slot.hva == MAP_FAILED)
 		return -ENOMEM;
 	err = add_slot(vm, &slot);

@@ -47,6 +47,25 @@ static void slots_are_found(void)
 	rig_end(&rig);
 }
 
+/* So that a huge page here can be one there. */
+static void large_memory_is_aligned_with_the_guests(void)
+{
+	static const uint64_t where[] = { 0, 0x100000, 0x1fff000, 0x40200000 };
+	struct rig rig;
+	uint8_t *hva;
+
+	rig_begin(&rig);
+	for (size_t i = 0; i < sizeof(where) / sizeof(*where); i++) {
+		CHECK_EQUAL(vee_vm_alloc(rig.vm, where[i], 0x401000, (void **)&hva), 0);
+		CHECK_EQUAL(((uintptr_t)hva - where[i]) % (2 << 20), 0);
+		hva[0] = 1;
+		hva[0x400fff] = 1;
+		CHECK_EQUAL(vee_vm_unmap(rig.vm, where[i], 0x401000), 0);
+	}
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x123, 0x401000, NULL), -EINVAL);
+	rig_end(&rig);
+}
+
 static void copies_cross_slots_or_do_nothing(void)
 {
 	char in[0x1800], out[0x1800];
@@ -127,6 +146,8 @@ static void many_threads_look_up_while_one_maps(void)
 const struct test tests[] = {
 	{ "creation passes errors on", creation_passes_errors_on },
 	{ "slots are found, and nothing beside them", slots_are_found },
+	{ "large memory is aligned with the guest's",
+	  large_memory_is_aligned_with_the_guests },
 	{ "copies cross slots, or do nothing", copies_cross_slots_or_do_nothing },
 	{ "RAM ranges join where they touch", ranges_join_where_they_touch },
 	{ "threads look up while one maps", many_threads_look_up_while_one_maps },
