@@ -6,7 +6,7 @@
 /^ok [0-9]+/ { if (/# *SKIP/) skip++; else ok++ }
 /^not ok [0-9]+/ { bad++ }
 /^# ended: / {
-	printf "  %-6s %-28s %3d ok", kernel, $3, ok
+	printf "  %-7s %-28s %3d ok", kernel, $3, ok
 	if (bad) printf ", %d NOT OK", bad
 	if (skip) printf ", %d skipped", skip
 	if ($4 != 0) printf " (status %d)", $4
