@@ -4,6 +4,7 @@
 #define VEE_BUS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct bus_device;
@@ -30,15 +31,68 @@ struct bus_device {
 	struct bus_device *next;
 };
 
+/* The struct that has a struct bus_device as its member. */
+#define bus_owner(device, type, member) \
+	((type *)((char *)(device) - offsetof(type, member)))
+
+/**
+ * struct bus_miss - accesses that no device claimed
+ * @address: first address
+ * @count: how many there were
+ * @bytes: width
+ * @write: direction
+ */
+struct bus_miss {
+	uint64_t address;
+	uint64_t count;
+	unsigned int bytes;
+	bool write;
+};
+
+#define BUS_MISSES	64
+
+/**
+ * struct bus_event - an access, or the piece of one that one device answers
+ * @device: who answered; NULL: nobody
+ * @address: first address
+ * @data: what was written, or what the read gives
+ * @bytes: width
+ * @write: direction
+ * @misses: how often nobody answered at this address, width and direction, this
+ *	time included; 0 with a device, or if the table of misses is full
+ */
+struct bus_event {
+	const struct bus_device *device;
+	uint64_t address;
+	const void *data;
+	unsigned int bytes;
+	bool write;
+	uint64_t misses;
+};
+
+/**
+ * struct bus - all zeros is an empty one
+ * @devices: bus_add()'s
+ * @trace: if not NULL, called after each access; wide ones come in pieces
+ * @trace_arg: for @trace
+ * @misses: accesses that no device claimed, in the order they first came
+ * @miss_count: how many of @misses are in use
+ * @other_misses: how many accesses found @misses full
+ */
 struct bus {
 	struct bus_device *devices;
+	void (*trace)(void *arg, const struct bus_event *event);
+	void *trace_arg;
+	struct bus_miss misses[BUS_MISSES];
+	unsigned int miss_count;
+	uint64_t other_misses;
 };
 
 /* The device must outlive the bus. -EEXIST: overlaps another one. */
 int bus_add(struct bus *bus, struct bus_device *device);
 struct bus_device *bus_find(const struct bus *bus, uint64_t address);
 
-/* Where nobody answers, reads give all ones and writes go nowhere. */
+/* Where nobody answers, reads give all ones; writes go nowhere but are counted. */
 void bus_access(struct bus *bus, uint64_t address, void *data,
 		unsigned int bytes, bool write);
 

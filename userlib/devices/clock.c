@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <time.h>
+
+#include "clock.h"
+
+static uint64_t read_clock(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return now.tv_sec * CLOCK_NS + now.tv_nsec;
+}
+
+static uint64_t host_now_ns(struct clock *clock)
+{
+	(void)clock;
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+static uint64_t host_date_ns(struct clock *clock)
+{
+	(void)clock;
+	return read_clock(CLOCK_REALTIME);
+}
+
+struct clock host_clock = { .now_ns = host_now_ns, .date_ns = host_date_ns };
