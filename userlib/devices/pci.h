@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * PCI as far as its configuration space: mechanism #1 at CF8H and CFCH, one bus,
+ * empty unless something is put there; and CF9H, where chip sets have a reset.
+ */
+#ifndef VEE_PCI_H
+#define VEE_PCI_H
+
+#include "bus.h"
+
+#define PCI_CONFIG_BYTES	256
+
+/**
+ * struct pci_function - a function of a device
+ * @slot: device number << 3 | function number
+ * @config: configuration space, little endian
+ * @writable: the bits of it that the guest can change
+ * @next: the bus's own
+ */
+struct pci_function {
+	uint8_t slot;
+	uint8_t config[PCI_CONFIG_BYTES];
+	uint8_t writable[PCI_CONFIG_BYTES];
+	struct pci_function *next;
+};
+
+/**
+ * struct pci - the bus
+ * @address_bus: ports CF8H to CFBH
+ * @data_bus: ports CFCH to CFFH
+ * @reset: the guest asks for a reset
+ * @arg: for @reset
+ * @address: CONFIG_ADDRESS
+ * @reset_control: CF9H
+ * @functions: pci_add()'s
+ */
+struct pci {
+	struct bus_device address_bus;
+	struct bus_device data_bus;
+	void (*reset)(void *arg);
+	void *arg;
+	uint32_t address;
+	uint8_t reset_control;
+	struct pci_function *functions;
+};
+
+void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
+	      void *arg);
+/* The function must outlive the bus. -EEXIST: the slot is taken. */
+int pci_add(struct pci *pci, struct pci_function *function);
+/*
+ * Makes @bridge the host bridge of an Intel 440FX in slot 0, with the subsystem
+ * numbers that QEMU's has. SeaBIOS as Debian builds it looks for that: it then
+ * writes its messages to port 402H, takes the sizes of memory from the CMOS, and
+ * unlocks the memory that it is in. It needs no fw_cfg.
+ */
+void pci_init_host_bridge(struct pci_function *bridge);
+
+#endif /* VEE_PCI_H */
