@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ACPI: the fixed hardware that it takes to switch off, a timer, and the tables
+ * that say where they are.
+ *
+ * At 600H: PM1a event block (status, enable), at 604H PM1a control, at 608H the
+ * power-management timer (32 bits, 3.579545 MHz). There is no SMI command port:
+ * ACPI is always on. A system with ACPI but neither local nor I/O APIC has the
+ * SCI at IRQ9 of the 8259As, level-triggered.
+ *
+ * The hardware-reduced model would need no PM1 blocks, but no interrupt controller
+ * of a PC's either: systems with one take it that the 8259As aren't there.
+ */
+#ifndef VEE_ACPI_H
+#define VEE_ACPI_H
+
+#include "bus.h"
+#include "clock.h"
+#include "irq.h"
+
+#define ACPI_IRQ	9
+
+/**
+ * struct acpi - the fixed hardware
+ * @pm1: PM1a event and control blocks
+ * @timer: the power-management timer
+ * @clock: its time
+ * @irq: the SCI
+ * @power_off: the guest switches itself off
+ * @arg: for @power_off
+ * @begin_ns: when the timer was 0
+ * @seen_ns: @clock's time at the last advance
+ * @status: PM1_STS
+ * @enable: PM1_EN
+ * @control: PM1_CNT
+ */
+struct acpi {
+	struct bus_device pm1;
+	struct bus_device timer;
+	struct clock *clock;
+	struct irq_line irq;
+	void (*power_off)(void *arg);
+	void *arg;
+	uint64_t begin_ns;
+	uint64_t seen_ns;
+	uint16_t status;
+	uint16_t enable;
+	uint16_t control;
+};
+
+/* How it is made. */
+struct acpi_config {
+	struct clock *clock;
+	struct irq_line irq;
+	void (*power_off)(void *arg);
+	void *arg;
+};
+
+void acpi_init(struct acpi *acpi, struct bus *ports,
+	       const struct acpi_config *config);
+void acpi_advance(struct acpi *acpi);
+uint64_t acpi_next_ns(const struct acpi *acpi);
+
+/* Where systems look for the first of the tables, every 16 bytes. */
+#define ACPI_AREA	0xe0000
+#define ACPI_AREA_END	0x100000
+
+/*
+ * Writes the tables to @buf, which the guest has at @gpa, a multiple of 64 in the
+ * area above. Returns how many bytes they take, or -ENOSPC, -EINVAL.
+ */
+int acpi_build(void *buf, size_t size, uint64_t gpa);
+
+#endif /* VEE_ACPI_H */
