@@ -3,13 +3,13 @@
 #ifndef VEE_CMD_H
 #define VEE_CMD_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include "../devices/bus.h"
 #include "../devices/pc.h"
-#include "../devices/uart.h"
 #include "../vee.h"
 
 /* Exit statuses. */
@@ -35,14 +35,15 @@ struct options {
 	uint64_t memory;	/* bytes */
 	double timeout;		/* seconds; 0: none */
 	bool trace;
+	bool trace_io;
 };
 
 struct machine {
 	struct vee_vm *vm;
 	struct vee_vcpu *vcpu;
+	pthread_mutex_t lock;	/* guards the three that follow */
 	struct bus ports;
 	struct bus memory;
-	struct uart uart;
 	struct pc pc;
 	uint32_t tsc_khz;
 };
@@ -51,12 +52,19 @@ struct machine {
 int machine_create(struct machine *machine, const struct options *options);
 int machine_load(struct machine *machine, const struct options *options);
 
+/* What the guest reaches through a bus, and what of it waits to go out. */
+void machine_access(struct machine *machine, struct bus *bus, uint64_t address,
+		    void *data, unsigned int bytes, bool write);
+void machine_flush(struct machine *machine);
+
 /* --- console.c: the terminal, or whatever stands in its place --- */
 
 /* Raw mode, and a thread that brings input to the UART. -errno. */
 int console_begin(struct machine *machine);
 void console_end(void);
-void console_send(void *arg, uint8_t byte);
+void console_send(void *arg, const uint8_t *bytes, size_t count);
+/* The debug ports': standard error. */
+void console_debug(void *arg, uint8_t byte);
 /* Something asks for the end: a signal, the escape, a broken pipe. */
 bool console_wants_end(void);
 /* The signal that did, or 0. */
@@ -74,5 +82,8 @@ bool msr_write(uint32_t index);
 void report_registers(struct vee_vcpu *vcpu);
 void report_entry_failure(struct vee_vcpu *vcpu);
 void trace_exit(const struct machine *machine);
+/* For struct bus: tells of an access; @arg is a name for the bus. */
+void trace_io(void *arg, const struct bus_event *event);
+void report_misses(const struct bus *bus, const char *name);
 
 #endif /* VEE_CMD_H */

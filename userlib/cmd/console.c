@@ -110,20 +110,44 @@ static void output_error(void)
 	quit = 1;
 }
 
-void console_send(void *arg, uint8_t byte)
+void console_send(void *arg, const uint8_t *bytes, size_t count)
 {
 	(void)arg;
-	while (!quit && write(STDOUT_FILENO, &byte, 1) != 1)
-		output_error();
+	while (count && !quit) {
+		ssize_t n = write(STDOUT_FILENO, bytes, count);
+
+		if (n < 0) {
+			output_error();
+			continue;
+		}
+		bytes += n;
+		count -= n;
+	}
+}
+
+void console_debug(void *arg, uint8_t byte)
+{
+	(void)arg;
+	fputc(byte, stderr);
 }
 
 /* --- input --- */
 
-static void deliver(struct uart *uart, uint8_t byte)
+static bool receive(struct machine *machine, uint8_t byte)
+{
+	bool taken;
+
+	pthread_mutex_lock(&machine->lock);
+	taken = pc_receive(&machine->pc, &byte, 1);
+	pthread_mutex_unlock(&machine->lock);
+	return taken;
+}
+
+static void deliver(struct machine *machine, uint8_t byte)
 {
 	static const struct timespec a_while = { .tv_nsec = 1000000 };
 
-	while (!quit && !uart_receive(uart, byte))
+	while (!quit && !receive(machine, byte))
 		nanosleep(&a_while, NULL);
 }
 
@@ -149,14 +173,14 @@ static bool passes(uint8_t byte)
 
 static void *read_input(void *arg)
 {
-	struct uart *uart = arg;
+	struct machine *machine = arg;
 	uint8_t byte;
 	ssize_t n;
 
 	while (!quit) {
 		n = read(STDIN_FILENO, &byte, 1);
 		if (n == 1 && passes(byte))
-			deliver(uart, byte);
+			deliver(machine, byte);
 		else if (!n || (n < 0 && errno != EINTR))
 			break;
 	}
@@ -164,7 +188,7 @@ static void *read_input(void *arg)
 }
 
 /* Signals are for the thread that runs the guest. */
-static int start_reader(struct uart *uart)
+static int start_reader(struct machine *machine)
 {
 	sigset_t all, before;
 	pthread_t thread;
@@ -172,7 +196,7 @@ static int start_reader(struct uart *uart)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, read_input, uart);
+	err = pthread_create(&thread, NULL, read_input, machine);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!err)
 		pthread_detach(thread);
@@ -201,7 +225,7 @@ int console_begin(struct machine *machine)
 	atexit(console_end);
 	catch_signals();
 	take_terminal();
-	return start_reader(&machine->uart);
+	return start_reader(machine);
 }
 
 /* The reader may still be waiting for input; it ends with the process. */

@@ -6,11 +6,11 @@
 
 #include "cmd.h"
 
-#define UART_PORT	0x3f8
-
 /* A PC has its devices at the end of the first 4 GiB: memory goes on above. */
 #define LOW_MEMORY_END	(3ULL << 30)
 #define HIGH_MEMORY	(4ULL << 30)
+
+#define TABLES_BYTES	0x1000
 
 static int alloc_memory(struct machine *machine, uint64_t bytes)
 {
@@ -56,6 +56,27 @@ static int create_vm(struct machine *machine, const struct options *options)
 	return STATUS_OK;
 }
 
+static void init_devices(struct machine *machine, const struct options *options)
+{
+	struct pc_config config = {
+		.low_memory = options->memory, .serial_send = console_send,
+		.debug_send = console_debug, .arg = machine,
+	};
+
+	if (options->memory > LOW_MEMORY_END) {
+		config.low_memory = LOW_MEMORY_END;
+		config.high_memory = options->memory - LOW_MEMORY_END;
+	}
+	pthread_mutex_init(&machine->lock, NULL);
+	pc_init(&machine->pc, &machine->ports, &config);
+	if (!options->trace_io)
+		return;
+	machine->ports.trace = trace_io;
+	machine->ports.trace_arg = "port";
+	machine->memory.trace = trace_io;
+	machine->memory.trace_arg = "memory";
+}
+
 int machine_create(struct machine *machine, const struct options *options)
 {
 	struct vee_info info;
@@ -67,10 +88,23 @@ int machine_create(struct machine *machine, const struct options *options)
 		return status;
 	if (!vee_get_info(&info))
 		machine->tsc_khz = info.tsc_khz;
-	pc_init(&machine->pc, &machine->ports);
-	uart_init(&machine->uart, UART_PORT, console_send, machine);
-	bus_add(&machine->ports, &machine->uart.bus);
+	init_devices(machine, options);
 	return STATUS_OK;
+}
+
+void machine_access(struct machine *machine, struct bus *bus, uint64_t address,
+		    void *data, unsigned int bytes, bool write)
+{
+	pthread_mutex_lock(&machine->lock);
+	bus_access(bus, address, data, bytes, write);
+	pthread_mutex_unlock(&machine->lock);
+}
+
+void machine_flush(struct machine *machine)
+{
+	pthread_mutex_lock(&machine->lock);
+	pc_flush(&machine->pc);
+	pthread_mutex_unlock(&machine->lock);
 }
 
 static int cannot_load(const char *path, int err)
@@ -121,6 +155,17 @@ static int load_image(struct machine *machine, const struct options *options,
 	return err ? cannot_load(options->path, err) : STATUS_OK;
 }
 
+/* Before the image, which may well want the memory that they are in. */
+static int put_tables(struct machine *machine)
+{
+	uint8_t tables[TABLES_BYTES];
+	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA);
+	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
+
+	return err ? fail("can't write tables for the guest: %s",
+			  strerror(-err)) : STATUS_OK;
+}
+
 int machine_load(struct machine *machine, const struct options *options)
 {
 	size_t bytes;
@@ -129,7 +174,9 @@ int machine_load(struct machine *machine, const struct options *options)
 
 	if (err)
 		return fail("%s: %s", options->path, strerror(-err));
-	status = load_image(machine, options, image, bytes);
+	status = put_tables(machine);
+	if (!status)
+		status = load_image(machine, options, image, bytes);
 	free(image);
 	return status;
 }

@@ -101,6 +101,46 @@ void report_entry_failure(struct vee_vcpu *vcpu)
 	report_fields(vcpu);
 }
 
+/* --- accesses to devices --- */
+
+static void report_access(const char *bus, uint64_t address, unsigned int bytes,
+			  bool write)
+{
+	fprintf(stderr, "%s %s %#llx, %u byte%s", write ? "write to" : "read of",
+		bus, U(address), bytes, bytes == 1 ? "" : "s");
+}
+
+/* Of those that nothing answers the first: a summary has the rest. */
+void trace_io(void *arg, const struct bus_event *event)
+{
+	uint64_t value = 0;
+
+	if (!event->device && event->misses != 1)
+		return;
+	memcpy(&value, event->data,
+	       event->bytes < sizeof(value) ? event->bytes : sizeof(value));
+	fputs("vee: ", stderr);
+	report_access(arg, event->address, event->bytes, event->write);
+	line(", %#llx: %s", U(value),
+	     event->device ? event->device->name : "nothing is there");
+}
+
+void report_misses(const struct bus *bus, const char *name)
+{
+	for (unsigned int i = 0; i < bus->miss_count; i++) {
+		const struct bus_miss *miss = &bus->misses[i];
+
+		fputs("vee: nothing there: ", stderr);
+		report_access(name, miss->address, miss->bytes, miss->write);
+		line(": %llu times", U(miss->count));
+	}
+	if (bus->other_misses)
+		line("vee: nothing there: %llu other accesses",
+		     U(bus->other_misses));
+}
+
+/* --- exits --- */
+
 static const char *device_name(const struct bus *bus, uint64_t address)
 {
 	const struct bus_device *device = bus_find(bus, address);

@@ -33,11 +33,13 @@ static const char usage[] =
 	"  -a, --append CMDLINE  command line of a kernel\n"
 	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
 	"  -T, --trace           tell of each exit on standard error\n"
+	"  -I, --trace-io        tell of each access to a device, and of those that\n"
+	"                        nothing answers\n"
 	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
 	"  -h, --help            this\n"
 	"\n"
 	"The status is 0 when the guest is done (HLT with interrupts off, or it resets\n"
-	"the machine), 1 when something went wrong.\n";
+	"the machine or switches it off), 1 when something went wrong.\n";
 
 /* --- the clock --- */
 
@@ -52,16 +54,31 @@ static uint64_t now_ns(void)
 /* When it is to end; 0: never. */
 static uint64_t end_ns;
 
-static bool set_deadline(struct vee_vcpu *vcpu)
+/* When the run has to end for the devices' sake; CLOCK_NEVER: it needn't. */
+static uint64_t advance_devices(struct machine *machine)
 {
-	uint64_t now;
+	uint64_t next;
 
-	if (!end_ns)
-		return true;
-	now = now_ns();
-	if (now >= end_ns)
+	pthread_mutex_lock(&machine->lock);
+	pc_advance(&machine->pc);
+	next = pc_next_ns(&machine->pc);
+	pthread_mutex_unlock(&machine->lock);
+	return next;
+}
+
+static bool set_deadline(struct machine *machine)
+{
+	struct vee_vcpu_page *page = machine->vcpu->page;
+	uint64_t next = advance_devices(machine), now = now_ns();
+
+	if (end_ns && now >= end_ns)
 		return false;
-	vcpu->page->deadline_ns = end_ns - now;
+	if (end_ns && end_ns < next)
+		next = end_ns;
+	if (next == CLOCK_NEVER)
+		page->deadline_ns = 0;
+	else
+		page->deadline_ns = next > now ? next - now : 1;
 	return true;
 }
 
@@ -72,7 +89,7 @@ static int access_port(void *arg, uint16_t port, void *data, unsigned int bytes,
 {
 	struct machine *machine = arg;
 
-	bus_access(&machine->ports, port, data, bytes, write);
+	machine_access(machine, &machine->ports, port, data, bytes, write);
 	return 0;
 }
 
@@ -81,8 +98,17 @@ static int access_memory(void *arg, uint64_t gpa, void *data,
 {
 	struct machine *machine = arg;
 
-	bus_access(&machine->memory, gpa, data, bytes, write);
+	machine_access(machine, &machine->memory, gpa, data, bytes, write);
 	return 0;
+}
+
+static int on_request(struct machine *machine)
+{
+	machine_flush(machine);
+	fprintf(stderr, "vee: the guest has %s\n",
+		machine->pc.request == PC_RESET ? "reset the machine" :
+						  "switched itself off");
+	return STATUS_OK;
 }
 
 static int on_pio(struct machine *machine)
@@ -90,15 +116,13 @@ static int on_pio(struct machine *machine)
 	int err = vee_pio_assist(machine->vcpu, access_port, machine);
 
 	if (err) {
+		machine_flush(machine);
 		fail("can't do the guest's access to port %#x: %s",
 		     machine->vcpu->page->exit.pio.port, strerror(-err));
 		report_registers(machine->vcpu);
 		return STATUS_FAILED;
 	}
-	if (!machine->pc.reset)
-		return GO_ON;
-	fputs("vee: the guest has reset the machine\n", stderr);
-	return STATUS_OK;
+	return machine->pc.request == PC_NONE ? GO_ON : on_request(machine);
 }
 
 static void report_insn(const struct vee_exit_memory *memory)
@@ -222,10 +246,13 @@ static int (*const handlers[])(struct machine *machine) = {
 	[VEE_EXIT_ENTRY_FAILED] = on_entry_failure,
 };
 
+/* What is said of the guest comes after what the guest has said. */
 static int handle(struct machine *machine)
 {
 	uint32_t reason = machine->vcpu->page->exit.reason;
 
+	if (reason != VEE_EXIT_PIO)
+		machine_flush(machine);
 	if (reason < sizeof(handlers) / sizeof(*handlers) && handlers[reason])
 		return handlers[reason](machine);
 	return on_other(machine);
@@ -253,7 +280,8 @@ static int loop(struct machine *machine, const struct options *options)
 	if (options->timeout > 0)
 		end_ns = now_ns() + (uint64_t)(options->timeout * NS);
 	while (status == GO_ON && !console_wants_end()) {
-		if (!set_deadline(machine->vcpu)) {
+		if (!set_deadline(machine)) {
+			machine_flush(machine);
 			fail("the guest was not done after %g s",
 			     options->timeout);
 			return STATUS_TIMEOUT;
@@ -273,7 +301,12 @@ static int run_on_console(struct machine *machine, const struct options *options
 	if (err)
 		return fail("can't start a thread: %s", strerror(-err));
 	status = loop(machine, options);
+	machine_flush(machine);
 	console_end();
+	if (options->trace_io) {
+		report_misses(&machine->ports, "port");
+		report_misses(&machine->memory, "memory");
+	}
 	return status;
 }
 
@@ -358,6 +391,9 @@ static int take_option(int option, struct options *options)
 	case 'T':
 		options->trace = true;
 		return GO_ON;
+	case 'I':
+		options->trace_io = true;
+		return GO_ON;
 	case 'h':
 		fputs(usage, stdout);
 		return STATUS_OK;
@@ -374,6 +410,7 @@ int cmd_run(int argc, char **argv)
 		{ "append", required_argument, NULL, 'a' },
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "trace", no_argument, NULL, 'T' },
+		{ "trace-io", no_argument, NULL, 'I' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
@@ -382,7 +419,7 @@ int cmd_run(int argc, char **argv)
 	int option;
 
 	argv[0] = "vee run";
-	while ((option = getopt_long(argc, argv, "m:a:i:Tt:h", longs, NULL)) >= 0) {
+	while ((option = getopt_long(argc, argv, "m:a:i:TIt:h", longs, NULL)) >= 0) {
 		int status = take_option(option, &options);
 
 		if (status != GO_ON)

@@ -1,55 +1,89 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What else programs expect of a PC, as far as it takes to keep them content
- * without interrupts: a timer that counts, interrupt controllers that hold what
- * is written to them, an empty PCI bus, a clock, and ways to reset.
+ * The devices of a PC, wired to a bus of ports and to each other.
+ *
+ * One thread at a time: whoever has more holds one mutex around bus_access() and
+ * every call below. How a run loop goes, with that mutex held but in the run:
+ *
+ *	pc_advance(pc);
+ *	if (pc_interrupt_pending(pc) && the vCPU can take an interrupt)
+ *		inject pc_acknowledge(pc);
+ *	else if (pc_interrupt_pending(pc))
+ *		ask for an exit when it can;
+ *	run until pc_next_ns(pc) at the latest;
+ *	handle the exit, with bus_access() for ports;
+ *	look at pc->request;
+ *
+ * A vCPU that halts waits for the same moment, or for input. After input has come
+ * (pc_receive()) pc_next_ns() and pc_interrupt_pending() are to be asked again.
  */
 #ifndef VEE_PC_H
 #define VEE_PC_H
 
+#include "acpi.h"
 #include "bus.h"
+#include "clock.h"
+#include "debugcon.h"
+#include "i8042.h"
+#include "i8254.h"
+#include "i8259.h"
+#include "mc146818.h"
+#include "pci.h"
+#include "uart.h"
 
-#define PIT_CHANNELS	3
-
-struct pit_channel {
-	uint64_t start_ns;	/* when it was loaded */
-	uint32_t reload;	/* 1 to 65536 */
-	uint16_t latch;
-	uint8_t access;		/* 1: low byte, 2: high byte, 3: both in turn */
-	uint8_t mode;
-	bool latched;
-	bool write_high;	/* of access 3: the high byte is next */
-	bool read_high;
-	uint8_t low;
+/* What the guest asks of the machine as a whole. The last one counts. */
+enum pc_request {
+	PC_NONE,
+	PC_RESET,
+	PC_POWER_OFF,
 };
 
-struct pit {
-	struct bus_device bus;
-	struct pit_channel channels[PIT_CHANNELS];
-};
-
-/* A port that gives back what was written to it last. */
-struct latch {
-	struct bus_device bus;
-	uint8_t values[2];
+/**
+ * struct pc_config - how a PC is made
+ * @low_memory: bytes of memory from 0 up
+ * @high_memory: bytes of memory from 4 GiB up
+ * @clock: its time; NULL: the host's
+ * @serial_send: takes the output of the serial port
+ * @debug_send: takes that of the debug ports; NULL: nobody does
+ * @arg: for both
+ * @host_bridge: with the PCI host bridge that SeaBIOS looks for
+ */
+struct pc_config {
+	uint64_t low_memory;
+	uint64_t high_memory;
+	struct clock *clock;
+	uart_send_fn serial_send;
+	void (*debug_send)(void *arg, uint8_t byte);
+	void *arg;
+	bool host_bridge;
 };
 
 struct pc {
+	struct pic pic;
 	struct pit pit;
-	struct bus_device speaker;	/* port 61H: channel 2's gate and output */
-	struct latch pic[2];
-	struct bus_device keyboard;
-	struct bus_device keyboard_data;
-	struct bus_device fast_a20;
-	struct bus_device pci;
-	struct bus_device cmos;
-	uint8_t speaker_bits;
-	uint8_t cmos_index;
-	uint32_t pci_address;
-	bool reset;			/* the guest has asked for one */
+	struct rtc rtc;
+	struct uart uart;
+	struct i8042 i8042;
+	struct pci pci;
+	struct pci_function host_bridge;
+	struct acpi acpi;
+	struct debugcon debugcon;
+	enum pc_request request;
 };
 
-/* Puts all of it on @ports. */
-void pc_init(struct pc *pc, struct bus *ports);
+/* Puts all of it on @ports, which was empty, in its state after power-on. */
+void pc_init(struct pc *pc, struct bus *ports, const struct pc_config *config);
+/* Brings the devices to the present. */
+void pc_advance(struct pc *pc);
+/* When to do that next at the latest (CLOCK_MONOTONIC, in ns), or CLOCK_NEVER. */
+uint64_t pc_next_ns(const struct pc *pc);
+/* An interrupt is requested of the CPU; only taking it tells which one. */
+bool pc_interrupt_pending(const struct pc *pc);
+/* The CPU takes it: its vector. Once for each that is injected. */
+uint8_t pc_acknowledge(struct pc *pc);
+/* Input for the serial port; returns how many bytes it took. */
+unsigned int pc_receive(struct pc *pc, const uint8_t *bytes, size_t count);
+/* At the end: output may still wait to go out. */
+void pc_flush(struct pc *pc);
 
 #endif /* VEE_PC_H */

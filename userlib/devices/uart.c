@@ -6,74 +6,233 @@
 
 #define PORTS		8
 
-enum { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCRATCH };
+enum { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 
-#define IER_RECEIVED	0x01
-#define IER_SENT	0x02
+#define IER_ERBFI	0x01	/* received data */
+#define IER_ETBEI	0x02	/* THR is empty */
+#define IER_ELSI	0x04	/* line status */
+#define IER_EDSSI	0x08	/* modem status */
+#define IER_BITS	0x0f
+#define IIR_MODEM	0x00
 #define IIR_NONE	0x01
 #define IIR_SENT	0x02
 #define IIR_RECEIVED	0x04
+#define IIR_LINE	0x06
+#define IIR_TIMED_OUT	0x0c
 #define IIR_FIFOS	0xc0
 #define FCR_ENABLE	0x01
 #define FCR_CLEAR_RX	0x02
-#define LCR_DIVISOR	0x80
+#define FCR_CLEAR_TX	0x04
+#define FCR_TRIGGER	6	/* shift of the two bits */
+#define LCR_WLS		0x03	/* word length less 5 */
+#define LCR_STB		0x04
+#define LCR_PEN		0x08
+#define LCR_DLAB	0x80
 #define MCR_DTR		0x01
 #define MCR_RTS		0x02
 #define MCR_OUT1	0x04
 #define MCR_OUT2	0x08
 #define MCR_LOOP	0x10
-#define LSR_READY	0x01
-#define LSR_SENT	0x60	/* holding and shift register are empty */
+#define MCR_BITS	0x1f
+#define LSR_DR		0x01
+#define LSR_OE		0x02
+#define LSR_THRE	0x20
+#define LSR_TEMT	0x40
+#define MSR_DELTAS	0x0f
+#define MSR_TERI	0x04
 #define MSR_CTS		0x10
 #define MSR_DSR		0x20
 #define MSR_RI		0x40
 #define MSR_DCD		0x80
 
-static bool put(struct uart *uart, uint8_t byte)
+#define BAUD_BASE	115200	/* at a divisor of 1 */
+#define TIME_OUT_CHARS	4
+#define BATCH_NS	1000000
+#define QUIET_NS	10000000
+
+/* --- time --- */
+
+/* Start bit, data, parity, stop bits. */
+static unsigned int bits_per_char(const struct uart *uart)
 {
-	if (uart->count == UART_FIFO)
-		return false;
-	uart->queue[(uart->head + uart->count++) % UART_FIFO] = byte;
-	return true;
+	return 1 + 5 + (uart->lcr & LCR_WLS) + !!(uart->lcr & LCR_PEN) + 1 +
+	       !!(uart->lcr & LCR_STB);
 }
 
-bool uart_receive(struct uart *uart, uint8_t byte)
+static uint64_t time_out_ns(const struct uart *uart)
 {
-	bool done;
+	uint64_t divisor = uart->divisor ? uart->divisor : 1;
 
-	pthread_mutex_lock(&uart->lock);
-	done = put(uart, byte);
-	pthread_mutex_unlock(&uart->lock);
-	return done;
+	return TIME_OUT_CHARS * bits_per_char(uart) * divisor * CLOCK_NS /
+	       BAUD_BASE;
 }
 
-static uint8_t take(struct uart *uart)
+/* --- interrupts --- */
+
+static bool fifos_on(const struct uart *uart)
+{
+	return uart->fcr & FCR_ENABLE;
+}
+
+static unsigned int trigger_level(const struct uart *uart)
+{
+	static const uint8_t levels[] = { 1, 4, 8, 14 };
+
+	return fifos_on(uart) ? levels[uart->fcr >> FCR_TRIGGER] : 1;
+}
+
+/* The interrupt of the highest priority, as IIR gives it. */
+static uint8_t cause(const struct uart *uart)
+{
+	if (uart->ier & IER_ELSI && uart->errors)
+		return IIR_LINE;
+	if (uart->ier & IER_ERBFI && uart->fifo_count >= trigger_level(uart))
+		return IIR_RECEIVED;
+	if (uart->ier & IER_ERBFI && uart->timed_out)
+		return IIR_TIMED_OUT;
+	if (uart->ier & IER_ETBEI && uart->sent)
+		return IIR_SENT;
+	if (uart->ier & IER_EDSSI && uart->msr & MSR_DELTAS)
+		return IIR_MODEM;
+	return IIR_NONE;
+}
+
+/* OUT2 enables the buffer between the chip and the bus; loop-back turns it off. */
+static void update_irq(struct uart *uart)
+{
+	bool enabled = (uart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
+
+	irq_set(&uart->irq, enabled && cause(uart) != IIR_NONE);
+}
+
+/* --- input --- */
+
+static unsigned int fifo_room(const struct uart *uart)
+{
+	return (fifos_on(uart) ? UART_FIFO : 1) - uart->fifo_count;
+}
+
+/* Each byte that comes or is read starts the time-out over. */
+static void restart_time_out(struct uart *uart, uint64_t now)
+{
+	uart->timed_out = false;
+	if (fifos_on(uart) && uart->fifo_count)
+		uart->idle_ns = now + time_out_ns(uart);
+	else
+		uart->idle_ns = CLOCK_NEVER;
+}
+
+static void push(struct uart *uart, uint8_t byte)
+{
+	uart->fifo[(uart->fifo_head + uart->fifo_count++) % UART_FIFO] = byte;
+}
+
+static bool is_connected(const struct uart *uart)
+{
+	return !(uart->mcr & MCR_LOOP);
+}
+
+/* Input arrives as there is room for it. */
+static void arrive(struct uart *uart, uint64_t now)
+{
+	bool some = false;
+
+	if (!is_connected(uart) || now < uart->quiet_ns)
+		return;
+	while (uart->queue_count && fifo_room(uart)) {
+		push(uart, uart->queue[uart->queue_head]);
+		uart->queue_head = (uart->queue_head + 1) % UART_QUEUE;
+		uart->queue_count--;
+		some = true;
+	}
+	if (some)
+		restart_time_out(uart, now);
+}
+
+static uint8_t take(struct uart *uart, uint64_t now)
 {
 	uint8_t byte;
 
-	if (!uart->count)
+	if (!uart->fifo_count)
 		return 0;
-	byte = uart->queue[uart->head];
-	uart->head = (uart->head + 1) % UART_FIFO;
-	uart->count--;
+	byte = uart->fifo[uart->fifo_head];
+	uart->fifo_head = (uart->fifo_head + 1) % UART_FIFO;
+	uart->fifo_count--;
+	restart_time_out(uart, now);
+	arrive(uart, now);
 	return byte;
 }
 
-static uint8_t identify(struct uart *uart)
+/* A full FIFO keeps what it has; a single register has the last byte. */
+static void loop_back(struct uart *uart, uint8_t byte, uint64_t now)
 {
-	uint8_t fifos = uart->fcr & FCR_ENABLE ? IIR_FIFOS : 0;
-
-	if (uart->ier & IER_RECEIVED && uart->count)
-		return fifos | IIR_RECEIVED;
-	if (uart->ier & IER_SENT && uart->sent) {
-		uart->sent = false;
-		return fifos | IIR_SENT;
+	if (!fifo_room(uart)) {
+		uart->errors |= LSR_OE;
+		if (!fifos_on(uart))
+			uart->fifo[uart->fifo_head] = byte;
+	} else {
+		push(uart, byte);
 	}
-	return fifos | IIR_NONE;
+	restart_time_out(uart, now);
 }
 
+/*
+ * Drivers throw away what they find in a receiver that they have just reset. As
+ * on a wire, the next byte takes a while.
+ */
+static void clear_receiver(struct uart *uart, uint64_t now)
+{
+	uart->fifo_count = 0;
+	uart->quiet_ns = now + QUIET_NS;
+	restart_time_out(uart, now);
+}
+
+unsigned int uart_room(const struct uart *uart)
+{
+	return UART_QUEUE - uart->queue_count;
+}
+
+unsigned int uart_receive(struct uart *uart, const uint8_t *bytes, size_t count)
+{
+	unsigned int room = uart_room(uart), n = count < room ? count : room;
+
+	for (unsigned int i = 0; i < n; i++)
+		uart->queue[(uart->queue_head + uart->queue_count++) %
+			    UART_QUEUE] = bytes[i];
+	uart_advance(uart);
+	return n;
+}
+
+/* --- output --- */
+
+void uart_flush(struct uart *uart)
+{
+	unsigned int count = uart->output_count;
+
+	uart->output_count = 0;
+	uart->flush_ns = CLOCK_NEVER;
+	if (count)
+		uart->send(uart->arg, uart->output, count);
+}
+
+static void transmit(struct uart *uart, uint8_t byte, uint64_t now)
+{
+	uart->sent = true;
+	if (uart->mcr & MCR_LOOP) {
+		loop_back(uart, byte, now);
+		return;
+	}
+	if (!uart->output_count)
+		uart->flush_ns = now + BATCH_NS;
+	uart->output[uart->output_count++] = byte;
+	if (uart->output_count == UART_OUTPUT)
+		uart_flush(uart);
+}
+
+/* --- modem lines --- */
+
 /* In loop-back mode the outputs come back as inputs: drivers look for that. */
-static uint8_t modem_status(const struct uart *uart)
+static uint8_t modem_inputs(const struct uart *uart)
 {
 	uint8_t status = 0;
 
@@ -90,109 +249,185 @@ static uint8_t modem_status(const struct uart *uart)
 	return status;
 }
 
-static uint8_t read_register(struct uart *uart, uint64_t offset)
+/* The deltas are the inputs' bits shifted; that of RI tells only of its end. */
+static void write_mcr(struct uart *uart, uint8_t value)
 {
-	bool divisor = uart->lcr & LCR_DIVISOR;
+	uint8_t before = uart->msr, inputs, deltas;
+
+	uart->mcr = value & MCR_BITS;
+	inputs = modem_inputs(uart);
+	deltas = (before ^ inputs) >> 4;
+	if (inputs & MSR_RI)
+		deltas &= ~MSR_TERI;
+	uart->msr = inputs | (before & MSR_DELTAS) | deltas;
+}
+
+/* --- registers --- */
+
+static uint8_t read_iir(struct uart *uart)
+{
+	uint8_t value = cause(uart);
+
+	if (value == IIR_SENT)
+		uart->sent = false;
+	return fifos_on(uart) ? value | IIR_FIFOS : value;
+}
+
+static uint8_t read_lsr(struct uart *uart)
+{
+	uint8_t value = LSR_THRE | LSR_TEMT | uart->errors;
+
+	uart->errors = 0;
+	return uart->fifo_count ? value | LSR_DR : value;
+}
+
+static uint8_t read_msr(struct uart *uart)
+{
+	uint8_t value = uart->msr;
+
+	uart->msr &= ~MSR_DELTAS;
+	return value;
+}
+
+static uint8_t read_register(struct uart *uart, uint64_t offset, uint64_t now)
+{
+	bool divisor = uart->lcr & LCR_DLAB;
 
 	switch (offset) {
 	case DATA:
-		return divisor ? uart->divisor & 0xff : take(uart);
+		return divisor ? uart->divisor & 0xff : take(uart, now);
 	case IER:
 		return divisor ? uart->divisor >> 8 : uart->ier;
 	case IIR_FCR:
-		return identify(uart);
+		return read_iir(uart);
 	case LCR:
 		return uart->lcr;
 	case MCR:
 		return uart->mcr;
 	case LSR:
-		return LSR_SENT | (uart->count ? LSR_READY : 0);
+		return read_lsr(uart);
 	case MSR:
-		return modem_status(uart);
+		return read_msr(uart);
 	default:
 		return uart->scratch;
 	}
 }
 
-/* Returns whether the byte is to go out. */
-static bool write_data(struct uart *uart, uint8_t value)
+static void write_data(struct uart *uart, uint8_t value, uint64_t now)
 {
-	if (uart->lcr & LCR_DIVISOR) {
+	if (uart->lcr & LCR_DLAB)
 		uart->divisor = (uart->divisor & 0xff00) | value;
-		return false;
-	}
-	uart->sent = true;
-	if (!(uart->mcr & MCR_LOOP))
-		return true;
-	put(uart, value);
-	return false;
+	else
+		transmit(uart, value, now);
 }
 
+/* Whoever asks to be told when THR is empty is told at once that it is. */
 static void write_ier(struct uart *uart, uint8_t value)
 {
-	if (uart->lcr & LCR_DIVISOR) {
+	if (uart->lcr & LCR_DLAB) {
 		uart->divisor = (uart->divisor & 0xff) | value << 8;
 		return;
 	}
-	uart->sent |= !(uart->ier & IER_SENT) && value & IER_SENT;
-	uart->ier = value & 0x0f;
+	if (value & IER_ETBEI && !(uart->ier & IER_ETBEI))
+		uart->sent = true;
+	uart->ier = value & IER_BITS;
 }
 
-static bool write_register(struct uart *uart, uint64_t offset, uint8_t value)
+/* Without the enabling bit the others have no effect; its change clears all. */
+static void write_fcr(struct uart *uart, uint8_t value, uint64_t now)
+{
+	bool changes = (value ^ uart->fcr) & FCR_ENABLE;
+
+	uart->fcr = value & FCR_ENABLE ?
+		    value & ~(FCR_CLEAR_RX | FCR_CLEAR_TX) : 0;
+	if (changes || (value & FCR_ENABLE && value & FCR_CLEAR_RX))
+		clear_receiver(uart, now);
+}
+
+static void write_register(struct uart *uart, uint64_t offset, uint8_t value,
+			   uint64_t now)
 {
 	switch (offset) {
 	case DATA:
-		return write_data(uart, value);
+		write_data(uart, value, now);
+		break;
 	case IER:
 		write_ier(uart, value);
 		break;
 	case IIR_FCR:
-		uart->fcr = value & ~FCR_CLEAR_RX;
-		if (value & FCR_CLEAR_RX)
-			uart->count = 0;
+		write_fcr(uart, value, now);
 		break;
 	case LCR:
 		uart->lcr = value;
 		break;
 	case MCR:
-		uart->mcr = value & 0x1f;
+		write_mcr(uart, value);
 		break;
-	case SCRATCH:
+	case SCR:
 		uart->scratch = value;
 		break;
 	}
-	return false;
+}
+
+static void advance_to(struct uart *uart, uint64_t now)
+{
+	arrive(uart, now);
+	if (now >= uart->idle_ns) {
+		uart->timed_out = true;
+		uart->idle_ns = CLOCK_NEVER;
+	}
+	if (now >= uart->flush_ns)
+		uart_flush(uart);
+	update_irq(uart);
 }
 
 static void access_uart(struct bus_device *device, uint64_t offset, void *data,
 			unsigned int bytes, bool write)
 {
-	struct uart *uart = (struct uart *)device;
+	struct uart *uart = bus_owner(device, struct uart, bus);
+	uint64_t now = clock_now(uart->clock);
 	uint8_t *value = data;
-	bool send = false;
 
 	(void)bytes;
-	pthread_mutex_lock(&uart->lock);
+	advance_to(uart, now);
 	if (write)
-		send = write_register(uart, offset, *value);
+		write_register(uart, offset, *value, now);
 	else
-		*value = read_register(uart, offset);
-	pthread_mutex_unlock(&uart->lock);
-	/* Output may block; input must not wait for it. */
-	if (send)
-		uart->send(uart->arg, *value);
+		*value = read_register(uart, offset, now);
+	update_irq(uart);
 }
 
-void uart_init(struct uart *uart, uint16_t port,
-	       void (*send)(void *arg, uint8_t byte), void *arg)
+void uart_advance(struct uart *uart)
+{
+	advance_to(uart, clock_now(uart->clock));
+}
+
+uint64_t uart_next_ns(const struct uart *uart)
+{
+	uint64_t next = uart->flush_ns;
+
+	if (uart->ier & IER_ERBFI)
+		next = clock_earlier(next, uart->idle_ns);
+	if (uart->queue_count && fifo_room(uart) && is_connected(uart))
+		next = clock_earlier(next, uart->quiet_ns);
+	return next;
+}
+
+void uart_init(struct uart *uart, struct bus *ports,
+	       const struct uart_config *config)
 {
 	memset(uart, 0, sizeof(*uart));
 	uart->bus = (struct bus_device) {
-		.name = "UART", .first = port, .count = PORTS, .width = 1,
-		.access = access_uart,
+		.name = "16550A", .first = config->port, .count = PORTS,
+		.width = 1, .access = access_uart,
 	};
-	uart->send = send;
-	uart->arg = arg;
-	uart->divisor = 1;	/* 115200 baud */
-	pthread_mutex_init(&uart->lock, NULL);
+	uart->clock = config->clock;
+	uart->irq = config->irq;
+	uart->send = config->send;
+	uart->arg = config->arg;
+	uart->idle_ns = CLOCK_NEVER;
+	uart->flush_ns = CLOCK_NEVER;
+	uart->divisor = 1;
+	uart->msr = modem_inputs(uart);
+	bus_add(ports, &uart->bus);
 }

@@ -1,47 +1,106 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A serial port like the 16550's, for guests that poll it. */
+/*
+ * A serial port: a 16550A.
+ *
+ * Input waits in a queue until there is room in the receiver's FIFO, so none is
+ * lost but what the guest throws away. While the guest resets its receiver, and in
+ * loop-back mode, input stays in the queue.
+ *
+ * Output takes no time: the transmitter is always empty again. It goes out in
+ * batches, when the buffer is full or a millisecond after its first byte, which
+ * uart_next_ns() and uart_advance() see to; uart_flush() is for the end.
+ */
 #ifndef VEE_UART_H
 #define VEE_UART_H
 
-#include <pthread.h>
-
 #include "bus.h"
+#include "clock.h"
+#include "irq.h"
 
-#define UART_FIFO	4096
+#define UART_FIFO	16
+#define UART_QUEUE	4096
+#define UART_OUTPUT	256
+
+/* Where output goes. Called by accesses and advances: had better not block. */
+typedef void (*uart_send_fn)(void *arg, const uint8_t *bytes, size_t count);
 
 /**
  * struct uart - a serial port
  * @bus: its place on the bus of ports
- * @send: called for each byte that the guest sends
+ * @clock: its time
+ * @irq: the interrupt line, which MCR's OUT2 lets through
+ * @send: takes output
  * @arg: for @send
- * @lock: guards the queue: bytes come in from another thread
- * @queue: received and not yet read
- * @head: where the next byte is read
- * @count: how many there are
- *
- * The rest are its registers. It raises no interrupt, but says in IIR what it
- * would raise one for.
+ * @queue: input that is still on its way
+ * @queue_head: where the next byte of it is
+ * @queue_count: how much of it there is
+ * @fifo: received and not yet read
+ * @fifo_head: where the next byte of it is
+ * @fifo_count: how much of it there is
+ * @quiet_ns: no input arrives until then
+ * @idle_ns: when the FIFO's bytes will have waited long enough for the time-out;
+ *	CLOCK_NEVER: it is empty, or timed out
+ * @timed_out: the time-out is over, and no byte was read since
+ * @output: to be sent
+ * @output_count: how much
+ * @flush_ns: when; CLOCK_NEVER if there is none
+ * @divisor: DLL and DLM
+ * @ier: IER
+ * @fcr: FCR, without the bits that clear themselves
+ * @lcr: LCR
+ * @mcr: MCR
+ * @errors: LSR's bits of overrun and so on
+ * @msr: MSR
+ * @scratch: SCR
+ * @sent: THR is empty, and IIR has not said so
  */
 struct uart {
 	struct bus_device bus;
-	void (*send)(void *arg, uint8_t byte);
+	struct clock *clock;
+	struct irq_line irq;
+	uart_send_fn send;
 	void *arg;
-	pthread_mutex_t lock;
-	uint8_t queue[UART_FIFO];
-	unsigned int head;
-	unsigned int count;
+	uint8_t queue[UART_QUEUE];
+	unsigned int queue_head;
+	unsigned int queue_count;
+	uint8_t fifo[UART_FIFO];
+	unsigned int fifo_head;
+	unsigned int fifo_count;
+	uint64_t quiet_ns;
+	uint64_t idle_ns;
+	bool timed_out;
+	uint8_t output[UART_OUTPUT];
+	unsigned int output_count;
+	uint64_t flush_ns;
 	uint16_t divisor;
 	uint8_t ier;
 	uint8_t fcr;
 	uint8_t lcr;
 	uint8_t mcr;
+	uint8_t errors;
+	uint8_t msr;
 	uint8_t scratch;
-	bool sent;	/* the transmitter is empty and IIR has not said so */
+	bool sent;
 };
 
-void uart_init(struct uart *uart, uint16_t port,
-	       void (*send)(void *arg, uint8_t byte), void *arg);
-/* From any thread; false: the queue is full, try again later. */
-bool uart_receive(struct uart *uart, uint8_t byte);
+/* How it is made. */
+struct uart_config {
+	uint16_t port;
+	struct clock *clock;
+	struct irq_line irq;
+	uart_send_fn send;
+	void *arg;
+};
+
+void uart_init(struct uart *uart, struct bus *ports,
+	       const struct uart_config *config);
+/* How many bytes uart_receive() would take. */
+unsigned int uart_room(const struct uart *uart);
+/* Input; returns how many bytes it took. */
+unsigned int uart_receive(struct uart *uart, const uint8_t *bytes, size_t count);
+/* Sends what waits to be sent. */
+void uart_flush(struct uart *uart);
+void uart_advance(struct uart *uart);
+uint64_t uart_next_ns(const struct uart *uart);
 
 #endif /* VEE_UART_H */
