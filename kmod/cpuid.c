@@ -58,6 +58,7 @@ struct leaf_mask {
 #define EXT1_EDX (F(SYSCALL) | F(NX) | F(GBPAGES) | F(RDTSCP) | F(LM))
 
 #define INVARIANT_TSC	BIT(8)
+#define XSAVE_ALIGNED	BIT(1)	/* to 64 bytes in the compacted format */
 
 #define PLAIN(leaf, eax, ebx, ecx, edx)	{ leaf, 0, 0, eax, ebx, ecx, edx }
 #define SUB(leaf, subleaf, eax, ebx, ecx, edx) \
@@ -76,10 +77,10 @@ static const struct leaf_mask defaults[] = {
 	SUB(0x7, 0, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX),
 	SUB(0xd, 0, 0, 0, 0, 0),
 	SUB(0xd, 1, LEAFD1_EAX, 0, 0, 0),
-	SUB(0xd, 2, ALL, ALL, 0, 0),
-	SUB(0xd, 5, ALL, ALL, 0, 0),
-	SUB(0xd, 6, ALL, ALL, 0, 0),
-	SUB(0xd, 7, ALL, ALL, 0, 0),
+	SUB(0xd, 2, ALL, ALL, XSAVE_ALIGNED, 0),
+	SUB(0xd, 5, ALL, ALL, XSAVE_ALIGNED, 0),
+	SUB(0xd, 6, ALL, ALL, XSAVE_ALIGNED, 0),
+	SUB(0xd, 7, ALL, ALL, XSAVE_ALIGNED, 0),
 	PLAIN(0x15, ALL, ALL, ALL, 0),
 	PLAIN(0x16, 0xffff, 0xffff, 0xffff, 0),
 	PLAIN(0x80000000, 0, 0, 0, 0),
@@ -361,21 +362,26 @@ int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg)
 
 /* --- the exit ---------------------------------------------------------------------------- */
 
-/* SDM 1, "Size of the XSAVE area" for the components that XCR0 enables. */
-static u32 xsave_size(struct vee_vcpu *vcpu)
+/*
+ * The size of the XSAVE area for the components that XCR0 enables: in the standard
+ * format each has its place, in the compacted one they lie one behind the other
+ * (SDM 1, "Standard Format" and "Compacted Format" of the extended region).
+ */
+static u32 xsave_size(struct vee_vcpu *vcpu, bool compacted)
 {
 	u32 size = XSAVE_SMALLEST;
 
-	for (u32 i = 2; i < 32; i++) {
-		const struct vee_cpuid_entry *entry;
+	for (u32 i = 2; i < 32 && vcpu->xcr0 >> i; i++) {
+		const struct vee_cpuid_entry *entry = find(vcpu, 0xd, i);
 
-		if (!(vcpu->xcr0 >> i))
-			break;
-		if (!(vcpu->xcr0 & BIT_ULL(i)))
+		if (!entry || !(vcpu->xcr0 & BIT_ULL(i)))
 			continue;
-		entry = find(vcpu, 0xd, i);
-		if (entry)
+		if (!compacted)
 			size = max(size, entry->ebx + entry->eax);
+		else if (entry->ecx & XSAVE_ALIGNED)
+			size = ALIGN(size, 64) + entry->eax;
+		else
+			size += entry->eax;
 	}
 	return size;
 }
@@ -388,7 +394,10 @@ static void keep_up(struct vee_vcpu *vcpu, struct vee_cpuid_entry *answer)
 		if (cr4_read() & X86_CR4_OSXSAVE)
 			answer->ecx |= F(OSXSAVE);
 	} else if (answer->leaf == 0xd && !answer->subleaf) {
-		answer->ebx = xsave_size(vcpu);
+		answer->ebx = xsave_size(vcpu, false);
+	} else if (answer->leaf == 0xd && answer->subleaf == 1 &&
+		   answer->eax & F(XSAVEC)) {
+		answer->ebx = xsave_size(vcpu, true);
 	}
 }
 

@@ -375,6 +375,44 @@ TEST_F(cpuid, xsave_size)
 	}
 }
 
+/* Behind the legacy region and the header, one component after the other. */
+static __u32 compacted_bytes(__u64 xcr0)
+{
+	__u32 bytes = 576, i, out[4];
+
+	for (i = 2; i < 32; i++) {
+		if (!(xcr0 & BIT_ULL(i)))
+			continue;
+		host_cpuid(0xd, i, out);
+		if (out[2] & 2)
+			bytes = (bytes + 63) & ~63U;
+		bytes += out[0];
+	}
+	return bytes;
+}
+
+TEST_F(cpuid, xsave_size_compacted)
+{
+	struct vee_info info = vee_info(self->g.dev);
+	const __u64 xcr0[] = { 1, 3, 7, info.xcr0 };
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_REAL(g, cpuid_code);
+	ASSERT_EQ(1, guest_cpuid(g, 0xd, 1));
+	if (!(g->page->regs.rax & 2))
+		VEE_SKIP("this CPU has no XSAVEC");
+	for (i = 0; i < ARRAY_SIZE(xcr0); i++) {
+		if (xcr0[i] & ~info.xcr0)
+			continue;
+		g->page->control.xcr0 = xcr0[i];
+		g->page->control.cr4 |= X86_CR4_OSXSAVE;
+		g->page->dirty |= VEE_STATE_CONTROL;
+		ASSERT_EQ(1, guest_cpuid(g, 0xd, 1));
+		EXPECT_EQ(compacted_bytes(xcr0[i]), g->page->regs.rbx);
+	}
+}
+
 /* --- the caller's table ---------------------------------------------------- */
 
 TEST_F(cpuid, round_trip)

@@ -36,6 +36,7 @@ struct options {
 	double timeout;		/* seconds; 0: none */
 	bool trace;
 	bool trace_io;
+	bool stats;
 };
 
 struct machine {
@@ -45,8 +46,14 @@ struct machine {
 	struct bus ports;
 	struct bus memory;
 	struct pc pc;
-	uint32_t tsc_khz;
+	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 };
+
+/* An answer where a program could end: go on, or end with an exit status. */
+#define GO_ON	(-1)
+
+/* run.c: runs the guest that @options describe; an exit status. */
+int run(const struct options *options);
 
 /* Both say what is wrong, and return an exit status. */
 int machine_create(struct machine *machine, const struct options *options);
@@ -71,16 +78,22 @@ bool console_wants_end(void);
 int console_signal(void);
 bool console_output_failed(void);
 
+/* --- cpuid.c --- */
+
+/* Before the vCPU first runs. -errno. */
+int cpuid_prepare(struct machine *machine, uint32_t tsc_khz);
+
 /* --- msr.c --- */
 
 /* false: the guest has no such register. */
-bool msr_read(const struct machine *machine, uint32_t index, uint64_t *value);
-bool msr_write(uint32_t index);
+bool msr_read(struct machine *machine, uint32_t index, uint64_t *value);
+bool msr_write(struct machine *machine, uint32_t index, uint64_t value);
 
 /* --- report.c: what went wrong, in the guest or at a VM entry --- */
 
 void report_registers(struct vee_vcpu *vcpu);
 void report_entry_failure(struct vee_vcpu *vcpu);
+void report_stats(struct vee_vcpu *vcpu);
 void trace_exit(const struct machine *machine);
 /* For struct bus: tells of an access; @arg is a name for the bus. */
 void trace_io(void *arg, const struct bus_event *event);

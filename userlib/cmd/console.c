@@ -149,6 +149,8 @@ static void deliver(struct machine *machine, uint8_t byte)
 
 	while (!quit && !receive(machine, byte))
 		nanosleep(&a_while, NULL);
+	/* It may raise an interrupt. */
+	kick();
 }
 
 /* Returns false if the byte belongs to the escape. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <x86intrin.h>
 
 #include "cmd.h"
 
@@ -77,17 +78,31 @@ static void init_devices(struct machine *machine, const struct options *options)
 	machine->memory.trace_arg = "memory";
 }
 
+/* The guest's counts from its own beginning, as after a reset. */
+static void start_tsc(struct machine *machine)
+{
+	struct vee_vcpu_page *page = machine->vcpu->page;
+
+	machine->tsc_offset = -__rdtsc();
+	page->msrs.tsc_offset = machine->tsc_offset;
+	page->dirty |= VEE_STATE_MSRS;
+}
+
 int machine_create(struct machine *machine, const struct options *options)
 {
 	struct vee_info info;
-	int status;
+	int status, err;
 
 	memset(machine, 0, sizeof(*machine));
 	status = create_vm(machine, options);
 	if (status)
 		return status;
-	if (!vee_get_info(&info))
-		machine->tsc_khz = info.tsc_khz;
+	err = vee_get_info(&info);
+	if (!err)
+		err = cpuid_prepare(machine, info.tsc_khz);
+	if (err)
+		return fail("can't set up the guest's CPU: %s", strerror(-err));
+	start_tsc(machine);
 	init_devices(machine, options);
 	return STATUS_OK;
 }

@@ -3,6 +3,8 @@
  * Model-specific registers of the guest that the module leaves to its caller.
  * What is not here faults, as a register does that a CPU has not got.
  */
+#include <x86intrin.h>
+
 #include "cmd.h"
 
 #define APIC_BASE_BOOT_CPU	0x100ULL
@@ -14,13 +16,11 @@ static const struct {
 	uint32_t index;
 	uint64_t value;
 } registers[] = {
-	{ 0x00000010, 0 },			/* IA32_TIME_STAMP_COUNTER */
 	{ 0x00000017, 0 },			/* IA32_PLATFORM_ID */
 	{ 0x0000001b, 0xfee00000 | APIC_BASE_BOOT_CPU }, /* IA32_APIC_BASE: off */
 	{ 0x0000002a, 0 },			/* EBL_CR_POWERON */
 	{ 0x00000034, 0 },			/* SMI counter */
 	{ 0x0000003a, 1 },			/* IA32_FEATURE_CONTROL: locked */
-	{ 0x0000003b, 0 },			/* IA32_TSC_ADJUST */
 	{ 0x00000048, 0 },			/* IA32_SPEC_CTRL */
 	{ 0x00000049, 0 },			/* IA32_PRED_CMD */
 	{ 0x00000079, 0 },			/* IA32_BIOS_UPDT_TRIG */
@@ -57,18 +57,58 @@ static int find(uint32_t index)
 	return -1;
 }
 
-bool msr_read(const struct machine *machine, uint32_t index, uint64_t *value)
+/* --- the time-stamp counter: what is written moves the guest's from the host's --- */
+
+#define IA32_TSC	0x10
+#define IA32_TSC_ADJUST	0x3b
+
+static bool is_tsc(uint32_t index)
+{
+	return index == IA32_TSC || index == IA32_TSC_ADJUST;
+}
+
+/* The offset that the register is read with, and moves when written. */
+static bool read_tsc(struct machine *machine, uint32_t index, uint64_t *value)
+{
+	if (vee_vcpu_sync(machine->vcpu, VEE_STATE_MSRS))
+		return false;
+	*value = machine->vcpu->page->msrs.tsc_offset;
+	if (index == IA32_TSC)
+		*value += __rdtsc();
+	else
+		*value -= machine->tsc_offset;
+	return true;
+}
+
+static bool write_tsc(struct machine *machine, uint32_t index, uint64_t value)
+{
+	struct vee_vcpu_page *page = machine->vcpu->page;
+	uint64_t now;
+
+	if (!read_tsc(machine, index, &now))
+		return false;
+	page->msrs.tsc_offset += value - now;
+	page->dirty |= VEE_STATE_MSRS;
+	return true;
+}
+
+/* --- all of them --- */
+
+bool msr_read(struct machine *machine, uint32_t index, uint64_t *value)
 {
 	int at = find(index);
 
-	(void)machine;
+	if (is_tsc(index))
+		return read_tsc(machine, index, value);
 	if (at >= 0)
 		*value = registers[at].value;
 	return at >= 0;
 }
 
 /* Known ones take a write and keep their value. */
-bool msr_write(uint32_t index)
+bool msr_write(struct machine *machine, uint32_t index, uint64_t value)
 {
+	if (is_tsc(index))
+		return write_tsc(machine, index, value);
 	return find(index) >= 0;
 }

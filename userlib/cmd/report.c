@@ -139,6 +139,38 @@ void report_misses(const struct bus *bus, const char *name)
 		     U(bus->other_misses));
 }
 
+/* --- statistics --- */
+
+struct reason_count {
+	unsigned int reason;
+	uint64_t count;
+};
+
+static int most_first(const void *a, const void *b)
+{
+	uint64_t left = ((const struct reason_count *)a)->count;
+	uint64_t right = ((const struct reason_count *)b)->count;
+
+	return left < right ? 1 : -(left > right);
+}
+
+void report_stats(struct vee_vcpu *vcpu)
+{
+	struct reason_count counts[VEE_STATS_REASONS];
+	struct vee_stats stats;
+
+	if (vee_vcpu_stats(vcpu, &stats))
+		return;
+	for (unsigned int i = 0; i < VEE_STATS_REASONS; i++)
+		counts[i] = (struct reason_count) { i, stats.exits[i] };
+	qsort(counts, VEE_STATS_REASONS, sizeof(*counts), most_first);
+	line("vee: %llu VM entries, %llu exits to this process, %llu first touches",
+	     U(stats.entries), U(stats.user_exits), U(stats.faults));
+	for (unsigned int i = 0; i < VEE_STATS_REASONS && counts[i].count; i++)
+		line("  %10llu  %s", U(counts[i].count),
+		     vee_hardware_reason_name(counts[i].reason));
+}
+
 /* --- exits --- */
 
 static const char *device_name(const struct bus *bus, uint64_t address)

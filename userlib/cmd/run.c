@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* "vee run": a program on a PC with a serial port, until it is done. */
 #include <errno.h>
-#include <getopt.h>
-#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,36 +8,9 @@
 
 #include "cmd.h"
 
-#define DEFAULT_MEMORY	(64ULL << 20)
-#define MIN_MEMORY	0x100000ULL
-#define RFLAGS_IF	0x200ULL
 #define VECTOR_UD	6
 #define VECTOR_GP	13
 #define NS		1000000000ULL
-
-/* A handler's answer: go on, or end with an exit status. */
-#define GO_ON		(-1)
-
-static const char usage[] =
-	"usage: vee run [options] FILE\n"
-	"\n"
-	"Runs FILE in a virtual machine: a Linux kernel (bzImage), a multiboot 1\n"
-	"kernel, a static ELF program, or anything else as a flat image in real mode\n"
-	"at 7C00H. The guest's first serial port is standard input and output; on a\n"
-	"terminal Ctrl-A x ends the guest, Ctrl-A Ctrl-A sends a Ctrl-A.\n"
-	"\n"
-	"  -m, --memory SIZE     memory of the guest: a number with K, M or G, or of\n"
-	"                        MiB; 64M unless told otherwise\n"
-	"  -a, --append CMDLINE  command line of a kernel\n"
-	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
-	"  -T, --trace           tell of each exit on standard error\n"
-	"  -I, --trace-io        tell of each access to a device, and of those that\n"
-	"                        nothing answers\n"
-	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
-	"  -h, --help            this\n"
-	"\n"
-	"The status is 0 when the guest is done (HLT with interrupts off, or it resets\n"
-	"the machine or switches it off), 1 when something went wrong.\n";
 
 /* --- the clock --- */
 
@@ -54,6 +25,35 @@ static uint64_t now_ns(void)
 /* When it is to end; 0: never. */
 static uint64_t end_ns;
 
+/* --- interrupts --- */
+
+/* Right now, by what the last exit said and what this one's handler asked for. */
+static bool can_take_interrupt(const struct vee_vcpu_page *page)
+{
+	return page->exit.flags & VEE_EXIT_INTERRUPT_READY &&
+	       !(page->exit.flags & VEE_EXIT_EVENT_PENDING) &&
+	       !(page->inject.flags & VEE_EVENT_VALID);
+}
+
+/*
+ * Which interrupt it is the controllers tell when it is taken, not before: until
+ * then the guest may mask it, or a more urgent one may come.
+ */
+static void offer_interrupt(struct machine *machine)
+{
+	struct vee_vcpu_page *page = machine->vcpu->page;
+
+	page->intercept &= ~VEE_INTERCEPT_INTERRUPT_WINDOW;
+	if (!pc_interrupt_pending(&machine->pc))
+		return;
+	if (can_take_interrupt(page))
+		vee_inject_interrupt(machine->vcpu, pc_acknowledge(&machine->pc));
+	else
+		page->intercept |= VEE_INTERCEPT_INTERRUPT_WINDOW;
+}
+
+/* --- before a run --- */
+
 /* When the run has to end for the devices' sake; CLOCK_NEVER: it needn't. */
 static uint64_t advance_devices(struct machine *machine)
 {
@@ -61,12 +61,14 @@ static uint64_t advance_devices(struct machine *machine)
 
 	pthread_mutex_lock(&machine->lock);
 	pc_advance(&machine->pc);
+	offer_interrupt(machine);
 	next = pc_next_ns(&machine->pc);
 	pthread_mutex_unlock(&machine->lock);
 	return next;
 }
 
-static bool set_deadline(struct machine *machine)
+/* False: the guest's time is up. */
+static bool prepare(struct machine *machine)
 {
 	struct vee_vcpu_page *page = machine->vcpu->page;
 	uint64_t next = advance_devices(machine), now = now_ns();
@@ -166,11 +168,11 @@ static int on_memory(struct machine *machine)
 	return STATUS_FAILED;
 }
 
+/* With interrupts on it sleeps in the kernel, and none of it is seen here. */
 static int on_hlt(struct machine *machine)
 {
-	if (!(machine->vcpu->page->regs.rflags & RFLAGS_IF))
-		return STATUS_OK;
-	return fail("the guest waits for an interrupt, and nothing here sends one");
+	(void)machine;
+	return STATUS_OK;
 }
 
 static int on_rdmsr(struct machine *machine)
@@ -186,7 +188,9 @@ static int on_rdmsr(struct machine *machine)
 
 static int on_wrmsr(struct machine *machine)
 {
-	if (msr_write(machine->vcpu->page->exit.msr.index))
+	const struct vee_exit_msr *msr = &machine->vcpu->page->exit.msr;
+
+	if (msr_write(machine, msr->index, msr->value))
 		vee_done(machine->vcpu);
 	else
 		vee_inject_exception_error(machine->vcpu, VECTOR_GP, 0);
@@ -242,6 +246,7 @@ static int (*const handlers[])(struct machine *machine) = {
 	[VEE_EXIT_HYPERCALL] = on_hypercall,
 	[VEE_EXIT_RDMSR] = on_rdmsr,
 	[VEE_EXIT_WRMSR] = on_wrmsr,
+	[VEE_EXIT_INTERRUPT_WINDOW] = on_nothing,
 	[VEE_EXIT_SHUTDOWN] = on_shutdown,
 	[VEE_EXIT_ENTRY_FAILED] = on_entry_failure,
 };
@@ -277,10 +282,11 @@ static int loop(struct machine *machine, const struct options *options)
 {
 	int status = GO_ON;
 
+	machine->vcpu->page->options = VEE_OPTION_HLT_SLEEPS;
 	if (options->timeout > 0)
 		end_ns = now_ns() + (uint64_t)(options->timeout * NS);
 	while (status == GO_ON && !console_wants_end()) {
-		if (!set_deadline(machine)) {
+		if (!prepare(machine)) {
 			machine_flush(machine);
 			fail("the guest was not done after %g s",
 			     options->timeout);
@@ -303,6 +309,8 @@ static int run_on_console(struct machine *machine, const struct options *options
 	status = loop(machine, options);
 	machine_flush(machine);
 	console_end();
+	if (options->stats)
+		report_stats(machine->vcpu);
 	if (options->trace_io) {
 		report_misses(&machine->ports, "port");
 		report_misses(&machine->memory, "memory");
@@ -310,7 +318,7 @@ static int run_on_console(struct machine *machine, const struct options *options
 	return status;
 }
 
-static int run(const struct options *options)
+int run(const struct options *options)
 {
 	/* Not destroyed: input may still come in while the process ends. */
 	static struct machine machine;
@@ -326,107 +334,4 @@ static int run(const struct options *options)
 		raise(console_signal());
 	}
 	return status;
-}
-
-/* --- options --- */
-
-static int suffix_shift(const char *suffix)
-{
-	static const char *const suffixes[] = {
-		[10] = "K", [20] = "M", [30] = "G",
-	};
-
-	if (!*suffix)
-		return 20;
-	for (int shift = 10; shift <= 30; shift += 10)
-		if (!strcasecmp(suffix, suffixes[shift]))
-			return shift;
-	return -1;
-}
-
-static bool parse_size(const char *text, uint64_t *bytes)
-{
-	unsigned long long number;
-	char *end;
-	int shift;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	number = strtoull(text, &end, 0);
-	shift = suffix_shift(end);
-	if (errno || shift < 0 || number > UINT64_MAX >> shift)
-		return false;
-	*bytes = number << shift;
-	return *bytes >= MIN_MEMORY && !(*bytes % 4096);
-}
-
-static bool parse_seconds(const char *text, double *seconds)
-{
-	char *end;
-
-	*seconds = strtod(text, &end);
-	return end != text && !*end && isfinite(*seconds) && *seconds > 0 &&
-	       *seconds < 1e9;
-}
-
-static int take_option(int option, struct options *options)
-{
-	switch (option) {
-	case 'm':
-		if (parse_size(optarg, &options->memory))
-			return GO_ON;
-		return fail("--memory %s: not a size of at least 1M, in pages of 4K",
-			    optarg);
-	case 't':
-		if (parse_seconds(optarg, &options->timeout))
-			return GO_ON;
-		return fail("--timeout %s: not a number of seconds", optarg);
-	case 'a':
-		options->cmdline = optarg;
-		return GO_ON;
-	case 'i':
-		options->initrd = optarg;
-		return GO_ON;
-	case 'T':
-		options->trace = true;
-		return GO_ON;
-	case 'I':
-		options->trace_io = true;
-		return GO_ON;
-	case 'h':
-		fputs(usage, stdout);
-		return STATUS_OK;
-	default:
-		fputs("vee: \"vee run --help\" tells the options\n", stderr);
-		return STATUS_FAILED;
-	}
-}
-
-int cmd_run(int argc, char **argv)
-{
-	static const struct option longs[] = {
-		{ "memory", required_argument, NULL, 'm' },
-		{ "append", required_argument, NULL, 'a' },
-		{ "initrd", required_argument, NULL, 'i' },
-		{ "trace", no_argument, NULL, 'T' },
-		{ "trace-io", no_argument, NULL, 'I' },
-		{ "timeout", required_argument, NULL, 't' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 }
-	};
-	struct options options = { .memory = DEFAULT_MEMORY };
-	int option;
-
-	argv[0] = "vee run";
-	while ((option = getopt_long(argc, argv, "m:a:i:TIt:h", longs, NULL)) >= 0) {
-		int status = take_option(option, &options);
-
-		if (status != GO_ON)
-			return status;
-	}
-	if (optind != argc - 1)
-		return fail("run takes one file; \"vee run --help\" tells more");
-	options.path = argv[optind];
-	return run(&options);
 }

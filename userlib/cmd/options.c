@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* What "vee run" is told on its command line. */
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+#define DEFAULT_MEMORY	(64ULL << 20)
+#define MIN_MEMORY	0x100000ULL
+
+static const char usage[] =
+	"usage: vee run [options] FILE\n"
+	"\n"
+	"Runs FILE in a virtual machine: a Linux kernel (bzImage), a multiboot 1\n"
+	"kernel, a static ELF program, or anything else as a flat image in real mode\n"
+	"at 7C00H. The guest's first serial port is standard input and output; on a\n"
+	"terminal Ctrl-A x ends the guest, Ctrl-A Ctrl-A sends a Ctrl-A.\n"
+	"\n"
+	"  -m, --memory SIZE     memory of the guest: a number with K, M or G, or of\n"
+	"                        MiB; 64M unless told otherwise\n"
+	"  -a, --append CMDLINE  command line of a kernel\n"
+	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
+	"  -T, --trace           tell of each exit on standard error\n"
+	"  -I, --trace-io        tell of each access to a device, and of those that\n"
+	"                        nothing answers\n"
+	"  -s, --stats           at the end, tell which exits there were, and how many\n"
+	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
+	"  -h, --help            this\n"
+	"\n"
+	"The status is 0 when the guest is done (HLT with interrupts off, or it resets\n"
+	"the machine or switches it off), 1 when something went wrong.\n";
+
+static int suffix_shift(const char *suffix)
+{
+	static const char *const suffixes[] = {
+		[10] = "K", [20] = "M", [30] = "G",
+	};
+
+	if (!*suffix)
+		return 20;
+	for (int shift = 10; shift <= 30; shift += 10)
+		if (!strcasecmp(suffix, suffixes[shift]))
+			return shift;
+	return -1;
+}
+
+static bool parse_size(const char *text, uint64_t *bytes)
+{
+	unsigned long long number;
+	char *end;
+	int shift;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	number = strtoull(text, &end, 0);
+	shift = suffix_shift(end);
+	if (errno || shift < 0 || number > UINT64_MAX >> shift)
+		return false;
+	*bytes = number << shift;
+	return *bytes >= MIN_MEMORY && !(*bytes % 4096);
+}
+
+static bool parse_seconds(const char *text, double *seconds)
+{
+	char *end;
+
+	*seconds = strtod(text, &end);
+	return end != text && !*end && isfinite(*seconds) && *seconds > 0 &&
+	       *seconds < 1e9;
+}
+
+static int take_option(int option, struct options *options)
+{
+	switch (option) {
+	case 'm':
+		if (parse_size(optarg, &options->memory))
+			return GO_ON;
+		return fail("--memory %s: not a size of at least 1M, in pages of 4K",
+			    optarg);
+	case 't':
+		if (parse_seconds(optarg, &options->timeout))
+			return GO_ON;
+		return fail("--timeout %s: not a number of seconds", optarg);
+	case 'a':
+		options->cmdline = optarg;
+		return GO_ON;
+	case 'i':
+		options->initrd = optarg;
+		return GO_ON;
+	case 'T':
+		options->trace = true;
+		return GO_ON;
+	case 'I':
+		options->trace_io = true;
+		return GO_ON;
+	case 's':
+		options->stats = true;
+		return GO_ON;
+	case 'h':
+		fputs(usage, stdout);
+		return STATUS_OK;
+	default:
+		fputs("vee: \"vee run --help\" tells the options\n", stderr);
+		return STATUS_FAILED;
+	}
+}
+
+int cmd_run(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "memory", required_argument, NULL, 'm' },
+		{ "append", required_argument, NULL, 'a' },
+		{ "initrd", required_argument, NULL, 'i' },
+		{ "trace", no_argument, NULL, 'T' },
+		{ "trace-io", no_argument, NULL, 'I' },
+		{ "stats", no_argument, NULL, 's' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 }
+	};
+	struct options options = { .memory = DEFAULT_MEMORY };
+	int option;
+
+	argv[0] = "vee run";
+	while ((option = getopt_long(argc, argv, "m:a:i:TIst:h", longs, NULL)) >= 0) {
+		int status = take_option(option, &options);
+
+		if (status != GO_ON)
+			return status;
+	}
+	if (optind != argc - 1)
+		return fail("run takes one file; \"vee run --help\" tells more");
+	options.path = argv[optind];
+	return run(&options);
+}
