@@ -27,6 +27,7 @@
 
 	.set	SETUP_SEG,	0x9000	/* where setup_* and cmdline go */
 	.set	STACK_TOP,	0xdf00	/* above heap_end_ptr, below cmdline */
+	.set	CMDLINE,	0xe000	/* begins with "tsc0=00000000" (lab/run) */
 
 _start:
 	cli
@@ -111,6 +112,22 @@ next_sector:
 start_linux:
 	movw	$SETUP_SEG, %ax
 	movw	%ax, %ds
+
+	rdtsc				/* when Linux began, for benchmarks */
+	movw	$(CMDLINE + 5 + 7), %di
+	movw	$8, %cx
+1:	movb	%al, %bl
+	andb	$15, %bl
+	addb	$'0', %bl
+	cmpb	$'9', %bl
+	jbe	2f
+	addb	$('a' - '0' - 10), %bl
+2:	movb	%bl, (%di)
+	decw	%di
+	shrl	$4, %eax
+	loop	1b
+
+	movw	$SETUP_SEG, %ax
 	movw	%ax, %es
 	movw	%ax, %fs
 	movw	%ax, %gs

@@ -15,6 +15,7 @@ GUEST_CODE(masked, 64, "incl 0x20000; 1: cmpl $0, 0x20004; je 1b; sti; nop; hlt"
 #define AFTER_HLT	(GPA_CODE + 2)	/* in idle and idle_for_ever */
 #define FLAG		(GPA_DATA + 4)
 #define VECTOR		0x40
+#define NAP_NS		(50 * MS_NS)	/* enough for any kernel to get to HLT */
 
 FIXTURE(halt) {
 	struct guest g;
@@ -81,7 +82,7 @@ TEST_F(halt, ends_at_the_deadline)
 	unsigned int i;
 
 	GUEST_LONG(g, idle);
-	g->page->deadline_ns = 5 * MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	for (i = 0; i < 3; i++) {
 		ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
 		EXPECT_EQ(0, g->page->exit.instruction_length);
@@ -104,7 +105,7 @@ TEST_F(halt, ends_by_a_kick)
 	EXPECT_EQ(VEE_EXIT_KICKED, g->page->exit.reason);
 	EXPECT_EQ(AFTER_HLT, g->page->regs.rip);
 	/* And goes on in the next run. */
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
 }
 
@@ -128,7 +129,7 @@ TEST_F(halt, option_withdrawn)
 	struct guest *g = &self->g;
 
 	GUEST_LONG(g, idle);
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
 	g->page->options = 0;
 	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
@@ -162,14 +163,14 @@ TEST_F(halt, ends_by_the_pages_event)
 	struct guest *g = &self->g;
 
 	GUEST_LONG(g, idle);
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
 	g->page->deadline_ns = DEADLINE_NS;
 	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
 	ASSERT_VECTOR(g, VECTOR);
 	guest_resume_next(g);
 	/* IRETQ has brought IF back: the second HLT sleeps as well. */
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT + 1);
 }
 
@@ -178,7 +179,7 @@ TEST_F(halt, window_is_open)
 	struct guest *g = &self->g;
 
 	GUEST_LONG(g, idle);
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
 	g->page->deadline_ns = DEADLINE_NS;
 	g->page->intercept = VEE_INTERCEPT_INTERRUPT_WINDOW;
@@ -269,7 +270,7 @@ TEST_F(halt, sent_besides_the_pages)
 	guest_resume_next(g);
 	ASSERT_VECTOR(g, VECTOR + 1);
 	guest_resume_next(g);
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
 }
 
@@ -380,7 +381,7 @@ TEST_F(halt, bad_events)
 	}
 	/* And nothing of it is kept. */
 	GUEST_LONG(g, idle);
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
 }
 
