@@ -28,13 +28,17 @@ static void set_up(unsigned int channel, unsigned int mode, uint16_t count)
 	outb(0x40 + channel, count >> 8);
 }
 
+static uint16_t two_bytes(uint16_t port)
+{
+	uint16_t count = inb(port);
+
+	return count | inb(port) << 8;
+}
+
 static uint16_t latched(unsigned int channel)
 {
-	uint16_t count;
-
 	outb(0x43, channel << 6);
-	count = inb(0x40 + channel);
-	return count | inb(0x40 + channel) << 8;
+	return two_bytes(0x40 + channel);
 }
 
 static uint8_t status(unsigned int channel)
@@ -371,17 +375,17 @@ static void latches(void)
 	outb(0x43, 0x00);
 	at_tick(100);
 	outb(0x43, 0x00);			/* the first one stays */
-	CHECK_EQUAL(inb(0x40) | inb(0x40) << 8, 1000);
-	CHECK_EQUAL(inb(0x40) | inb(0x40) << 8, 901);
+	CHECK_EQUAL(two_bytes(0x40), 1000);
+	CHECK_EQUAL(two_bytes(0x40), 901);
 	gate_2(true);
 	set_up(2, 2, 500);
 	outb(0x43, 0xca);			/* both, of channels 0 and 2 */
 	at_tick(200);
 	outb(0x43, 0xee);
 	CHECK_EQUAL(inb(0x40), 0xb4);		/* status comes first */
-	CHECK_EQUAL(inb(0x40) | inb(0x40) << 8, 901);
+	CHECK_EQUAL(two_bytes(0x40), 901);
 	CHECK_EQUAL(inb(0x42), 0xf4);
-	CHECK_EQUAL(inb(0x42) | inb(0x42) << 8, 500);
+	CHECK_EQUAL(two_bytes(0x42), 500);
 }
 
 static void port_61(void)
