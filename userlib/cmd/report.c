@@ -132,7 +132,8 @@ void report_misses(const struct bus *bus, const char *name)
 
 		fputs("vee: nothing there: ", stderr);
 		report_access(name, miss->address, miss->bytes, miss->write);
-		line(": %llu times", U(miss->count));
+		line(": %llu time%s", U(miss->count),
+		     miss->count == 1 ? "" : "s");
 	}
 	if (bus->other_misses)
 		line("vee: nothing there: %llu other accesses",

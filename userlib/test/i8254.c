@@ -211,6 +211,33 @@ static void mode_2_gate(void)
 	CHECK_EQUAL(latched(2), 10);
 	at_tick(110);
 	CHECK(!out2());
+	outb(0x42, 20);
+	outb(0x42, 0);
+	gate_2(false);
+	at_tick(200);
+	CHECK(status(2) & 0x40);		/* the new count waits as well */
+	gate_2(true);
+	at_tick(201);
+	CHECK_EQUAL(latched(2), 20);
+}
+
+/* The data sheet forbids it; here it is 2. */
+static void a_period_of_1(void)
+{
+	begin();
+	set_up(0, 2, 1);
+	at_tick(2);
+	CHECK(!taken());
+	at_tick(3);
+	CHECK(taken() && !taken());
+	set_up(2, 3, 1);
+	gate_2(true);
+	at_tick(4);
+	CHECK(out2());
+	at_tick(5);
+	CHECK(!out2());
+	at_tick(6);
+	CHECK(out2());
 }
 
 static void mode_3(void)
@@ -494,6 +521,7 @@ const struct test tests[] = {
 	{ "mode 2", mode_2 },
 	{ "mode 2: a new count", mode_2_new_count },
 	{ "mode 2's gate", mode_2_gate },
+	{ "a period of 1", a_period_of_1 },
 	{ "mode 3", mode_3 },
 	{ "mode 3: a new count", mode_3_new_count },
 	{ "mode 4", mode_4 },

@@ -165,6 +165,31 @@ static void all_interrupts(void)
 	CHECK_EQUAL(pc_acknowledge(&pc), 0x29);	/* a level: still up */
 }
 
+/* What takes time in the UART: a FIFO's time-out, a batch of output. */
+static void the_uarts_time(void)
+{
+	begin(false);
+	set_up_pic(0xffef);
+	outb(0x3fc, 0x08);
+	outb(0x3fa, 0x81);
+	outb(0x3f9, 0x01);
+	CHECK_EQUAL(pc_receive(&pc, (const uint8_t *)"x", 1), 1);
+	for (unsigned int i = 0; i < 2; i++) {	/* to arrive, to time out */
+		CHECK(pc_next_ns(&pc) < bench.now_ns + SECOND);
+		bench.now_ns = pc_next_ns(&pc);
+		pc_advance(&pc);
+	}
+	CHECK(pc_interrupt_pending(&pc));
+	CHECK_EQUAL(inb(0x3fa), 0xcc);
+	inb(0x3f8);
+	outb(0x3f8, '!');
+	CHECK(pc_next_ns(&pc) < bench.now_ns + SECOND);
+	bench.now_ns = pc_next_ns(&pc);
+	pc_advance(&pc);
+	CHECK_EQUAL(serial_count, 1);
+	CHECK_EQUAL(pc_next_ns(&pc), CLOCK_NEVER);
+}
+
 static void output(void)
 {
 	begin(false);
@@ -231,6 +256,7 @@ const struct test tests[] = {
 	{ "unmasking the timer forgets", unmasking_forgets },
 	{ "setting up the PIC twice", setting_up_twice },
 	{ "every interrupt", all_interrupts },
+	{ "the UART's time", the_uarts_time },
 	{ "output", output },
 	{ "requests", requests },
 	{ "a host bridge", with_a_host_bridge },

@@ -247,7 +247,10 @@ static void loop_back(void)
 	CHECK_EQUAL(inb(DATA), 'l');
 	CHECK_EQUAL(inb(DATA), 'o');
 	CHECK_EQUAL(inb(LSR), 0x60);
+	outb(IER, 0x02);			/* OUT2 is off the pin meanwhile */
+	CHECK(!bench.lines[4]);
 	outb(MCR, 0x0b);
+	CHECK(bench.lines[4]);
 	CHECK_EQUAL(inb(DATA), 'i');
 	CHECK_EQUAL(inb(DATA), 'n');
 }
