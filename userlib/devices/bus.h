@@ -92,7 +92,7 @@ struct bus {
 int bus_add(struct bus *bus, struct bus_device *device);
 struct bus_device *bus_find(const struct bus *bus, uint64_t address);
 
-/* Where nobody answers, reads give all ones; writes go nowhere but are counted. */
+/* What nobody answers is counted; reads give all ones, writes go nowhere. */
 void bus_access(struct bus *bus, uint64_t address, void *data,
 		unsigned int bytes, bool write);
 
