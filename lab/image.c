@@ -34,6 +34,7 @@
 #define HEAP_END	0xde00
 
 #define KERNEL_ADDRESS	0x100000
+#define HOOK_ADDRESS	(0x7c00 + 0x1c8)
 
 /* Rombios keeps its ACPI tables at the top of memory. */
 #define TOP_RESERVED	MIB
@@ -43,6 +44,7 @@
 #define HDR_MAGIC		0x202
 #define HDR_TYPE_OF_LOADER	0x210
 #define HDR_LOADFLAGS		0x211
+#define HDR_CODE32_START	0x214
 #define HDR_RAMDISK_IMAGE	0x218
 #define HDR_RAMDISK_SIZE	0x21c
 #define HDR_HEAP_END_PTR	0x224
@@ -132,6 +134,7 @@ static uint8_t *make_setup(struct file kernel, size_t setup_size,
 	setup[HDR_LOADFLAGS] |= LOADFLAG_CAN_USE_HEAP | LOADFLAG_QUIET;
 	setup[HDR_HEAP_END_PTR] = (HEAP_END - 0x200) & 0xff;
 	setup[HDR_HEAP_END_PTR + 1] = (HEAP_END - 0x200) >> 8;
+	put32(setup + HDR_CODE32_START, HOOK_ADDRESS);
 	put32(setup + HDR_RAMDISK_IMAGE, initrd);
 	put32(setup + HDR_RAMDISK_SIZE, initrd_size);
 	put32(setup + HDR_CMD_LINE_PTR, SETUP_ADDRESS + CMDLINE_OFFSET);
