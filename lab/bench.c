@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Measures one engine and prints a line for each figure: its name, minimum,
+ * median and 90th percentile in ticks of the TSC, and the number of rounds.
+ *
+ * usage: bench vee|kvm
+ *
+ * What the guest sees is measured in the guest, between two RDTSCs around the
+ * operation; what the program does, around the call.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "bench.h"
+
+#define ROUNDS		2000
+#define LIFE_ROUNDS	100
+
+static const struct engine *engine;
+static uint8_t *memory, *touch;
+
+/* --- what is done with samples ------------------------------------------------ */
+
+static int ascending(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+static void tell(const char *what, uint32_t *ticks, unsigned int count)
+{
+	qsort(ticks, count, sizeof(*ticks), ascending);
+	printf("%s|%u|%u|%u|%u\n", what, ticks[0], ticks[count / 2],
+	       ticks[count * 9 / 10], count);
+	fflush(stdout);
+}
+
+/* --- the guest ------------------------------------------------------------------ */
+
+/* Around each operation; R12 counts, RDI goes along the samples, R13 is free. */
+static const uint8_t begin[] = {
+	0x0f, 0x31,			/* rdtsc */
+	0x89, 0x07,			/* mov %eax, (%rdi) */
+};
+
+static const uint8_t end[] = {
+	0x0f, 0x31,			/* rdtsc */
+	0x2b, 0x07,			/* sub (%rdi), %eax */
+	0x89, 0x07,			/* mov %eax, (%rdi) */
+	0x48, 0x83, 0xc7, 0x04,		/* add $4, %rdi */
+	0x41, 0xff, 0xcc,		/* dec %r12d */
+	0x0f, 0x85,			/* jnz back to the begin */
+};
+
+static const uint8_t done[] = { 0xe6, PORT_DONE, 0xf4 };	/* out, hlt */
+
+/* rdtsc; mov %eax, GPA_MAILBOX; iretq */
+static const uint8_t handler[] = {
+	0x0f, 0x31, 0x89, 0x04, 0x25,
+	GPA_MAILBOX & 0xff, GPA_MAILBOX >> 8 & 0xff, GPA_MAILBOX >> 16, 0,
+	0x48, 0xcf,
+};
+
+static uint8_t *put(uint8_t *at, const void *data, size_t bytes)
+{
+	memcpy(at, data, bytes);
+	return at + bytes;
+}
+
+static uint8_t *put_mov(uint8_t *at, const char *opcode, uint32_t value)
+{
+	at = put(at, opcode, 2);
+	return put(at, &value, sizeof(value));
+}
+
+/* mov $samples, %edi; mov $rounds, %r12d; mov $touch, %r13d; then the loop */
+static void write_code(const struct op *op)
+{
+	uint8_t *at = memory + GPA_CODE, *loop;
+	int32_t back;
+
+	*at++ = 0xbf;
+	at = put(at, &(uint32_t) { GPA_SAMPLES }, 4);
+	at = put_mov(at, "\x41\xbc", op->rounds);
+	at = put_mov(at, "\x41\xbd", GPA_TOUCH);
+	loop = at;
+	at = put(at, begin, sizeof(begin));
+	at = put(at, op->code, op->bytes);
+	at = put(at, end, sizeof(end));
+	back = loop - (at + 4);
+	at = put(at, &back, sizeof(back));
+	put(at, done, sizeof(done));
+}
+
+static void write_tables(void)
+{
+	uint64_t *pml4 = (uint64_t *)(memory + GPA_PML4);
+	uint64_t *pdpt = (uint64_t *)(memory + GPA_PDPT);
+	uint64_t *pd = (uint64_t *)(memory + GPA_PD);
+	uint64_t *gdt = (uint64_t *)(memory + GPA_GDT);
+	uint64_t *gate = (uint64_t *)(memory + GPA_IDT + VECTOR * 16);
+
+	pml4[0] = GPA_PDPT | 3;
+	pdpt[0] = GPA_PD | 3;
+	for (uint64_t i = 0; i < 512; i++)
+		pd[i] = i * 2 * MIB | 0xe3;	/* 2 MiB, accessed, dirty */
+	gdt[1] = 0x00af9b000000ffff;
+	gdt[2] = 0x00cf93000000ffff;
+	gate[0] = GPA_HANDLER | 8 << 16 | 0x8e00ULL << 32;
+	gate[1] = 0;
+	memcpy(memory + GPA_HANDLER, handler, sizeof(handler));
+}
+
+static void *map(size_t bytes, int advice)
+{
+	uint8_t *room = mmap(NULL, bytes + 2 * MIB, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (room == MAP_FAILED)
+		die("no memory");
+	room += -(uintptr_t)room % (2 * MIB);
+	madvise(room, bytes, advice);
+	return room;
+}
+
+/* --- exits ---------------------------------------------------------------------- */
+
+#define OP(what, how_often, ...) {						\
+	.name = what, .rounds = how_often,				\
+	.code = (const uint8_t []) { __VA_ARGS__ },			\
+	.bytes = sizeof((const uint8_t []) { __VA_ARGS__ }),		\
+}
+
+static const struct op ops[] = {
+	OP("nothing at all", ROUNDS, 0x90),
+	OP("PIO OUT to user space and back", ROUNDS, 0xe6, PORT),
+	OP("PIO IN to user space and back", ROUNDS, 0xe4, PORT),
+	OP("HLT exit to user space and back", ROUNDS, 0xf4),
+	OP("MMIO write to user space and back", ROUNDS,
+	   0x89, 0x04, 0x25, 0x00, 0x00, 0x00, 0x20),
+	OP("MMIO read from user space and back", ROUNDS,
+	   0x8b, 0x04, 0x25, 0x00, 0x00, 0x00, 0x20),
+	OP("CPUID, answered in the kernel", ROUNDS, 0x31, 0xc0, 0x0f, 0xa2),
+	/* CD on and off in turn: mov %cr0, %rax; btc $30, %eax; mov %rax, %cr0 */
+	OP("MOV to CR0, answered in the kernel", ROUNDS,
+	   0x0f, 0x20, 0xc0, 0x0f, 0xba, 0xf8, 0x1e, 0x0f, 0x22, 0xc0),
+};
+
+static const struct op touch_small =
+	OP("first touch of a 4 KiB page, host page present", ROUNDS,
+	   0x41, 0x89, 0x45, 0x00, 0x49, 0x81, 0xc5, 0x00, 0x10, 0x00, 0x00);
+static const struct op touch_large =
+	OP("first touch of a 2 MiB page, host page present", 30,
+	   0x41, 0x89, 0x45, 0x00, 0x49, 0x81, 0xc5, 0x00, 0x00, 0x20, 0x00);
+
+static void run_to_the_end(struct guest *g)
+{
+	enum stop stop;
+
+	do {
+		stop = engine->run(g);
+	} while (stop != STOP_DONE);
+}
+
+static void measure_op(const struct op *op)
+{
+	struct guest g = { .memory = memory, .touch = touch };
+
+	write_code(op);
+	engine->create(&g);
+	run_to_the_end(&g);
+	engine->destroy(&g);
+	tell(op->name, (uint32_t *)(memory + GPA_SAMPLES), op->rounds);
+}
+
+static void measure_touches(const struct op *op, int advice)
+{
+	touch = map(TOUCH_BYTES, advice);
+	memset(touch, 1, TOUCH_BYTES);
+	measure_op(op);
+	munmap(touch, TOUCH_BYTES);
+	touch = NULL;
+}
+
+/* --- what the program does ------------------------------------------------------- */
+
+static void measure_interrupts(void)
+{
+	const struct op op = OP("interrupt", ROUNDS, 0xfb, 0xe6, PORT);
+	struct guest g = { .memory = memory };
+	uint32_t ticks[ROUNDS];
+
+	write_code(&op);
+	engine->create(&g);
+	engine->run(&g);
+	for (int i = 0; i < ROUNDS - 1; i++) {
+		uint32_t before = __rdtsc();
+
+		engine->inject(&g);
+		engine->run(&g);
+		ticks[i] = *(volatile uint32_t *)(memory + GPA_MAILBOX) - before;
+	}
+	engine->destroy(&g);
+	tell("interrupt injection to the guest's handler", ticks, ROUNDS - 1);
+}
+
+static void measure_registers(void)
+{
+	const struct op op = OP("registers", 2, 0xe6, PORT);
+	struct guest g = { .memory = memory };
+	uint32_t ticks[ROUNDS];
+
+	write_code(&op);
+	engine->create(&g);
+	engine->run(&g);
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t before = __rdtsc();
+
+		engine->change_regs(&g);
+		ticks[i] = (uint32_t)__rdtsc() - before;
+	}
+	engine->destroy(&g);
+	tell("reading and changing RIP and general registers", ticks, ROUNDS);
+}
+
+static void measure_life(void)
+{
+	const struct op op = OP("life", 1, 0xe6, PORT);
+	uint32_t birth[LIFE_ROUNDS], death[LIFE_ROUNDS];
+
+	write_code(&op);
+	for (int i = 0; i < LIFE_ROUNDS; i++) {
+		struct guest g = { .memory = memory };
+		uint64_t before = __rdtsc(), between;
+
+		engine->create(&g);
+		engine->run(&g);
+		between = __rdtsc();
+		engine->destroy(&g);
+		birth[i] = between - before;
+		death[i] = __rdtsc() - between;
+	}
+	tell("create VM, slot, vCPU, to the first exit", birth, LIFE_ROUNDS);
+	tell("tear it all down", death, LIFE_ROUNDS);
+}
+
+int main(int argc, char **argv)
+{
+	int err;
+
+	engine = argc > 1 && !strcmp(argv[1], "kvm") ? &engine_kvm : &engine_vee;
+	err = engine->open();
+	if (err)
+		die("%s is not there: %s", engine->name, strerror(-err));
+	memory = map(GUEST_BYTES, MADV_NOHUGEPAGE);
+	memset(memory, 0, GUEST_BYTES);
+	write_tables();
+	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
+		measure_op(&ops[i]);
+	measure_registers();
+	measure_interrupts();
+	measure_touches(&touch_small, MADV_NOHUGEPAGE);
+	measure_touches(&touch_large, MADV_HUGEPAGE);
+	measure_life();
+	return 0;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The benchmark of VM exits: the same guest under vee and under KVM.
+ *
+ * The guest's code and memory are made once, here; an engine only has to make a
+ * VM of them, run it to the next exit, and complete that.
+ */
+#ifndef LAB_BENCH_H
+#define LAB_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <x86intrin.h>
+
+#define MIB		(1ULL << 20)
+
+/* Guest memory, identity-mapped by the guest's own tables. */
+#define GUEST_BYTES	(2 * MIB)
+#define GPA_PML4	0x1000ULL
+#define GPA_PDPT	0x2000ULL
+#define GPA_PD		0x3000ULL
+#define GPA_GDT		0x4000ULL
+#define GPA_IDT		0x5000ULL
+#define GPA_HANDLER	0x6000ULL
+#define GPA_CODE	0x8000ULL
+#define GPA_STACK	0x10000ULL
+#define GPA_MAILBOX	0x11000ULL	/* the TSC at the interrupt handler */
+#define GPA_SAMPLES	0x20000ULL
+#define GPA_TOUCH	(64 * MIB)	/* a second slot: memory to touch */
+#define TOUCH_BYTES	(64 * MIB)
+#define GPA_MMIO	(512 * MIB)	/* no slot */
+
+#define VECTOR		0x40
+#define PORT		0x10
+#define PORT_DONE	0xff
+
+/* What a guest is to do once more each round, and how many rounds. */
+struct op {
+	const char *name;
+	const uint8_t *code;
+	size_t bytes;
+	unsigned int rounds;
+};
+
+enum stop {
+	STOP_PIO,
+	STOP_DONE,
+	STOP_HLT,
+	STOP_MMIO,
+	STOP_OTHER,
+};
+
+struct guest {
+	uint8_t *memory;
+	uint8_t *touch;
+	int vm;
+	int vcpu;
+	void *run;	/* the page that kernel and program share */
+	void *private;	/* the engine's own */
+};
+
+struct engine {
+	const char *name;
+	int (*open)(void);
+	void (*create)(struct guest *g);
+	void (*destroy)(struct guest *g);
+	enum stop (*run)(struct guest *g);	/* completes the exit before, too */
+	void (*inject)(struct guest *g);
+	void (*change_regs)(struct guest *g);	/* RIP and RAX, read and written */
+};
+
+extern const struct engine engine_vee, engine_kvm;
+
+/* Ends the program: a figure that could not be had must not look like one. */
+#define die(...) (fprintf(stderr, "bench: " __VA_ARGS__), fputc('\n', stderr), exit(1))
+
+#endif /* LAB_BENCH_H */

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The benchmark's guest under KVM, by its ioctls. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define CR0_LONG	0x80000021	/* PG, NE, PE */
+#define CR4_LONG	0x20		/* PAE */
+#define EFER_LONG	0x500		/* LMA, LME */
+#define SELECTOR_CODE	8
+#define SELECTOR_DATA	16
+
+static int kvm = -1;
+static int run_bytes;
+
+static int open_kvm(void)
+{
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0)
+		return -errno;
+	run_bytes = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	return run_bytes < 0 ? -errno : 0;
+}
+
+static int need(int ret, const char *what)
+{
+	if (ret < 0)
+		die("KVM: %s: %s", what, strerror(errno));
+	return ret;
+}
+
+static void add_slot(struct guest *g, uint32_t slot, uint64_t gpa, void *hva,
+		     uint64_t bytes)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	need(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region), "memory");
+}
+
+static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
+{
+	return (struct kvm_segment) {
+		.limit = 0xffffffff, .selector = selector, .type = type,
+		.present = 1, .db = !code, .s = 1, .l = code, .g = 1,
+	};
+}
+
+static void set_long_mode(struct guest *g)
+{
+	struct kvm_regs regs = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
+	struct kvm_sregs sregs;
+
+	need(ioctl(g->vcpu, KVM_GET_SREGS, &sregs), "registers");
+	sregs.cs = segment(SELECTOR_CODE, 0xb, true);
+	sregs.ss = segment(SELECTOR_DATA, 0x3, false);
+	sregs.ds = sregs.ss;
+	sregs.es = sregs.ss;
+	sregs.idt.base = GPA_IDT;
+	sregs.idt.limit = 0xfff;
+	sregs.gdt.base = GPA_GDT;
+	sregs.gdt.limit = 0x17;
+	sregs.cr0 = CR0_LONG;
+	sregs.cr3 = GPA_PML4;
+	sregs.cr4 = CR4_LONG;
+	sregs.efer = EFER_LONG;
+	need(ioctl(g->vcpu, KVM_SET_SREGS, &sregs), "registers");
+	need(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
+}
+
+/* So that the guest's TSC is the host's. */
+static void set_tsc_offset(struct guest *g)
+{
+	uint64_t offset = 0;
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	need(ioctl(g->vcpu, KVM_SET_DEVICE_ATTR, &attr), "TSC offset");
+}
+
+static void create(struct guest *g)
+{
+	g->vm = need(ioctl(kvm, KVM_CREATE_VM, 0), "VM");
+	add_slot(g, 0, 0, g->memory, GUEST_BYTES);
+	if (g->touch)
+		add_slot(g, 1, GPA_TOUCH, g->touch, TOUCH_BYTES);
+	g->vcpu = need(ioctl(g->vm, KVM_CREATE_VCPU, 0), "vCPU");
+	g->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
+	need(g->run == MAP_FAILED ? -1 : 0, "mmap");
+	set_long_mode(g);
+	set_tsc_offset(g);
+}
+
+static void destroy(struct guest *g)
+{
+	munmap(g->run, run_bytes);
+	close(g->vcpu);
+	close(g->vm);
+}
+
+static enum stop run(struct guest *g)
+{
+	struct kvm_run *page = g->run;
+
+	need(ioctl(g->vcpu, KVM_RUN, 0), "run");
+	switch (page->exit_reason) {
+	case KVM_EXIT_IO:
+		return page->io.port == PORT_DONE ? STOP_DONE : STOP_PIO;
+	case KVM_EXIT_HLT:
+		return STOP_HLT;
+	case KVM_EXIT_MMIO:
+		if (!page->mmio.is_write)
+			memset(page->mmio.data, 0, sizeof(page->mmio.data));
+		return STOP_MMIO;
+	default:
+		die("KVM: exit %u", page->exit_reason);
+	}
+}
+
+static void inject(struct guest *g)
+{
+	struct kvm_interrupt interrupt = { .irq = VECTOR };
+
+	need(ioctl(g->vcpu, KVM_INTERRUPT, &interrupt), "interrupt");
+}
+
+static void change_regs(struct guest *g)
+{
+	struct kvm_regs regs;
+
+	need(ioctl(g->vcpu, KVM_GET_REGS, &regs), "registers");
+	regs.rax++;
+	need(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
+}
+
+const struct engine engine_kvm = {
+	.name = "KVM",
+	.open = open_kvm,
+	.create = create,
+	.destroy = destroy,
+	.run = run,
+	.inject = inject,
+	.change_regs = change_regs,
+};

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The benchmark's guest under vee, by libvee. */
+#include <stdio.h>
+#include <string.h>
+
+#include <vee.h>
+
+#include "bench.h"
+
+struct vee_guest {
+	struct vee_vm *vm;
+	struct vee_vcpu *vcpu;
+};
+
+static int open_vee(void)
+{
+	struct vee_info info;
+
+	return vee_get_info(&info);
+}
+
+static void need(int err, const char *what)
+{
+	if (err)
+		die("vee: %s: %s", what, strerror(-err));
+}
+
+static void create(struct guest *g)
+{
+	struct vee_guest *v = calloc(1, sizeof(*v));
+	const unsigned int all = VEE_READ | VEE_WRITE | VEE_EXECUTE;
+
+	need(v ? vee_vm_create(&v->vm) : -12, "VM");
+	need(vee_vm_map(v->vm, 0, g->memory, GUEST_BYTES, all), "memory");
+	if (g->touch)
+		need(vee_vm_map(v->vm, GPA_TOUCH, g->touch, TOUCH_BYTES, all), "memory");
+	need(vee_vcpu_create(v->vm, 0, &v->vcpu), "vCPU");
+	vee_vcpu_set_long_mode(v->vcpu, GPA_PML4, GPA_CODE);
+	v->vcpu->page->regs.rsp = GPA_STACK;
+	v->vcpu->page->segments.idtr.base = GPA_IDT;
+	v->vcpu->page->segments.idtr.limit = 0xfff;
+	v->vcpu->page->segments.gdtr.base = GPA_GDT;
+	v->vcpu->page->segments.gdtr.limit = 0x17;
+	g->private = v;
+}
+
+static void destroy(struct guest *g)
+{
+	struct vee_guest *v = g->private;
+
+	vee_vcpu_destroy(v->vcpu);
+	vee_vm_destroy(v->vm);
+	free(v);
+}
+
+static int access_memory(void *arg, uint64_t gpa, void *data, unsigned int bytes,
+			 bool write)
+{
+	(void)arg;
+	(void)gpa;
+	if (!write)
+		memset(data, 0, bytes);
+	return 0;
+}
+
+static enum stop run(struct guest *g)
+{
+	struct vee_vcpu *vcpu = ((struct vee_guest *)g->private)->vcpu;
+	struct vee_vcpu_page *page = vcpu->page;
+
+	need(vee_vcpu_run(vcpu), "run");
+	switch (page->exit.reason) {
+	case VEE_EXIT_PIO:
+		vee_done(vcpu);
+		return page->exit.pio.port == PORT_DONE ? STOP_DONE : STOP_PIO;
+	case VEE_EXIT_HLT:
+	case VEE_EXIT_HYPERCALL:
+		vee_done(vcpu);
+		return STOP_HLT;
+	case VEE_EXIT_RDMSR:
+		vee_done_rdmsr(vcpu, 0);
+		return STOP_HLT;
+	case VEE_EXIT_MMIO:
+		need(vee_mmio_assist(vcpu, access_memory, NULL), "MMIO");
+		return STOP_MMIO;
+	default:
+		die("vee: exit %s at RIP %#llx", vee_exit_name(page->exit.reason),
+		    (unsigned long long)page->regs.rip);
+	}
+}
+
+static void inject(struct guest *g)
+{
+	vee_inject_interrupt(((struct vee_guest *)g->private)->vcpu, VECTOR);
+}
+
+static void change_regs(struct guest *g)
+{
+	struct vee_vcpu_page *page = ((struct vee_guest *)g->private)->vcpu->page;
+	volatile uint64_t rip = page->regs.rip;
+
+	(void)rip;
+	page->regs.rax++;
+}
+
+const struct engine engine_vee = {
+	.name = "vee",
+	.open = open_vee,
+	.create = create,
+	.destroy = destroy,
+	.run = run,
+	.inject = inject,
+	.change_regs = change_regs,
+};
