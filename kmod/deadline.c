@@ -10,6 +10,7 @@
 #include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/sched.h>
+#include <asm/processor-flags.h>
 #include <asm/tsc.h>
 
 #include "compat.h"
@@ -23,7 +24,7 @@ MODULE_PARM_DESC(preemption_timer,
 static unsigned int slice_us;
 module_param(slice_us, uint, 0444);
 MODULE_PARM_DESC(slice_us,
-		 "End each stay in the guest after so many microseconds, for machines where an interrupt does not end that of a guest with interrupts off: Bochs 2.7 (default: 0, never)");
+		 "End each stay in the guest after so many microseconds, for machines where an interrupt does not end that of a guest that was entered with interrupts off: Bochs 2.7 (default: 0, never)");
 
 static bool in_hardware(void)
 {
@@ -87,14 +88,16 @@ static u32 timer_value(u64 ticks)
 	return min_t(u64, ticks >> vee_caps.timer_shift, U32_MAX);
 }
 
+/* A guest that is entered with interrupts on is left for those of the host. */
 static bool sliced(void)
 {
-	return slice_us && caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+	return unlikely(slice_us) && caps_has(VEE_FEATURE_PREEMPTION_TIMER) &&
+	       !(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF);
 }
 
 static u64 slice_ticks(void)
 {
-	return sliced() ? mul_u64_u32_div(slice_us, tsc_khz, USEC_PER_MSEC) : U64_MAX;
+	return mul_u64_u32_div(slice_us, tsc_khz, USEC_PER_MSEC);
 }
 
 static u64 ticks_left(struct vee_vcpu *vcpu)
@@ -114,13 +117,12 @@ ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 /* A later deadline than the timer can count is an exit in between. */
 void deadline_before_entry(struct vee_vcpu *vcpu)
 {
-	u64 ticks = slice_ticks();
+	u64 ticks = sliced() ? slice_ticks() : U64_MAX;
 
-	if (likely(!vcpu->deadline_tsc && !sliced())) {
-		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
-		return;
-	}
 	if (vcpu->deadline_tsc)
 		ticks = min(ticks, ticks_left(vcpu));
-	vmcs_set_timer(vcpu, timer_value(ticks));
+	if (ticks == U64_MAX)
+		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
+	else
+		vmcs_set_timer(vcpu, timer_value(ticks));
 }

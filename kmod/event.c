@@ -99,17 +99,34 @@ static u32 interruptibility(void)
 	return vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 }
 
-bool event_interrupt_ready(void)
+static bool event_interrupt_ready(void)
 {
 	return vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF &&
 	       !(interruptibility() & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS));
 }
 
 /* Blocking by STI need not hold an NMI off, but may: some CPUs check it. */
-bool event_nmi_ready(void)
+static bool event_nmi_ready(void)
 {
 	return !(interruptibility() & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS |
 				       VEE_BLOCKING_BY_NMI));
+}
+
+/* For the caller, at an exit: VEE_EXIT_ flags. */
+u32 event_exit_flags(struct vee_vcpu *vcpu)
+{
+	u32 state = interruptibility(), flags = 0;
+
+	if (!(state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS))) {
+		if (vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF)
+			flags |= VEE_EXIT_INTERRUPT_READY;
+		if (!(state & VEE_BLOCKING_BY_NMI))
+			flags |= VEE_EXIT_NMI_READY;
+	}
+	if ((vcpu->delivering.flags | vcpu->interrupt.flags | vcpu->nmi.flags) &
+	    VEE_EVENT_VALID)
+		flags |= VEE_EXIT_EVENT_PENDING;
+	return flags;
 }
 
 /* --- from other threads --------------------------------------------------------- */
@@ -193,9 +210,24 @@ static void unblock_nmi(void)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~VEE_BLOCKING_BY_NMI);
 }
 
+#define PROC_WINDOWS	(PROC_NMI_WINDOW_EXITING | PROC_INTERRUPT_WINDOW_EXITING)
+
 static bool waits(struct vee_vcpu *vcpu, const struct vee_event *event)
 {
 	return valid(event) && vcpu->injecting != event;
+}
+
+static void ask_for_windows(struct vee_vcpu *vcpu)
+{
+	u32 windows = 0;
+
+	if (waits(vcpu, &vcpu->nmi) || vcpu->intercept & VEE_INTERCEPT_NMI_WINDOW)
+		windows |= PROC_NMI_WINDOW_EXITING;
+	if (waits(vcpu, &vcpu->interrupt) ||
+	    vcpu->intercept & VEE_INTERCEPT_INTERRUPT_WINDOW)
+		windows |= PROC_INTERRUPT_WINDOW_EXITING;
+	vmcs_set_control(VMCS_PROC_CONTROLS, &vcpu->proc,
+			 (vcpu->proc & ~PROC_WINDOWS) | windows);
 }
 
 void event_before_entry(struct vee_vcpu *vcpu)
@@ -210,11 +242,7 @@ void event_before_entry(struct vee_vcpu *vcpu)
 	} else if (valid(&vcpu->interrupt) && event_interrupt_ready()) {
 		inject(vcpu, &vcpu->interrupt);
 	}
-	vmcs_set_proc(vcpu, PROC_NMI_WINDOW_EXITING, waits(vcpu, &vcpu->nmi) ||
-		      vcpu->intercept & VEE_INTERCEPT_NMI_WINDOW);
-	vmcs_set_proc(vcpu, PROC_INTERRUPT_WINDOW_EXITING,
-		      waits(vcpu, &vcpu->interrupt) ||
-		      vcpu->intercept & VEE_INTERCEPT_INTERRUPT_WINDOW);
+	ask_for_windows(vcpu);
 }
 
 /* --- back from the guest -------------------------------------------------------- */

@@ -18,20 +18,6 @@ typedef enum next (*exit_fn)(struct vee_vcpu *vcpu);
 
 /* --- for the caller ------------------------------------------------------------ */
 
-static u32 ready_flags(struct vee_vcpu *vcpu)
-{
-	u32 flags = 0;
-
-	if (event_interrupt_ready())
-		flags |= VEE_EXIT_INTERRUPT_READY;
-	if (event_nmi_ready())
-		flags |= VEE_EXIT_NMI_READY;
-	if ((vcpu->delivering.flags | vcpu->interrupt.flags | vcpu->nmi.flags) &
-	    VEE_EVENT_VALID)
-		flags |= VEE_EXIT_EVENT_PENDING;
-	return flags;
-}
-
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 {
 	struct vee_vcpu_page *page = vcpu->page;
@@ -41,7 +27,7 @@ enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 	page->exit.reason = reason;
 	page->exit.hardware_reason = vcpu->exit_reason;
 	page->exit.qualification = vcpu->qualification;
-	page->exit.flags = ready_flags(vcpu);
+	page->exit.flags = event_exit_flags(vcpu);
 	page->exit.instruction_length = vcpu->insn_length;
 	state_fill(vcpu, groups);
 	page->valid = groups;

@@ -29,85 +29,75 @@
 
 /* --- system-call MSRs ------------------------------------------------------ */
 
-struct swapped_msr {
-	u32 index;
-	u16 host;
-	u16 guest;
-};
-
-#define SWAPPED(index, name) {					\
-	index, offsetof(struct host_state, name),		\
-	offsetof(struct vee_msrs, name) }
-
 /*
  * The guest reads these from the CPU itself; it writes them through msr.c, but
- * for IA32_KERNEL_GS_BASE, which SWAPGS changes without an exit.
+ * for IA32_KERNEL_GS_BASE, which SWAPGS changes without an exit, and which is
+ * therefore not among them.
  */
-static const struct swapped_msr swapped[] = {
-	SWAPPED(MSR_STAR, star),
-	SWAPPED(MSR_LSTAR, lstar),
-	SWAPPED(MSR_CSTAR, cstar),
-	SWAPPED(MSR_SYSCALL_MASK, sfmask),
-	SWAPPED(MSR_KERNEL_GS_BASE, kernel_gs_base),
-	SWAPPED(MSR_TSC_AUX, tsc_aux),
-};
+#define SYSCALL_MSRS(swap)			\
+	swap(MSR_STAR, star)			\
+	swap(MSR_LSTAR, lstar)			\
+	swap(MSR_CSTAR, cstar)			\
+	swap(MSR_SYSCALL_MASK, sfmask)
 
-static bool has_msr(const struct swapped_msr *msr)
+/* Around each exit to the caller: without the kernel's detour for tracing. */
+static __always_inline void write_msr(u32 index, u64 value)
 {
-	return msr->index != MSR_TSC_AUX || caps_has(VEE_FEATURE_RDTSCP);
+	__wrmsr(index, (u32)value, value >> 32);
 }
 
-static u64 *host_value(struct vee_vcpu *vcpu, const struct swapped_msr *msr)
-{
-	return (void *)&vcpu->host + msr->host;
+#define SAVE_AND_LOAD(index, name) {					\
+	host->name = __rdmsr(index);					\
+	if (host->name != guest->name)					\
+		write_msr(index, guest->name);				\
 }
 
-static u64 *guest_value(struct vee_vcpu *vcpu, const struct swapped_msr *msr)
+static __always_inline void load_guest_msrs(struct vee_vcpu *vcpu)
 {
-	return (void *)&vcpu->msrs + msr->guest;
+	const struct vee_msrs *guest = &vcpu->msrs;
+	struct host_state *host = &vcpu->host;
+
+	SYSCALL_MSRS(SAVE_AND_LOAD)
+	SAVE_AND_LOAD(MSR_KERNEL_GS_BASE, kernel_gs_base)
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		SAVE_AND_LOAD(MSR_TSC_AUX, tsc_aux)
 }
 
-static void load_guest_msrs(struct vee_vcpu *vcpu)
-{
-	for (int i = 0; i < ARRAY_SIZE(swapped); i++) {
-		u64 *host = host_value(vcpu, &swapped[i]);
-		u64 guest = *guest_value(vcpu, &swapped[i]);
+#define RESTORE(index, name)						\
+	if (host->name != guest->name)					\
+		write_msr(index, host->name);
 
-		if (!has_msr(&swapped[i]))
-			continue;
-		rdmsrl(swapped[i].index, *host);
-		if (*host != guest)
-			wrmsrl(swapped[i].index, guest);
-	}
+static __always_inline void load_host_msrs(struct vee_vcpu *vcpu)
+{
+	const struct host_state *host = &vcpu->host;
+	struct vee_msrs *guest = &vcpu->msrs;
+
+	SYSCALL_MSRS(RESTORE)
+	guest->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+	RESTORE(MSR_KERNEL_GS_BASE, kernel_gs_base)
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		RESTORE(MSR_TSC_AUX, tsc_aux)
 }
 
-static void load_host_msrs(struct vee_vcpu *vcpu)
-{
-	rdmsrl(MSR_KERNEL_GS_BASE, vcpu->msrs.kernel_gs_base);
-	for (int i = 0; i < ARRAY_SIZE(swapped); i++) {
-		u64 host = *host_value(vcpu, &swapped[i]);
-
-		if (has_msr(&swapped[i]) && host != *guest_value(vcpu, &swapped[i]))
-			wrmsrl(swapped[i].index, host);
-	}
-}
+#define LOAD(index, name)	write_msr(index, msrs->name);
 
 void host_set_guest_msrs(struct vee_vcpu *vcpu, const struct vee_msrs *msrs)
 {
 	vcpu->msrs = *msrs;
-	for (int i = 0; i < ARRAY_SIZE(swapped); i++)
-		if (has_msr(&swapped[i]))
-			wrmsrl(swapped[i].index, *guest_value(vcpu, &swapped[i]));
+	SYSCALL_MSRS(LOAD)
+	LOAD(MSR_KERNEL_GS_BASE, kernel_gs_base)
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		LOAD(MSR_TSC_AUX, tsc_aux)
 }
+
+#define COPY(index, name)	msrs->name = vcpu->msrs.name;
 
 void host_get_guest_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs)
 {
-	rdmsrl(MSR_KERNEL_GS_BASE, vcpu->msrs.kernel_gs_base);
-	for (int i = 0; i < ARRAY_SIZE(swapped); i++) {
-		const struct swapped_msr *msr = &swapped[i];
-
-		*(u64 *)((void *)msrs + msr->guest) = *guest_value(vcpu, msr);
-	}
+	vcpu->msrs.kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+	SYSCALL_MSRS(COPY)
+	COPY(MSR_KERNEL_GS_BASE, kernel_gs_base)
+	COPY(MSR_TSC_AUX, tsc_aux)
 }
 
 /* --- segments and tables --------------------------------------------------- */
@@ -120,7 +110,8 @@ static void save_segments(struct host_state *host)
 	savesegment(es, host->es);
 	store_ldt(host->ldt);
 	store_idt(&host->idt);
-	rdmsrl(MSR_FS_BASE, host->fs_base);
+	native_store_gdt(&host->gdt);
+	host->fs_base = x86_fsbase_read_cpu();
 }
 
 static void restore_segments(struct host_state *host)
@@ -141,7 +132,7 @@ static void restore_segments(struct host_state *host)
 	if (unlikely(host->ldt))
 		asm volatile("lldt %w0" : : "r" (host->ldt));
 	native_load_idt(&host->idt);
-	load_fixmap_gdt(smp_processor_id());
+	native_load_gdt(&host->gdt);
 	/* For a caller with an I/O bitmap; the rest is done when one runs. */
 	invalidate_tss_limit();
 }
@@ -205,10 +196,10 @@ void host_save(struct vee_vcpu *vcpu)
 	struct vmx_frame *frame = &vcpu->frame;
 
 	save_segments(&vcpu->host);
-	rdmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
+	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 	frame->restore_spec_ctrl = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
 	if (frame->restore_spec_ctrl)
-		rdmsrl(MSR_IA32_SPEC_CTRL, frame->spec_ctrl);
+		frame->spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
 	load_guest_msrs(vcpu);
 	/* Armed breakpoints need them now; others on first use (exit_dr()). */
 	host_reload_guest_dr(vcpu);

@@ -27,12 +27,6 @@ struct place {
 	{ VMCS_##field, offsetof(struct group, member), \
 	  sizeof_field(struct group, member) }
 
-static const struct place regs_places[] = {
-	PLACE(GUEST_RSP, vee_regs, rsp),
-	PLACE(GUEST_RIP, vee_regs, rip),
-	PLACE(GUEST_RFLAGS, vee_regs, rflags),
-};
-
 static const struct place tables_places[] = {
 	PLACE(GUEST_GDTR_BASE, vee_segments, gdtr.base),
 	PLACE(GUEST_GDTR_LIMIT, vee_segments, gdtr.limit),
@@ -81,6 +75,21 @@ static void fill_places(const struct place *places, size_t count, void *group)
 	load_places(name##_places, ARRAY_SIZE(name##_places), group)
 #define FILL_PLACES(name, group) \
 	fill_places(name##_places, ARRAY_SIZE(name##_places), group)
+
+/* At every exit: worth more than a table. The other registers live in the page. */
+static void load_regs(const struct vee_regs *regs)
+{
+	vmcs_write(VMCS_GUEST_RSP, regs->rsp);
+	vmcs_write(VMCS_GUEST_RIP, regs->rip);
+	vmcs_write(VMCS_GUEST_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
+}
+
+static void fill_regs(struct vee_regs *regs)
+{
+	regs->rsp = vmcs_read(VMCS_GUEST_RSP);
+	regs->rip = vmcs_read(VMCS_GUEST_RIP);
+	regs->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+}
 
 /* Encodings go up by two from one segment register to the next, ES to TR. */
 #define SEGMENTS	8
@@ -458,10 +467,8 @@ static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
 {
 	struct staged_state *staged = &vcpu->staged;
 
-	if (wanted & VEE_STATE_REGS) {
-		staged->regs.rflags |= X86_EFLAGS_FIXED;
-		LOAD_PLACES(regs, &staged->regs);
-	}
+	if (wanted & VEE_STATE_REGS)
+		load_regs(&staged->regs);
 	if (wanted & VEE_STATE_SEGMENTS)
 		load_segments(&staged->segments);
 	if (wanted & VEE_STATE_CONTROL)
@@ -531,7 +538,7 @@ void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 	struct vee_vcpu_page *page = vcpu->page;
 
 	if (wanted & VEE_STATE_REGS)
-		FILL_PLACES(regs, &page->regs);
+		fill_regs(&page->regs);
 	if (wanted & VEE_STATE_SEGMENTS)
 		fill_segments(&page->segments);
 	if (wanted & VEE_STATE_CONTROL)

@@ -64,6 +64,7 @@ struct vmx_frame {
  * @sfmask: IA32_FMASK
  * @tsc_aux: IA32_TSC_AUX
  * @idt: IDTR
+ * @gdt: GDTR
  * @fs: FS selector
  * @gs: GS selector
  * @ds: DS selector
@@ -84,6 +85,7 @@ struct host_state {
 	u64 sfmask;
 	u64 tsc_aux;
 	struct desc_ptr idt;
+	struct desc_ptr gdt;
 	u16 fs, gs, ds, es, ldt;
 };
 
@@ -268,13 +270,56 @@ void vmx_exit_point(void);
 
 /* --- vmcs.c: inside the bracket, but for vmcs_writable() ------------------ */
 
-u64 vmcs_read(u32 field);
-void vmcs_write(u32 field, u64 value);
-/* Fields that a vCPU keeps a copy of, written only when they change. */
-void vmcs_set_proc(struct vee_vcpu *vcpu, u32 bit, bool on);
-void vmcs_set_pin(struct vee_vcpu *vcpu, u32 bit, bool on);
-void vmcs_set_timer(struct vee_vcpu *vcpu, u32 value);
-void vmcs_set_exceptions(struct vee_vcpu *vcpu, u32 bitmap);
+void vmcs_complain(const char *insn, u32 encoding);
+
+static __always_inline u64 vmcs_read(u32 field)
+{
+	u64 value;
+
+	if (unlikely(vmread_raw(field, &value)))
+		vmcs_complain("VMREAD", field);
+	return value;
+}
+
+static __always_inline void vmcs_write(u32 field, u64 value)
+{
+	if (unlikely(vmwrite_raw(field, value)))
+		vmcs_complain("VMWRITE", field);
+}
+
+/* Fields that a vCPU keeps a copy of are written only when they change. */
+static __always_inline void vmcs_set_control(u32 field, u32 *copy, u32 value)
+{
+	if (*copy == value)
+		return;
+	*copy = value;
+	vmcs_write(field, value);
+}
+
+static inline void vmcs_set_proc(struct vee_vcpu *vcpu, u32 bit, bool on)
+{
+	vmcs_set_control(VMCS_PROC_CONTROLS, &vcpu->proc,
+			 on ? vcpu->proc | bit : vcpu->proc & ~bit);
+}
+
+static inline void vmcs_set_pin(struct vee_vcpu *vcpu, u32 bit, bool on)
+{
+	vmcs_set_control(VMCS_PIN_CONTROLS, &vcpu->pin,
+			 on ? vcpu->pin | bit : vcpu->pin & ~bit);
+}
+
+static inline void vmcs_set_exceptions(struct vee_vcpu *vcpu, u32 bitmap)
+{
+	vmcs_set_control(VMCS_EXCEPTION_BITMAP, &vcpu->exceptions, bitmap);
+}
+
+/* An entry loads the timer from the field and leaves the field as it is. */
+static inline void vmcs_set_timer(struct vee_vcpu *vcpu, u32 value)
+{
+	vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, true);
+	vmcs_set_control(VMCS_PREEMPTION_TIMER, &vcpu->timer, value);
+}
+
 void vmcs_setup(struct vee_vcpu *vcpu);
 void vmcs_load_host(struct vee_vcpu *vcpu);
 int vmcs_field_check(u32 encoding);
@@ -384,8 +429,7 @@ bool event_wakes(struct vee_vcpu *vcpu);
 void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_code);
 void event_fault(struct vee_vcpu *vcpu, u8 vector);
 void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
-bool event_interrupt_ready(void);
-bool event_nmi_ready(void);
+u32 event_exit_flags(struct vee_vcpu *vcpu);
 void event_skip(struct vee_vcpu *vcpu);
 
 /* --- exit.c --------------------------------------------------------------- */

@@ -36,59 +36,12 @@ static const struct field *find_field(u32 encoding)
 }
 
 /* A field that this engine uses and this CPU hasn't got: a bug in caps.c. */
-static noinline void complain(const char *insn, u32 encoding)
+void vmcs_complain(const char *insn, u32 encoding)
 {
 	const struct field *field = find_field(encoding);
 
 	pr_err_ratelimited("%s of %s (%#x) failed; please report this\n", insn,
 			   field ? field->name : "an unknown field", encoding);
-}
-
-u64 vmcs_read(u32 field)
-{
-	u64 value;
-
-	if (unlikely(vmread_raw(field, &value)))
-		complain("VMREAD", field);
-	return value;
-}
-
-void vmcs_write(u32 field, u64 value)
-{
-	if (unlikely(vmwrite_raw(field, value)))
-		complain("VMWRITE", field);
-}
-
-static void set_control(u32 field, u32 *copy, u32 value)
-{
-	if (*copy == value)
-		return;
-	*copy = value;
-	vmcs_write(field, value);
-}
-
-void vmcs_set_proc(struct vee_vcpu *vcpu, u32 bit, bool on)
-{
-	set_control(VMCS_PROC_CONTROLS, &vcpu->proc,
-		    on ? vcpu->proc | bit : vcpu->proc & ~bit);
-}
-
-void vmcs_set_pin(struct vee_vcpu *vcpu, u32 bit, bool on)
-{
-	set_control(VMCS_PIN_CONTROLS, &vcpu->pin,
-		    on ? vcpu->pin | bit : vcpu->pin & ~bit);
-}
-
-/* An entry loads the timer from the field and leaves the field as it is. */
-void vmcs_set_timer(struct vee_vcpu *vcpu, u32 value)
-{
-	vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, true);
-	set_control(VMCS_PREEMPTION_TIMER, &vcpu->timer, value);
-}
-
-void vmcs_set_exceptions(struct vee_vcpu *vcpu, u32 bitmap)
-{
-	set_control(VMCS_EXCEPTION_BITMAP, &vcpu->exceptions, bitmap);
 }
 
 /* --- set-up ---------------------------------------------------------------- */
