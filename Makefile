@@ -37,6 +37,13 @@ check: ## Build for each kernel, static checks, all kselftests in the lab
 check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ...)
 	@lab/check --debug
 
+##@ Measure
+.PHONY: bench bench-boot
+bench: ## What an exit costs, beside KVM, in the same boot of the lab
+	@lab/bench
+bench-boot: ## The boot of Linux, on the bare lab machine and as a guest
+	@lab/bench-boot
+
 ##@ This machine
 .PHONY: load unload install
 load: ## Build vee.ko for THIS machine's kernel and insert it (needs root and VMX)

@@ -31,73 +31,73 @@
 
 /*
  * The guest reads these from the CPU itself; it writes them through msr.c, but
- * for IA32_KERNEL_GS_BASE, which SWAPGS changes without an exit, and which is
- * therefore not among them.
+ * for IA32_KERNEL_GS_BASE, which SWAPGS changes without an exit.
+ *
+ * Around each exit to the caller: so without the kernel's detour for tracing, and
+ * without a loop over a table.
  */
-#define SYSCALL_MSRS(swap)			\
-	swap(MSR_STAR, star)			\
-	swap(MSR_LSTAR, lstar)			\
-	swap(MSR_CSTAR, cstar)			\
-	swap(MSR_SYSCALL_MASK, sfmask)
-
-/* Around each exit to the caller: without the kernel's detour for tracing. */
 static __always_inline void write_msr(u32 index, u64 value)
 {
 	__wrmsr(index, (u32)value, value >> 32);
 }
 
-#define SAVE_AND_LOAD(index, name) {					\
-	host->name = __rdmsr(index);					\
-	if (host->name != guest->name)					\
-		write_msr(index, guest->name);				\
+static __always_inline void swap_in(u32 index, u64 *host, u64 guest)
+{
+	*host = __rdmsr(index);
+	if (*host != guest)
+		write_msr(index, guest);
 }
 
-static __always_inline void load_guest_msrs(struct vee_vcpu *vcpu)
+static __always_inline void swap_out(u32 index, u64 host, u64 guest)
 {
-	const struct vee_msrs *guest = &vcpu->msrs;
-	struct host_state *host = &vcpu->host;
+	if (host != guest)
+		write_msr(index, host);
+}
 
-	SYSCALL_MSRS(SAVE_AND_LOAD)
-	SAVE_AND_LOAD(MSR_KERNEL_GS_BASE, kernel_gs_base)
+static void load_guest_msrs(struct host_state *host, const struct vee_msrs *guest)
+{
+	swap_in(MSR_STAR, &host->star, guest->star);
+	swap_in(MSR_LSTAR, &host->lstar, guest->lstar);
+	swap_in(MSR_CSTAR, &host->cstar, guest->cstar);
+	swap_in(MSR_SYSCALL_MASK, &host->sfmask, guest->sfmask);
+	swap_in(MSR_KERNEL_GS_BASE, &host->kernel_gs_base, guest->kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		SAVE_AND_LOAD(MSR_TSC_AUX, tsc_aux)
+		swap_in(MSR_TSC_AUX, &host->tsc_aux, guest->tsc_aux);
 }
 
-#define RESTORE(index, name)						\
-	if (host->name != guest->name)					\
-		write_msr(index, host->name);
-
-static __always_inline void load_host_msrs(struct vee_vcpu *vcpu)
+static void load_host_msrs(const struct host_state *host, struct vee_msrs *guest)
 {
-	const struct host_state *host = &vcpu->host;
-	struct vee_msrs *guest = &vcpu->msrs;
-
-	SYSCALL_MSRS(RESTORE)
 	guest->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
-	RESTORE(MSR_KERNEL_GS_BASE, kernel_gs_base)
+	swap_out(MSR_STAR, host->star, guest->star);
+	swap_out(MSR_LSTAR, host->lstar, guest->lstar);
+	swap_out(MSR_CSTAR, host->cstar, guest->cstar);
+	swap_out(MSR_SYSCALL_MASK, host->sfmask, guest->sfmask);
+	swap_out(MSR_KERNEL_GS_BASE, host->kernel_gs_base, guest->kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		RESTORE(MSR_TSC_AUX, tsc_aux)
+		swap_out(MSR_TSC_AUX, host->tsc_aux, guest->tsc_aux);
 }
-
-#define LOAD(index, name)	write_msr(index, msrs->name);
 
 void host_set_guest_msrs(struct vee_vcpu *vcpu, const struct vee_msrs *msrs)
 {
 	vcpu->msrs = *msrs;
-	SYSCALL_MSRS(LOAD)
-	LOAD(MSR_KERNEL_GS_BASE, kernel_gs_base)
+	write_msr(MSR_STAR, msrs->star);
+	write_msr(MSR_LSTAR, msrs->lstar);
+	write_msr(MSR_CSTAR, msrs->cstar);
+	write_msr(MSR_SYSCALL_MASK, msrs->sfmask);
+	write_msr(MSR_KERNEL_GS_BASE, msrs->kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		LOAD(MSR_TSC_AUX, tsc_aux)
+		write_msr(MSR_TSC_AUX, msrs->tsc_aux);
 }
-
-#define COPY(index, name)	msrs->name = vcpu->msrs.name;
 
 void host_get_guest_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs)
 {
 	vcpu->msrs.kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
-	SYSCALL_MSRS(COPY)
-	COPY(MSR_KERNEL_GS_BASE, kernel_gs_base)
-	COPY(MSR_TSC_AUX, tsc_aux)
+	msrs->star = vcpu->msrs.star;
+	msrs->lstar = vcpu->msrs.lstar;
+	msrs->cstar = vcpu->msrs.cstar;
+	msrs->sfmask = vcpu->msrs.sfmask;
+	msrs->kernel_gs_base = vcpu->msrs.kernel_gs_base;
+	msrs->tsc_aux = vcpu->msrs.tsc_aux;
 }
 
 /* --- segments and tables --------------------------------------------------- */
@@ -200,7 +200,7 @@ void host_save(struct vee_vcpu *vcpu)
 	frame->restore_spec_ctrl = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
 	if (frame->restore_spec_ctrl)
 		frame->spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
-	load_guest_msrs(vcpu);
+	load_guest_msrs(&vcpu->host, &vcpu->msrs);
 	/* Armed breakpoints need them now; others on first use (exit_dr()). */
 	host_reload_guest_dr(vcpu);
 	fpu_load_guest(vcpu);
@@ -210,7 +210,7 @@ void host_restore(struct vee_vcpu *vcpu)
 {
 	fpu_load_host(vcpu);
 	load_host_dr(vcpu);
-	load_host_msrs(vcpu);
+	load_host_msrs(&vcpu->host, &vcpu->msrs);
 	restore_segments(&vcpu->host);
 }
 
