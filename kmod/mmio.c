@@ -30,22 +30,28 @@ static u32 access_of(u64 q)
 	return access;
 }
 
+/* Bytes of a default address in the code segment. */
+static u8 code_width(struct vee_vcpu *vcpu)
+{
+	u32 cs = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS);
+
+	if (vcpu->entry & ENTRY_IA32E_GUEST && cs & VEE_AR_L)
+		return 8;
+	return cs & VEE_AR_DB ? 4 : 2;
+}
+
 /* What walk_read() will need once the VMCS is out of reach. */
-static void note_paging(struct vee_vcpu *vcpu)
+static void note_paging(struct vee_vcpu *vcpu, u8 width)
 {
 	u64 rip = vmcs_read(VMCS_GUEST_RIP);
-	u64 efer = vmcs_read(VMCS_GUEST_EFER);
 
 	vcpu->paging = (struct paging) {
 		.cr0 = vcpu->cr0,
 		.cr3 = vmcs_read(VMCS_GUEST_CR3),
 		.cr4 = cr4_read(),
-		.efer = efer,
+		.efer = vmcs_read(VMCS_GUEST_EFER),
 	};
-	if (!(vcpu->entry & ENTRY_IA32E_GUEST &&
-	      vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L))
-		rip = (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
-	vcpu->fetch_gva = rip;
+	vcpu->fetch_gva = width == 8 ? rip : (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
 }
 
 static void fetch_insn(struct vee_vcpu *vcpu, struct vee_exit_memory *memory)
@@ -100,8 +106,12 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 		.gva_valid = !!(q & EPT_GVA_VALID),
 		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
 	};
-	if (vcpu->prefetch & VEE_PREFETCH_INSN)
-		note_paging(vcpu);
+	if (vcpu->prefetch & VEE_PREFETCH_INSN) {
+		u8 width = code_width(vcpu);
+
+		vcpu->page->exit.memory.code_width = width;
+		note_paging(vcpu, width);
+	}
 	exit_user(vcpu, VEE_EXIT_MMIO);
 	vcpu->sleeper = resolve;
 	return NEXT_SLEEP;

@@ -71,6 +71,7 @@ static const struct layout layouts[] = {
 	OFFSET(vee_exit_pio, count, 8),
 	SIZE(vee_exit_memory, 48),
 	OFFSET(vee_exit_memory, insn_bytes, 26),
+	OFFSET(vee_exit_memory, code_width, 42),
 	OFFSET(vee_exit_memory, insn, 27),
 	SIZE(vee_exit_msr, 16),
 	SIZE(vee_exit_cpuid, 24),

@@ -494,6 +494,7 @@ TEST_F(exits, mmio_without_instruction_bytes)
 	ASSERT_RUN(&self->g, VEE_EXIT_MMIO);
 	EXPECT_EQ(MMIO_GPA, self->g.page->exit.memory.gpa);
 	EXPECT_EQ(0, self->g.page->exit.memory.insn_bytes);
+	EXPECT_EQ(0, self->g.page->exit.memory.code_width);
 }
 
 /* The instruction ends where the memory does. */
@@ -533,6 +534,7 @@ TEST_F(exits, mmio_instruction_in_two_pages)
 }
 
 /* Real mode: the instruction's bytes are found by CS's base. */
+GUEST_CODE(load_4, 64, "mov (%rbx), %eax" NOPS);
 GUEST_CODE(real_load, 16, "mov 0x10, %al" NOPS);
 
 TEST_F(exits, mmio_real_mode)
@@ -550,6 +552,29 @@ TEST_F(exits, mmio_real_mode)
 	EXPECT_EQ(GPA_MMIO + 0x10, memory->gva);
 	EXPECT_EQ(VEE_INSN_MAX, memory->insn_bytes);
 	EXPECT_EQ(0, memcmp(real_load, memory->insn, VEE_INSN_MAX));
+	EXPECT_EQ(2, memory->code_width);
+}
+
+/* The same bytes are other instructions in other code segments. */
+TEST_F(exits, mmio_code_width)
+{
+	struct vee_exit_memory *memory = &self->g.page->exit.memory;
+	struct vee_segments *s = &self->g.page->segments;
+
+	GUEST_LONG(&self->g, load_4);
+	self->g.page->regs.rbx = MMIO_GPA;
+	ASSERT_RUN(&self->g, VEE_EXIT_MMIO);
+	EXPECT_EQ(8, memory->code_width);
+	/* Compatibility mode. */
+	GUEST_LONG(&self->g, load_4);
+	self->g.page->regs.rbx = MMIO_GPA;
+	s->cs = segment(SEL_CODE32, AR_CODE32);
+	ASSERT_RUN(&self->g, VEE_EXIT_MMIO);
+	EXPECT_EQ(4, memory->code_width);
+	GUEST_PROTECTED(&self->g, load_4);
+	self->g.page->regs.rbx = MMIO_GPA;
+	ASSERT_RUN(&self->g, VEE_EXIT_MMIO);
+	EXPECT_EQ(4, memory->code_width);
 }
 
 /* --- HLT ------------------------------------------------------------------- */

@@ -29,26 +29,6 @@ static struct insn *cache_entry(struct vee_vcpu *vcpu)
 	return &cache->insns[(rip ^ rip >> 6) % CACHE_ENTRIES];
 }
 
-/*
- * Bytes of an address in the code segment: 8, 4 or 2. Above 4 GiB there is only
- * 64-bit code, and no need to look at the segment.
- */
-static int code_mode(struct vee_vcpu *vcpu)
-{
-	uint32_t access_rights;
-	int err;
-
-	if (vcpu->page->regs.rip > UINT32_MAX)
-		return 8;
-	err = vee_vcpu_sync(vcpu, VEE_STATE_SEGMENTS);
-	if (err)
-		return err;
-	access_rights = vcpu->page->segments.cs.access_rights;
-	if (access_rights & VEE_AR_L)
-		return 8;
-	return access_rights & VEE_AR_DB ? 4 : 2;
-}
-
 /* The same bytes in the same mode are the same instruction. */
 static bool is_cached(const struct insn *insn, unsigned int mode,
 		      const struct vee_exit_memory *exit)
@@ -61,10 +41,8 @@ static bool is_cached(const struct insn *insn, unsigned int mode,
 static int find_insn(struct mmio *mmio)
 {
 	struct insn *insn = cache_entry(mmio->vcpu);
-	int mode = code_mode(mmio->vcpu);
+	unsigned int mode = mmio->exit->code_width;
 
-	if (mode < 0)
-		return mode;
 	if (!insn)
 		return -ENOMEM;
 	mmio->insn = insn;

@@ -521,6 +521,8 @@ struct vee_exit_pio {
  *	to 15; fewer than the instruction has if it crosses into a page that can't
  *	be read
  * @insn: the bytes at CS:RIP
+ * @code_width: bytes of a default address in that code segment: 2, 4 or 8; 0 if
+ *	VEE_PREFETCH_INSN is off
  * @reserved: zero
  */
 struct vee_exit_memory {
@@ -532,7 +534,8 @@ struct vee_exit_memory {
 	__u8 walk;
 	__u8 insn_bytes;
 	__u8 insn[VEE_INSN_MAX];
-	__u8 reserved[6];
+	__u8 code_width;
+	__u8 reserved[5];
 };
 
 /**

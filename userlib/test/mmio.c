@@ -52,6 +52,7 @@ static void set_exit(const uint8_t *code, size_t bytes, uint64_t gva)
 	exit->memory.gva = gva;
 	exit->memory.gpa = DEVICE_GPA + (gva & PAGE_OFFSET);
 	exit->memory.insn_bytes = VEE_INSN_MAX;
+	exit->memory.code_width = test_code_width(rig.vcpu->page);
 	memset(exit->memory.insn, 0xcc, VEE_INSN_MAX);
 	memcpy(exit->memory.insn, code, bytes);
 	rig.vcpu->page->resume = VEE_RESUME_HERE;

@@ -92,6 +92,7 @@ static void set_exit(const uint8_t *code, bool has_source)
 		memory->gva_valid = 0;
 	memory->gpa = at.gpa;
 	memory->insn_bytes = VEE_INSN_MAX;
+	memory->code_width = test_code_width(page);
 	memcpy(memory->insn, code, 4);
 }
 
@@ -248,7 +249,7 @@ static void addresses_wrap_at_64k(void)
 	rig.vcpu->page->exit.memory = (struct vee_exit_memory) {
 		.gva_valid = 1, .gva = 0xb8000,
 		.gpa = DEVICE_OFFSET + SOURCE_GPA,
-		.insn_bytes = 2, .insn = { 0xf3, 0xa5 },
+		.insn_bytes = 2, .insn = { 0xf3, 0xa5 }, .code_width = 2,
 	};
 	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x1e000, 0x2000, NULL), 0);
 	CHECK_EQUAL(vee_mmio_assist(rig.vcpu, touch_device, NULL), 0);

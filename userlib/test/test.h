@@ -86,4 +86,14 @@ void native_run(struct native *native, const uint8_t *code, size_t bytes);
 
 uint64_t test_random(void);
 
+/* As the module has it: bytes of a default address in the code segment. */
+static inline uint8_t test_code_width(const struct vee_vcpu_page *page)
+{
+	uint32_t access_rights = page->segments.cs.access_rights;
+
+	if (access_rights & VEE_AR_L)
+		return 8;
+	return access_rights & VEE_AR_DB ? 4 : 2;
+}
+
 #endif /* VEE_TEST_H */
