@@ -75,13 +75,6 @@ void deadline_stop(struct vee_vcpu *vcpu)
 		hrtimer_cancel(&vcpu->deadline_timer);
 }
 
-bool deadline_passed(struct vee_vcpu *vcpu)
-{
-	if (vcpu->deadline_tsc)
-		return rdtsc() >= vcpu->deadline_tsc;
-	return READ_ONCE(vcpu->deadline_over);
-}
-
 /* What the timer is set to: it is a timer of 32 bits. */
 static u32 timer_value(u64 ticks)
 {

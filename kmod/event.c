@@ -210,8 +210,6 @@ static void unblock_nmi(void)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~VEE_BLOCKING_BY_NMI);
 }
 
-#define PROC_WINDOWS	(PROC_NMI_WINDOW_EXITING | PROC_INTERRUPT_WINDOW_EXITING)
-
 static bool waits(struct vee_vcpu *vcpu, const struct vee_event *event)
 {
 	return valid(event) && vcpu->injecting != event;
@@ -230,7 +228,7 @@ static void ask_for_windows(struct vee_vcpu *vcpu)
 			 (vcpu->proc & ~PROC_WINDOWS) | windows);
 }
 
-void event_before_entry(struct vee_vcpu *vcpu)
+void event_prepare(struct vee_vcpu *vcpu)
 {
 	vcpu->injecting = NULL;
 	if (valid(&vcpu->delivering)) {
@@ -246,13 +244,6 @@ void event_before_entry(struct vee_vcpu *vcpu)
 }
 
 /* --- back from the guest -------------------------------------------------------- */
-
-/* The entry succeeded: delivered, unless event_collect() finds otherwise. */
-void event_entered(struct vee_vcpu *vcpu)
-{
-	if (vcpu->injecting)
-		vcpu->injecting->flags = 0;
-}
 
 /* The entry failed: nothing was delivered. */
 void event_entry_failed(struct vee_vcpu *vcpu)

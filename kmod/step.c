@@ -33,7 +33,7 @@ static void set_trap_flag(struct vee_vcpu *vcpu)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKING);
 }
 
-void step_before_entry(struct vee_vcpu *vcpu)
+void step_prepare(struct vee_vcpu *vcpu)
 {
 	bool wanted = vcpu->intercept & VEE_INTERCEPT_STEP;
 
@@ -57,12 +57,10 @@ void step_before_entry(struct vee_vcpu *vcpu)
  * that exits within the instruction, an EPT violation say: then it would trap
  * before that instruction is tried again.
  */
-void step_after_exit(struct vee_vcpu *vcpu)
+void step_untrap(struct vee_vcpu *vcpu)
 {
 	u64 pending;
 
-	if (vcpu->step != STEP_TRAP)
-		return;
 	vmcs_write(VMCS_GUEST_RFLAGS,
 		   vmcs_read(VMCS_GUEST_RFLAGS) & ~(u64)X86_EFLAGS_TF);
 	pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
@@ -87,15 +85,4 @@ bool step_is_debug(struct vee_vcpu *vcpu)
 bool step_is_timer(struct vee_vcpu *vcpu)
 {
 	return vcpu->step == STEP_TIMER;
-}
-
-/*
- * The step is over, too, when the engine or the caller (VEE_RESUME_NEXT) has done
- * the instruction: hardware only counts what the CPU does.
- */
-bool step_is_over(struct vee_vcpu *vcpu)
-{
-	return vcpu->intercept & VEE_INTERCEPT_STEP && vcpu->stepped &&
-	       !((vcpu->delivering.flags | vcpu->nmi.flags |
-		  vcpu->interrupt.flags) & VEE_EVENT_VALID);
 }

@@ -421,8 +421,32 @@ bool event_was_sent(const struct vee_vcpu *vcpu);
 
 void event_take_sent(struct vee_vcpu *vcpu);
 void event_collect(struct vee_vcpu *vcpu);
-void event_before_entry(struct vee_vcpu *vcpu);
-void event_entered(struct vee_vcpu *vcpu);
+void event_prepare(struct vee_vcpu *vcpu);
+
+#define PROC_WINDOWS	(PROC_NMI_WINDOW_EXITING | PROC_INTERRUPT_WINDOW_EXITING)
+#define INTERCEPT_WINDOWS	(VEE_INTERCEPT_NMI_WINDOW |	\
+				 VEE_INTERCEPT_INTERRUPT_WINDOW)
+
+/* Most entries have nothing to bring, and no window to ask for or to close. */
+static inline void event_before_entry(struct vee_vcpu *vcpu)
+{
+	u8 flags = vcpu->delivering.flags | vcpu->nmi.flags | vcpu->interrupt.flags;
+
+	if (unlikely(flags & VEE_EVENT_VALID ||
+		     vcpu->intercept & INTERCEPT_WINDOWS ||
+		     vcpu->proc & PROC_WINDOWS))
+		event_prepare(vcpu);
+	else
+		vcpu->injecting = NULL;
+}
+
+/* The entry succeeded: delivered, unless event_collect() finds otherwise. */
+static inline void event_entered(struct vee_vcpu *vcpu)
+{
+	if (unlikely(vcpu->injecting))
+		vcpu->injecting->flags = 0;
+}
+
 void event_entry_failed(struct vee_vcpu *vcpu);
 bool event_make_way(struct vee_vcpu *vcpu);
 bool event_wakes(struct vee_vcpu *vcpu);
@@ -470,17 +494,49 @@ void deadline_init(struct vee_vcpu *vcpu);
 void deadline_start(struct vee_vcpu *vcpu);
 void deadline_stop(struct vee_vcpu *vcpu);
 void deadline_before_entry(struct vee_vcpu *vcpu);
-bool deadline_passed(struct vee_vcpu *vcpu);
+
+static inline bool deadline_passed(struct vee_vcpu *vcpu)
+{
+	if (vcpu->deadline_tsc)
+		return rdtsc() >= vcpu->deadline_tsc;
+	return READ_ONCE(vcpu->deadline_over);
+}
+
 /* How long a sleep may last that nothing else ends. */
 ktime_t deadline_timeout(struct vee_vcpu *vcpu);
 
 /* --- step.c: inside the bracket -------------------------------------------- */
 
-void step_before_entry(struct vee_vcpu *vcpu);
-void step_after_exit(struct vee_vcpu *vcpu);
+void step_prepare(struct vee_vcpu *vcpu);
+void step_untrap(struct vee_vcpu *vcpu);
 bool step_is_debug(struct vee_vcpu *vcpu);
 bool step_is_timer(struct vee_vcpu *vcpu);
-bool step_is_over(struct vee_vcpu *vcpu);
+
+static inline void step_before_entry(struct vee_vcpu *vcpu)
+{
+	if (unlikely(vcpu->intercept & VEE_INTERCEPT_STEP ||
+		     vcpu->proc & PROC_MONITOR_TRAP_FLAG))
+		step_prepare(vcpu);
+	else
+		vcpu->step = STEP_NONE;
+}
+
+static inline void step_after_exit(struct vee_vcpu *vcpu)
+{
+	if (unlikely(vcpu->step == STEP_TRAP))
+		step_untrap(vcpu);
+}
+
+/*
+ * The step is over, too, when the engine or the caller (VEE_RESUME_NEXT) has done
+ * the instruction: hardware only counts what the CPU does.
+ */
+static inline bool step_is_over(struct vee_vcpu *vcpu)
+{
+	return unlikely(vcpu->intercept & VEE_INTERCEPT_STEP) && vcpu->stepped &&
+	       !((vcpu->delivering.flags | vcpu->nmi.flags |
+		  vcpu->interrupt.flags) & VEE_EVENT_VALID);
+}
 
 /* --- ioctl.c -------------------------------------------------------------- */
 
