@@ -4,9 +4,9 @@
  * host (SDM 3C, "The Extended Page Table Mechanism (EPT)").
  *
  * Levels are counted from the leaves: level 1 is an EPT page table, whose
- * entries map 4 KiB, level EPT_LEVELS the PML4 table. Leaves of level 2 and 3 map
- * 2 MiB and 1 GiB. Every entry is written
- * whole with one store, since the CPU walks the tables while they change.
+ * entries map 4 KiB, level EPT_LEVELS the PML4 table; leaves of level 2 and 3 map
+ * 2 MiB and 1 GiB. Every entry is written whole with one store, since the CPU walks
+ * the tables while they change.
  */
 #include <linux/bits.h>
 #include <linux/gfp.h>
@@ -204,7 +204,7 @@ static void ept_set_leaf(struct ept *ept, u64 *table, u64 *entry, u64 leaf)
 
 /*
  * Where smaller pages are mapped already, one more of them is: whoever put them
- * there had a reason (see fault_map()).
+ * there had a reason (see fault_level()).
  */
 void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	     unsigned int access, int level)

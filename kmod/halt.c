@@ -4,8 +4,8 @@
  *
  * The instruction is done for the guest and the VMCS says that it is in HLT, so
  * the wait is state like any other: a run that ends in the middle of it leaves
- * VEE_ACTIVITY_HLT behind, and the next one waits on. Only the CPU itself is
- * spared: entering the guest would stop it until the host's next interrupt.
+ * VEE_ACTIVITY_HLT behind, and the next one waits on. The CPU is spared: entering
+ * the guest would stop it until the host's next interrupt.
  */
 #include <linux/hrtimer.h>
 #include <linux/sched/signal.h>
