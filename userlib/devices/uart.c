@@ -49,6 +49,7 @@ enum { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 #define TIME_OUT_CHARS	4
 #define BATCH_NS	1000000
 #define QUIET_NS	10000000
+#define POLLS		16	/* in a row: somebody waits */
 
 /* --- time --- */
 
@@ -127,9 +128,26 @@ static void push(struct uart *uart, uint8_t byte)
 	uart->fifo[(uart->fifo_head + uart->fifo_count++) % UART_FIFO] = byte;
 }
 
-static bool is_connected(const struct uart *uart)
+/*
+ * Drivers read and drop what they find while they set a receiver up. They ask for
+ * input by RTS, or by interrupts that reach the bus; who does neither polls LSR.
+ */
+static bool is_listening(const struct uart *uart)
 {
-	return !(uart->mcr & MCR_LOOP);
+	if (uart->mcr & MCR_LOOP)
+		return false;
+	if (uart->mcr & MCR_RTS || uart->polls >= POLLS)
+		return true;
+	return uart->mcr & MCR_OUT2 && uart->ier & IER_ERBFI;
+}
+
+/* One reads what came and polls on; anything else is no polling. */
+static void count_polls(struct uart *uart, uint64_t offset, bool write)
+{
+	if (write || (offset != LSR && offset != DATA))
+		uart->polls = 0;
+	else if (offset == LSR && uart->polls < POLLS)
+		uart->polls++;
 }
 
 /* Input arrives as there is room for it. */
@@ -137,7 +155,7 @@ static void arrive(struct uart *uart, uint64_t now)
 {
 	bool some = false;
 
-	if (!is_connected(uart) || now < uart->quiet_ns)
+	if (!is_listening(uart) || now < uart->quiet_ns)
 		return;
 	while (uart->queue_count && fifo_room(uart)) {
 		push(uart, uart->queue[uart->queue_head]);
@@ -389,6 +407,7 @@ static void access_uart(struct bus_device *device, uint64_t offset, void *data,
 	uint8_t *value = data;
 
 	(void)bytes;
+	count_polls(uart, offset, write);
 	advance_to(uart, now);
 	if (write)
 		write_register(uart, offset, *value, now);
@@ -408,7 +427,7 @@ uint64_t uart_next_ns(const struct uart *uart)
 
 	if (uart->ier & IER_ERBFI)
 		next = clock_earlier(next, uart->idle_ns);
-	if (uart->queue_count && fifo_room(uart) && is_connected(uart))
+	if (uart->queue_count && fifo_room(uart) && is_listening(uart))
 		next = clock_earlier(next, uart->quiet_ns);
 	return next;
 }

@@ -3,8 +3,9 @@
  * A serial port: a 16550A.
  *
  * Input waits in a queue until there is room in the receiver's FIFO, so none is
- * lost but what the guest throws away. While the guest resets its receiver, and in
- * loop-back mode, input stays in the queue.
+ * lost but what the guest throws away. It stays there while the guest resets its
+ * receiver, in loop-back mode, and until the guest asks for it: by RTS, by enabling
+ * its interrupt, or by polling.
  *
  * Output takes no time: the transmitter is always empty again. It goes out in
  * batches, when the buffer is full or a millisecond after its first byte, which
@@ -53,6 +54,7 @@ typedef void (*uart_send_fn)(void *arg, const uint8_t *bytes, size_t count);
  * @msr: MSR
  * @scratch: SCR
  * @sent: THR is empty, and IIR has not said so
+ * @polls: how often LSR was read in a row, counted as far as it matters
  */
 struct uart {
 	struct bus_device bus;
@@ -81,6 +83,7 @@ struct uart {
 	uint8_t msr;
 	uint8_t scratch;
 	bool sent;
+	unsigned int polls;
 };
 
 /* How it is made. */

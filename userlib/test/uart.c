@@ -126,7 +126,7 @@ static void sent_interrupt(void)
 static void receives_one(void)
 {
 	begin();
-	outb(MCR, 0x08);
+	outb(MCR, 0x0a);
 	CHECK_EQUAL(inb(DATA), 0);
 	receive("ab");
 	CHECK_EQUAL(inb(LSR), 0x61);
@@ -294,6 +294,56 @@ static void priorities(void)
 	CHECK_EQUAL(inb(IIR), 0xc1);
 }
 
+/* What a driver does to find out what there is: all of it loses nothing. */
+static void probe(void)
+{
+	outb(IER, 0x0f);
+	outb(MCR, 0x1a);
+	outb(MCR, 0x01);
+	outb(FCR, 0x07);
+	outb(FCR, 0x00);
+	for (int i = 0; i < 2; i++) {
+		inb(LSR);
+		inb(DATA);
+		inb(IIR);
+		inb(MSR);
+	}
+	outb(IER, 0x00);
+}
+
+static void waits_to_be_asked(void)
+{
+	static const uint8_t asks[][2] = { { 0x02, 0x00 }, { 0x08, 0x01 } };
+
+	for (int i = 0; i < 2; i++) {
+		begin();
+		receive("a");
+		probe();
+		outb(MCR, asks[i][0]);
+		outb(IER, asks[i][1]);
+		bench.now_ns += 100 * MS;
+		CHECK_EQUAL(inb(LSR), 0x61);
+		CHECK_EQUAL(inb(DATA), 'a');
+	}
+}
+
+static void or_polled(void)
+{
+	begin();
+	receive("ab");
+	for (int i = 0; i < 100; i++) {	/* output polls too */
+		CHECK_EQUAL(inb(LSR), 0x60);
+		outb(DATA, 'x');
+	}
+	CHECK_EQUAL(uart_next_ns(&uart), bench.now_ns + MS);
+	for (int i = 0; i < 15; i++)
+		CHECK_EQUAL(inb(LSR), 0x60);
+	CHECK_EQUAL(inb(LSR), 0x61);
+	CHECK_EQUAL(inb(DATA), 'a');
+	CHECK_EQUAL(inb(LSR), 0x61);
+	CHECK_EQUAL(inb(DATA), 'b');
+}
+
 static void modem_lines(void)
 {
 	begin();
@@ -319,6 +369,8 @@ const struct test tests[] = {
 	{ "loop-back", loop_back },
 	{ "overrun", overrun },
 	{ "priorities", priorities },
+	{ "input waits until it is asked for", waits_to_be_asked },
+	{ "or polled for", or_polled },
 	{ "modem lines", modem_lines },
 	{ 0 }
 };
