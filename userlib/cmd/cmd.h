@@ -4,9 +4,11 @@
 #define VEE_CMD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <termios.h>
 
 #include "../devices/bus.h"
 #include "../devices/pc.h"
@@ -26,12 +28,14 @@ int end_failure(void);
 int cmd_check(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 
-/* --- machine.c --- */
+/* --- what there is of each guest --- */
 
+/* What the command line says. */
 struct options {
-	const char *path;
+	const char *path;	/* what to run */
 	const char *cmdline;
 	const char *initrd;
+	const char *serial;	/* NULL: standard input and output */
 	uint64_t memory;	/* bytes */
 	double timeout;		/* seconds; 0: none */
 	bool trace;
@@ -39,7 +43,38 @@ struct options {
 	bool stats;
 };
 
+#define OUTLET_BYTES	65536
+#define OUTLET_PATIENCE	2	/* tenths of a second that the end waits for it */
+
+/* Output on its way to @fd. */
+struct outlet {
+	int fd;			/* -1: to nowhere */
+	struct machine *machine;
+	pthread_mutex_t lock;	/* guards what follows */
+	pthread_cond_t changed;
+	uint8_t bytes[OUTLET_BYTES];
+	size_t head;
+	atomic_size_t count;	/* may be read without it, as may @failed */
+	atomic_bool failed;
+};
+
+/* What stands at the other end of the serial port, and of the debug ports. */
+struct console {
+	int in;			/* -1: none */
+	int out;		/* likewise */
+	atomic_int raw_mode;	/* @in is a terminal, and in raw mode */
+	struct termios cooked;
+	struct termios raw;
+	bool escaped;		/* the last byte was the first of the escape */
+	bool stalled;		/* input waits for... */
+	pthread_cond_t room;	/* ...this; with the machine's lock */
+	struct outlet serial;
+	struct outlet debug;
+};
+
 struct machine {
+	const struct options *options;
+	const char *name;	/* begins what is said of it */
 	struct vee_vm *vm;
 	struct vee_vcpu *vcpu;
 	pthread_mutex_t lock;	/* guards the three that follow */
@@ -47,36 +82,77 @@ struct machine {
 	struct bus memory;
 	struct pc pc;
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
+	struct console console;
+	uint64_t end_ns;	/* when its time is up; 0: never */
+	struct machine *next;	/* terminal.c's */
 };
+
+/* As fail(), about a guest, and after what the guest itself has said. */
+#define fail_of(machine, format, ...) \
+	(machine_flush(machine), \
+	 fprintf(stderr, "%s: " format, (machine)->name, ##__VA_ARGS__), \
+	 end_failure())
 
 /* An answer where a program could end: go on, or end with an exit status. */
 #define GO_ON	(-1)
 
-/* run.c: runs the guest that @options describe; an exit status. */
+/* --- run.c --- */
+
+/* Runs the guest that @options describe; an exit status. */
 int run(const struct options *options);
+
+/* --- machine.c --- */
 
 /* Both say what is wrong, and return an exit status. */
 int machine_create(struct machine *machine, const struct options *options);
-int machine_load(struct machine *machine, const struct options *options);
+int machine_load(struct machine *machine);
 
 /* What the guest reaches through a bus, and what of it waits to go out. */
 void machine_access(struct machine *machine, struct bus *bus, uint64_t address,
 		    void *data, unsigned int bytes, bool write);
 void machine_flush(struct machine *machine);
 
-/* --- console.c: the terminal, or whatever stands in its place --- */
+/* --- console.c: what stands at the other end of the serial port --- */
 
-/* Raw mode, and a thread that brings input to the UART. -errno. */
+/* Finds out where it is; says what is wrong, and returns an exit status. */
+int console_open(struct machine *machine);
+/* Raw mode, and the threads. Likewise. */
 int console_begin(struct machine *machine);
-void console_end(void);
+/* Waits for the output to be gone. */
+void console_end(struct machine *machine);
+void console_drain(struct machine *machine);
+/* Before the devices may give output, without the machine's lock. */
+void console_make_room(struct machine *machine);
+/* After the guest may have read input, with it. */
+void console_look_for_room(struct machine *machine);
 void console_send(void *arg, const uint8_t *bytes, size_t count);
 /* The debug ports': standard error. */
 void console_debug(void *arg, uint8_t byte);
-/* Something asks for the end: a signal, the escape, a broken pipe. */
-bool console_wants_end(void);
-/* The signal that did, or 0. */
+
+/* --- terminal.c: raw mode, signals, the end --- */
+
+void catch_signals(void);
+/* A thread that leaves the signals to others. -errno. */
+int start_thread(void *(*function)(void *arg), void *arg);
+/* Raw mode, if its input is a terminal; from now on signals are about it too. */
+void terminal_begin(struct machine *machine);
+void terminal_end(struct machine *machine);
+/* Ends a run. */
+void console_kick(const struct machine *machine);
+/* All guests are to end: a signal, the escape, the end of the first of them. */
+void console_quit(void);
+bool console_quits(void);
+/* The signal that did it, or 0. */
 int console_signal(void);
-bool console_output_failed(void);
+
+/* --- outlet.c --- */
+
+/* -errno. */
+int outlet_begin(struct outlet *outlet, struct machine *machine, int fd);
+/* Never waits; what there is no room for is lost: outlet_wait() before. */
+void outlet_put(struct outlet *outlet, const uint8_t *bytes, size_t count);
+/* Until no more than @most are on their way, or never will be. */
+void outlet_wait(struct outlet *outlet, size_t most);
 
 /* --- cpuid.c --- */
 

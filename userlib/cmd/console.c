@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The guest's serial port on this process's standard input and output. A terminal
- * is in raw mode meanwhile, and is put back on every way out: at the end, at
- * exit(3), at a signal that ends or stops the process.
+ * A guest's serial port on this process's standard input and output, or wherever
+ * --serial says. Input comes by a thread, output goes by another (outlet.c).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
@@ -20,236 +16,233 @@
 #define ESCAPE		0x01	/* Ctrl-A... */
 #define ESCAPE_QUIT	'x'	/* ...then this */
 
-static struct termios cooked, raw;
-/* Set by signal handlers and by the thread that reads. */
-static atomic_int is_raw, signal_seen, quit, output_failed;
-static struct vee_vcpu *running;
-
-/* All of it may be called from a signal handler. */
-static void set_raw(void)
-{
-	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-}
-
-static void set_cooked(void)
-{
-	if (is_raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &cooked);
-}
-
-/*
- * The run under way ends; between runs the next one does, as soon as it begins.
- * So nothing is lost however the two race.
- */
-static void kick(void)
-{
-	struct vee_vcpu *vcpu = running;
-
-	if (vcpu)
-		vee_vcpu_kick(vcpu, __atomic_load_n(&vcpu->page->generation,
-						    __ATOMIC_RELAXED));
-}
-
-static void on_end(int number)
-{
-	signal_seen = number;
-	quit = 1;
-	kick();
-}
-
-static void on_stop(int number)
-{
-	int saved = errno;
-
-	(void)number;
-	set_cooked();
-	raise(SIGSTOP);
-	set_raw();
-	errno = saved;
-}
-
-/* Of this process's own making: the default action follows. */
-static void on_crash(int number)
-{
-	set_cooked();
-	signal(number, SIG_DFL);
-	raise(number);
-}
-
-static void catch_signals(void)
-{
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	static const int crashes[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
-	struct sigaction action = { .sa_handler = on_end };
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
-		sigaction(ends[i], &action, NULL);
-	action.sa_handler = on_stop;
-	sigaction(SIGTSTP, &action, NULL);
-	action.sa_handler = on_crash;
-	for (size_t i = 0; i < sizeof(crashes) / sizeof(*crashes); i++)
-		sigaction(crashes[i], &action, NULL);
-	action.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &action, NULL);
-}
+#define INPUT_BYTES	512
+#define A_WHILE_MS	100	/* between two looks at console_quits() */
+#define PATIENCE	20	/* how many of these a terminal's input waits */
+#define SECOND_NS	1000000000
+#define MS_NS		1000000
 
 /* --- output --- */
 
-static void output_error(void)
-{
-	struct pollfd poll_fd = { .fd = STDOUT_FILENO, .events = POLLOUT };
-
-	if (errno == EINTR)
-		return;
-	if (errno == EAGAIN) {
-		poll(&poll_fd, 1, -1);
-		return;
-	}
-	output_failed = 1;
-	quit = 1;
-}
-
+/* Both are called with the machine's lock held: they don't wait. */
 void console_send(void *arg, const uint8_t *bytes, size_t count)
 {
-	(void)arg;
-	while (count && !quit) {
-		ssize_t n = write(STDOUT_FILENO, bytes, count);
+	struct machine *machine = arg;
 
-		if (n < 0) {
-			output_error();
-			continue;
-		}
-		bytes += n;
-		count -= n;
-	}
+	outlet_put(&machine->console.serial, bytes, count);
 }
 
 void console_debug(void *arg, uint8_t byte)
 {
-	(void)arg;
-	fputc(byte, stderr);
+	struct machine *machine = arg;
+
+	outlet_put(&machine->console.debug, &byte, 1);
+}
+
+void console_make_room(struct machine *machine)
+{
+	outlet_wait(&machine->console.serial, OUTLET_BYTES / 2);
+	outlet_wait(&machine->console.debug, OUTLET_BYTES / 2);
+}
+
+void console_drain(struct machine *machine)
+{
+	outlet_wait(&machine->console.serial, 0);
+	outlet_wait(&machine->console.debug, 0);
 }
 
 /* --- input --- */
 
-static bool receive(struct machine *machine, uint8_t byte)
+/* With the machine's lock held, after the guest may have read something. */
+void console_look_for_room(struct machine *machine)
 {
-	bool taken;
+	struct console *console = &machine->console;
 
-	pthread_mutex_lock(&machine->lock);
-	taken = pc_receive(&machine->pc, &byte, 1);
-	pthread_mutex_unlock(&machine->lock);
-	return taken;
+	if (console->stalled && uart_room(&machine->pc.uart) >= INPUT_BYTES) {
+		console->stalled = false;
+		pthread_cond_signal(&console->room);
+	}
 }
 
-static void deliver(struct machine *machine, uint8_t byte)
+static void wait_for_room(struct machine *machine)
 {
-	static const struct timespec a_while = { .tv_nsec = 1000000 };
+	struct timespec until;
 
-	while (!quit && !receive(machine, byte))
-		nanosleep(&a_while, NULL);
-	/* It may raise an interrupt. */
-	kick();
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += A_WHILE_MS * MS_NS;
+	if (until.tv_nsec >= SECOND_NS) {
+		until.tv_nsec -= SECOND_NS;
+		until.tv_sec++;
+	}
+	machine->console.stalled = true;
+	pthread_cond_timedwait(&machine->console.room, &machine->lock, &until);
+}
+
+/*
+ * Waits for the guest to take it. What is typed at a guest that takes nothing is
+ * dropped in the end, or there would be no way to the escape behind it.
+ */
+static void deliver(struct machine *machine, const uint8_t *bytes, size_t count)
+{
+	int patience = PATIENCE;
+
+	pthread_mutex_lock(&machine->lock);
+	while (count && patience && !console_quits()) {
+		unsigned int n = pc_receive(&machine->pc, bytes, count);
+
+		bytes += n;
+		count -= n;
+		if (n)
+			console_kick(machine);	/* it may raise an interrupt */
+		if (!count)
+			break;
+		wait_for_room(machine);
+		if (machine->console.raw_mode)
+			patience = n ? PATIENCE : patience - 1;
+	}
+	pthread_mutex_unlock(&machine->lock);
 }
 
 /* Returns false if the byte belongs to the escape. */
-static bool passes(uint8_t byte)
+static bool passes(struct console *console, uint8_t byte)
 {
-	static bool escaped;
+	if (!console->escaped && byte == ESCAPE) {
+		console->escaped = true;
+		return false;
+	}
+	if (console->escaped && (byte | 0x20) == ESCAPE_QUIT) {
+		console_quit();
+		return false;
+	}
+	console->escaped = false;
+	return true;
+}
 
-	if (!is_raw)
-		return true;
-	if (!escaped && byte == ESCAPE) {
-		escaped = true;
+/* Takes out what is not for the guest; returns how many bytes are. */
+static size_t filter(struct console *console, uint8_t *bytes, size_t count)
+{
+	size_t kept = 0;
+
+	if (!console->raw_mode)
+		return count;
+	for (size_t i = 0; i < count && !console_quits(); i++)
+		if (passes(console, bytes[i]))
+			bytes[kept++] = bytes[i];
+	return kept;
+}
+
+/* False: no more will come. */
+static bool can_go_on(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	if (errno == EAGAIN)
+		poll(&poll_fd, 1, -1);
+	else if (errno != EINTR)
 		return false;
-	}
-	if (escaped && (byte | 0x20) == ESCAPE_QUIT) {
-		quit = 1;
-		kick();
-		return false;
-	}
-	escaped = false;
 	return true;
 }
 
 static void *read_input(void *arg)
 {
 	struct machine *machine = arg;
-	uint8_t byte;
-	ssize_t n;
+	struct console *console = &machine->console;
+	uint8_t bytes[INPUT_BYTES];
 
-	while (!quit) {
-		n = read(STDIN_FILENO, &byte, 1);
-		if (n == 1 && passes(byte))
-			deliver(machine, byte);
-		else if (!n || (n < 0 && errno != EINTR))
+	while (!console_quits()) {
+		ssize_t n = read(console->in, bytes, sizeof(bytes));
+
+		if (n > 0)
+			deliver(machine, bytes, filter(console, bytes, n));
+		else if (!n || !can_go_on(console->in))
 			break;
 	}
 	return NULL;
 }
 
-/* Signals are for the thread that runs the guest. */
-static int start_reader(struct machine *machine)
-{
-	sigset_t all, before;
-	pthread_t thread;
-	int err;
+/* --- where it is --- */
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, read_input, machine);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!err)
-		pthread_detach(thread);
-	return -err;
+static int cannot_open(const char *path)
+{
+	return fail("--serial %s: %s", path, strerror(errno));
+}
+
+/* Both ways, so that nobody need be at the other end yet, or stay there. */
+static int open_fifo(const char *path, const char *suffix)
+{
+	char name[4096];
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return open(name, O_RDWR | O_CLOEXEC);
+}
+
+static int open_pair(struct console *console, const char *path)
+{
+	console->in = open_fifo(path, ".in");
+	if (console->in >= 0)
+		console->out = open_fifo(path, ".out");
+	return console->in < 0 || console->out < 0 ? cannot_open(path) :
+						     STATUS_OK;
+}
+
+/* A terminal gives input too. Any other file takes output alone. */
+static int open_path(struct console *console, const char *path)
+{
+	struct stat stat;
+	int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_CREAT, 0666);
+
+	if (fd < 0 || fstat(fd, &stat))
+		return cannot_open(path);
+	if (S_ISREG(stat.st_mode) && ftruncate(fd, 0))
+		return cannot_open(path);
+	console->out = fd;
+	if (isatty(fd))
+		console->in = fd;
+	return STATUS_OK;
+}
+
+int console_open(struct machine *machine)
+{
+	struct console *console = &machine->console;
+	const char *path = machine->options->serial;
+	char name[4096];
+
+	console->in = -1;
+	console->out = -1;
+	if (!path) {
+		console->in = STDIN_FILENO;
+		console->out = STDOUT_FILENO;
+		return STATUS_OK;
+	}
+	snprintf(name, sizeof(name), "%s.in", path);
+	if (!access(name, F_OK))
+		return open_pair(console, path);
+	return open_path(console, path);
 }
 
 /* --- begin and end --- */
 
-static void take_terminal(void)
-{
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &cooked))
-		return;
-	raw = cooked;
-	raw.c_iflag &= ~(BRKINT | ICRNL | INPCK | ISTRIP | IXON);
-	raw.c_lflag &= ~(ECHO | ICANON | IEXTEN | ISIG);
-	raw.c_cc[VMIN] = 1;
-	raw.c_cc[VTIME] = 0;
-	is_raw = 1;
-	set_raw();
-	fputs("vee: Ctrl-A x ends the guest\n", stderr);
-}
-
 int console_begin(struct machine *machine)
 {
-	running = machine->vcpu;
-	atexit(console_end);
-	catch_signals();
-	take_terminal();
-	return start_reader(machine);
+	struct console *console = &machine->console;
+	int err;
+
+	pthread_cond_init(&console->room, NULL);
+	terminal_begin(machine);
+	if (console->raw_mode && console->in == STDIN_FILENO)
+		fputs("vee: Ctrl-A x ends the guest\n", stderr);
+	err = outlet_begin(&console->serial, machine, console->out);
+	if (!err)
+		err = outlet_begin(&console->debug, machine, STDERR_FILENO);
+	if (!err && console->in >= 0)
+		err = start_thread(read_input, machine);
+	return err ? fail("can't start a thread: %s", strerror(-err)) :
+		     STATUS_OK;
 }
 
-/* The reader may still be waiting for input; it ends with the process. */
-void console_end(void)
+/* The threads may still be waiting; they end with the process. */
+void console_end(struct machine *machine)
 {
-	running = NULL;
-	quit = 1;
-	set_cooked();
-	is_raw = 0;
-}
-
-bool console_wants_end(void)
-{
-	return quit;
-}
-
-int console_signal(void)
-{
-	return signal_seen;
-}
-
-bool console_output_failed(void)
-{
-	return output_failed;
+	console_drain(machine);
+	terminal_end(machine);
 }

@@ -40,25 +40,26 @@ static int cannot_create(int err)
 	}
 }
 
-static int create_vm(struct machine *machine, const struct options *options)
+static int create_vm(struct machine *machine)
 {
+	uint64_t bytes = machine->options->memory;
 	int err = vee_vm_create(&machine->vm);
 
 	if (err)
 		return cannot_create(err);
-	err = alloc_memory(machine, options->memory);
+	err = alloc_memory(machine, bytes);
 	if (err)
 		return fail("can't give the guest %llu MiB of memory: %s",
-			    (unsigned long long)(options->memory >> 20),
-			    strerror(-err));
+			    (unsigned long long)(bytes >> 20), strerror(-err));
 	err = vee_vcpu_create(machine->vm, 0, &machine->vcpu);
 	if (err)
 		return fail("can't make a virtual CPU: %s", strerror(-err));
 	return STATUS_OK;
 }
 
-static void init_devices(struct machine *machine, const struct options *options)
+static void init_devices(struct machine *machine)
 {
+	const struct options *options = machine->options;
 	struct pc_config config = {
 		.low_memory = options->memory, .serial_send = console_send,
 		.debug_send = console_debug, .arg = machine,
@@ -94,7 +95,9 @@ int machine_create(struct machine *machine, const struct options *options)
 	int status, err;
 
 	memset(machine, 0, sizeof(*machine));
-	status = create_vm(machine, options);
+	machine->options = options;
+	machine->name = "vee";
+	status = create_vm(machine);
 	if (status)
 		return status;
 	err = vee_get_info(&info);
@@ -103,15 +106,17 @@ int machine_create(struct machine *machine, const struct options *options)
 	if (err)
 		return fail("can't set up the guest's CPU: %s", strerror(-err));
 	start_tsc(machine);
-	init_devices(machine, options);
+	init_devices(machine);
 	return STATUS_OK;
 }
 
 void machine_access(struct machine *machine, struct bus *bus, uint64_t address,
 		    void *data, unsigned int bytes, bool write)
 {
+	console_make_room(machine);
 	pthread_mutex_lock(&machine->lock);
 	bus_access(bus, address, data, bytes, write);
+	console_look_for_room(machine);
 	pthread_mutex_unlock(&machine->lock);
 }
 
@@ -120,6 +125,7 @@ void machine_flush(struct machine *machine)
 	pthread_mutex_lock(&machine->lock);
 	pc_flush(&machine->pc);
 	pthread_mutex_unlock(&machine->lock);
+	console_drain(machine);
 }
 
 static int cannot_load(const char *path, int err)
@@ -181,8 +187,9 @@ static int put_tables(struct machine *machine)
 			  strerror(-err)) : STATUS_OK;
 }
 
-int machine_load(struct machine *machine, const struct options *options)
+int machine_load(struct machine *machine)
 {
+	const struct options *options = machine->options;
 	size_t bytes;
 	void *image;
 	int status, err = vee_read_file(options->path, &image, &bytes);

@@ -19,6 +19,7 @@ static const char usage[] =
 	"at 7C00H. The guest's first serial port is standard input and output; on a\n"
 	"terminal Ctrl-A x ends the guest, Ctrl-A Ctrl-A sends a Ctrl-A.\n"
 	"\n"
+	"  -k, --kernel FILE     FILE, said in another way\n"
 	"  -m, --memory SIZE     memory of the guest: a number with K, M or G, or of\n"
 	"                        MiB; 64M unless told otherwise\n"
 	"  -a, --append CMDLINE  command line of a kernel\n"
@@ -73,6 +74,15 @@ static bool parse_seconds(const char *text, double *seconds)
 	       *seconds < 1e9;
 }
 
+static int take_path(struct options *options, const char *path)
+{
+	if (options->path)
+		return fail("%s and %s: a guest runs one file", options->path,
+			    path);
+	options->path = path;
+	return GO_ON;
+}
+
 static int take_option(int option, struct options *options)
 {
 	switch (option) {
@@ -91,6 +101,8 @@ static int take_option(int option, struct options *options)
 	case 'i':
 		options->initrd = optarg;
 		return GO_ON;
+	case 'k':
+		return take_path(options, optarg);
 	case 'T':
 		options->trace = true;
 		return GO_ON;
@@ -109,9 +121,11 @@ static int take_option(int option, struct options *options)
 	}
 }
 
-int cmd_run(int argc, char **argv)
+/* False: the answer is in *@status. */
+static bool parse(int argc, char **argv, struct options *options, int *status)
 {
 	static const struct option longs[] = {
+		{ "kernel", required_argument, NULL, 'k' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "append", required_argument, NULL, 'a' },
 		{ "initrd", required_argument, NULL, 'i' },
@@ -122,18 +136,27 @@ int cmd_run(int argc, char **argv)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	struct options options = { .memory = DEFAULT_MEMORY };
 	int option;
 
-	argv[0] = "vee run";
-	while ((option = getopt_long(argc, argv, "m:a:i:TIst:h", longs, NULL)) >= 0) {
-		int status = take_option(option, &options);
-
-		if (status != GO_ON)
-			return status;
+	*status = GO_ON;
+	while (*status == GO_ON) {
+		option = getopt_long(argc, argv, "k:m:a:i:TIst:h", longs, NULL);
+		if (option < 0)
+			break;
+		*status = take_option(option, options);
 	}
-	if (optind != argc - 1)
-		return fail("run takes one file; \"vee run --help\" tells more");
-	options.path = argv[optind];
-	return run(&options);
+	while (*status == GO_ON && optind < argc)
+		*status = take_path(options, argv[optind++]);
+	if (*status == GO_ON && !options->path)
+		*status = fail("run takes a file; \"vee run --help\" tells more");
+	return *status == GO_ON;
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct options options = { .memory = DEFAULT_MEMORY };
+	int status;
+
+	argv[0] = "vee run";
+	return parse(argc, argv, &options, &status) ? run(&options) : status;
 }

@@ -22,9 +22,6 @@ static uint64_t now_ns(void)
 	return now.tv_sec * NS + now.tv_nsec;
 }
 
-/* When it is to end; 0: never. */
-static uint64_t end_ns;
-
 /* --- interrupts --- */
 
 /* Right now, by what the last exit said and what this one's handler asked for. */
@@ -59,6 +56,7 @@ static uint64_t advance_devices(struct machine *machine)
 {
 	uint64_t next;
 
+	console_make_room(machine);
 	pthread_mutex_lock(&machine->lock);
 	pc_advance(&machine->pc);
 	offer_interrupt(machine);
@@ -72,11 +70,12 @@ static bool prepare(struct machine *machine)
 {
 	struct vee_vcpu_page *page = machine->vcpu->page;
 	uint64_t next = advance_devices(machine), now = now_ns();
+	uint64_t end = machine->end_ns;
 
-	if (end_ns && now >= end_ns)
+	if (end && now >= end)
 		return false;
-	if (end_ns && end_ns < next)
-		next = end_ns;
+	if (end && end < next)
+		next = end;
 	if (next == CLOCK_NEVER)
 		page->deadline_ns = 0;
 	else
@@ -107,7 +106,7 @@ static int access_memory(void *arg, uint64_t gpa, void *data,
 static int on_request(struct machine *machine)
 {
 	machine_flush(machine);
-	fprintf(stderr, "vee: the guest has %s\n",
+	fprintf(stderr, "%s: the guest has %s\n", machine->name,
 		machine->pc.request == PC_RESET ? "reset the machine" :
 						  "switched itself off");
 	return STATUS_OK;
@@ -118,9 +117,8 @@ static int on_pio(struct machine *machine)
 	int err = vee_pio_assist(machine->vcpu, access_port, machine);
 
 	if (err) {
-		machine_flush(machine);
-		fail("can't do the guest's access to port %#x: %s",
-		     machine->vcpu->page->exit.pio.port, strerror(-err));
+		fail_of(machine, "can't do the guest's access to port %#x: %s",
+			machine->vcpu->page->exit.pio.port, strerror(-err));
 		report_registers(machine->vcpu);
 		return STATUS_FAILED;
 	}
@@ -144,14 +142,14 @@ static int on_mmio(struct machine *machine)
 	if (!err)
 		return GO_ON;
 	if (err == -EOPNOTSUPP && memory->access & VEE_EXECUTE)
-		fail("the guest ran to %#llx, where it has no memory",
-		     (unsigned long long)memory->gpa);
+		fail_of(machine, "the guest ran to %#llx, where it has no memory",
+			(unsigned long long)memory->gpa);
 	else if (err == -EOPNOTSUPP)
-		fail("an access to %#llx, where there is no memory, that can't be done",
-		     (unsigned long long)memory->gpa);
+		fail_of(machine, "an access to %#llx, where there is no memory, that can't be done",
+			(unsigned long long)memory->gpa);
 	else
-		fail("can't do the guest's access to %#llx: %s",
-		     (unsigned long long)memory->gpa, strerror(-err));
+		fail_of(machine, "can't do the guest's access to %#llx: %s",
+			(unsigned long long)memory->gpa, strerror(-err));
 	report_insn(memory);
 	report_registers(machine->vcpu);
 	return STATUS_FAILED;
@@ -162,8 +160,8 @@ static int on_memory(struct machine *machine)
 	const struct vee_exit_memory *memory =
 		&machine->vcpu->page->exit.memory;
 
-	fail("the guest's memory at %#llx can't be had: %s",
-	     (unsigned long long)memory->gpa, strerror(-memory->error));
+	fail_of(machine, "the guest's memory at %#llx can't be had: %s",
+		(unsigned long long)memory->gpa, strerror(-memory->error));
 	report_registers(machine->vcpu);
 	return STATUS_FAILED;
 }
@@ -206,13 +204,14 @@ static int on_hypercall(struct machine *machine)
 
 static int on_shutdown(struct machine *machine)
 {
-	fail("the guest has shut down (triple fault)");
+	fail_of(machine, "the guest has shut down (triple fault)");
 	report_registers(machine->vcpu);
 	return STATUS_FAILED;
 }
 
 static int on_entry_failure(struct machine *machine)
 {
+	machine_flush(machine);
 	report_entry_failure(machine->vcpu);
 	return STATUS_FAILED;
 }
@@ -227,9 +226,9 @@ static int on_other(struct machine *machine)
 {
 	const struct vee_exit *exit = &machine->vcpu->page->exit;
 
-	fail("the guest did what vee doesn't do: %s (%#x, qualification %#llx)",
-	     vee_hardware_reason_name(exit->hardware_reason),
-	     exit->hardware_reason, (unsigned long long)exit->qualification);
+	fail_of(machine, "the guest did what vee doesn't do: %s (%#x, qualification %#llx)",
+		vee_hardware_reason_name(exit->hardware_reason),
+		exit->hardware_reason, (unsigned long long)exit->qualification);
 	report_registers(machine->vcpu);
 	return STATUS_FAILED;
 }
@@ -251,13 +250,10 @@ static int (*const handlers[])(struct machine *machine) = {
 	[VEE_EXIT_ENTRY_FAILED] = on_entry_failure,
 };
 
-/* What is said of the guest comes after what the guest has said. */
 static int handle(struct machine *machine)
 {
 	uint32_t reason = machine->vcpu->page->exit.reason;
 
-	if (reason != VEE_EXIT_PIO)
-		machine_flush(machine);
 	if (reason < sizeof(handlers) / sizeof(*handlers) && handlers[reason])
 		return handlers[reason](machine);
 	return on_other(machine);
@@ -265,56 +261,68 @@ static int handle(struct machine *machine)
 
 /* --- the loop --- */
 
-static int run_once(struct machine *machine, bool trace)
+static int run_once(struct machine *machine)
 {
 	int err = vee_vcpu_run(machine->vcpu);
 
 	if (err == -EINTR)
 		return GO_ON;
 	if (err)
-		return fail("can't run the guest: %s", strerror(-err));
-	if (trace)
+		return fail_of(machine, "can't run the guest: %s",
+			       strerror(-err));
+	if (machine->options->trace)
 		trace_exit(machine);
 	return handle(machine);
 }
 
-static int loop(struct machine *machine, const struct options *options)
+static bool wants_end(const struct machine *machine)
 {
+	return console_quits() || machine->console.serial.failed;
+}
+
+static int loop(struct machine *machine)
+{
+	double timeout = machine->options->timeout;
 	int status = GO_ON;
 
 	machine->vcpu->page->options = VEE_OPTION_HLT_SLEEPS;
-	if (options->timeout > 0)
-		end_ns = now_ns() + (uint64_t)(options->timeout * NS);
-	while (status == GO_ON && !console_wants_end()) {
+	if (timeout > 0)
+		machine->end_ns = now_ns() + (uint64_t)(timeout * NS);
+	while (status == GO_ON && !wants_end(machine)) {
 		if (!prepare(machine)) {
-			machine_flush(machine);
-			fail("the guest was not done after %g s",
-			     options->timeout);
+			fail_of(machine, "the guest was not done after %g s",
+				timeout);
 			return STATUS_TIMEOUT;
 		}
-		status = run_once(machine, options->trace);
+		status = run_once(machine);
 	}
 	if (status == GO_ON)
-		return console_output_failed() ? STATUS_FAILED : STATUS_OK;
+		return console_quits() ? STATUS_OK : STATUS_FAILED;
 	return status;
 }
 
-static int run_on_console(struct machine *machine, const struct options *options)
+static void report(struct machine *machine)
 {
-	int err = console_begin(machine);
-	int status;
+	const struct options *options = machine->options;
 
-	if (err)
-		return fail("can't start a thread: %s", strerror(-err));
-	status = loop(machine, options);
-	machine_flush(machine);
-	console_end();
 	if (options->stats)
 		report_stats(machine->vcpu);
 	if (options->trace_io) {
 		report_misses(&machine->ports, "port");
 		report_misses(&machine->memory, "memory");
 	}
+}
+
+static int run_on_console(struct machine *machine)
+{
+	int status = console_begin(machine);
+
+	if (status)
+		return status;
+	status = loop(machine);
+	machine_flush(machine);
+	console_end(machine);
+	report(machine);
 	return status;
 }
 
@@ -325,9 +333,13 @@ int run(const struct options *options)
 	int status = machine_create(&machine, options);
 
 	if (!status)
-		status = machine_load(&machine, options);
+		status = machine_load(&machine);
 	if (!status)
-		status = run_on_console(&machine, options);
+		status = console_open(&machine);
+	if (!status) {
+		catch_signals();
+		status = run_on_console(&machine);
+	}
 	/* Whoever waits for this process learns of the signal. */
 	if (console_signal()) {
 		signal(console_signal(), SIG_DFL);

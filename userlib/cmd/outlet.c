@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Output on its way out. What takes it may block for as long as it likes, a
+ * stopped terminal or a full pipe: a thread of its own waits for that, and nobody
+ * who puts something in.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+
+#define A_WHILE_NS	100000000	/* between two looks at console_quits() */
+#define SECOND_NS	1000000000
+
+/* Waits for a change, but a signal's handler can't tell of one. */
+static void wait_for_change(struct outlet *outlet)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += A_WHILE_NS;
+	if (until.tv_nsec >= SECOND_NS) {
+		until.tv_nsec -= SECOND_NS;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(&outlet->changed, &outlet->lock, &until);
+}
+
+/* False: no more can be written. */
+static bool can_go_on(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+
+	if (errno == EAGAIN)
+		poll(&poll_fd, 1, -1);
+	else if (errno != EINTR)
+		return false;
+	return true;
+}
+
+/* The bytes stay where they are meanwhile: others only append. */
+static void write_some(struct outlet *outlet, size_t head, size_t count)
+{
+	ssize_t n;
+
+	if (count > OUTLET_BYTES - head)
+		count = OUTLET_BYTES - head;
+	do
+		n = write(outlet->fd, outlet->bytes + head, count);
+	while (n < 0 && can_go_on(outlet->fd));
+	pthread_mutex_lock(&outlet->lock);
+	outlet->failed = n < 0;
+	if (n > 0) {
+		outlet->head = (head + n) % OUTLET_BYTES;
+		outlet->count -= n;
+	}
+	pthread_cond_broadcast(&outlet->changed);
+	pthread_mutex_unlock(&outlet->lock);
+}
+
+static void *write_output(void *arg)
+{
+	struct outlet *outlet = arg;
+
+	while (!outlet->failed) {
+		size_t head, count;
+
+		pthread_mutex_lock(&outlet->lock);
+		while (!outlet->count)
+			pthread_cond_wait(&outlet->changed, &outlet->lock);
+		head = outlet->head;
+		count = outlet->count;
+		pthread_mutex_unlock(&outlet->lock);
+		write_some(outlet, head, count);
+	}
+	console_kick(outlet->machine);
+	return NULL;
+}
+
+int outlet_begin(struct outlet *outlet, struct machine *machine, int fd)
+{
+	outlet->fd = fd;
+	outlet->machine = machine;
+	pthread_mutex_init(&outlet->lock, NULL);
+	pthread_cond_init(&outlet->changed, NULL);
+	return fd < 0 ? 0 : start_thread(write_output, outlet);
+}
+
+void outlet_put(struct outlet *outlet, const uint8_t *bytes, size_t count)
+{
+	if (outlet->fd < 0)
+		return;
+	pthread_mutex_lock(&outlet->lock);
+	while (count-- && outlet->count < OUTLET_BYTES)
+		outlet->bytes[(outlet->head + outlet->count++) % OUTLET_BYTES] =
+			*bytes++;
+	pthread_cond_broadcast(&outlet->changed);
+	pthread_mutex_unlock(&outlet->lock);
+}
+
+void outlet_wait(struct outlet *outlet, size_t most)
+{
+	int patience = OUTLET_PATIENCE;
+
+	if (outlet->count <= most)
+		return;
+	pthread_mutex_lock(&outlet->lock);
+	while (outlet->count > most && !outlet->failed && patience) {
+		wait_for_change(outlet);
+		if (console_quits())
+			patience--;
+	}
+	pthread_mutex_unlock(&outlet->lock);
+}
