@@ -31,8 +31,10 @@ static const char usage[] =
 	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
 	"  -h, --help            this\n"
 	"\n"
-	"The status is 0 when the guest is done (HLT with interrupts off, or it resets\n"
-	"the machine or switches it off), 1 when something went wrong.\n";
+	"The status is what the guest writes to port F4H, a byte, which ends it; or 0\n"
+	"when it is done otherwise: HLT with interrupts off, a reset of the machine,\n"
+	"power-off; 1 when it shuts down (triple fault) or something else goes wrong;\n"
+	"124 when its time is up. A signal that ends \"vee run\" is its status.\n";
 
 static int suffix_shift(const char *suffix)
 {

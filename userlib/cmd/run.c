@@ -106,6 +106,8 @@ static int access_memory(void *arg, uint64_t gpa, void *data,
 static int on_request(struct machine *machine)
 {
 	machine_flush(machine);
+	if (machine->pc.request == PC_EXIT)
+		return machine->pc.exit_status;
 	fprintf(stderr, "%s: the guest has %s\n", machine->name,
 		machine->pc.request == PC_RESET ? "reset the machine" :
 						  "switched itself off");

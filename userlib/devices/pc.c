@@ -40,6 +40,14 @@ static void on_power_off(void *arg)
 	pc->request = PC_POWER_OFF;
 }
 
+static void on_exit_port(void *arg, uint8_t status)
+{
+	struct pc *pc = arg;
+
+	pc->exit_status = status;
+	pc->request = PC_EXIT;
+}
+
 /* As firmware leaves it: the SCI is level-triggered. */
 static void init_pic(struct pc *pc, struct bus *ports)
 {
@@ -99,6 +107,7 @@ void pc_init(struct pc *pc, struct bus *ports, const struct pc_config *config)
 	init_pci(pc, ports, config->host_bridge);
 	init_acpi(pc, ports, clock);
 	debugcon_init(&pc->debugcon, ports, config->debug_send, config->arg);
+	exit_port_init(&pc->exit_port, ports, on_exit_port, pc);
 }
 
 void pc_advance(struct pc *pc)

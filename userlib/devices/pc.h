@@ -24,6 +24,7 @@
 #include "bus.h"
 #include "clock.h"
 #include "debugcon.h"
+#include "exit.h"
 #include "i8042.h"
 #include "i8254.h"
 #include "i8259.h"
@@ -36,6 +37,7 @@ enum pc_request {
 	PC_NONE,
 	PC_RESET,
 	PC_POWER_OFF,
+	PC_EXIT,	/* with pc->exit_status */
 };
 
 /**
@@ -68,6 +70,8 @@ struct pc {
 	struct pci_function host_bridge;
 	struct acpi acpi;
 	struct debugcon debugcon;
+	struct exit_port exit_port;
+	uint8_t exit_status;
 	enum pc_request request;
 };
 

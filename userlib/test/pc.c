@@ -250,6 +250,16 @@ static void the_hosts_clock(void)
 	CHECK(inb(0x71) >= 0x20 && inb(0x71) < 0x22);
 }
 
+static void exits(void)
+{
+	begin(false);
+	CHECK_EQUAL(in(0xf4, 1), 0xff);
+	CHECK_EQUAL(pc.request, PC_NONE);
+	out(0xf3, 0x1234, 4);			/* the second of its bytes */
+	CHECK_EQUAL(pc.request, PC_EXIT);
+	CHECK_EQUAL(pc.exit_status, 0x12);
+}
+
 const struct test tests[] = {
 	{ "quiet after power-on", quiet_after_power_on },
 	{ "ticks keep time on a busy host", ticks_keep_time },
@@ -259,6 +269,7 @@ const struct test tests[] = {
 	{ "the UART's time", the_uarts_time },
 	{ "output", output },
 	{ "requests", requests },
+	{ "a status", exits },
 	{ "a host bridge", with_a_host_bridge },
 	{ "the host's clock", the_hosts_clock },
 	{ 0 }
