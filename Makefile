@@ -13,9 +13,11 @@ SHELL = /bin/bash
 MAKEFLAGS += --no-print-directory
 
 ##@ Try it
-.PHONY: demo shell
+.PHONY: demo linux shell
 demo: ## Install what is missing, build, and run the samples and memtest86+ in the lab
 	@lab/demo
+linux: ## Boot Debian's kernel, as packaged, in a guest of vee's in the lab: a prompt
+	@lab/linux
 shell: build ## A shell in the lab, with vee loaded and the samples at hand
 	@lab/run --kernel $(KERNEL) --file samples:/root/samples
 

@@ -209,11 +209,18 @@ static void open_terminal(void)
 	tcgetattr(fd, &raw);
 	cfmakeraw(&raw);
 	tcsetattr(fd, TCSANOW, &raw);
-	if (!tcgetattr(0, &host.saved)) {
-		raw = host.saved;
-		cfmakeraw(&raw);
-		host.raw = !tcsetattr(0, TCSADRAIN, &raw);
-	}
+}
+
+/* Not before the lab listens: until then Ctrl-C ends it. */
+static void take_terminal(void)
+{
+	struct termios raw;
+
+	if (!host.shell || tcgetattr(0, &host.saved))
+		return;
+	raw = host.saved;
+	cfmakeraw(&raw);
+	host.raw = !tcsetattr(0, TCSADRAIN, &raw);
 }
 
 static void data_byte(char c)
@@ -263,6 +270,7 @@ static void command_byte(unsigned char byte)
 		break;
 	case FRAME_START:
 		lab.start = true;
+		take_terminal();
 		break;
 	case FRAME_END:
 		lab.end = true;
@@ -310,6 +318,16 @@ static bool copy(int from, int to)
 	return n > 0;
 }
 
+/* What the terminal still has when the lab has ended. */
+static void drain_terminal(void)
+{
+	struct pollfd fd = { .fd = host.terminal, .events = POLLIN };
+
+	while (host.shell && poll(&fd, 1, 0) > 0 && fd.revents & POLLIN)
+		if (!copy(host.terminal, 1))
+			break;
+}
+
 /* Returns once the lab has ended, died, or run out of time. */
 static bool watch(void)
 {
@@ -317,11 +335,13 @@ static bool watch(void)
 	struct pollfd fds[3] = {
 		{ .fd = host.from_bochs, .events = POLLIN },
 		{ .fd = host.terminal, .events = POLLIN },
-		{ .fd = host.shell ? 0 : -1, .events = POLLIN },
+		{ .fd = -1, .events = POLLIN },
 	};
+	bool ended = false;
 	int wait = -1;
 
 	while (!lab.end && !lab.reset) {
+		fds[2].fd = host.shell && lab.start && !ended ? 0 : -1;
 		if (host.limit) {
 			wait = (deadline - now()) * 1000;
 			if (wait <= 0)
@@ -338,7 +358,7 @@ static bool watch(void)
 		/* The end of a piped script is the end of the shell: ^D. */
 		if (fds[2].revents && !copy(0, host.terminal)) {
 			put(host.terminal, "\004", 1);
-			fds[2].fd = -1;
+			ended = true;
 		}
 	}
 	return true;
@@ -411,5 +431,6 @@ int main(int argc, char **argv)
 		open_terminal();
 	start_bochs();
 	in_time = watch();
+	drain_terminal();
 	finish(verdict(in_time));
 }

@@ -59,7 +59,8 @@ static const char module_file[] = "/lab/vee.ko";
  * until the guest changes IF: such a guest must leave by itself now and then.
  */
 static const char module_params[] = "slice_us=1000";
-static const char shell_file[] = "/lab/shell";
+/* It is there if the command, or a shell, is to run on the terminal. */
+static const char terminal_file[] = "/lab/terminal";
 
 static void send_byte(unsigned char byte)
 {
@@ -360,11 +361,16 @@ static char **command_line(void)
 	return argv;
 }
 
-static void run_child(char **argv, int out)
+static int exit_status(int status)
+{
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+				   : WEXITSTATUS(status);
+}
+
+static void exec_command(char **argv, int out)
 {
 	/* What this process may do with ports its children need not. */
 	iopl(0);
-	setsid();
 	dup2(out, 1);
 	dup2(out, 2);
 	execvp(argv[0], argv);
@@ -372,28 +378,55 @@ static void run_child(char **argv, int out)
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-/* A shell on the second serial port, which the host ties to its terminal. */
-static void run_shell(void)
+static void run_child(char **argv, int out)
 {
-	static char *argv[] = { "sh", "-l", NULL };
-	int fd;
-
 	setsid();
-	fd = open("/dev/ttyS1", O_RDWR);
-	if (fd < 0)
-		_exit(126);
-	ioctl(fd, TIOCSCTTY, 1);
-	dup2(fd, 0);
-	dup2(fd, 1);
-	dup2(fd, 2);
-	execvp(argv[0], argv);
-	_exit(127);
+	exec_command(argv, out);
 }
 
-static int exit_status(int status)
+/*
+ * The command, or a shell, on the terminal. The end of a session's first process
+ * hangs the terminal up, with what has not been sent: so that is another one, and
+ * waits for it.
+ */
+static void run_on_terminal(char **argv, int fd)
 {
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status)
-				   : WEXITSTATUS(status);
+	static char *shell[] = { "sh", "-l", NULL };
+	int status = 0;
+	pid_t child;
+
+	setsid();
+	ioctl(fd, TIOCSCTTY, 1);
+	dup2(fd, 0);
+	child = fork();
+	if (!child)
+		exec_command(argv ? argv : shell, fd);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
+	signal(SIGTSTP, SIG_IGN);
+	waitpid(child, &status, 0);
+	tcdrain(fd);
+	_exit(exit_status(status));
+}
+
+/*
+ * The second serial port, which the host ties to its terminal; -1: not this time.
+ * Open before the host sends anything: a port that nobody has open loses it.
+ */
+static int open_terminal(void)
+{
+	struct termios termios;
+	int fd;
+
+	if (access(terminal_file, F_OK))
+		return -1;
+	fd = open("/dev/ttyS1", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		fail("lab: no terminal");
+	tcgetattr(fd, &termios);
+	cfsetspeed(&termios, B115200);
+	tcsetattr(fd, TCSANOW, &termios);
+	return fd;
 }
 
 /*
@@ -457,7 +490,7 @@ static int copy_output(pid_t child, int in, int signals)
 	return code;
 }
 
-static int run_command(char **argv)
+static int run_command(char **argv, int terminal)
 {
 	int pipe_fds[2], signals;
 	sigset_t set, old;
@@ -477,9 +510,9 @@ static int run_command(char **argv)
 		fail("lab: fork");
 	if (!child) {
 		sigprocmask(SIG_SETMASK, &old, NULL);
-		if (argv)
-			run_child(argv, pipe_fds[1]);
-		run_shell();
+		if (terminal >= 0)
+			run_on_terminal(argv, terminal);
+		run_child(argv, pipe_fds[1]);
 	}
 	close(pipe_fds[1]);
 	return copy_output(child, pipe_fds[0], signals);
@@ -498,8 +531,8 @@ static void tidy_up(void)
 int main(void)
 {
 	unsigned long taint_before;
+	int status, terminal;
 	char **argv;
-	int status;
 
 	if (iopl(3))
 		return 1;
@@ -509,10 +542,11 @@ int main(void)
 	log_mark();
 	insert_module();
 	argv = command_line();
-	if (!argv && access(shell_file, F_OK))
+	terminal = open_terminal();
+	if (!argv && terminal < 0)
 		fail("lab: no command");
 	send_byte(FRAME_START);
-	status = run_command(argv);
+	status = run_command(argv, terminal);
 	tidy_up();
 	scan_for_leaks();
 	report(taint_before);
