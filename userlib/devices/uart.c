@@ -129,14 +129,15 @@ static void push(struct uart *uart, uint8_t byte)
 }
 
 /*
- * Drivers read and drop what they find while they set a receiver up. They ask for
- * input by RTS, or by interrupts that reach the bus; who does neither polls LSR.
+ * Drivers read and drop what they find while they set a receiver up, some of it
+ * with RTS on. They ask for input by interrupts that reach the bus; who does not
+ * polls LSR.
  */
 static bool is_listening(const struct uart *uart)
 {
 	if (uart->mcr & MCR_LOOP)
 		return false;
-	if (uart->mcr & MCR_RTS || uart->polls >= POLLS)
+	if (uart->polls >= POLLS)
 		return true;
 	return uart->mcr & MCR_OUT2 && uart->ier & IER_ERBFI;
 }

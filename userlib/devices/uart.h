@@ -4,8 +4,8 @@
  *
  * Input waits in a queue until there is room in the receiver's FIFO, so none is
  * lost but what the guest throws away. It stays there while the guest resets its
- * receiver, in loop-back mode, and until the guest asks for it: by RTS, by enabling
- * its interrupt, or by polling.
+ * receiver, in loop-back mode, and until the guest asks for it, by enabling the
+ * receiver's interrupt or by polling.
  *
  * Output takes no time: the transmitter is always empty again. It goes out in
  * batches, when the buffer is full or a millisecond after its first byte, which
