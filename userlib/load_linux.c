@@ -16,6 +16,9 @@
 #define LOADER_UNDEFINED	0xff
 #define HIGH_LOAD		0x100000
 
+#define E820_RAM		1
+#define E820_RESERVED		2
+
 /* Versions of the protocol that added what is used here. */
 #define HAS_INITRD_MAX		0x203
 #define HAS_RELOCATABLE		0x205
@@ -146,20 +149,31 @@ static int parse(const uint8_t *image, size_t bytes, struct kernel *kernel)
 	return find_load_address(kernel);
 }
 
+static void add_e820(struct boot_params *params, uint64_t gpa, uint64_t end,
+		     uint32_t type)
+{
+	if (params->e820_entries == E820_MAX_ENTRIES_ZEROPAGE)
+		return;
+	params->e820_table[params->e820_entries++] = (struct boot_e820_entry) {
+		.addr = gpa, .size = end - gpa, .type = type,
+	};
+}
+
+/* Where a PC has video memory and firmware: nothing goes there, and tables may be. */
 static void fill_e820(struct boot_params *params, const struct layout *layout)
 {
-	int count = 0;
+	bool hole_told = false;
 
-	while (count < layout->ram_count && count < E820_MAX_ENTRIES_ZEROPAGE) {
-		const struct range *ram = &layout->ram[count];
+	for (int i = 0; i < layout->ram_count; i++) {
+		const struct range *ram = &layout->ram[i];
 
-		params->e820_table[count++] = (struct boot_e820_entry) {
-			.addr = ram->gpa,
-			.size = ram->end - ram->gpa,
-			.type = 1,	/* memory */
-		};
+		if (!hole_told && ram->gpa >= LEGACY_HOLE_END) {
+			add_e820(params, LEGACY_HOLE, LEGACY_HOLE_END,
+				 E820_RESERVED);
+			hole_told = true;
+		}
+		add_e820(params, ram->gpa, ram->end, E820_RAM);
 	}
-	params->e820_entries = count;
 }
 
 static void fill_header(struct boot_params *params, const struct kernel *kernel,

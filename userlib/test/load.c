@@ -437,12 +437,16 @@ static struct boot_params *params(void)
 
 static void check_e820(const struct boot_params *zero_page)
 {
-	CHECK_EQUAL(zero_page->e820_entries, 2);
+	CHECK_EQUAL(zero_page->e820_entries, 3);
 	CHECK_EQUAL(zero_page->e820_table[0].addr, 0);
 	CHECK_EQUAL(zero_page->e820_table[0].size, 0xa0000);
-	CHECK_EQUAL(zero_page->e820_table[1].addr, MIB);
-	CHECK_EQUAL(zero_page->e820_table[1].size, 3 * MIB);
-	CHECK_EQUAL(zero_page->e820_table[1].type, 1);
+	CHECK_EQUAL(zero_page->e820_table[0].type, 1);
+	CHECK_EQUAL(zero_page->e820_table[1].addr, 0xa0000);
+	CHECK_EQUAL(zero_page->e820_table[1].size, 0x60000);
+	CHECK_EQUAL(zero_page->e820_table[1].type, 2);
+	CHECK_EQUAL(zero_page->e820_table[2].addr, MIB);
+	CHECK_EQUAL(zero_page->e820_table[2].size, 3 * MIB);
+	CHECK_EQUAL(zero_page->e820_table[2].type, 1);
 }
 
 static void linux_kernel(void)
