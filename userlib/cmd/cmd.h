@@ -33,6 +33,7 @@ int cmd_run(int argc, char **argv);
 /* What the command line says. */
 struct options {
 	const char *path;	/* what to run */
+	bool bios;		/* it is a ROM */
 	const char *cmdline;
 	const char *initrd;
 	const char *serial;	/* NULL: standard input and output */
@@ -50,6 +51,7 @@ struct options {
 struct outlet {
 	int fd;			/* -1: to nowhere */
 	struct machine *machine;
+	pthread_t thread;
 	pthread_mutex_t lock;	/* guards what follows */
 	pthread_cond_t changed;
 	uint8_t bytes[OUTLET_BYTES];
@@ -65,6 +67,7 @@ struct console {
 	atomic_int raw_mode;	/* @in is a terminal, and in raw mode */
 	struct termios cooked;
 	struct termios raw;
+	pthread_t reader;
 	bool escaped;		/* the last byte was the first of the escape */
 	bool stalled;		/* input waits for... */
 	pthread_cond_t room;	/* ...this; with the machine's lock */
@@ -84,6 +87,8 @@ struct machine {
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 	struct console console;
 	uint64_t end_ns;	/* when its time is up; 0: never */
+	pthread_t thread;	/* not the first guest's */
+	int status;
 	struct machine *next;	/* terminal.c's */
 };
 
@@ -98,13 +103,16 @@ struct machine {
 
 /* --- run.c --- */
 
-/* Runs the guest that @options describe; an exit status. */
-int run(const struct options *options);
+#define MAX_GUESTS	8
+
+/* Runs the guests that @options describe; an exit status. */
+int run(const struct options *options, unsigned int count);
 
 /* --- machine.c --- */
 
 /* Both say what is wrong, and return an exit status. */
-int machine_create(struct machine *machine, const struct options *options);
+int machine_create(struct machine *machine, const struct options *options,
+		   const char *name);
 int machine_load(struct machine *machine);
 
 /* What the guest reaches through a bus, and what of it waits to go out. */
@@ -133,7 +141,7 @@ void console_debug(void *arg, uint8_t byte);
 
 void catch_signals(void);
 /* A thread that leaves the signals to others. -errno. */
-int start_thread(void *(*function)(void *arg), void *arg);
+int start_thread(pthread_t *thread, void *(*function)(void *arg), void *arg);
 /* Raw mode, if its input is a terminal; from now on signals are about it too. */
 void terminal_begin(struct machine *machine);
 void terminal_end(struct machine *machine);

@@ -235,7 +235,7 @@ int console_begin(struct machine *machine)
 	if (!err)
 		err = outlet_begin(&console->debug, machine, STDERR_FILENO);
 	if (!err && console->in >= 0)
-		err = start_thread(read_input, machine);
+		err = start_thread(&console->reader, read_input, machine);
 	return err ? fail("can't start a thread: %s", strerror(-err)) :
 		     STATUS_OK;
 }

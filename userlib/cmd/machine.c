@@ -13,6 +13,11 @@
 
 #define TABLES_BYTES	0x1000
 
+#define ROM_ALIGN	0x10000
+#define ROM_MAX		0x1000000
+#define SHADOW_BYTES	0x20000
+#define SHADOW_END	0x100000
+
 static int alloc_memory(struct machine *machine, uint64_t bytes)
 {
 	uint64_t low = bytes < LOW_MEMORY_END ? bytes : LOW_MEMORY_END;
@@ -63,6 +68,7 @@ static void init_devices(struct machine *machine)
 	struct pc_config config = {
 		.low_memory = options->memory, .serial_send = console_send,
 		.debug_send = console_debug, .arg = machine,
+		.host_bridge = options->bios,
 	};
 
 	if (options->memory > LOW_MEMORY_END) {
@@ -89,14 +95,14 @@ static void start_tsc(struct machine *machine)
 	page->dirty |= VEE_STATE_MSRS;
 }
 
-int machine_create(struct machine *machine, const struct options *options)
+int machine_create(struct machine *machine, const struct options *options,
+		   const char *name)
 {
 	struct vee_info info;
 	int status, err;
 
-	memset(machine, 0, sizeof(*machine));
 	machine->options = options;
-	machine->name = "vee";
+	machine->name = name;
 	status = create_vm(machine);
 	if (status)
 		return status;
@@ -187,6 +193,38 @@ static int put_tables(struct machine *machine)
 			  strerror(-err)) : STATUS_OK;
 }
 
+/* --- a BIOS --- */
+
+/*
+ * At the end of the first 4 GiB, and its end once more at the end of the first MiB,
+ * where it begins in real mode and is copied to or unlocked as a BIOS likes: the
+ * vCPU is as after RESET, so nothing else is to be done. Both are memory, not ROM.
+ */
+static int load_bios(struct machine *machine, const void *image, size_t bytes)
+{
+	const char *path = machine->options->path;
+	size_t shadow = bytes < SHADOW_BYTES ? bytes : SHADOW_BYTES;
+	uint64_t rom = HIGH_MEMORY - bytes;
+	int err;
+
+	if (!bytes || bytes % ROM_ALIGN || bytes > ROM_MAX)
+		return fail("%s: not a ROM image: its size is no multiple of 64 KiB up to 16 MiB",
+			    path);
+	err = vee_vm_alloc(machine->vm, rom, bytes, NULL);
+	if (!err)
+		err = vee_vm_write(machine->vm, rom, image, bytes);
+	if (!err)
+		err = vee_vm_write(machine->vm, SHADOW_END - shadow,
+				   (const uint8_t *)image + bytes - shadow,
+				   shadow);
+	return err ? fail("%s: %s", path, strerror(-err)) : STATUS_OK;
+}
+
+static bool is_compressed(const uint8_t *image, size_t bytes)
+{
+	return bytes > 2 && image[0] == 0x1f && image[1] == 0x8b;
+}
+
 int machine_load(struct machine *machine)
 {
 	const struct options *options = machine->options;
@@ -195,9 +233,15 @@ int machine_load(struct machine *machine)
 	int status, err = vee_read_file(options->path, &image, &bytes);
 
 	if (err)
-		return fail("%s: %s", options->path, strerror(-err));
-	status = put_tables(machine);
-	if (!status)
+		return fail("%s: %s", options->path, err == -EINVAL ?
+			    "not a regular file" : strerror(-err));
+	if (options->bios)
+		status = load_bios(machine, image, bytes);
+	else if (is_compressed(image, bytes))
+		status = fail("%s: compressed: gunzip it first", options->path);
+	else
+		status = put_tables(machine);
+	if (!status && !options->bios)
 		status = load_image(machine, options, image, bytes);
 	free(image);
 	return status;

@@ -12,7 +12,7 @@
 #define MIN_MEMORY	0x100000ULL
 
 static const char usage[] =
-	"usage: vee run [options] FILE\n"
+	"usage: vee run [options] FILE [--and [options] FILE]...\n"
 	"\n"
 	"Runs FILE in a virtual machine: a Linux kernel (bzImage), a multiboot 1\n"
 	"kernel, a static ELF program, or anything else as a flat image in real mode\n"
@@ -20,16 +20,21 @@ static const char usage[] =
 	"terminal Ctrl-A x ends the guest, Ctrl-A Ctrl-A sends a Ctrl-A.\n"
 	"\n"
 	"  -k, --kernel FILE     FILE, said in another way\n"
+	"  -b, --bios FILE       run the BIOS in FILE, a ROM image, in place of a program\n"
 	"  -m, --memory SIZE     memory of the guest: a number with K, M or G, or of\n"
 	"                        MiB; 64M unless told otherwise\n"
 	"  -a, --append CMDLINE  command line of a kernel\n"
 	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
+	"  -S, --serial PATH     where the serial port is: a terminal, a file for output,\n"
+	"                        or two FIFOs, PATH.in and PATH.out\n"
 	"  -T, --trace           tell of each exit on standard error\n"
 	"  -I, --trace-io        tell of each access to a device, and of those that\n"
 	"                        nothing answers\n"
 	"  -s, --stats           at the end, tell which exits there were, and how many\n"
 	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
 	"  -h, --help            this\n"
+	"  --and                 what follows is of another guest, which runs beside the\n"
+	"                        first, until the first ends; needs its own --serial\n"
 	"\n"
 	"The status is what the guest writes to port F4H, a byte, which ends it; or 0\n"
 	"when it is done otherwise: HLT with interrupts off, a reset of the machine,\n"
@@ -105,6 +110,12 @@ static int take_option(int option, struct options *options)
 		return GO_ON;
 	case 'k':
 		return take_path(options, optarg);
+	case 'b':
+		options->bios = true;
+		return take_path(options, optarg);
+	case 'S':
+		options->serial = optarg;
+		return GO_ON;
 	case 'T':
 		options->trace = true;
 		return GO_ON;
@@ -128,9 +139,11 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 {
 	static const struct option longs[] = {
 		{ "kernel", required_argument, NULL, 'k' },
+		{ "bios", required_argument, NULL, 'b' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "append", required_argument, NULL, 'a' },
 		{ "initrd", required_argument, NULL, 'i' },
+		{ "serial", required_argument, NULL, 'S' },
 		{ "trace", no_argument, NULL, 'T' },
 		{ "trace-io", no_argument, NULL, 'I' },
 		{ "stats", no_argument, NULL, 's' },
@@ -142,7 +155,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 
 	*status = GO_ON;
 	while (*status == GO_ON) {
-		option = getopt_long(argc, argv, "k:m:a:i:TIst:h", longs, NULL);
+		option = getopt_long(argc, argv, "k:b:m:a:i:S:TIst:h", longs, NULL);
 		if (option < 0)
 			break;
 		*status = take_option(option, options);
@@ -151,14 +164,43 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		*status = take_path(options, argv[optind++]);
 	if (*status == GO_ON && !options->path)
 		*status = fail("run takes a file; \"vee run --help\" tells more");
+	if (*status == GO_ON && options->bios &&
+	    (options->initrd || options->cmdline))
+		*status = fail("--initrd and --append are for kernels, not for a BIOS");
 	return *status == GO_ON;
+}
+
+/* How many of @argv are the first guest's, with a word before them. */
+static int first_guest(int argc, char **argv)
+{
+	int count = 1;
+
+	while (count < argc && strcmp(argv[count], "--and"))
+		count++;
+	return count;
 }
 
 int cmd_run(int argc, char **argv)
 {
-	struct options options = { .memory = DEFAULT_MEMORY };
+	static struct options options[MAX_GUESTS];
+	unsigned int count = 0;
 	int status;
 
-	argv[0] = "vee run";
-	return parse(argc, argv, &options, &status) ? run(&options) : status;
+	while (argc > 0) {
+		int n = first_guest(argc, argv);
+
+		if (count == MAX_GUESTS)
+			return fail("no more than %d guests", MAX_GUESTS);
+		argv[0] = "vee run";
+		optind = 0;		/* getopt's state is the last guest's */
+		options[count].memory = DEFAULT_MEMORY;
+		if (!parse(n, argv, &options[count], &status))
+			return status;
+		if (count && !options[count].serial)
+			return fail("--and: a guest after the first needs --serial");
+		count++;
+		argc -= n;
+		argv += n;
+	}
+	return run(options, count);
 }

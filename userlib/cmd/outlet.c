@@ -85,7 +85,9 @@ int outlet_begin(struct outlet *outlet, struct machine *machine, int fd)
 	outlet->machine = machine;
 	pthread_mutex_init(&outlet->lock, NULL);
 	pthread_cond_init(&outlet->changed, NULL);
-	return fd < 0 ? 0 : start_thread(write_output, outlet);
+	if (fd < 0)
+		return 0;
+	return start_thread(&outlet->thread, write_output, outlet);
 }
 
 void outlet_put(struct outlet *outlet, const uint8_t *bytes, size_t count)

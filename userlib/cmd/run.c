@@ -315,33 +315,90 @@ static void report(struct machine *machine)
 	}
 }
 
-static int run_on_console(struct machine *machine)
+static void *run_guest(void *arg)
 {
-	int status = console_begin(machine);
+	struct machine *machine = arg;
 
-	if (status)
-		return status;
-	status = loop(machine);
+	machine->status = loop(machine);
 	machine_flush(machine);
 	console_end(machine);
-	report(machine);
+	return NULL;
+}
+
+/* --- several guests --- */
+
+static int create(struct machine *machine, const struct options *options,
+		  const char *name)
+{
+	int status = machine_create(machine, options, name);
+
+	if (!status)
+		status = machine_load(machine);
+	if (!status)
+		status = console_open(machine);
 	return status;
 }
 
-int run(const struct options *options)
+static int create_all(struct machine *machines, const struct options *options,
+		      unsigned int count)
 {
-	/* Not destroyed: input may still come in while the process ends. */
-	static struct machine machine;
-	int status = machine_create(&machine, options);
+	static const char *const names[MAX_GUESTS] = {
+		"vee: guest 1", "vee: guest 2", "vee: guest 3", "vee: guest 4",
+		"vee: guest 5", "vee: guest 6", "vee: guest 7", "vee: guest 8",
+	};
+	int status = STATUS_OK;
 
-	if (!status)
-		status = machine_load(&machine);
-	if (!status)
-		status = console_open(&machine);
-	if (!status) {
-		catch_signals();
-		status = run_on_console(&machine);
+	for (unsigned int i = 0; i < count && !status; i++)
+		status = create(&machines[i], &options[i],
+				count > 1 ? names[i] : "vee");
+	return status;
+}
+
+/* The first guest has this thread, which is also the one that takes signals. */
+static int start_others(struct machine *machines, unsigned int count)
+{
+	for (unsigned int i = 1; i < count; i++) {
+		int err = start_thread(&machines[i].thread, run_guest,
+				       &machines[i]);
+
+		if (err)
+			return fail("can't start a thread: %s", strerror(-err));
 	}
+	return STATUS_OK;
+}
+
+/* They all end with the first. */
+static int run_all(struct machine *machines, unsigned int count)
+{
+	int status = STATUS_OK;
+
+	catch_signals();
+	for (unsigned int i = 0; i < count && !status; i++)
+		status = console_begin(&machines[i]);
+	if (!status)
+		status = start_others(machines, count);
+	if (status)
+		return status;
+	run_guest(&machines[0]);
+	console_quit();
+	for (unsigned int i = 1; i < count; i++)
+		pthread_join(machines[i].thread, NULL);
+	for (unsigned int i = 0; i < count; i++)
+		report(&machines[i]);
+	return machines[0].status;
+}
+
+int run(const struct options *options, unsigned int count)
+{
+	/* Not freed: input may still come in while the process ends. */
+	struct machine *machines = calloc(count, sizeof(*machines));
+	int status;
+
+	if (!machines)
+		return fail("no memory");
+	status = create_all(machines, options, count);
+	if (!status)
+		status = run_all(machines, count);
 	/* Whoever waits for this process learns of the signal. */
 	if (console_signal()) {
 		signal(console_signal(), SIG_DFL);

@@ -177,16 +177,13 @@ static void block_signals(sigset_t *before)
 	pthread_sigmask(SIG_BLOCK, &set, before);
 }
 
-int start_thread(void *(*function)(void *arg), void *arg)
+int start_thread(pthread_t *thread, void *(*function)(void *arg), void *arg)
 {
 	sigset_t before;
-	pthread_t thread;
 	int err;
 
 	block_signals(&before);
-	err = pthread_create(&thread, NULL, function, arg);
+	err = pthread_create(thread, NULL, function, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!err)
-		pthread_detach(thread);
 	return -err;
 }
