@@ -152,16 +152,29 @@ static int cannot_load(const char *path, int err)
 	}
 }
 
+static int read_file(const char *path, void **data, size_t *bytes)
+{
+	int err = vee_read_file(path, data, bytes);
+
+	if (err)
+		return fail("%s: %s", path, err == -EINVAL ?
+			    "not a regular file" : strerror(-err));
+	if (*bytes)
+		return STATUS_OK;
+	free(*data);
+	return fail("%s: the file is empty", path);
+}
+
 static int load_with_initrd(struct machine *machine,
 			    const struct options *options, const void *image,
 			    size_t bytes)
 {
 	struct vee_linux_boot boot = { .cmdline = options->cmdline };
 	void *initrd;
-	int err = vee_read_file(options->initrd, &initrd, &boot.initrd_bytes);
+	int err, status = read_file(options->initrd, &initrd, &boot.initrd_bytes);
 
-	if (err)
-		return fail("%s: %s", options->initrd, strerror(-err));
+	if (status)
+		return status;
 	boot.initrd = initrd;
 	err = vee_load_linux(machine->vcpu, image, bytes, &boot);
 	free(initrd);
@@ -230,11 +243,10 @@ int machine_load(struct machine *machine)
 	const struct options *options = machine->options;
 	size_t bytes;
 	void *image;
-	int status, err = vee_read_file(options->path, &image, &bytes);
+	int status = read_file(options->path, &image, &bytes);
 
-	if (err)
-		return fail("%s: %s", options->path, err == -EINVAL ?
-			    "not a regular file" : strerror(-err));
+	if (status)
+		return status;
 	if (options->bios)
 		status = load_bios(machine, image, bytes);
 	else if (is_compressed(image, bytes))
