@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Requests on a descriptor: what its tables are made of. ioctl(2) and io_uring
+ * are two doors to the same ones.
+ */
+#ifndef _VEE_REQUEST_H
+#define _VEE_REQUEST_H
+
+#include <linux/types.h>
+
+#include "vcpu.h"
+
+/* Every struct of a request begins like this. */
+struct request_header {
+	u32 size;
+	u32 flags;
+};
+
+union argument {
+	struct request_header header;
+	struct vee_info info;
+	struct vee_vm_create vm_create;
+	struct vee_map map;
+	struct vee_unmap unmap;
+	struct vee_vcpu_create vcpu_create;
+	struct vee_kick kick;
+	struct vee_inject inject;
+	struct vee_sync sync;
+	struct vee_translate translate;
+	struct vee_cpuid cpuid;
+	struct vee_xsave xsave;
+	struct vee_vmcs_field field;
+	struct vee_vmcs_snapshot snapshot;
+	struct vee_stats stats;
+};
+
+/**
+ * struct request - one request of a descriptor
+ * @nr: its number
+ * @first_size: size of its struct when it was first published
+ * @size: size of its struct now
+ * @out: the struct goes back to the caller
+ * @unlocked: a vCPU's: may come while it runs
+ * @handle: does it; @object is the VM or vCPU
+ */
+struct request {
+	unsigned int nr;
+	u16 first_size;
+	u16 size;
+	bool out;
+	bool unlocked;
+	long (*handle)(void *object, union argument *arg);
+};
+
+#define REQUEST(nr, type, fn, ...) \
+	{ nr, sizeof(struct type), sizeof(struct type), .handle = fn, ##__VA_ARGS__ }
+
+const struct request *request_find(const struct request *requests, size_t count,
+				   unsigned int nr);
+/* With a checked copy of the struct at @user. */
+long request_do(const struct request *request, void *object, void __user *user);
+
+/*
+ * All of a vCPU's requests but VEE_VCPU_RUN: who may, the vCPU's lock, and the
+ * request itself.
+ */
+long vcpu_request(struct vee_vcpu *vcpu, unsigned int nr, void __user *user);
+
+#endif /* _VEE_REQUEST_H */
