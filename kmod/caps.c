@@ -330,6 +330,8 @@ static void set_features(void)
 		features |= VEE_FEATURE_PREEMPTION_TIMER;
 	if (may_be_1(vee_caps.allowed[VMX_PROC]) & PROC_MONITOR_TRAP_FLAG)
 		features |= VEE_FEATURE_MONITOR_TRAP_FLAG;
+	if (IS_ENABLED(CONFIG_IO_URING))
+		features |= VEE_FEATURE_IO_URING;
 	vee_caps.features = features;
 	vee_caps.timer_shift = FIELD_GET(MISC_TIMER_SHIFT, vee_caps.misc);
 	vee_caps.gpa_bits = min_t(u8, boot_cpu_data.x86_phys_bits, EPT_GPA_BITS);

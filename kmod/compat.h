@@ -11,6 +11,23 @@
 #include <linux/hrtimer.h>
 #include <linux/syscore_ops.h>
 
+/* Where the payload of an IORING_OP_URING_CMD is. */
+#ifdef VEE_HAVE_URING_SQE
+#include <linux/io_uring/cmd.h>
+
+static inline const void *vee_uring_payload(const struct io_uring_cmd *ioucmd)
+{
+	return io_uring_sqe_cmd(ioucmd->sqe);
+}
+#else
+#include <linux/io_uring.h>
+
+static inline const void *vee_uring_payload(const struct io_uring_cmd *ioucmd)
+{
+	return ioucmd->cmd;
+}
+#endif
+
 #ifdef VEE_HAVE_HRTIMER_SETUP
 #define vee_hrtimer_setup hrtimer_setup
 #else

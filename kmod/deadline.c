@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * "Run for at most so long": vee_vcpu_page.deadline_ns.
+ * "Run for at most so long": vee_vcpu_page.deadline_ns, and the budget of a run
+ * that io_uring makes inline.
  *
  * With the VMX-preemption timer the CPU itself ends the guest (SDM 3C,
  * "VMX-Preemption Timer"): it is set anew at each entry to what is left. Without
@@ -40,9 +41,20 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+static enum hrtimer_restart budget_timer_fired(struct hrtimer *timer)
+{
+	struct vee_vcpu *vcpu = container_of(timer, struct vee_vcpu, budget_timer);
+
+	WRITE_ONCE(vcpu->budget_over, true);
+	vcpu_interrupt(vcpu);
+	return HRTIMER_NORESTART;
+}
+
 void deadline_init(struct vee_vcpu *vcpu)
 {
 	vee_hrtimer_setup(&vcpu->deadline_timer, timer_fired, CLOCK_MONOTONIC,
+			  HRTIMER_MODE_REL);
+	vee_hrtimer_setup(&vcpu->budget_timer, budget_timer_fired, CLOCK_MONOTONIC,
 			  HRTIMER_MODE_REL);
 }
 
@@ -75,6 +87,26 @@ void deadline_stop(struct vee_vcpu *vcpu)
 		hrtimer_cancel(&vcpu->deadline_timer);
 }
 
+void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
+{
+	u64 ns = (u64)budget_us * NSEC_PER_USEC;
+
+	vcpu->is_inline = true;
+	vcpu->budget_over = false;
+	if (in_hardware())
+		vcpu->budget_tsc = to_tsc(ns);
+	else
+		hrtimer_start(&vcpu->budget_timer, ns, HRTIMER_MODE_REL);
+}
+
+void budget_stop(struct vee_vcpu *vcpu)
+{
+	if (!in_hardware())
+		hrtimer_cancel(&vcpu->budget_timer);
+	vcpu->budget_tsc = 0;
+	vcpu->is_inline = false;
+}
+
 /* What the timer is set to: it is a timer of 32 bits. */
 static u32 timer_value(u64 ticks)
 {
@@ -93,18 +125,19 @@ static u64 slice_ticks(void)
 	return mul_u64_u32_div(slice_us, tsc_khz, USEC_PER_MSEC);
 }
 
-static u64 ticks_left(struct vee_vcpu *vcpu)
+static u64 ticks_until(u64 tsc)
 {
 	u64 now = rdtsc();
 
-	return now < vcpu->deadline_tsc ? vcpu->deadline_tsc - now : 0;
+	return now < tsc ? tsc - now : 0;
 }
 
 ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 {
 	if (!vcpu->deadline_tsc)
 		return KTIME_MAX;
-	return ns_to_ktime(mul_u64_u32_div(ticks_left(vcpu), USEC_PER_SEC, tsc_khz));
+	return ns_to_ktime(mul_u64_u32_div(ticks_until(vcpu->deadline_tsc),
+					   USEC_PER_SEC, tsc_khz));
 }
 
 /* A later deadline than the timer can count is an exit in between. */
@@ -113,7 +146,9 @@ void deadline_before_entry(struct vee_vcpu *vcpu)
 	u64 ticks = sliced() ? slice_ticks() : U64_MAX;
 
 	if (vcpu->deadline_tsc)
-		ticks = min(ticks, ticks_left(vcpu));
+		ticks = min(ticks, ticks_until(vcpu->deadline_tsc));
+	if (vcpu->budget_tsc)
+		ticks = min(ticks, ticks_until(vcpu->budget_tsc));
 	if (ticks == U64_MAX)
 		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
 	else

@@ -72,6 +72,7 @@ static const struct file_operations vcpu_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = vcpu_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = vcpu_uring_cmd,
 	.mmap = vcpu_mmap,
 	.release = vcpu_release,
 	.llseek = noop_llseek,

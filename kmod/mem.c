@@ -266,6 +266,7 @@ void mem_destroy(struct vee_vm *vm)
  * @hva: the memory behind it
  * @write: the guest means to write
  * @execute: ... or to fetch instructions
+ * @may_sleep: the thread may be put to sleep for it
  * @page: that memory's page, with a reference
  * @writable: @page may be written
  */
@@ -275,6 +276,7 @@ struct fault {
 	unsigned long hva;
 	bool write;
 	bool execute;
+	bool may_sleep;
 	struct page *page;
 	bool writable;
 };
@@ -313,6 +315,8 @@ static int fault_get_page(struct fault *fault)
 	if (!fault->write && get_user_page_fast_only(fault->hva, 0, &fault->page))
 		return 0;
 
+	if (!fault->may_sleep)
+		return -EBUSY;
 	got = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags);
 	return got == 1 ? 0 : gup_error(got);
 }
@@ -333,7 +337,10 @@ static int fault_dirty(struct fault *fault, unsigned long seq)
 {
 	int error = 0;
 
-	lock_page(fault->page);
+	if (fault->may_sleep)
+		lock_page(fault->page);
+	else if (!trylock_page(fault->page))
+		return -EBUSY;
 	if (mmu_interval_check_retry(&fault->slot->notifier, seq))
 		error = -EAGAIN;
 	else
@@ -481,6 +488,14 @@ static int fault_resolve(struct fault *fault, struct ept_cache *cache)
 	return error;
 }
 
+/* For long it can't be held: but for memory that is being mapped or unmapped. */
+static int read_lock_slots(struct vee_vm *vm, bool may_sleep)
+{
+	if (!may_sleep)
+		return down_read_trylock(&vm->slots_lock) ? 0 : -EBUSY;
+	return down_read_killable(&vm->slots_lock);
+}
+
 int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
 {
 	struct vee_vm *vm = vcpu->vm;
@@ -488,11 +503,12 @@ int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
 		.gpa = gpa & PAGE_MASK,
 		.write = access & VEE_WRITE,
 		.execute = access & VEE_EXECUTE,
+		.may_sleep = !vcpu->is_inline,
 	};
-	int error;
+	int error = read_lock_slots(vm, fault.may_sleep);
 
-	if (down_read_killable(&vm->slots_lock))
-		return -EINTR;
+	if (error)
+		return error;
 
 	fault.slot = slot_find(vm, gpa, gpa);
 	if (!fault.slot) {

@@ -76,6 +76,14 @@ static enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, int error)
 	return NEXT_USER;
 }
 
+/* An inline run: the guest will touch it again in a thread that may sleep. */
+static enum next touch_later(struct vee_vcpu *vcpu)
+{
+	vcpu->page->exit.reason = VEE_EXIT_INTERRUPTED;
+	vcpu->interrupted = true;
+	return NEXT_USER;
+}
+
 static enum next resolve(struct vee_vcpu *vcpu)
 {
 	int err = mem_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification));
@@ -86,6 +94,8 @@ static enum next resolve(struct vee_vcpu *vcpu)
 		return NEXT_ENTER;
 	case -EINTR:
 		return NEXT_HOST;
+	case -EBUSY:
+		return touch_later(vcpu);
 	case -ENOENT:
 		return ask_caller(vcpu, VEE_EXIT_MMIO, 0);
 	default:

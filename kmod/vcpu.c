@@ -179,10 +179,12 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	 * at each preemption, mm_cid every 100 ms. Urgent work (TWA_SIGNAL) makes
 	 * a signal pending.
 	 */
-	if (signal_pending(current))
+	if (signal_pending(current) || budget_passed(vcpu))
 		return interrupted(vcpu);
 	event_take_sent(vcpu);
 	if (halt_holds(vcpu)) {
+		if (vcpu->is_inline)
+			return interrupted(vcpu);
 		vcpu->sleeper = halt_sleep;
 		return NEXT_SLEEP;
 	}
@@ -286,38 +288,88 @@ static int run(struct vee_vcpu *vcpu)
 			next = vcpu->sleeper(vcpu);
 		cond_resched();
 	} while (next != NEXT_USER);
-	vcpu->stats.user_exits++;
 	return vcpu->interrupted ? -EINTR : 0;
 }
 
-/* A run has a number as soon as somebody could want to end it. */
-static void run_begin(struct vee_vcpu *vcpu)
+/* The thread at hand is the one to interrupt, from here to its last entry. */
+static int run_here(struct vee_vcpu *vcpu)
 {
-	vcpu->stats.runs++;
+	int err;
+
 	vcpu->interrupted = false;
-	vcpu->stepped = false;
 	rcu_assign_pointer(vcpu->runner, current);
-	deadline_start(vcpu);
+	err = run(vcpu);
+	RCU_INIT_POINTER(vcpu->runner, NULL);
+	return err;
 }
 
 static void run_end(struct vee_vcpu *vcpu)
 {
+	vcpu->stats.user_exits++;
+	vcpu->paused = false;
 	deadline_stop(vcpu);
-	RCU_INIT_POINTER(vcpu->runner, NULL);
 	WRITE_ONCE(vcpu->generation, vcpu->generation + 1);
 	WRITE_ONCE(vcpu->page->generation, vcpu->generation);
 }
 
-int vcpu_run(struct vee_vcpu *vcpu)
+/* A run has a number as soon as somebody could want to end it. */
+static int run_begin(struct vee_vcpu *vcpu)
 {
 	int err = state_take(vcpu);
 
 	if (err)
 		return err;
-	run_begin(vcpu);
-	err = run(vcpu);
+	if (vcpu->paused)
+		run_end(vcpu);
+	vcpu->stats.runs++;
+	vcpu->stepped = false;
+	deadline_start(vcpu);
+	return 0;
+}
+
+static int run_to_end(struct vee_vcpu *vcpu)
+{
+	int err = run_here(vcpu);
+
 	run_end(vcpu);
 	return err;
+}
+
+int vcpu_run(struct vee_vcpu *vcpu)
+{
+	int err = run_begin(vcpu);
+
+	return err ?: run_to_end(vcpu);
+}
+
+/*
+ * What would keep the caller too long leaves the guest's state as -EINTR would.
+ * But the run is not over: it keeps its number and its deadline. Should nobody
+ * come back for it, since what was to do so is cancelled, the next run ends it.
+ */
+int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us)
+{
+	int err = run_begin(vcpu);
+
+	if (err)
+		return err;
+	budget_start(vcpu, budget_us);
+	err = run_here(vcpu);
+	budget_stop(vcpu);
+	if (err == -EINTR) {
+		vcpu->paused = true;
+		return -EAGAIN;
+	}
+	run_end(vcpu);
+	return err;
+}
+
+int vcpu_run_on(struct vee_vcpu *vcpu, u64 generation)
+{
+	if (!vcpu->paused || vcpu->generation != generation)
+		return -EINTR;
+	vcpu->paused = false;
+	return run_to_end(vcpu);
 }
 
 /* --- kick --------------------------------------------------------------------------------- */
@@ -417,6 +469,8 @@ static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
 
 static void vcpu_free(struct vee_vcpu *vcpu)
 {
+	/* A run that is paused to the end of its days has a deadline, too. */
+	deadline_stop(vcpu);
 	if (vcpu->vpid)
 		ida_free(&vpids, vcpu->vpid);
 	vmx_root_free(&vcpu->vmcs);

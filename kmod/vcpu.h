@@ -19,6 +19,8 @@
 #include "vmx_exits.h"
 #include "vmx_insn.h"
 
+struct io_uring_cmd;
+
 /* What to do after a VM exit. */
 enum next {
 	NEXT_ENTER,	/* handled: enter the guest again, interrupts stay off */
@@ -141,11 +143,16 @@ struct staged_state {
  * @intercept: exits that it wants besides
  * @options: VEE_OPTION_ bits
  * @interrupted: the run ends with -EINTR
+ * @is_inline: it is io_uring's, in a thread that must not be kept or put to sleep
+ * @paused: an inline run was interrupted, and is to go on in another thread
  * @halted: where the runner sleeps while the guest is in HLT
  *
  * @deadline_tsc: host TSC at which the run ends, 0: no deadline
  * @deadline_timer: for CPUs without the VMX preemption timer
  * @deadline_over: @deadline_timer fired
+ * @budget_tsc: host TSC at which the inline run is to be paused, 0: at none
+ * @budget_timer: for CPUs without the VMX preemption timer
+ * @budget_over: @budget_timer fired
  *
  * @pin: what the VMCS holds as pin-based controls
  * @proc: ... as primary processor-based controls
@@ -213,11 +220,16 @@ struct vee_vcpu {
 	u32 intercept;
 	u32 options;
 	bool interrupted;
+	bool is_inline;
+	bool paused;
 	wait_queue_head_t halted;
 
 	u64 deadline_tsc;
 	struct hrtimer deadline_timer;
 	bool deadline_over;
+	u64 budget_tsc;
+	struct hrtimer budget_timer;
+	bool budget_over;
 
 	u32 pin;
 	u32 proc;
@@ -480,7 +492,15 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu);
 
 struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id);
 void vcpu_destroy(struct vee_vcpu *vcpu);
+/* These under vcpu->lock. The first begins a run and sees it to its end. */
 int vcpu_run(struct vee_vcpu *vcpu);
+/*
+ * Begins one in a thread that must not be kept for longer than @budget_us or put
+ * to sleep. -EAGAIN: it is paused, vcpu_run_on() has to go on with it.
+ */
+int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us);
+/* -EINTR also: run @generation is over, since another one took its place. */
+int vcpu_run_on(struct vee_vcpu *vcpu, u64 generation);
 int vcpu_kick(struct vee_vcpu *vcpu, u64 generation);
 /* Has the thread that runs @vcpu look up. */
 void vcpu_interrupt(struct vee_vcpu *vcpu);
@@ -504,6 +524,18 @@ static inline bool deadline_passed(struct vee_vcpu *vcpu)
 
 /* How long a sleep may last that nothing else ends. */
 ktime_t deadline_timeout(struct vee_vcpu *vcpu);
+/* For how long a run may be inline. */
+void budget_start(struct vee_vcpu *vcpu, u32 budget_us);
+void budget_stop(struct vee_vcpu *vcpu);
+
+static inline bool budget_passed(struct vee_vcpu *vcpu)
+{
+	if (likely(!vcpu->is_inline))
+		return false;
+	if (vcpu->budget_tsc)
+		return rdtsc() >= vcpu->budget_tsc;
+	return READ_ONCE(vcpu->budget_over);
+}
 
 /* --- step.c: inside the bracket -------------------------------------------- */
 
@@ -541,6 +573,10 @@ static inline bool step_is_over(struct vee_vcpu *vcpu)
 /* --- ioctl.c -------------------------------------------------------------- */
 
 extern const struct file_operations device_fops;
+
+/* --- uring.c -------------------------------------------------------------- */
+
+int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags);
 
 /* SDM 3B, "Debug Registers": bits that asm/debugreg.h has no name for. */
 #define DR6_ACCESS	BIT(13)	/* BD: a debug register was accessed */

@@ -14,7 +14,9 @@
  *	cpuid.c msr.c	what decides for the guest
  *	event.c exit.c	events in, exits out
  *	vm.c vcpu.c	lifetimes; the run loop
- *	ioctl.c main.c	the front door
+ *	request.c	what can be asked of a vCPU
+ *	ioctl.c uring.c	two doors to it
+ *	main.c		loading
  */
 #ifndef _VEE_KMOD_H
 #define _VEE_KMOD_H
@@ -189,9 +191,9 @@ int mem_add(struct vee_vm *vm, const struct vee_map *map);
 int mem_remove(struct vee_vm *vm, const struct vee_unmap *unmap);
 void mem_destroy(struct vee_vm *vm);
 /*
- * Makes @gpa accessible in the EPT. May sleep. 0: the guest can go on;
- * -ENOENT: no slot, it is MMIO; -EINTR: a signal; else what
- * struct vee_exit_memory, @error says.
+ * Makes @gpa accessible in the EPT. May sleep, unless the run is inline. 0: the
+ * guest can go on; -ENOENT: no slot, it is MMIO; -EINTR: a signal; -EBUSY: it
+ * would have had to sleep; else what struct vee_exit_memory, @error says.
  */
 int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access);
 /* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */

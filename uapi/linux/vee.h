@@ -25,6 +25,8 @@
  *    (VEE_VCPU_KICK and VEE_VCPU_INJECT apart, which are made for that).
  *  - A request that fails has changed nothing.
  *
+ * A vCPU's requests can also be made through io_uring: struct vee_uring_cmd.
+ *
  * Terms are those of the Intel 64 and IA-32 Architectures Software Developer's
  * Manual (SDM); section titles are given where a rule comes from.
  */
@@ -75,6 +77,7 @@
 #define VEE_FEATURE_RDTSCP		0x040ULL
 #define VEE_FEATURE_INVPCID		0x080ULL
 #define VEE_FEATURE_MONITOR_TRAP_FLAG	0x100ULL /* else steps use RFLAGS.TF */
+#define VEE_FEATURE_IO_URING		0x200ULL /* the kernel was built with it */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)
@@ -988,6 +991,48 @@ struct vee_stats {
 	__u64 faults;
 	__u64 flushes;
 	__u64 exits[VEE_STATS_REASONS];
+};
+
+/* --- io_uring -------------------------------------------------------------- */
+
+/**
+ * struct vee_uring_cmd - a vCPU's request through io_uring
+ * @arg: in: what the ioctl takes: the address of the request's struct, or 0 for
+ *	VEE_VCPU_RUN
+ * @budget_us: in: VEE_VCPU_RUN: for how many microseconds the thread that submits
+ *	may run the guest itself; 0 for the others
+ * @flags: in: must be zero
+ *
+ * An SQE with opcode IORING_OP_URING_CMD, fd (or index of a fixed file) of a vCPU,
+ * cmd_op one of the VEE_VCPU_ requests, and this at cmd. It fits into an SQE of 64
+ * bytes. Checks and errors are the ioctl's, and so is the result; but VEE_VCPU_RUN
+ * gives the exit's reason, VEE_EXIT_PIO and so on, which is more than 0.
+ *
+ * A run begins in the thread that submits it. Once @budget_us are over, or if it
+ * would have to sleep, as in HLT or for a page that is on disk, or if a signal
+ * waits for that thread, the same run goes on in a worker of io_uring's: it keeps
+ * its generation, its deadline, and what it took of the page. With 0 it is a
+ * worker's from the start. So many short steps of many vCPUs cost one system call,
+ * and a long one keeps nobody.
+ *
+ * Workers: io_uring has at most as many as the ring has entries, and four a CPU.
+ * Guests that wait for each other need one each
+ * (IORING_REGISTER_IOWQ_MAX_WORKERS, bounded ones).
+ *
+ * What ends a run, besides what ends it by ioctl: IORING_OP_ASYNC_CANCEL, a linked
+ * timeout, the end of the ring or of the process. A run that is under way
+ * gives -EINTR then, one that waits for a worker -ECANCELED. Either way the state
+ * of the guest is that between two runs, and running again is all there is to do.
+ * -EINTR may also come of a signal to the process that io_uring's workers see (a
+ * stop), and if another run was begun on the vCPU while this one waited for a
+ * worker.
+ *
+ * A ring with IORING_SETUP_IOPOLL gives -EOPNOTSUPP.
+ */
+struct vee_uring_cmd {
+	__u64 arg;
+	__u32 budget_us;
+	__u32 flags;
 };
 
 #endif /* _UAPI_LINUX_VEE_H */

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The other front door: a vCPU's requests as IORING_OP_URING_CMD.
+ *
+ * io_uring issues a command first from the thread that submits it, with its ring
+ * locked (IO_URING_F_NONBLOCK): whoever can't be done with it there says -EAGAIN,
+ * and it comes again in a worker, a thread of the same process that may sleep.
+ * Only a run ever needs that. A worker is told to give up by a signal, whether the
+ * request is cancelled, or its ring closed, or its process killed, so there a run
+ * ends as it does by ioctl(2), and no request of ours is ever pending without a
+ * thread. Each holds its file, and the file this module.
+ *
+ * Between two issues a request can be cancelled without our being told. So nothing
+ * is held meanwhile: a run that is paused is no more than a note in the vCPU.
+ */
+#include <linux/fs.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+
+#include "compat.h"
+#include "request.h"
+
+static_assert(sizeof(struct vee_uring_cmd) == 16);
+
+/*
+ * In io_uring_cmd.flags: this request's run is paused, io_uring_cmd.pdu says which.
+ * io_uring sets the flags of each new request, from bits that don't include this.
+ */
+#define RUN_PAUSED	BIT(16)
+
+struct paused_run {
+	u64 generation;
+};
+
+static struct paused_run *paused_run(struct io_uring_cmd *ioucmd)
+{
+	return (struct paused_run *)ioucmd->pdu;
+}
+
+static_assert(sizeof(struct paused_run) <= sizeof_field(struct io_uring_cmd, pdu));
+
+/* It is the caller's memory still, at the first issue. */
+static struct vee_uring_cmd copy_payload(const struct io_uring_cmd *ioucmd)
+{
+	const struct vee_uring_cmd *payload = vee_uring_payload(ioucmd);
+
+	return (struct vee_uring_cmd) {
+		.arg = READ_ONCE(payload->arg),
+		.budget_us = READ_ONCE(payload->budget_us),
+		.flags = READ_ONCE(payload->flags),
+	};
+}
+
+/* --- runs --------------------------------------------------------------------- */
+
+static int run_inline(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, u32 budget_us)
+{
+	int err = vcpu_run_inline(vcpu, budget_us);
+
+	if (err == -EAGAIN) {
+		paused_run(ioucmd)->generation = vcpu->generation;
+		ioucmd->flags |= RUN_PAUSED;
+	}
+	return err;
+}
+
+static int run_on(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd)
+{
+	ioucmd->flags &= ~RUN_PAUSED;
+	return vcpu_run_on(vcpu, paused_run(ioucmd)->generation);
+}
+
+/* What the page says: the caller's to falsify, and its own loss. */
+static int exit_reason(struct vee_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->page->exit.reason) & INT_MAX;
+}
+
+static int run(struct io_uring_cmd *ioucmd, const struct vee_uring_cmd *cmd,
+	       unsigned int issue_flags)
+{
+	struct vee_vcpu *vcpu = ioucmd->file->private_data;
+	bool is_paused = ioucmd->flags & RUN_PAUSED;
+	int err;
+
+	if (current->mm != vcpu->vm->mm)
+		return -EIO;
+	if (cmd->arg)
+		return -EINVAL;
+	if (issue_flags & IO_URING_F_NONBLOCK && (is_paused || !cmd->budget_us))
+		return -EAGAIN;
+	/* Of a paused run something was taken already: it is no -EBUSY. */
+	if (!mutex_trylock(&vcpu->lock))
+		return is_paused ? -EINTR : -EBUSY;
+	if (issue_flags & IO_URING_F_NONBLOCK)
+		err = run_inline(vcpu, ioucmd, cmd->budget_us);
+	else if (is_paused)
+		err = run_on(vcpu, ioucmd);
+	else
+		err = vcpu_run(vcpu);
+	if (!err)
+		err = exit_reason(vcpu);
+	mutex_unlock(&vcpu->lock);
+	return err;
+}
+
+/* --- the door ------------------------------------------------------------------- */
+
+/*
+ * A result above 0 can't just be returned: io_uring of 6.1 takes it for a failure,
+ * which breaks links, or in a worker for nothing at all.
+ */
+static int complete_cmd(struct io_uring_cmd *ioucmd, int ret, unsigned int issue_flags)
+{
+	if (ret <= 0)
+		return ret;
+	io_uring_cmd_done(ioucmd, ret, 0, issue_flags);
+	return -EIOCBQUEUED;
+}
+
+/* IOPOLL rings are refused by io_uring: there is no .uring_cmd_iopoll. */
+int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+{
+	const struct vee_uring_cmd cmd = copy_payload(ioucmd);
+	int ret;
+
+	if (cmd.flags)
+		return -EINVAL;
+	if (likely(ioucmd->cmd_op == VEE_VCPU_RUN))
+		ret = run(ioucmd, &cmd, issue_flags);
+	else if (cmd.budget_us)
+		ret = -EINVAL;
+	else
+		ret = vcpu_request(ioucmd->file->private_data, ioucmd->cmd_op,
+				   u64_to_user_ptr(cmd.arg));
+	return complete_cmd(ioucmd, ret, issue_flags);
+}
