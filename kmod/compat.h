@@ -28,6 +28,24 @@ static inline const void *vee_uring_payload(const struct io_uring_cmd *ioucmd)
 }
 #endif
 
+/*
+ * For a request that is about to be given to a worker: as IOSQE_ASYNC. Without it
+ * io_uring takes a worker that is in a guest for one that will soon be done, and
+ * queues other requests behind it.
+ */
+#ifdef VEE_HAVE_URING_KIOCB
+#include <linux/io_uring_types.h>
+
+static inline void vee_uring_wants_worker(struct io_uring_cmd *ioucmd)
+{
+	cmd_to_io_kiocb(ioucmd)->flags |= REQ_F_FORCE_ASYNC;
+}
+#else
+static inline void vee_uring_wants_worker(struct io_uring_cmd *ioucmd)
+{
+}
+#endif
+
 #ifdef VEE_HAVE_HRTIMER_SETUP
 #define vee_hrtimer_setup hrtimer_setup
 #else

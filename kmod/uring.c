@@ -76,32 +76,50 @@ static int exit_reason(struct vee_vcpu *vcpu)
 	return READ_ONCE(vcpu->page->exit.reason) & INT_MAX;
 }
 
+static int run_locked(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd,
+		      u32 budget_us, bool is_inline)
+{
+	int err;
+
+	if (is_inline)
+		err = run_inline(vcpu, ioucmd, budget_us);
+	else if (ioucmd->flags & RUN_PAUSED)
+		err = run_on(vcpu, ioucmd);
+	else
+		err = vcpu_run(vcpu);
+	return err ?: exit_reason(vcpu);
+}
+
+/* Of a paused run something was taken already, so its failure is no -EBUSY. */
+static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd,
+		   u32 budget_us, bool is_inline)
+{
+	bool is_paused = ioucmd->flags & RUN_PAUSED;
+	int ret;
+
+	if (is_inline && (is_paused || !budget_us))
+		return -EAGAIN;
+	if (!mutex_trylock(&vcpu->lock))
+		return is_paused ? -EINTR : -EBUSY;
+	ret = run_locked(vcpu, ioucmd, budget_us, is_inline);
+	mutex_unlock(&vcpu->lock);
+	return ret;
+}
+
 static int run(struct io_uring_cmd *ioucmd, const struct vee_uring_cmd *cmd,
 	       unsigned int issue_flags)
 {
 	struct vee_vcpu *vcpu = ioucmd->file->private_data;
-	bool is_paused = ioucmd->flags & RUN_PAUSED;
-	int err;
+	int ret;
 
 	if (current->mm != vcpu->vm->mm)
 		return -EIO;
 	if (cmd->arg)
 		return -EINVAL;
-	if (issue_flags & IO_URING_F_NONBLOCK && (is_paused || !cmd->budget_us))
-		return -EAGAIN;
-	/* Of a paused run something was taken already: it is no -EBUSY. */
-	if (!mutex_trylock(&vcpu->lock))
-		return is_paused ? -EINTR : -EBUSY;
-	if (issue_flags & IO_URING_F_NONBLOCK)
-		err = run_inline(vcpu, ioucmd, cmd->budget_us);
-	else if (is_paused)
-		err = run_on(vcpu, ioucmd);
-	else
-		err = vcpu_run(vcpu);
-	if (!err)
-		err = exit_reason(vcpu);
-	mutex_unlock(&vcpu->lock);
-	return err;
+	ret = try_run(vcpu, ioucmd, cmd->budget_us, issue_flags & IO_URING_F_NONBLOCK);
+	if (ret == -EAGAIN)
+		vee_uring_wants_worker(ioucmd);
+	return ret;
 }
 
 /* --- the door ------------------------------------------------------------------- */
