@@ -715,10 +715,25 @@ TEST_F(uring, thread_exits)
 	EXPECT_EQ(VEE_EXIT_DEADLINE, g->page->exit.reason);
 }
 
-/* All of it at once: many runs under way, and a process that is killed. */
+/* How many hold the module; -1: that can't be known. */
+static int module_users(void)
+{
+	FILE *file = fopen("/sys/module/vee/refcnt", "re");
+	int users = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%d", &users) != 1)
+		users = -1;
+	fclose(file);
+	return users;
+}
+
+/* Many runs under way, and a process that is killed: nobody holds the module. */
 TEST_F(uring, killed_with_64_runs)
 {
 	__u32 *shared = shared_page(), count;
+	int users = module_users();
 	pid_t child;
 	int status;
 
@@ -734,6 +749,7 @@ TEST_F(uring, killed_with_64_runs)
 	count = *shared;
 	usleep(3000);
 	EXPECT_EQ(count, *shared);
+	EXPECT_TRUE(WAIT_FOR(module_users() == users));
 	munmap(shared, PAGE_BYTES);
 }
 

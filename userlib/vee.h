@@ -360,6 +360,106 @@ int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
  */
 int vee_vcpu_stats(struct vee_vcpu *vcpu, struct vee_stats *stats);
 
+/* --- io_uring: one thread runs many vCPUs --- */
+
+/*
+ * A ring belongs to the thread that made it. Runs are queued, and vee_ring_wait()
+ * gives those that have ended: short ones at once, long ones from threads of the
+ * kernel's. It needs Linux 6.1; where io_uring is switched off
+ * (/proc/sys/kernel/io_uring_disabled) there is vee_vcpu_run().
+ */
+struct vee_ring;
+struct io_uring;
+
+/**
+ * struct vee_ring_event - something that was queued has ended
+ * @vcpu: whose run; NULL: a request of the caller's own
+ * @data: the caller's own: its user_data
+ * @result: a run: the exit's reason, VEE_EXIT_PIO and so on, or an error as a
+ *	negative; the caller's own: what its request gave
+ * @flags: the caller's own: flags of its completion
+ */
+struct vee_ring_event {
+	struct vee_vcpu *vcpu;
+	uint64_t data;
+	int result;
+	unsigned int flags;
+};
+
+/**
+ * vee_ring_create() - make a ring for the thread that calls
+ * @ring: where to put it
+ * @vcpus: how many vCPUs it is to run at most at a time, not 0
+ *
+ * Lets the kernel have a thread for each of them, so that guests which wait for each
+ * other all run.
+ *
+ * Return: 0, or -EINVAL (@vcpus; or the kernel is older than 6.1), -ENOSYS (the
+ * kernel was built without io_uring), -EPERM (io_uring is switched off), -ENOMEM,
+ * -EMFILE, -ENFILE.
+ */
+int vee_ring_create(struct vee_ring **ring, unsigned int vcpus);
+
+/**
+ * vee_ring_destroy() - destroy a ring
+ * @ring: the ring, or NULL
+ *
+ * Runs that are under way end soon after; until then vee_vcpu_run() on their vCPUs
+ * is -EBUSY.
+ */
+void vee_ring_destroy(struct vee_ring *ring);
+
+/**
+ * vee_ring_uring() - the io_uring behind a ring, for requests of one's own
+ * @ring: the ring
+ *
+ * Take SQEs from it and fill them in with <liburing.h>; user_data must be even.
+ * vee_ring_wait() submits them, and gives their completions, too.
+ *
+ * Return: the io_uring; it stays the library's.
+ */
+struct io_uring *vee_ring_uring(struct vee_ring *ring);
+
+/**
+ * vee_ring_run() - queue a run of a vCPU
+ * @ring: the ring
+ * @vcpu: the vCPU; no run of it may be under way
+ * @budget_us: how many microseconds of it vee_ring_wait() may do itself; what takes
+ *	longer, or sleeps, goes on in a thread of the kernel's. 0: none
+ *
+ * The vCPU page is taken when the run begins, in vee_ring_wait(): leave it alone
+ * from here on until the run has ended.
+ *
+ * Return: 0, or -EBUSY (too much is queued: wait first), or an error of
+ * io_uring_enter(2).
+ */
+int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us);
+
+/**
+ * vee_ring_cancel() - end a run that was queued
+ * @ring: the ring
+ * @vcpu: whose run
+ *
+ * It ends with -EINTR, or -ECANCELED if it was waiting for a thread; both mean: run
+ * again to go on. Or as it would have ended by itself, if that was sooner.
+ * From other threads there is vee_vcpu_kick().
+ *
+ * Return: 0, or the errors of vee_ring_run().
+ */
+int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu);
+
+/**
+ * vee_ring_wait() - submit what is queued, and wait until something has ended
+ * @ring: the ring
+ * @event: filled in
+ *
+ * No system call as long as there is more that has ended already.
+ *
+ * Return: 0, or -EINTR (a signal; wait again), or another error of
+ * io_uring_enter(2).
+ */
+int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event);
+
 /* --- answering an exit: all in the vCPU page --- */
 
 /**
