@@ -8,8 +8,15 @@
 #ifndef _VEE_COMPAT_H
 #define _VEE_COMPAT_H
 
+#include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/syscore_ops.h>
+
+#ifdef VEE_HAVE_EVENTFD_SIGNAL
+#define vee_eventfd_signal(ctx) eventfd_signal(ctx)
+#else
+#define vee_eventfd_signal(ctx) eventfd_signal(ctx, 1)
+#endif
 
 /* Where the payload of an IORING_OP_URING_CMD is. */
 #ifdef VEE_HAVE_URING_SQE

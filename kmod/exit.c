@@ -244,6 +244,11 @@ static enum next exit_io(struct vee_vcpu *vcpu)
 		fill_string(vcpu, &pio);
 	else if (pio.direction == VEE_PIO_OUT)
 		pio.data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), pio.width);
+	if (!(q & (IO_STRING | IO_IN)) &&
+	    post_write(vcpu, VEE_SPACE_PORT, pio.port, pio.width, pio.data)) {
+		event_skip(vcpu);
+		return NEXT_ENTER;
+	}
 	vcpu->page->exit.pio = pio;
 	return exit_user(vcpu, VEE_EXIT_PIO);
 }

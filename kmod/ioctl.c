@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/string.h>
 #include <asm/tsc.h>
 
 #include "request.h"
@@ -106,10 +107,24 @@ static long do_vcpu_create(void *object, union argument *arg)
 	return fd;
 }
 
+static long do_coalesce(void *object, union argument *arg)
+{
+	return arg->coalesce.reserved ? -EINVAL : post_coalesce(object, &arg->coalesce);
+}
+
+static long do_doorbell(void *object, union argument *arg)
+{
+	if (memchr_inv(arg->doorbell.reserved, 0, sizeof(arg->doorbell.reserved)))
+		return -EINVAL;
+	return post_doorbell(object, &arg->doorbell);
+}
+
 static const struct request vm_requests[] = {
 	REQUEST(VEE_VM_MAP, vee_map, do_map),
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
 	REQUEST(VEE_VM_CREATE_VCPU, vee_vcpu_create, do_vcpu_create),
+	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
+	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),
 };
 
 static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
@@ -125,6 +140,11 @@ static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 	return request_do(request, vm, (void __user *)arg);
 }
 
+static int vm_map_ring(struct file *file, struct vm_area_struct *vma)
+{
+	return post_mmap(file->private_data, vma);
+}
+
 static int vm_release(struct inode *inode, struct file *file)
 {
 	vm_put(file->private_data);
@@ -135,6 +155,7 @@ static const struct file_operations vm_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = vm_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = vm_map_ring,
 	.release = vm_release,
 	.llseek = noop_llseek,
 };

@@ -23,6 +23,8 @@ union argument {
 	struct vee_map map;
 	struct vee_unmap unmap;
 	struct vee_vcpu_create vcpu_create;
+	struct vee_coalesce coalesce;
+	struct vee_doorbell doorbell;
 	struct vee_kick kick;
 	struct vee_inject inject;
 	struct vee_sync sync;

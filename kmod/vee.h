@@ -13,6 +13,7 @@
  *	fpu.c state.c	guest state outside the VMCS; the vCPU page
  *	cpuid.c msr.c	what decides for the guest
  *	event.c exit.c	events in, exits out
+ *	post.c		writes that are no exits
  *	vm.c vcpu.c	lifetimes; the run loop
  *	request.c	what can be asked of a vCPU
  *	ioctl.c uring.c	two doors to it
@@ -36,6 +37,7 @@
 
 struct vee_vcpu;
 struct vee_vm;
+struct vm_area_struct;
 
 /* --- caps.c --------------------------------------------------------------- */
 
@@ -221,6 +223,35 @@ int walk_translate(struct vee_vm *vm, const struct paging *paging,
 unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
 		       u8 *buf, unsigned int bytes);
 
+/* --- post.c --------------------------------------------------------------- */
+
+struct watches;
+
+/**
+ * struct post_office - a VM's writes that end no run
+ * @change: taken to change @watches, and to make @ring
+ * @watches: which they are, NULL: none; under RCU
+ * @lock: guards the three below from vCPU to vCPU
+ * @ring: where they are posted, mapped by the caller
+ * @tail: how many were: the one in @ring is the caller's to falsify
+ */
+struct post_office {
+	struct mutex change;
+	struct watches __rcu *watches;
+	spinlock_t lock;
+	struct vee_post_ring *ring;
+	u32 tail;
+};
+
+void post_init(struct post_office *office);
+void post_destroy(struct post_office *office);
+int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg);
+int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
+int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma);
+/* The guest writes. True: that's all there was to do about it. */
+bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
+		u64 data);
+
 /* --- vm.c ----------------------------------------------------------------- */
 
 /**
@@ -236,6 +267,7 @@ unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
  * @vcpus: all its vCPUs
  * @ids: which ids are taken, under @lock
  * @flush: room for vm_flush() to gather CPUs in, under @lock
+ * @office: writes that end no run
  */
 struct vee_vm {
 	struct kref ref;
@@ -248,6 +280,7 @@ struct vee_vm {
 	struct list_head vcpus;
 	DECLARE_BITMAP(ids, VEE_MAX_VCPUS);
 	cpumask_var_t flush;
+	struct post_office office;
 };
 
 /*

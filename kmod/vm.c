@@ -15,6 +15,7 @@ static int vm_init(struct vee_vm *vm)
 	spin_lock_init(&vm->lock);
 	INIT_LIST_HEAD(&vm->vcpus);
 	vm->slots = RB_ROOT_CACHED;
+	post_init(&vm->office);
 	if (!zalloc_cpumask_var(&vm->flush, GFP_KERNEL_ACCOUNT))
 		return -ENOMEM;
 	return ept_init(&vm->ept);
@@ -22,6 +23,7 @@ static int vm_init(struct vee_vm *vm)
 
 static void vm_free(struct vee_vm *vm)
 {
+	post_destroy(&vm->office);
 	ept_destroy(&vm->ept);
 	free_cpumask_var(vm->flush);
 	kfree(vm);

@@ -7,7 +7,9 @@
  *
  *	/dev/vee	open(2)			VEE_GET_INFO, VEE_VM_CREATE
  *	a VM		VEE_VM_CREATE		VEE_VM_MAP, VEE_VM_UNMAP,
- *						VEE_VM_CREATE_VCPU
+ *						VEE_VM_CREATE_VCPU,
+ *						VEE_VM_COALESCE,
+ *						VEE_VM_DOORBELL, mmap(2)
  *	a vCPU		VEE_VM_CREATE_VCPU	mmap(2) and the VEE_VCPU_ requests
  *
  * What every request has in common:
@@ -47,6 +49,8 @@
 #define VEE_VM_MAP		_IO(VEE_IOCTL, 0x10)	/* struct vee_map */
 #define VEE_VM_UNMAP		_IO(VEE_IOCTL, 0x11)	/* struct vee_unmap */
 #define VEE_VM_CREATE_VCPU	_IO(VEE_IOCTL, 0x12)	/* struct vee_vcpu_create */
+#define VEE_VM_COALESCE		_IO(VEE_IOCTL, 0x13)	/* struct vee_coalesce */
+#define VEE_VM_DOORBELL		_IO(VEE_IOCTL, 0x14)	/* struct vee_doorbell */
 
 #define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0 */
 #define VEE_VCPU_KICK		_IO(VEE_IOCTL, 0x21)	/* struct vee_kick */
@@ -64,6 +68,7 @@
 
 #define VEE_MAX_VCPUS		64	/* vCPUs of one VM; ids 0 to 63 */
 #define VEE_MAX_SLOTS		512	/* memory slots of one VM */
+#define VEE_MAX_WATCHES		64	/* ranges and doorbells of one VM, together */
 
 /* --- /dev/vee ------------------------------------------------------------ */
 
@@ -218,6 +223,114 @@ struct vee_vcpu_create {
 	__u32 id;
 	__u32 reserved;
 };
+
+/* --- writes that end no run ------------------------------------------------ */
+
+/* struct vee_coalesce, struct vee_doorbell, struct vee_post, @space */
+#define VEE_SPACE_PORT		0	/* OUT; not OUTS */
+
+/**
+ * struct vee_coalesce - have writes posted, not ended by an exit (VEE_VM_COALESCE)
+ * @size: in: sizeof(struct vee_coalesce)
+ * @flags: in: must be zero
+ * @first: in: the first port
+ * @bytes: in: how many, not 0
+ * @space: in: VEE_SPACE_PORT
+ * @remove: in: 1 to remove what was asked for with the same @first, @bytes, @space
+ * @reserved: in: must be zero
+ *
+ * A write of the guest's that lies in the range is put into the VM's ring (struct
+ * vee_post_ring), and the guest goes on. While the ring is full it is an exit, as
+ * ever. Who looks at the ring after each exit of a vCPU, before handling it, sees all
+ * that this vCPU wrote in the order in which it wrote.
+ *
+ * Writes to memory always are exits: the CPU tells neither the value nor the
+ * instruction's length, and the kernel decodes no instructions.
+ *
+ * Returns 0, or -EINVAL (the range, @space, @remove), -EEXIST (asked for already),
+ * -ENOENT (remove: it wasn't), -ENOSPC (VEE_MAX_WATCHES), -ENOMEM.
+ */
+struct vee_coalesce {
+	__u32 size;
+	__u32 flags;
+	__u64 first;
+	__u64 bytes;
+	__u32 space;
+	__u16 remove;
+	__u16 reserved;
+};
+
+/**
+ * struct vee_doorbell - have a write signal an eventfd (VEE_VM_DOORBELL)
+ * @size: in: sizeof(struct vee_doorbell)
+ * @flags: in: must be zero
+ * @address: in: the port
+ * @data: in: with @match, the value; otherwise 0
+ * @space: in: VEE_SPACE_PORT
+ * @eventfd: in: an eventfd(2)
+ * @width: in: 1, 2 or 4: writes of that many bytes alone; 0: of any
+ * @match: in: 1: writes of @data alone
+ * @remove: in: 1 to remove the doorbell that has all the same members
+ * @reserved: in: must be zero
+ *
+ * Such a write adds 1 to the eventfd, and the guest goes on. A doorbell in a range of
+ * VEE_VM_COALESCE is not posted.
+ *
+ * Returns 0, or -EINVAL (a member; not an eventfd), -EBADF, -EEXIST, -ENOENT,
+ * -ENOSPC, -ENOMEM as for VEE_VM_COALESCE.
+ */
+struct vee_doorbell {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+	__u64 data;
+	__u32 space;
+	__s32 eventfd;
+	__u8 width;
+	__u8 match;
+	__u8 remove;
+	__u8 reserved[5];
+};
+
+/**
+ * struct vee_post - a write of the guest's that was no exit
+ * @address: the port
+ * @data: the value, zero-extended
+ * @space: VEE_SPACE_PORT
+ * @width: bytes: 1, 2 or 4
+ * @vcpu: id of the vCPU that wrote
+ */
+struct vee_post {
+	__u64 address;
+	__u64 data;
+	__u32 space;
+	__u16 width;
+	__u16 vcpu;
+};
+
+#define VEE_POSTS		512
+
+/**
+ * struct vee_post_ring - a VM's posted writes
+ * @head: caller: how many it has taken, modulo 2^32
+ * @reserved1: zero
+ * @tail: kernel: how many it has put, modulo 2^32
+ * @reserved2: zero
+ * @posts: number n is at n % VEE_POSTS
+ *
+ * Map it shared, at offset 0 of the VM's descriptor, VEE_POST_RING_BYTES. Read @tail
+ * with acquire semantics, then the posts from @head on, then write @head with release
+ * semantics.
+ */
+struct vee_post_ring {
+	__u32 head;
+	__u32 reserved1[15];
+	__u32 tail;
+	__u32 reserved2[15];
+	struct vee_post posts[VEE_POSTS];
+};
+
+#define VEE_POST_RING_BYTES	16384
 
 /* --- the vCPU page: the guest's state ------------------------------------ */
 
