@@ -60,6 +60,12 @@ struct guest {
 	void *private;	/* the engine's own */
 };
 
+/* What engine_vee keeps in guest.private. */
+struct vee_guest {
+	struct vee_vm *vm;
+	struct vee_vcpu *vcpu;
+};
+
 struct engine {
 	const char *name;
 	int (*open)(void);

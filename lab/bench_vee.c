@@ -7,11 +7,6 @@
 
 #include "bench.h"
 
-struct vee_guest {
-	struct vee_vm *vm;
-	struct vee_vcpu *vcpu;
-};
-
 static int open_vee(void)
 {
 	struct vee_info info;

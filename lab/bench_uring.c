@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Many vCPUs on one thread: 64 VMs in turn by ioctl, and by io_uring; and an OUT that
+ * is posted, not an exit. Prints lines as bench.c does.
+ *
+ * usage: bench vee|kvm
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <vee.h>
+
+#include "bench.h"
+
+#define MACHINES	64
+#define ROUNDS		1000
+#define BUDGET_US	10000	/* no step comes near it */
+#define POSTS		256	/* at a time: they fit into the ring */
+
+static const struct engine *engine;
+static uint8_t *memory;
+static struct guest guests[MACHINES];
+static uint32_t ticks[ROUNDS];
+
+/* 1: out %al, $PORT; jmp 1b */
+static const uint8_t exits[] = { 0xe6, PORT, 0xeb, 0xfc };
+
+/*
+ * 1: rdtsc; mov %eax, %ebx; mov $POSTS, %ecx; 2: out %al, $PORT; dec %ecx; jnz 2b;
+ * rdtsc; sub %ebx, %eax; out %eax, $PORT_DONE; jmp 1b
+ */
+static const uint8_t posts[] = {
+	0x0f, 0x31, 0x89, 0xc3, 0xb9, POSTS & 0xff, POSTS >> 8, 0, 0,
+	0xe6, PORT, 0xff, 0xc9, 0x75, 0xfa,
+	0x0f, 0x31, 0x29, 0xd8, 0xe7, PORT_DONE, 0xeb, 0xe9,
+};
+
+static int ascending(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+static void tell(const char *what)
+{
+	qsort(ticks, ROUNDS, sizeof(*ticks), ascending);
+	printf("%s|%u|%u|%u|%u\n", what, ticks[0], ticks[ROUNDS / 2],
+	       ticks[ROUNDS * 9 / 10], ROUNDS);
+	fflush(stdout);
+}
+
+static void need(int ret, const char *what)
+{
+	if (ret < 0)
+		die("%s: %s", what, strerror(-ret));
+}
+
+/* All machines have the same memory: they only read it. */
+static void build(const uint8_t *code, size_t bytes, unsigned int count)
+{
+	memcpy(memory + GPA_CODE, code, bytes);
+	for (unsigned int i = 0; i < count; i++) {
+		guests[i] = (struct guest) { .memory = memory };
+		engine->create(&guests[i]);
+	}
+}
+
+static void tear_down(unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		engine->destroy(&guests[i]);
+}
+
+static void measure_in_turn(const char *what, unsigned int count)
+{
+	build(exits, sizeof(exits), count);
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t before = __rdtsc();
+
+		for (unsigned int i = 0; i < count; i++)
+			if (engine->run(&guests[i]) != STOP_PIO)
+				die("not an OUT");
+		ticks[round] = (__rdtsc() - before) / count;
+	}
+	tear_down(count);
+	tell(what);
+}
+
+static struct vee_vcpu *vcpu_of(const struct guest *g)
+{
+	return ((struct vee_guest *)g->private)->vcpu;
+}
+
+static void next_step(struct vee_ring *ring)
+{
+	struct vee_ring_event event;
+
+	need(vee_ring_wait(ring, &event), "waiting");
+	if (event.result != VEE_EXIT_PIO)
+		die("not an OUT: %d", event.result);
+	vee_done(event.vcpu);
+	need(vee_ring_run(ring, event.vcpu, BUDGET_US), "a run");
+}
+
+static void measure_ring(void)
+{
+	struct vee_ring *ring;
+
+	build(exits, sizeof(exits), MACHINES);
+	need(vee_ring_create(&ring, MACHINES), "io_uring");
+	for (int i = 0; i < MACHINES; i++)
+		need(vee_ring_run(ring, vcpu_of(&guests[i]), BUDGET_US), "a run");
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t before = __rdtsc();
+
+		for (int i = 0; i < MACHINES; i++)
+			next_step(ring);
+		ticks[round] = (__rdtsc() - before) / MACHINES;
+	}
+	vee_ring_destroy(ring);
+	tear_down(MACHINES);
+	tell("64 VMs by io_uring, one thread");
+}
+
+static struct vee_post_ring *map_posts(const struct guest *g)
+{
+	const struct vee_guest *v = g->private;
+	struct vee_coalesce arg = {
+		.size = sizeof(arg), .first = PORT, .bytes = 1, .space = VEE_SPACE_PORT,
+	};
+
+	if (ioctl(vee_vm_fd(v->vm), VEE_VM_COALESCE, &arg))
+		die("VEE_VM_COALESCE: %s", strerror(errno));
+	return mmap(NULL, VEE_POST_RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		    vee_vm_fd(v->vm), 0);
+}
+
+static void measure_posts(void)
+{
+	struct vee_post_ring *ring;
+
+	build(posts, sizeof(posts), 1);
+	ring = map_posts(&guests[0]);
+	for (int round = 0; round < ROUNDS; round++) {
+		if (engine->run(&guests[0]) != STOP_DONE || ring->tail - ring->head != POSTS)
+			die("not all was posted");
+		ring->head = ring->tail;
+		ticks[round] = vcpu_of(&guests[0])->page->exit.pio.data / POSTS;
+	}
+	munmap(ring, VEE_POST_RING_BYTES);
+	tear_down(1);
+	tell("OUT that is posted");
+}
+
+static void write_tables(void)
+{
+	*(uint64_t *)(memory + GPA_PML4) = GPA_PDPT | 3;
+	*(uint64_t *)(memory + GPA_PDPT) = GPA_PD | 3;
+	*(uint64_t *)(memory + GPA_PD) = 0xe3;	/* 2 MiB, accessed, dirty */
+}
+
+int main(int argc, char **argv)
+{
+	int err;
+
+	engine = argc > 1 && !strcmp(argv[1], "kvm") ? &engine_kvm : &engine_vee;
+	err = engine->open();
+	if (err)
+		die("%s is not there: %s", engine->name, strerror(-err));
+	memory = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (memory == MAP_FAILED)
+		die("no memory");
+	write_tables();
+	measure_in_turn("one VM by ioctl", 1);
+	measure_in_turn("64 VMs by ioctl in turn", MACHINES);
+	if (engine == &engine_kvm)
+		return 0;
+	measure_ring();
+	measure_posts();
+	return 0;
+}
