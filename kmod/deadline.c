@@ -89,14 +89,13 @@ void deadline_stop(struct vee_vcpu *vcpu)
 
 void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
 {
-	u64 ns = (u64)budget_us * NSEC_PER_USEC;
-
 	vcpu->is_inline = true;
 	vcpu->budget_over = false;
 	if (in_hardware())
-		vcpu->budget_tsc = to_tsc(ns);
+		vcpu->budget_tsc = rdtsc() + (u64)budget_us * tsc_khz / USEC_PER_MSEC;
 	else
-		hrtimer_start(&vcpu->budget_timer, ns, HRTIMER_MODE_REL);
+		hrtimer_start(&vcpu->budget_timer, ns_to_ktime((u64)budget_us * NSEC_PER_USEC),
+			      HRTIMER_MODE_REL);
 }
 
 void budget_stop(struct vee_vcpu *vcpu)

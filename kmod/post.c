@@ -48,7 +48,7 @@ struct watches {
 
 static_assert(sizeof(struct vee_post_ring) <= VEE_POST_RING_BYTES);
 
-/* --- when the guest writes: interrupts may be off ------------------------------- */
+/* --- when the guest writes: interrupts are off ---------------------------------- */
 
 static bool covers(const struct watch *watch, const struct vee_post *post)
 {
@@ -80,16 +80,17 @@ static const struct watch *find_watch(const struct watches *watches,
 static bool post_to_ring(struct post_office *office, const struct vee_post *post)
 {
 	struct vee_post_ring *ring = office->ring;
-	unsigned long flags;
 	bool room;
 
-	spin_lock_irqsave(&office->lock, flags);
+	spin_lock(&office->lock);
+	/* With the caller's release: what it has taken may be overwritten. */
 	room = office->tail - smp_load_acquire(&ring->head) < VEE_POSTS;
 	if (room) {
 		ring->posts[office->tail % VEE_POSTS] = *post;
+		/* With the caller's acquire: it sees the post whole. */
 		smp_store_release(&ring->tail, ++office->tail);
 	}
-	spin_unlock_irqrestore(&office->lock, flags);
+	spin_unlock(&office->lock);
 	return room;
 }
 
@@ -102,6 +103,7 @@ static bool deliver(struct post_office *office, const struct watch *watch,
 	return true;
 }
 
+/* With interrupts off RCU waits for us as it is. */
 bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
 		u64 data)
 {
@@ -113,19 +115,13 @@ bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int widt
 		.width = width,
 		.vcpu = vcpu->id,
 	};
-	const struct watches *watches;
+	const struct watches *watches = rcu_dereference_sched(office->watches);
 	const struct watch *watch;
-	bool done = false;
 
-	if (likely(!rcu_access_pointer(office->watches)))
+	if (likely(!watches))
 		return false;
-	rcu_read_lock();
-	watches = rcu_dereference(office->watches);
-	watch = watches ? find_watch(watches, &post) : NULL;
-	if (watch)
-		done = deliver(office, watch, &post);
-	rcu_read_unlock();
-	return done;
+	watch = find_watch(watches, &post);
+	return watch && deliver(office, watch, &post);
 }
 
 /* --- which writes ----------------------------------------------------------------- */

@@ -248,7 +248,7 @@ void post_destroy(struct post_office *office);
 int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg);
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
 int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma);
-/* The guest writes. True: that's all there was to do about it. */
+/* Inside the bracket: the guest writes. True: that's all there was to do about it. */
 bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
 		u64 data);
 

@@ -57,9 +57,7 @@ static void check(int ret, const char *what)
 
 static void build(struct vee_vm **vm)
 {
-	uint16_t vectors[4] = {
-		on_tick - guest, CODE >> 4, on_mail - guest, CODE >> 4,
-	};
+	uint16_t vectors[] = { on_tick - guest, CODE >> 4, on_mail - guest, CODE >> 4 };
 
 	check(vee_vm_create(vm), "/dev/vee");
 	check(vee_vm_alloc(*vm, 0, MEMORY, NULL), "giving the VM memory");

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -280,6 +281,19 @@ static void check_headers(void)
 	note("apt-get install linux-headers-%s", name.release);
 }
 
+/* Asked for a ring at no address: what can be wrong but that? */
+static void check_io_uring(void)
+{
+	bool there = syscall(SYS_io_uring_setup, 0, NULL) < 0 &&
+		     (errno == EFAULT || errno == EINVAL);
+
+	want(there, "io_uring, to run many vCPUs on one thread");
+	if (there)
+		return;
+	note("%s", errno == EPERM ? "it is switched off: \"sysctl kernel.io_uring_disabled=0\"" :
+	     "this kernel is built without it: vCPUs run by ioctl alone");
+}
+
 static void check_module(int error)
 {
 	if (!error) {
@@ -308,6 +322,7 @@ static void check_kernel(int error)
 	check_kvm();
 	check_lockdown();
 	check_headers();
+	check_io_uring();
 	check_module(error);
 }
 
