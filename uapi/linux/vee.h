@@ -1137,8 +1137,7 @@ struct vee_stats {
  * gives -EINTR then, one that waits for a worker -ECANCELED. Either way the state
  * of the guest is that between two runs, and running again is all there is to do.
  * -EINTR may also come of a signal to the process that io_uring's workers see (a
- * stop), and if another run was begun on the vCPU while this one waited for a
- * worker.
+ * stop), and if another thread used the vCPU while this run waited for a worker.
  *
  * A ring with IORING_SETUP_IOPOLL gives -EOPNOTSUPP.
  */
