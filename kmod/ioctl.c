@@ -109,7 +109,7 @@ static long do_vcpu_create(void *object, union argument *arg)
 
 static long do_coalesce(void *object, union argument *arg)
 {
-	return arg->coalesce.reserved ? -EINVAL : post_coalesce(object, &arg->coalesce);
+	return post_coalesce(object, &arg->coalesce);
 }
 
 static long do_doorbell(void *object, union argument *arg)

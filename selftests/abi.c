@@ -5,6 +5,7 @@
  */
 #include <limits.h>
 #include <stddef.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 
 #include "vee_util.h"
@@ -104,6 +105,18 @@ static const struct layout layouts[] = {
 	SIZE(vee_vmcs_snapshot, 24),
 	SIZE(vee_stats, 816),
 	SIZE(vee_inject, 16),
+	SIZE(vee_coalesce, 32),
+	OFFSET(vee_coalesce, space, 24),
+	SIZE(vee_doorbell, 40),
+	OFFSET(vee_doorbell, eventfd, 28),
+	OFFSET(vee_doorbell, width, 32),
+	SIZE(vee_post, 24),
+	OFFSET(vee_post, vcpu, 22),
+	OFFSET(vee_post_ring, tail, 64),
+	OFFSET(vee_post_ring, posts, 128),
+	SIZE(vee_uring_cmd, 16),
+	OFFSET(vee_uring_cmd, budget_us, 8),
+	OFFSET(vee_uring_cmd, flags, 12),
 };
 
 TEST(struct_layout)
@@ -123,6 +136,8 @@ TEST(request_numbers)
 	EXPECT_EQ(0xee10, VEE_VM_MAP);
 	EXPECT_EQ(0xee11, VEE_VM_UNMAP);
 	EXPECT_EQ(0xee12, VEE_VM_CREATE_VCPU);
+	EXPECT_EQ(0xee13, VEE_VM_COALESCE);
+	EXPECT_EQ(0xee14, VEE_VM_DOORBELL);
 	EXPECT_EQ(0xee20, VEE_VCPU_RUN);
 	EXPECT_EQ(0xee21, VEE_VCPU_KICK);
 	EXPECT_EQ(0xee22, VEE_VCPU_SYNC);
@@ -200,6 +215,34 @@ static void good_vcpu_create(struct guest *g, void *arg)
 	struct vee_vcpu_create *create = arg;
 
 	create->id = 7;
+}
+
+static void good_coalesce(struct guest *g, void *arg)
+{
+	struct vee_coalesce *coalesce = arg;
+	struct vee_coalesce last = {
+		.size = sizeof(last),
+		.first = 0x50,
+		.bytes = 1,
+		.remove = 1,
+	};
+
+	vee_call(g->vm, VEE_VM_COALESCE, &last);
+	coalesce->first = last.first;
+	coalesce->bytes = last.bytes;
+}
+
+static void good_doorbell(struct guest *g, void *arg)
+{
+	struct vee_doorbell *bell = arg;
+	static struct vee_doorbell last;
+
+	if (!last.size)
+		last.eventfd = eventfd(0, EFD_CLOEXEC);
+	last.size = sizeof(last);
+	last.remove = 1;
+	vee_call(g->vm, VEE_VM_DOORBELL, &last);
+	bell->eventfd = last.eventfd;
 }
 
 static void good_kick(struct guest *g, void *arg)
@@ -290,6 +333,9 @@ static const struct request requests[] = {
 	REQUEST(VEE_VM_UNMAP, ON_VM, vee_unmap, 0, good_unmap),
 	REQUEST(VEE_VM_CREATE_VCPU, ON_VM, vee_vcpu_create,
 		offsetof(struct vee_vcpu_create, reserved), good_vcpu_create),
+	REQUEST(VEE_VM_COALESCE, ON_VM, vee_coalesce, 0, good_coalesce),
+	REQUEST(VEE_VM_DOORBELL, ON_VM, vee_doorbell,
+		offsetof(struct vee_doorbell, reserved), good_doorbell),
 	REQUEST(VEE_VCPU_KICK, ON_VCPU, vee_kick, 0, good_kick),
 	REQUEST(VEE_VCPU_SYNC, ON_VCPU, vee_sync,
 		offsetof(struct vee_sync, reserved), good_nothing),
@@ -532,7 +578,7 @@ TEST_F(abi, unknown_requests)
 {
 	static const unsigned long unknown[] = {
 		_IO(VEE_IOCTL, 0x02), _IO(VEE_IOCTL, 0x0f),
-		_IO(VEE_IOCTL, 0x13), _IO(VEE_IOCTL, 0x2d),
+		_IO(VEE_IOCTL, 0x15), _IO(VEE_IOCTL, 0x2d),
 		_IO(VEE_IOCTL, 0xff), _IO(0xae, 0x00),
 		_IOW(VEE_IOCTL, 0x00, struct vee_info),
 		_IOWR(VEE_IOCTL, 0x10, struct vee_map),
@@ -712,7 +758,7 @@ TEST_F(abi, info)
 	EXPECT_EQ(VEE_MAX_VCPUS, info.max_vcpus);
 	EXPECT_EQ(VEE_MAX_SLOTS, info.max_slots);
 	EXPECT_EQ(VEE_VCPU_PAGE_BYTES, info.vcpu_page_bytes);
-	EXPECT_EQ(0, info.features >> 9);
+	EXPECT_EQ(0, info.features >> 10);
 	EXPECT_LE(32, info.gpa_bits);
 	EXPECT_GE(52, info.gpa_bits);
 	EXPECT_LT(0, info.tsc_khz);

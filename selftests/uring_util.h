@@ -144,6 +144,16 @@ static inline void ring_cancel(struct ring *ring, __u64 target, __u64 id)
 	ring_publish(ring);
 }
 
+/*
+ * io_uring of 6.12 may queue a run behind others that it takes for short ones, and
+ * looks again only when something more is queued.
+ */
+static inline void ring_queue_nudge(struct ring *ring, __u64 id)
+{
+	ring_queue(ring, IORING_OP_NOP, -1, id)->flags = IOSQE_ASYNC;
+	ring_publish(ring);
+}
+
 /* Submits what is queued and waits for @wait completions: how many went, or -errno. */
 static inline int ring_enter(struct ring *ring, unsigned int wait)
 {

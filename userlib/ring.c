@@ -5,12 +5,23 @@
 
 #include "internal.h"
 
+/**
+ * struct vee_ring - a ring
+ * @uring: what is behind it
+ * @runs: how many were queued, ever
+ * @nudged: @runs when the last nudge was queued
+ * @served: @runs when it was last known that each has had a thread
+ */
 struct vee_ring {
 	struct io_uring uring;
+	uint64_t runs;
+	uint64_t nudged;
+	uint64_t served;
 };
 
 /* In user_data: bit 0 says that it is the library's, the rest is the vCPU, or 0. */
 #define OURS	1ULL
+#define NUDGE	(2ULL | OURS)
 
 /* The smallest submission queue: cancels and the caller's own need room, too. */
 #define ENTRIES_MIN	16U
@@ -119,6 +130,7 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
 	sqe->cmd_op = VEE_VCPU_RUN;
 	memcpy(sqe->cmd, &cmd, sizeof(cmd));
 	sqe->user_data = tag(vcpu);
+	ring->runs++;
 	return 0;
 }
 
@@ -134,11 +146,49 @@ int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu)
 	return 0;
 }
 
+/*
+ * The kernel (6.12) may queue a run behind others that it takes for short ones, and
+ * looks again only when something more is queued. So something is, which ends once
+ * all before it have threads.
+ */
+static int nudge(struct vee_ring *ring)
+{
+	struct io_uring_sqe *sqe;
+	int err = get_sqe(ring, &sqe);
+
+	if (err)
+		return err;
+	io_uring_prep_nop(sqe);
+	io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
+	sqe->user_data = NUDGE;
+	ring->nudged = ring->runs;
+	return 0;
+}
+
+#define NUDGE_AFTER_NS	2000000
+
+static int submit_and_wait(struct vee_ring *ring)
+{
+	struct __kernel_timespec after = { .tv_nsec = NUDGE_AFTER_NS };
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	if (ring->served == ring->runs)
+		return io_uring_submit_and_wait(&ring->uring, 1);
+	ret = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &after, NULL);
+	return ret == -ETIME ? nudge(ring) : ret;
+}
+
 /* False: it is of no interest to the caller. */
-static bool take(const struct io_uring_cqe *cqe, struct vee_ring_event *event)
+static bool take(struct vee_ring *ring, const struct io_uring_cqe *cqe,
+		 struct vee_ring_event *event)
 {
 	bool ours = cqe->user_data & OURS;
 
+	if (cqe->user_data == NUDGE) {
+		ring->served = ring->nudged;
+		return false;
+	}
 	event->vcpu = ours ? (struct vee_vcpu *)(uintptr_t)(cqe->user_data & ~OURS) : NULL;
 	event->data = ours ? 0 : cqe->user_data;
 	event->result = cqe->res;
@@ -153,12 +203,12 @@ int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
 
 	while (!wanted) {
 		while (io_uring_peek_cqe(&ring->uring, &cqe)) {
-			int ret = io_uring_submit_and_wait(&ring->uring, 1);
+			int ret = submit_and_wait(ring);
 
 			if (ret < 0)
 				return ret;
 		}
-		wanted = take(cqe, event);
+		wanted = take(ring, cqe, event);
 		io_uring_cqe_seen(&ring->uring, cqe);
 	}
 	return 0;

@@ -236,8 +236,8 @@ struct vee_vcpu_create {
  * @first: in: the first port
  * @bytes: in: how many, not 0
  * @space: in: VEE_SPACE_PORT
- * @remove: in: 1 to remove what was asked for with the same @first, @bytes, @space
- * @reserved: in: must be zero
+ * @remove: in: 1 to remove what was asked for with the same @first, @bytes, @space;
+ *	otherwise 0
  *
  * A write of the guest's that lies in the range is put into the VM's ring (struct
  * vee_post_ring), and the guest goes on. While the ring is full it is an exit, as
@@ -256,8 +256,7 @@ struct vee_coalesce {
 	__u64 first;
 	__u64 bytes;
 	__u32 space;
-	__u16 remove;
-	__u16 reserved;
+	__u32 remove;
 };
 
 /**
@@ -1130,7 +1129,10 @@ struct vee_stats {
  *
  * Workers: io_uring has at most as many as the ring has entries, and four a CPU.
  * Guests that wait for each other need one each
- * (IORING_REGISTER_IOWQ_MAX_WORKERS, bounded ones).
+ * (IORING_REGISTER_IOWQ_MAX_WORKERS, bounded ones). Even then Linux 6.12 queues one
+ * behind another if both are submitted before the first has begun in its worker; an
+ * IORING_OP_NOP with IOSQE_ASYNC, some time after, has it make one more worker, and
+ * completes once all before it have theirs. libvee's rings do that.
  *
  * What ends a run, besides what ends it by ioctl: IORING_OP_ASYNC_CANCEL, a linked
  * timeout, the end of the ring or of the process. A run that is under way
