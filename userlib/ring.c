@@ -167,12 +167,15 @@ static int nudge(struct vee_ring *ring)
 
 #define NUDGE_AFTER_NS	2000000
 
+/* Short runs have ended when they are submitted: no timer for those. */
 static int submit_and_wait(struct vee_ring *ring)
 {
 	struct __kernel_timespec after = { .tv_nsec = NUDGE_AFTER_NS };
 	struct io_uring_cqe *cqe;
-	int ret;
+	int ret = io_uring_submit(&ring->uring);
 
+	if (ret < 0 || io_uring_cq_ready(&ring->uring))
+		return ret;
 	if (ring->served == ring->runs)
 		return io_uring_submit_and_wait(&ring->uring, 1);
 	ret = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &after, NULL);
