@@ -12,6 +12,7 @@ GUEST_CODE(spin, 64, SPIN);
 GUEST_CODE(idle, 64, "sti; hlt; hlt");
 GUEST_CODE(out, 64, "1: out %al, $0x10; inc %eax; jmp 1b");
 GUEST_CODE(touch, 64, "mov %al, 0x100000; out %al, $0x10");
+#define TOUCHED		0x100000
 GUEST_CODE(hlt, 64, "hlt");
 GUEST_CODE(count, 64, "1: cli; incl (%rdi); jmp 1b");
 
@@ -365,6 +366,8 @@ TEST_F(uring, page_fault_in_a_worker)
 	struct guest *g = &self->g;
 
 	GUEST_LONG(g, touch);
+	/* Also where all of the guest's memory is one huge page. */
+	ASSERT_EQ(0, madvise(g->mem + TOUCHED, PAGE_BYTES, MADV_DONTNEED));
 	ring_run(&self->ring, g->vcpu, LONG_US, 1);
 	EXPECT_EQ(VEE_EXIT_PIO, ring_result(&self->ring));
 	EXPECT_LT(1, threads());
