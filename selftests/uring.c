@@ -252,8 +252,9 @@ TEST_F(uring, goes_on_as_the_same_run)
 
 	GUEST_LONG(g, spin);
 	/* A page that the host had to bring would end the budget. */
-	g->page->deadline_ns = MS_NS;
+	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+	ASSERT_LT(0, guest_read32(g, GPA_DATA));
 	number = g->page->generation;
 	g->page->deadline_ns = NAP_NS;
 	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
