@@ -99,17 +99,18 @@ static u32 interruptibility(void)
 	return vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 }
 
-static bool event_interrupt_ready(void)
+/* For an external interrupt; @state: interruptibility(). */
+static bool interrupt_ready(u32 state)
 {
-	return vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF &&
-	       !(interruptibility() & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS));
+	return !(state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)) &&
+	       vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF;
 }
 
 /* Blocking by STI need not hold an NMI off, but may: some CPUs check it. */
-static bool event_nmi_ready(void)
+static bool nmi_ready(u32 state)
 {
-	return !(interruptibility() & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS |
-				       VEE_BLOCKING_BY_NMI));
+	return !(state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS |
+			  VEE_BLOCKING_BY_NMI));
 }
 
 /* For the caller, at an exit: VEE_EXIT_ flags. */
@@ -117,14 +118,11 @@ u32 event_exit_flags(struct vee_vcpu *vcpu)
 {
 	u32 state = interruptibility(), flags = 0;
 
-	if (!(state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS))) {
-		if (vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF)
-			flags |= VEE_EXIT_INTERRUPT_READY;
-		if (!(state & VEE_BLOCKING_BY_NMI))
-			flags |= VEE_EXIT_NMI_READY;
-	}
-	if ((vcpu->delivering.flags | vcpu->interrupt.flags | vcpu->nmi.flags) &
-	    VEE_EVENT_VALID)
+	if (interrupt_ready(state))
+		flags |= VEE_EXIT_INTERRUPT_READY;
+	if (nmi_ready(state))
+		flags |= VEE_EXIT_NMI_READY;
+	if (event_pending(vcpu))
 		flags |= VEE_EXIT_EVENT_PENDING;
 	return flags;
 }
@@ -157,18 +155,23 @@ int event_send(struct vee_vcpu *vcpu, const struct vee_event *event)
 	return 0;
 }
 
+static bool can_take(const u64 *sent, const struct vee_event *place)
+{
+	return unlikely(READ_ONCE(*sent)) && !valid(place);
+}
+
 /* Is there one that the vCPU can take over now? */
 bool event_was_sent(const struct vee_vcpu *vcpu)
 {
-	return (READ_ONCE(vcpu->sent_interrupt) && !valid(&vcpu->interrupt)) ||
-	       (READ_ONCE(vcpu->sent_nmi) && !valid(&vcpu->nmi));
+	return can_take(&vcpu->sent_interrupt, &vcpu->interrupt) ||
+	       can_take(&vcpu->sent_nmi, &vcpu->nmi);
 }
 
 static void take_sent(u64 *sent, struct vee_event *place)
 {
 	union event_word word;
 
-	if (likely(!READ_ONCE(*sent)) || valid(place))
+	if (!can_take(sent, place))
 		return;
 	word.whole = xchg(sent, 0);
 	*place = word.event;
@@ -235,9 +238,9 @@ void event_prepare(struct vee_vcpu *vcpu)
 		if (vcpu->delivering.type == VEE_EVENT_NMI)
 			unblock_nmi();
 		inject(vcpu, &vcpu->delivering);
-	} else if (valid(&vcpu->nmi) && event_nmi_ready()) {
+	} else if (valid(&vcpu->nmi) && nmi_ready(interruptibility())) {
 		inject(vcpu, &vcpu->nmi);
-	} else if (valid(&vcpu->interrupt) && event_interrupt_ready()) {
+	} else if (valid(&vcpu->interrupt) && interrupt_ready(interruptibility())) {
 		inject(vcpu, &vcpu->interrupt);
 	}
 	ask_for_windows(vcpu);

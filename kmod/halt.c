@@ -37,8 +37,7 @@ bool halt_holds(struct vee_vcpu *vcpu)
 	       vmcs_read(VMCS_GUEST_ACTIVITY) == VEE_ACTIVITY_HLT &&
 	       !vmcs_read(VMCS_GUEST_PENDING_DEBUG) &&
 	       !(vcpu->delivering.flags & VEE_EVENT_VALID) && !event_wakes(vcpu) &&
-	       !(vcpu->intercept & (VEE_INTERCEPT_INTERRUPT_WINDOW |
-				    VEE_INTERCEPT_NMI_WINDOW));
+	       !(vcpu->intercept & INTERCEPT_WINDOWS);
 }
 
 /* Whoever makes one of these true calls vcpu_interrupt() after it. */

@@ -439,13 +439,17 @@ void event_prepare(struct vee_vcpu *vcpu);
 #define INTERCEPT_WINDOWS	(VEE_INTERCEPT_NMI_WINDOW |	\
 				 VEE_INTERCEPT_INTERRUPT_WINDOW)
 
+/* Something is on its way into the guest. */
+static inline bool event_pending(const struct vee_vcpu *vcpu)
+{
+	return (vcpu->delivering.flags | vcpu->nmi.flags | vcpu->interrupt.flags) &
+	       VEE_EVENT_VALID;
+}
+
 /* Most entries have nothing to bring, and no window to ask for or to close. */
 static inline void event_before_entry(struct vee_vcpu *vcpu)
 {
-	u8 flags = vcpu->delivering.flags | vcpu->nmi.flags | vcpu->interrupt.flags;
-
-	if (unlikely(flags & VEE_EVENT_VALID ||
-		     vcpu->intercept & INTERCEPT_WINDOWS ||
+	if (unlikely(event_pending(vcpu) || vcpu->intercept & INTERCEPT_WINDOWS ||
 		     vcpu->proc & PROC_WINDOWS))
 		event_prepare(vcpu);
 	else
@@ -566,8 +570,7 @@ static inline void step_after_exit(struct vee_vcpu *vcpu)
 static inline bool step_is_over(struct vee_vcpu *vcpu)
 {
 	return unlikely(vcpu->intercept & VEE_INTERCEPT_STEP) && vcpu->stepped &&
-	       !((vcpu->delivering.flags | vcpu->nmi.flags |
-		  vcpu->interrupt.flags) & VEE_EVENT_VALID);
+	       !event_pending(vcpu);
 }
 
 /* --- ioctl.c -------------------------------------------------------------- */
