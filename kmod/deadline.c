@@ -9,6 +9,7 @@
  */
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
+#include <linux/minmax.h>
 #include <linux/module.h>
 #include <linux/sched.h>
 #include <asm/processor-flags.h>
@@ -34,31 +35,21 @@ static bool in_hardware(void)
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
-	struct vee_vcpu *vcpu = container_of(timer, struct vee_vcpu, deadline_timer);
+	struct limit *limit = container_of(timer, struct limit, timer);
 
-	WRITE_ONCE(vcpu->deadline_over, true);
-	vcpu_interrupt(vcpu);
+	WRITE_ONCE(limit->over, true);
+	vcpu_interrupt(limit->vcpu);
 	return HRTIMER_NORESTART;
 }
 
-static enum hrtimer_restart budget_timer_fired(struct hrtimer *timer)
+static void limit_init(struct limit *limit, struct vee_vcpu *vcpu)
 {
-	struct vee_vcpu *vcpu = container_of(timer, struct vee_vcpu, budget_timer);
-
-	WRITE_ONCE(vcpu->budget_over, true);
-	vcpu_interrupt(vcpu);
-	return HRTIMER_NORESTART;
-}
-
-void deadline_init(struct vee_vcpu *vcpu)
-{
-	vee_hrtimer_setup(&vcpu->deadline_timer, timer_fired, CLOCK_MONOTONIC,
-			  HRTIMER_MODE_REL);
-	vee_hrtimer_setup(&vcpu->budget_timer, budget_timer_fired, CLOCK_MONOTONIC,
+	limit->vcpu = vcpu;
+	vee_hrtimer_setup(&limit->timer, timer_fired, CLOCK_MONOTONIC,
 			  HRTIMER_MODE_REL);
 }
 
-/* A deadline beyond what the TSC can count from now is none. */
+/* A moment beyond what the TSC can count from now is none. */
 static u64 to_tsc(u64 ns)
 {
 	u64 now = rdtsc(), ticks = mul_u64_u32_div(ns, tsc_khz, USEC_PER_SEC);
@@ -66,43 +57,63 @@ static u64 to_tsc(u64 ns)
 	return now + ticks < now ? U64_MAX : now + ticks;
 }
 
-void deadline_start(struct vee_vcpu *vcpu)
+/* 0: there is none. */
+static void limit_start(struct limit *limit, u64 ns)
 {
-	u64 ns = READ_ONCE(vcpu->page->deadline_ns);
-
-	vcpu->deadline_tsc = 0;
-	vcpu->deadline_over = false;
+	limit->tsc = 0;
+	limit->over = false;
 	if (!ns)
 		return;
 	if (in_hardware())
-		vcpu->deadline_tsc = to_tsc(ns);
+		limit->tsc = to_tsc(ns);
 	else
-		hrtimer_start(&vcpu->deadline_timer,
-			      min_t(u64, ns, KTIME_MAX), HRTIMER_MODE_REL);
+		hrtimer_start(&limit->timer, min_t(u64, ns, KTIME_MAX),
+			      HRTIMER_MODE_REL);
+}
+
+static void limit_stop(struct limit *limit)
+{
+	if (!in_hardware())
+		hrtimer_cancel(&limit->timer);
+	limit->tsc = 0;
+	limit->over = false;
+}
+
+static u64 ticks_left(const struct limit *limit)
+{
+	u64 now;
+
+	if (!limit->tsc)
+		return U64_MAX;
+	now = rdtsc();
+	return now < limit->tsc ? limit->tsc - now : 0;
+}
+
+void deadline_init(struct vee_vcpu *vcpu)
+{
+	limit_init(&vcpu->deadline, vcpu);
+	limit_init(&vcpu->budget, vcpu);
+}
+
+void deadline_start(struct vee_vcpu *vcpu)
+{
+	limit_start(&vcpu->deadline, READ_ONCE(vcpu->page->deadline_ns));
 }
 
 void deadline_stop(struct vee_vcpu *vcpu)
 {
-	if (!in_hardware())
-		hrtimer_cancel(&vcpu->deadline_timer);
+	limit_stop(&vcpu->deadline);
 }
 
 void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
 {
 	vcpu->is_inline = true;
-	vcpu->budget_over = false;
-	if (in_hardware())
-		vcpu->budget_tsc = rdtsc() + (u64)budget_us * tsc_khz / USEC_PER_MSEC;
-	else
-		hrtimer_start(&vcpu->budget_timer, ns_to_ktime((u64)budget_us * NSEC_PER_USEC),
-			      HRTIMER_MODE_REL);
+	limit_start(&vcpu->budget, (u64)budget_us * NSEC_PER_USEC);
 }
 
 void budget_stop(struct vee_vcpu *vcpu)
 {
-	if (!in_hardware())
-		hrtimer_cancel(&vcpu->budget_timer);
-	vcpu->budget_tsc = 0;
+	limit_stop(&vcpu->budget);
 	vcpu->is_inline = false;
 }
 
@@ -124,30 +135,20 @@ static u64 slice_ticks(void)
 	return mul_u64_u32_div(slice_us, tsc_khz, USEC_PER_MSEC);
 }
 
-static u64 ticks_until(u64 tsc)
-{
-	u64 now = rdtsc();
-
-	return now < tsc ? tsc - now : 0;
-}
-
 ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 {
-	if (!vcpu->deadline_tsc)
+	if (!vcpu->deadline.tsc)
 		return KTIME_MAX;
-	return ns_to_ktime(mul_u64_u32_div(ticks_until(vcpu->deadline_tsc),
+	return ns_to_ktime(mul_u64_u32_div(ticks_left(&vcpu->deadline),
 					   USEC_PER_SEC, tsc_khz));
 }
 
-/* A later deadline than the timer can count is an exit in between. */
+/* A later moment than the timer can count is an exit in between. */
 void deadline_before_entry(struct vee_vcpu *vcpu)
 {
 	u64 ticks = sliced() ? slice_ticks() : U64_MAX;
 
-	if (vcpu->deadline_tsc)
-		ticks = min(ticks, ticks_until(vcpu->deadline_tsc));
-	if (vcpu->budget_tsc)
-		ticks = min(ticks, ticks_until(vcpu->budget_tsc));
+	ticks = min3(ticks, ticks_left(&vcpu->deadline), ticks_left(&vcpu->budget));
 	if (ticks == U64_MAX)
 		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
 	else

@@ -121,6 +121,20 @@ struct staged_state {
 };
 
 /**
+ * struct limit - a moment after which a vCPU is not to run on
+ * @tsc: the host's TSC at it, with the VMX-preemption timer; 0: none
+ * @timer: without that timer
+ * @over: @timer fired
+ * @vcpu: whose it is
+ */
+struct limit {
+	u64 tsc;
+	struct hrtimer timer;
+	bool over;
+	struct vee_vcpu *vcpu;
+};
+
+/**
  * struct vee_vcpu - a vCPU
  * @vm: its VM; holds a reference
  * @id: its number in the VM
@@ -147,12 +161,8 @@ struct staged_state {
  * @paused: an inline run was interrupted, and is to go on in another thread
  * @halted: where the runner sleeps while the guest is in HLT
  *
- * @deadline_tsc: host TSC at which the run ends, 0: no deadline
- * @deadline_timer: for CPUs without the VMX preemption timer
- * @deadline_over: @deadline_timer fired
- * @budget_tsc: host TSC at which the inline run is to be paused, 0: at none
- * @budget_timer: for CPUs without the VMX preemption timer
- * @budget_over: @budget_timer fired
+ * @deadline: when the run ends
+ * @budget: when an inline run is to be paused
  *
  * @pin: what the VMCS holds as pin-based controls
  * @proc: ... as primary processor-based controls
@@ -224,12 +234,8 @@ struct vee_vcpu {
 	bool paused;
 	wait_queue_head_t halted;
 
-	u64 deadline_tsc;
-	struct hrtimer deadline_timer;
-	bool deadline_over;
-	u64 budget_tsc;
-	struct hrtimer budget_timer;
-	bool budget_over;
+	struct limit deadline;
+	struct limit budget;
 
 	u32 pin;
 	u32 proc;
@@ -519,11 +525,14 @@ void deadline_start(struct vee_vcpu *vcpu);
 void deadline_stop(struct vee_vcpu *vcpu);
 void deadline_before_entry(struct vee_vcpu *vcpu);
 
-static inline bool deadline_passed(struct vee_vcpu *vcpu)
+static inline bool limit_passed(const struct limit *limit)
 {
-	if (vcpu->deadline_tsc)
-		return rdtsc() >= vcpu->deadline_tsc;
-	return READ_ONCE(vcpu->deadline_over);
+	return limit->tsc ? rdtsc() >= limit->tsc : READ_ONCE(limit->over);
+}
+
+static inline bool deadline_passed(const struct vee_vcpu *vcpu)
+{
+	return limit_passed(&vcpu->deadline);
 }
 
 /* How long a sleep may last that nothing else ends. */
@@ -532,13 +541,9 @@ ktime_t deadline_timeout(struct vee_vcpu *vcpu);
 void budget_start(struct vee_vcpu *vcpu, u32 budget_us);
 void budget_stop(struct vee_vcpu *vcpu);
 
-static inline bool budget_passed(struct vee_vcpu *vcpu)
+static inline bool budget_passed(const struct vee_vcpu *vcpu)
 {
-	if (likely(!vcpu->is_inline))
-		return false;
-	if (vcpu->budget_tsc)
-		return rdtsc() >= vcpu->budget_tsc;
-	return READ_ONCE(vcpu->budget_over);
+	return limit_passed(&vcpu->budget);
 }
 
 /* --- step.c: inside the bracket -------------------------------------------- */
