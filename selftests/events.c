@@ -24,6 +24,7 @@ FIXTURE_SETUP(events)
 FIXTURE_TEARDOWN(events)
 {
 	guest_close(&self->g);
+	guest_unblock_nmis(_metadata);
 }
 
 static void enable_interrupts(struct guest *g)

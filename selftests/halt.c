@@ -31,6 +31,7 @@ FIXTURE_SETUP(halt)
 FIXTURE_TEARDOWN(halt)
 {
 	guest_close(&self->g);
+	guest_unblock_nmis(_metadata);
 }
 
 static int send(struct guest *g, __u8 vector)

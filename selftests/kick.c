@@ -29,21 +29,6 @@ static __u64 generation(const struct guest *g)
 	return __atomic_load_n(&g->page->generation, __ATOMIC_ACQUIRE);
 }
 
-static bool counts(struct guest *g)
-{
-	__u32 before = guest_read32(g, GPA_DATA);
-
-	return WAIT_FOR(guest_read32(g, GPA_DATA) != before);
-}
-
-static __u64 now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
 /* --- kicks ----------------------------------------------------------------- */
 
 /* In advance: the run ends before its first instruction; the next does not. */
@@ -79,7 +64,7 @@ TEST_F(kick, during)
 	GUEST_LONG(g, spin);
 	number = generation(g);
 	ASSERT_EQ(0, runner_start(&r, g));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 	/* The number of the run under way. */
 	EXPECT_EQ(number, generation(g));
 	EXPECT_EQ(0, vcpu_kick(g->vcpu, number));
@@ -127,12 +112,12 @@ TEST_F(kick, other_runs)
 	GUEST_LONG(g, spin);
 	number = generation(g);
 	ASSERT_EQ(0, runner_start(&r, g));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 	EXPECT_EQ(-ESTALE, vcpu_kick(g->vcpu, number - 1));
 	EXPECT_EQ(-EINVAL, vcpu_kick(g->vcpu, number + 1));
 	usleep(2000);
 	EXPECT_FALSE(runner_done(&r));
-	EXPECT_TRUE(counts(g));
+	EXPECT_TRUE(guest_counts(g));
 	EXPECT_EQ(0, vcpu_kick(g->vcpu, number));
 	EXPECT_EQ(0, runner_join(&r));
 	EXPECT_EQ(VEE_EXIT_KICKED, g->page->exit.reason);
@@ -148,7 +133,7 @@ TEST_F(kick, sibling)
 	GUEST_LONG(g, spin);
 	guest_set_long(&sibling);
 	ASSERT_EQ(0, runner_start(&r, g));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 	EXPECT_EQ(0, vcpu_kick(sibling.vcpu, generation(&sibling)));
 	usleep(2000);
 	EXPECT_FALSE(runner_done(&r));
@@ -332,7 +317,7 @@ TEST_F(kick, no_deadline)
 	for (i = 0; i < ARRAY_SIZE(none); i++) {
 		g->page->deadline_ns = none[i];
 		ASSERT_EQ(0, runner_start(&r, g));
-		ASSERT_TRUE(counts(g));
+		ASSERT_TRUE(guest_counts(g));
 		usleep(5000);
 		EXPECT_FALSE(runner_done(&r)) TH_LOG("%#llx", none[i]);
 		EXPECT_EQ(0, vcpu_kick(g->vcpu, generation(g)));
@@ -377,7 +362,7 @@ TEST_F(kick, signal)
 	guest_inject(g, VEE_EVENT_INTERRUPT, 0x40);
 	number = generation(g);
 	ASSERT_EQ(0, runner_start(&r, g));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 	EXPECT_EQ(0, pthread_kill(r.thread, SIGUSR1));
 	EXPECT_EQ(-EINTR, runner_join(&r));
 	EXPECT_EQ(VEE_EXIT_INTERRUPTED, g->page->exit.reason);
@@ -402,7 +387,7 @@ TEST_F(kick, signal_blocked)
 	ASSERT_EQ(0, pthread_sigmask(SIG_BLOCK, &set, NULL));
 	GUEST_LONG(g, spin);
 	ASSERT_EQ(0, runner_start(&r, g));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 	EXPECT_EQ(0, pthread_kill(r.thread, SIGUSR1));
 	usleep(3000);
 	EXPECT_FALSE(runner_done(&r));

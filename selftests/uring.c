@@ -48,21 +48,6 @@ FIXTURE_TEARDOWN(uring)
 	guest_close(&self->g);
 }
 
-static bool counts(struct guest *g)
-{
-	__u32 before = guest_read32(g, GPA_DATA);
-
-	return WAIT_FOR(guest_read32(g, GPA_DATA) != before);
-}
-
-static __u64 now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
 /* Threads of this process: io_uring's workers are some, too. */
 static int threads(void)
 {
@@ -333,7 +318,7 @@ TEST_F(uring, can_be_kicked)
 	for (i = 0; i < ARRAY_SIZE(budgets); i++) {
 		ring_run(&self->ring, g->vcpu, budgets[i], 1);
 		ASSERT_EQ(1, ring_submit(&self->ring));
-		EXPECT_TRUE(counts(g));
+		EXPECT_TRUE(guest_counts(g));
 		EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
 		EXPECT_EQ(VEE_EXIT_KICKED, ring_result(&self->ring));
 	}
@@ -414,7 +399,7 @@ TEST_F(uring, busy)
 	GUEST_LONG(g, spin);
 	ring_run(&self->ring, g->vcpu, 0, 1);
 	ASSERT_EQ(1, ring_submit(&self->ring));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 	EXPECT_EQ(-EBUSY, guest_run_once(g));
 	ring_run(&self->ring, g->vcpu, LONG_US, 2);
 	EXPECT_EQ(-EBUSY, ring_result(&self->ring));
@@ -423,7 +408,7 @@ TEST_F(uring, busy)
 	EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
 	EXPECT_EQ(VEE_EXIT_KICKED, ring_next(&self->ring, &id));
 	ASSERT_EQ(0, runner_start(&r, g));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 	ring_run(&self->ring, g->vcpu, LONG_US, 3);
 	EXPECT_EQ(-EBUSY, ring_result(&self->ring));
 	EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
@@ -470,7 +455,7 @@ TEST_F(uring, cancel_in_the_guest)
 		g->page->deadline_ns = 0;
 		ring_run(&self->ring, g->vcpu, budgets[i], 1);
 		ASSERT_EQ(1, ring_submit(&self->ring));
-		ASSERT_TRUE(counts(g));
+		ASSERT_TRUE(guest_counts(g));
 		usleep(10000);
 		ring_cancel(&self->ring, 1, 2);
 		ASSERT_EQ(1, ring_submit(&self->ring));
@@ -509,7 +494,7 @@ static void keep_worker(struct __test_metadata *_metadata, struct guest *g,
 {
 	ring_run(ring, g->vcpu, 0, 1);
 	ASSERT_EQ(1, ring_submit(ring));
-	ASSERT_TRUE(counts(g));
+	ASSERT_TRUE(guest_counts(g));
 }
 
 static void let_worker_go(struct __test_metadata *_metadata, struct guest *g,
@@ -623,7 +608,7 @@ TEST_F(uring, ring_is_closed)
 		g->page->deadline_ns = 0;
 		ring_run(&ring, g->vcpu, budgets[i], 1);
 		ASSERT_EQ(1, ring_submit(&ring));
-		ASSERT_TRUE(counts(g));
+		ASSERT_TRUE(guest_counts(g));
 		ring_close(&ring);
 		g->page->deadline_ns = MS_NS;
 		EXPECT_TRUE(WAIT_FOR(guest_run_once(g) == 0));
@@ -716,7 +701,7 @@ static void *exit_with_run(void *arg)
 		return NULL;
 	ring_run(&ring, g->vcpu, SHORT_US, 1);
 	ring_submit(&ring);
-	counts(g);
+	guest_counts(g);
 	return NULL;
 }
 

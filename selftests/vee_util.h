@@ -682,6 +682,24 @@ static inline void guest_close(struct guest *g)
 	munmap(g->mem, GUEST_BYTES);
 }
 
+/* --- time ------------------------------------------------------------------ */
+
+static inline __u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+/* Does a guest with SPIN, or the like of it, get on? */
+static inline bool guest_counts(const struct guest *g)
+{
+	__u32 before = guest_read32(g, GPA_DATA);
+
+	return WAIT_FOR(guest_read32(g, GPA_DATA) != before);
+}
+
 /* --- threads --------------------------------------------------------------- */
 
 /**
@@ -766,6 +784,33 @@ static inline int pin_to_cpu(int cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+GUEST_CODE(iret, 64,
+	   "mov %rsp, %rax; mov %ss, %ecx; push %rcx; push %rax; pushf;"
+	   "mov %cs, %ecx; lea 1f(%rip), %rax; push %rcx; push %rax; iretq; 1: hlt");
+
+/*
+ * For Bochs 2.7, where a guest's blocking by NMI stays behind in the CPU and
+ * befalls the next guest there: an IRET on each CPU ends it. Tests in which NMIs
+ * are delivered call this in the end.
+ */
+static inline void guest_unblock_nmis(struct __test_metadata *_metadata)
+{
+	cpu_set_t before;
+	struct guest g;
+	int cpu;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	guest_open(_metadata, &g);
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &before) || pin_to_cpu(cpu))
+			continue;
+		GUEST_LONG(&g, iret);
+		guest_run_once(&g);
+	}
+	guest_close(&g);
+	sched_setaffinity(0, sizeof(before), &before);
 }
 
 /* Writes @text to a file of sysfs or procfs. */
