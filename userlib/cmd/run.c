@@ -4,23 +4,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cmd.h"
 
 #define VECTOR_UD	6
 #define VECTOR_GP	13
-#define NS		1000000000ULL
-
-/* --- the clock --- */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * NS + now.tv_nsec;
-}
 
 /* --- interrupts --- */
 
@@ -69,7 +57,7 @@ static uint64_t advance_devices(struct machine *machine)
 static bool prepare(struct machine *machine)
 {
 	struct vee_vcpu_page *page = machine->vcpu->page;
-	uint64_t next = advance_devices(machine), now = now_ns();
+	uint64_t next = advance_devices(machine), now = clock_now(&host_clock);
 	uint64_t end = machine->end_ns;
 
 	if (end && now >= end)
@@ -289,7 +277,8 @@ static int loop(struct machine *machine)
 
 	machine->vcpu->page->options = VEE_OPTION_HLT_SLEEPS;
 	if (timeout > 0)
-		machine->end_ns = now_ns() + (uint64_t)(timeout * NS);
+		machine->end_ns = clock_now(&host_clock) +
+				  (uint64_t)(timeout * CLOCK_NS);
 	while (status == GO_ON && !wants_end(machine)) {
 		if (!prepare(machine)) {
 			fail_of(machine, "the guest was not done after %g s",
