@@ -207,26 +207,35 @@ static int by_key(const void *a, const void *b)
 }
 
 /* The last entry at or before leaf and subleaf, if it answers for them. */
+/*
+ * Where a leaf's entries may begin: the leaves of a range (basic, hypervisor's,
+ * extended) differ in their low bits, so a slot of the index is seldom shared.
+ */
+static unsigned int slot(u32 leaf)
+{
+	return (leaf ^ leaf >> 26) % CPUID_SLOTS;
+}
+
+/* From the back, so that a slot ends up with the first of its entries. */
+static void make_index(struct vee_vcpu *vcpu)
+{
+	memset(vcpu->cpuid_first, VEE_MAX_CPUID, sizeof(vcpu->cpuid_first));
+	for (unsigned int i = vcpu->cpuid_count; i-- > 0;)
+		vcpu->cpuid_first[slot(vcpu->cpuid[i].leaf)] = i;
+}
+
 static const struct vee_cpuid_entry *find(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf)
 {
-	const struct vee_cpuid_entry *table = vcpu->cpuid;
-	u64 wanted = (u64)leaf << 32 | subleaf;
-	unsigned int low = 0, high = vcpu->cpuid_count;
+	unsigned int i = vcpu->cpuid_first[slot(leaf)];
 
-	while (low < high) {
-		unsigned int middle = (low + high) / 2;
+	for (; i < vcpu->cpuid_count && vcpu->cpuid[i].leaf <= leaf; i++) {
+		const struct vee_cpuid_entry *entry = &vcpu->cpuid[i];
 
-		if (key(&table[middle]) <= wanted)
-			low = middle + 1;
-		else
-			high = middle;
+		if (entry->leaf == leaf &&
+		    (!(entry->flags & VEE_CPUID_SUBLEAF) || entry->subleaf == subleaf))
+			return entry;
 	}
-	if (!low || table[low - 1].leaf != leaf)
-		return NULL;
-	if (table[low - 1].flags & VEE_CPUID_SUBLEAF &&
-	    table[low - 1].subleaf != subleaf)
-		return NULL;
-	return &table[low - 1];
+	return NULL;
 }
 
 /* --- what follows from the table ----------------------------------------------------- */
@@ -289,6 +298,7 @@ static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 	kfree(vcpu->cpuid);
 	vcpu->cpuid = table;
 	vcpu->cpuid_count = count;
+	make_index(vcpu);
 	vcpu->cr4_allowed = allowed_cr4(vcpu);
 }
 
@@ -419,19 +429,21 @@ enum next exit_cpuid(struct vee_vcpu *vcpu)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
 	u32 leaf = READ_ONCE(regs->rax), subleaf = READ_ONCE(regs->rcx);
-	const struct vee_cpuid_entry *entry = find(vcpu, leaf, subleaf);
-	struct vee_cpuid_entry answer = { 0 };
+	static const struct vee_cpuid_entry zeros;
+	const struct vee_cpuid_entry *answer = find(vcpu, leaf, subleaf) ?: &zeros;
+	struct vee_cpuid_entry kept_up;
 
-	if (entry) {
-		answer = *entry;
-		keep_up(vcpu, &answer);
+	if (unlikely(answer->leaf == 0x1 || answer->leaf == 0xd)) {
+		kept_up = *answer;
+		keep_up(vcpu, &kept_up);
+		answer = &kept_up;
 	}
-	if (vcpu->intercept & VEE_INTERCEPT_CPUID)
-		return ask_caller(vcpu, leaf, subleaf, &answer);
-	regs->rax = answer.eax;
-	regs->rbx = answer.ebx;
-	regs->rcx = answer.ecx;
-	regs->rdx = answer.edx;
+	if (unlikely(vcpu->intercept & VEE_INTERCEPT_CPUID))
+		return ask_caller(vcpu, leaf, subleaf, answer);
+	regs->rax = answer->eax;
+	regs->rbx = answer->ebx;
+	regs->rcx = answer->ecx;
+	regs->rdx = answer->edx;
 	event_skip(vcpu);
 	return NEXT_ENTER;
 }

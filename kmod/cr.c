@@ -78,6 +78,9 @@ void efer_write(struct vee_vcpu *vcpu, u64 efer)
 		vmcs_write(VMCS_ENTRY_CONTROLS, entry);
 	vcpu->entry = entry;
 	vmcs_write(VMCS_GUEST_EFER, efer);
+	vcpu->syscall_enabled = efer & EFER_SCE;
+	if (vcpu->syscall_enabled && !vcpu->syscall_loaded)
+		host_load_syscall_msrs(vcpu);
 }
 
 /* The guest owns what it may set: reserved bits exit, and are #GP. */

@@ -23,7 +23,7 @@ module_param(preemption_timer, bool, 0444);
 MODULE_PARM_DESC(preemption_timer,
 		 "Use the VMX-preemption timer for deadlines where the CPU has one; off: an hrtimer (default: on)");
 
-static unsigned int slice_us;
+unsigned int slice_us;
 module_param(slice_us, uint, 0444);
 MODULE_PARM_DESC(slice_us,
 		 "End each stay in the guest after so many microseconds, for machines where an interrupt does not end that of a guest that was entered with interrupts off: Bochs 2.7 (default: 0, never)");
@@ -57,13 +57,9 @@ static u64 to_tsc(u64 ns)
 	return now + ticks < now ? U64_MAX : now + ticks;
 }
 
-/* 0: there is none. */
-static void limit_start(struct limit *limit, u64 ns)
+void limit_start(struct limit *limit, u64 ns)
 {
-	limit->tsc = 0;
-	limit->over = false;
-	if (!ns)
-		return;
+	limit->on = true;
 	if (in_hardware())
 		limit->tsc = to_tsc(ns);
 	else
@@ -71,12 +67,13 @@ static void limit_start(struct limit *limit, u64 ns)
 			      HRTIMER_MODE_REL);
 }
 
-static void limit_stop(struct limit *limit)
+void limit_stop(struct limit *limit)
 {
 	if (!in_hardware())
 		hrtimer_cancel(&limit->timer);
 	limit->tsc = 0;
 	limit->over = false;
+	limit->on = false;
 }
 
 static u64 ticks_left(const struct limit *limit)
@@ -93,16 +90,6 @@ void deadline_init(struct vee_vcpu *vcpu)
 {
 	limit_init(&vcpu->deadline, vcpu);
 	limit_init(&vcpu->budget, vcpu);
-}
-
-void deadline_start(struct vee_vcpu *vcpu)
-{
-	limit_start(&vcpu->deadline, READ_ONCE(vcpu->page->deadline_ns));
-}
-
-void deadline_stop(struct vee_vcpu *vcpu)
-{
-	limit_stop(&vcpu->deadline);
 }
 
 void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
@@ -144,7 +131,7 @@ ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 }
 
 /* A later moment than the timer can count is an exit in between. */
-void deadline_before_entry(struct vee_vcpu *vcpu)
+void deadline_arm(struct vee_vcpu *vcpu)
 {
 	u64 ticks = sliced() ? slice_ticks() : U64_MAX;
 

@@ -273,31 +273,18 @@ bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
 /* --- flush ----------------------------------------------------------------- */
 
 /*
- * What is cached is tagged with the root's address, not with a VM (SDM 3C,
- * "Cached Translation Information"), so this holds for all vCPUs on this CPU.
- *
- * The caller must have made known that this CPU is about to run the guest, with
- * a full barrier, before the generation is read here: a vm_flush() that misses
- * it has then changed the generation already.
- *
  * INVEPT fails where the VM entry that follows fails too: out of VMX operation,
  * or for an EPTP that is not valid. Not recorded, so it is tried again.
  */
-bool ept_flush_this_cpu(struct ept *ept)
+bool ept_flush_to(struct ept *ept, u64 generation)
 {
-	u64 *seen = &ept->cpu_generation[smp_processor_id()];
-	/* Before the INVEPT; pairs with ept_new_generation(). */
-	u64 generation = smp_load_acquire(&ept->generation);
 	u64 type = INVALIDATE_ALL_CONTEXTS;
-
-	if (likely(*seen == generation))
-		return false;
 
 	if (vee_caps.ept_vpid & CAP_INVEPT_SINGLE)
 		type = INVALIDATE_SINGLE_CONTEXT;
 	if (invept(type, ept->eptp))
 		return false;
-	*seen = generation;
+	ept->cpu_generation[smp_processor_id()] = generation;
 	return true;
 }
 

@@ -100,10 +100,10 @@ static u32 interruptibility(void)
 }
 
 /* For an external interrupt; @state: interruptibility(). */
-static bool interrupt_ready(u32 state)
+static bool interrupt_ready(u32 state, u64 rflags)
 {
 	return !(state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)) &&
-	       vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF;
+	       rflags & X86_EFLAGS_IF;
 }
 
 /* Blocking by STI need not hold an NMI off, but may: some CPUs check it. */
@@ -114,11 +114,11 @@ static bool nmi_ready(u32 state)
 }
 
 /* For the caller, at an exit: VEE_EXIT_ flags. */
-u32 event_exit_flags(struct vee_vcpu *vcpu)
+u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags)
 {
 	u32 state = interruptibility(), flags = 0;
 
-	if (interrupt_ready(state))
+	if (interrupt_ready(state, rflags))
 		flags |= VEE_EXIT_INTERRUPT_READY;
 	if (nmi_ready(state))
 		flags |= VEE_EXIT_NMI_READY;
@@ -177,7 +177,7 @@ static void take_sent(u64 *sent, struct vee_event *place)
 	*place = word.event;
 }
 
-void event_take_sent(struct vee_vcpu *vcpu)
+void event_take(struct vee_vcpu *vcpu)
 {
 	take_sent(&vcpu->sent_interrupt, &vcpu->interrupt);
 	take_sent(&vcpu->sent_nmi, &vcpu->nmi);
@@ -240,7 +240,8 @@ void event_prepare(struct vee_vcpu *vcpu)
 		inject(vcpu, &vcpu->delivering);
 	} else if (valid(&vcpu->nmi) && nmi_ready(interruptibility())) {
 		inject(vcpu, &vcpu->nmi);
-	} else if (valid(&vcpu->interrupt) && interrupt_ready(interruptibility())) {
+	} else if (valid(&vcpu->interrupt) &&
+		   interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS))) {
 		inject(vcpu, &vcpu->interrupt);
 	}
 	ask_for_windows(vcpu);
@@ -365,6 +366,23 @@ void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
 
 /* --- an instruction that is done for the guest ------------------------------------ */
 
+#define SHADOW		(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)
+#define ONE_INSN	(X86_EFLAGS_RF | X86_EFLAGS_TF)
+
+static noinline void end_shadow(u32 state)
+{
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~SHADOW);
+}
+
+static noinline void end_insn(u64 rflags)
+{
+	if (rflags & X86_EFLAGS_RF)
+		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~X86_EFLAGS_RF);
+	if (rflags & X86_EFLAGS_TF)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+}
+
 /*
  * Goes past it as the CPU does: IP wraps at 32 bits outside 64-bit code, RF and
  * the blocking by STI and MOV SS end, and TF traps (SDM 3B, "Single-Step
@@ -377,18 +395,14 @@ void event_skip(struct vee_vcpu *vcpu)
 	u32 state = interruptibility();
 
 	/* Only a carry out of the low half can matter: seldom worth a VMREAD. */
-	if ((rip ^ next) >> 32 &&
+	if (unlikely((rip ^ next) >> 32) &&
 	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L))
 		next = (u32)next;
 	vmcs_write(VMCS_GUEST_RIP, next);
-	if (state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS))
-		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
-			   state & ~(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS));
-	if (rflags & X86_EFLAGS_RF)
-		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~X86_EFLAGS_RF);
-	if (rflags & X86_EFLAGS_TF)
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
-			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 	vcpu->insn_length = 0;
 	vcpu->stepped = true;
+	if (unlikely(state & SHADOW))
+		end_shadow(state);
+	if (unlikely(rflags & ONE_INSN))
+		end_insn(rflags);
 }

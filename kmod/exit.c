@@ -22,15 +22,23 @@ enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 {
 	struct vee_vcpu_page *page = vcpu->page;
 	u32 groups = vcpu->prefetch & VEE_STATE_ALL;
+	u64 rip = vmcs_read(VMCS_GUEST_RIP), rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 
-	vcpu->exit_rip = vmcs_read(VMCS_GUEST_RIP);
+	vcpu->exit_rip = rip;
 	page->exit.reason = reason;
 	page->exit.hardware_reason = vcpu->exit_reason;
 	page->exit.qualification = vcpu->qualification;
-	page->exit.flags = event_exit_flags(vcpu);
+	page->exit.flags = event_exit_flags(vcpu, rflags);
 	page->exit.instruction_length = vcpu->insn_length;
-	state_fill(vcpu, groups);
 	page->valid = groups;
+	/* What is at hand anyhow spares the usual caller the rest. */
+	if (likely(groups & VEE_STATE_REGS)) {
+		page->regs.rip = rip;
+		page->regs.rflags = rflags;
+		page->regs.rsp = vmcs_read(VMCS_GUEST_RSP);
+	}
+	if (unlikely(groups & ~VEE_STATE_REGS))
+		state_fill(vcpu, groups & ~VEE_STATE_REGS);
 	return NEXT_USER;
 }
 
@@ -212,44 +220,49 @@ static enum next exit_hlt(struct vee_vcpu *vcpu)
 /* "Format of the VM-Exit Instruction-Information Field as Used for INS and OUTS" */
 #define IO_ADDRESS_SIZE(info)	(((info) >> 7) & 7)
 
+/* @bytes: 1, 2, 4 or 8 */
 static u64 low_bytes(u64 value, unsigned int bytes)
 {
-	return bytes == sizeof(u64) ? value : value & (BIT_ULL(bytes * 8) - 1);
+	return value & (~0ULL >> (64 - 8 * bytes));
 }
 
+/* @pio is in the page: written, never read. */
 static void fill_string(struct vee_vcpu *vcpu, struct vee_exit_pio *pio)
 {
 	u32 info = vmcs_read(VMCS_EXIT_INSTRUCTION_INFO);
+	unsigned int address_width = 2 << IO_ADDRESS_SIZE(info);
 
 	pio->string = 1;
-	pio->address_width = 2 << IO_ADDRESS_SIZE(info);
+	pio->address_width = address_width;
 	pio->gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
 	if (!(vcpu->qualification & IO_REP))
 		return;
 	pio->rep = 1;
-	pio->count = low_bytes(READ_ONCE(guest_regs(vcpu)->rcx), pio->address_width);
+	pio->count = low_bytes(READ_ONCE(guest_regs(vcpu)->rcx), address_width);
 }
 
 static enum next exit_io(struct vee_vcpu *vcpu)
 {
 	u64 q = vcpu->qualification;
-	struct vee_exit_pio pio = {
+	struct vee_exit_pio *pio = &vcpu->page->exit.pio;
+	u32 data = 0;
+
+	if (!(q & (IO_STRING | IO_IN))) {
+		data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), IO_WIDTH(q));
+		if (post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), IO_WIDTH(q), data)) {
+			event_skip(vcpu);
+			return NEXT_ENTER;
+		}
+	}
+	*pio = (struct vee_exit_pio) {
 		.port = IO_PORT(q),
 		.width = IO_WIDTH(q),
 		.direction = q & IO_IN ? VEE_PIO_IN : VEE_PIO_OUT,
 		.count = 1,
+		.data = data,
 	};
-
-	if (q & IO_STRING)
-		fill_string(vcpu, &pio);
-	else if (pio.direction == VEE_PIO_OUT)
-		pio.data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), pio.width);
-	if (!(q & (IO_STRING | IO_IN)) &&
-	    post_write(vcpu, VEE_SPACE_PORT, pio.port, pio.width, pio.data)) {
-		event_skip(vcpu);
-		return NEXT_ENTER;
-	}
-	vcpu->page->exit.pio = pio;
+	if (unlikely(q & IO_STRING))
+		fill_string(vcpu, pio);
 	return exit_user(vcpu, VEE_EXIT_PIO);
 }
 
@@ -346,16 +359,18 @@ const char *exit_name(u32 reason)
 
 static const struct exit_kind unknown = QUALIFIED(exit_other);
 
-enum next exit_handle(struct vee_vcpu *vcpu)
+static const struct exit_kind *find_kind(struct vee_vcpu *vcpu, u32 basic)
 {
-	u32 basic = vcpu->exit_reason & VMX_EXIT_BASIC;
-	const struct exit_kind *kind = &unknown;
+	if (unlikely(basic >= ARRAY_SIZE(exits)))
+		return &unknown;
+	vcpu->stats.exits[basic]++;
+	return likely(exits[basic].handle) ? &exits[basic] : &unknown;
+}
 
-	if (likely(basic < ARRAY_SIZE(exits))) {
-		vcpu->stats.exits[basic]++;
-		if (exits[basic].handle)
-			kind = &exits[basic];
-	}
+enum next exit_handle(struct vee_vcpu *vcpu, u32 reason)
+{
+	const struct exit_kind *kind = find_kind(vcpu, reason & VMX_EXIT_BASIC);
+
 	vcpu->insn_length = kind->insn ? vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
 	vcpu->qualification = kind->qualified ? vmcs_read(VMCS_EXIT_QUALIFICATION) : 0;
 	trace_vee_exit(vcpu);

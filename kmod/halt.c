@@ -31,10 +31,9 @@ bool halt_begin(struct vee_vcpu *vcpu)
 }
 
 /* With a window asked for, the CPU is to say whether it is open. */
-bool halt_holds(struct vee_vcpu *vcpu)
+bool halt_lasts(struct vee_vcpu *vcpu)
 {
-	return vcpu->options & VEE_OPTION_HLT_SLEEPS &&
-	       vmcs_read(VMCS_GUEST_ACTIVITY) == VEE_ACTIVITY_HLT &&
+	return vmcs_read(VMCS_GUEST_ACTIVITY) == VEE_ACTIVITY_HLT &&
 	       !vmcs_read(VMCS_GUEST_PENDING_DEBUG) &&
 	       !(vcpu->delivering.flags & VEE_EVENT_VALID) && !event_wakes(vcpu) &&
 	       !(vcpu->intercept & INTERCEPT_WINDOWS);

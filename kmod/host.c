@@ -14,7 +14,9 @@
 #define pr_fmt(fmt) "vee: " fmt
 
 #include <linux/gfp.h>
+#include <linux/jump_label.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/printk.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
@@ -27,63 +29,106 @@
 #include "compat.h"
 #include "vcpu.h"
 
-/* --- system-call MSRs ------------------------------------------------------ */
+/* --- MSRs of SYSCALL, SWAPGS and RDTSCP ------------------------------------ */
 
 /*
- * The guest reads these from the CPU itself; it writes them through msr.c, but
- * for IA32_KERNEL_GS_BASE, which SWAPGS changes without an exit.
+ * The guest writes these through msr.c, but for IA32_KERNEL_GS_BASE, which SWAPGS
+ * changes without an exit. Those of SYSCALL mean nothing while the guest's
+ * IA32_EFER.SCE is clear, and stay the host's: the guest's RDMSR exits.
  *
  * Around each exit to the caller: so without the kernel's detour for tracing, and
  * without a loop over a table.
  */
+struct fixed_msrs {
+	u64 star;
+	u64 lstar;
+	u64 cstar;
+	u64 sfmask;
+	u64 tsc_aux;
+};
+
+/* The kernel sets these once, when it brings a CPU up. */
+static DEFINE_PER_CPU(struct fixed_msrs, fixed_msrs);
+
+void host_cpu_init(void)
+{
+	struct fixed_msrs *fixed = this_cpu_ptr(&fixed_msrs);
+
+	rdmsrl(MSR_STAR, fixed->star);
+	rdmsrl(MSR_LSTAR, fixed->lstar);
+	rdmsrl(MSR_CSTAR, fixed->cstar);
+	rdmsrl(MSR_SYSCALL_MASK, fixed->sfmask);
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		rdmsrl(MSR_TSC_AUX, fixed->tsc_aux);
+}
+
 static __always_inline void write_msr(u32 index, u64 value)
 {
 	__wrmsr(index, (u32)value, value >> 32);
 }
 
-static __always_inline void swap_in(u32 index, u64 *host, u64 guest)
+static __always_inline void change_msr(u32 index, u64 from, u64 to)
 {
-	*host = __rdmsr(index);
-	if (*host != guest)
-		write_msr(index, guest);
+	if (from != to)
+		write_msr(index, to);
 }
 
-static __always_inline void swap_out(u32 index, u64 host, u64 guest)
+void host_load_syscall_msrs(struct vee_vcpu *vcpu)
 {
-	if (host != guest)
-		write_msr(index, host);
+	const struct fixed_msrs *host = this_cpu_ptr(&fixed_msrs);
+	const struct vee_msrs *guest = &vcpu->msrs;
+
+	change_msr(MSR_STAR, host->star, guest->star);
+	change_msr(MSR_LSTAR, host->lstar, guest->lstar);
+	change_msr(MSR_CSTAR, host->cstar, guest->cstar);
+	change_msr(MSR_SYSCALL_MASK, host->sfmask, guest->sfmask);
+	vcpu->syscall_loaded = true;
 }
 
-static void load_guest_msrs(struct host_state *host, const struct vee_msrs *guest)
+static void unload_syscall_msrs(struct vee_vcpu *vcpu)
 {
-	swap_in(MSR_STAR, &host->star, guest->star);
-	swap_in(MSR_LSTAR, &host->lstar, guest->lstar);
-	swap_in(MSR_CSTAR, &host->cstar, guest->cstar);
-	swap_in(MSR_SYSCALL_MASK, &host->sfmask, guest->sfmask);
-	swap_in(MSR_KERNEL_GS_BASE, &host->kernel_gs_base, guest->kernel_gs_base);
+	const struct fixed_msrs *host = this_cpu_ptr(&fixed_msrs);
+	const struct vee_msrs *guest = &vcpu->msrs;
+
+	change_msr(MSR_STAR, guest->star, host->star);
+	change_msr(MSR_LSTAR, guest->lstar, host->lstar);
+	change_msr(MSR_CSTAR, guest->cstar, host->cstar);
+	change_msr(MSR_SYSCALL_MASK, guest->sfmask, host->sfmask);
+	vcpu->syscall_loaded = false;
+}
+
+static void load_guest_msrs(struct vee_vcpu *vcpu)
+{
+	struct host_state *host = &vcpu->host;
+
+	host->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+	change_msr(MSR_KERNEL_GS_BASE, host->kernel_gs_base, vcpu->msrs.kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		swap_in(MSR_TSC_AUX, &host->tsc_aux, guest->tsc_aux);
+		change_msr(MSR_TSC_AUX, this_cpu_read(fixed_msrs.tsc_aux),
+			   vcpu->msrs.tsc_aux);
+	if (vcpu->syscall_enabled)
+		host_load_syscall_msrs(vcpu);
 }
 
-static void load_host_msrs(const struct host_state *host, struct vee_msrs *guest)
+static void load_host_msrs(struct vee_vcpu *vcpu)
 {
-	guest->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
-	swap_out(MSR_STAR, host->star, guest->star);
-	swap_out(MSR_LSTAR, host->lstar, guest->lstar);
-	swap_out(MSR_CSTAR, host->cstar, guest->cstar);
-	swap_out(MSR_SYSCALL_MASK, host->sfmask, guest->sfmask);
-	swap_out(MSR_KERNEL_GS_BASE, host->kernel_gs_base, guest->kernel_gs_base);
+	vcpu->msrs.kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+	change_msr(MSR_KERNEL_GS_BASE, vcpu->msrs.kernel_gs_base,
+		   vcpu->host.kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		swap_out(MSR_TSC_AUX, host->tsc_aux, guest->tsc_aux);
+		change_msr(MSR_TSC_AUX, vcpu->msrs.tsc_aux,
+			   this_cpu_read(fixed_msrs.tsc_aux));
+	if (vcpu->syscall_loaded)
+		unload_syscall_msrs(vcpu);
 }
 
 void host_set_guest_msrs(struct vee_vcpu *vcpu, const struct vee_msrs *msrs)
 {
+	if (vcpu->syscall_loaded)
+		unload_syscall_msrs(vcpu);
 	vcpu->msrs = *msrs;
-	write_msr(MSR_STAR, msrs->star);
-	write_msr(MSR_LSTAR, msrs->lstar);
-	write_msr(MSR_CSTAR, msrs->cstar);
-	write_msr(MSR_SYSCALL_MASK, msrs->sfmask);
+	if (vcpu->syscall_enabled)
+		host_load_syscall_msrs(vcpu);
 	write_msr(MSR_KERNEL_GS_BASE, msrs->kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
 		write_msr(MSR_TSC_AUX, msrs->tsc_aux);
@@ -200,7 +245,7 @@ void host_save(struct vee_vcpu *vcpu)
 	frame->restore_spec_ctrl = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
 	if (frame->restore_spec_ctrl)
 		frame->spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
-	load_guest_msrs(&vcpu->host, &vcpu->msrs);
+	load_guest_msrs(vcpu);
 	/* Armed breakpoints need them now; others on first use (exit_dr()). */
 	host_reload_guest_dr(vcpu);
 	fpu_load_guest(vcpu);
@@ -210,7 +255,7 @@ void host_restore(struct vee_vcpu *vcpu)
 {
 	fpu_load_host(vcpu);
 	load_host_dr(vcpu);
-	load_host_msrs(&vcpu->host, &vcpu->msrs);
+	load_host_msrs(vcpu);
 	restore_segments(&vcpu->host);
 }
 
@@ -255,7 +300,7 @@ void host_take_event(u32 reason)
 #define L1D_LINE	64
 
 static u8 *l1d_pages;
-static bool l1d_flush;
+DEFINE_STATIC_KEY_FALSE(host_flushes_l1d);
 
 static void read_l1d_pages(unsigned int step)
 {
@@ -263,10 +308,8 @@ static void read_l1d_pages(unsigned int step)
 		READ_ONCE(l1d_pages[i]);
 }
 
-void host_flush_l1d(void)
+void host_do_flush_l1d(void)
 {
-	if (!l1d_flush)
-		return;
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 		return;
@@ -278,9 +321,10 @@ void host_flush_l1d(void)
 
 int host_init(void)
 {
-	l1d_flush = boot_cpu_has_bug(X86_BUG_L1TF) &&
-		    l1tf_mitigation != L1TF_MITIGATION_OFF;
-	if (!l1d_flush || boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+		return 0;
+	static_branch_enable(&host_flushes_l1d);
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
 		return 0;
 	l1d_pages = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);
 	return l1d_pages ? 0 : -ENOMEM;

@@ -20,7 +20,7 @@ static unsigned long *bitmap;
 #define READS		BIT(0)
 #define WRITES		BIT(1)
 
-/* Writes that the engine must see are in handlers[] below. */
+/* What the engine must see is in handlers[] below. */
 static const struct {
 	u32 index;
 	u8 direct;
@@ -33,10 +33,6 @@ static const struct {
 	{ MSR_GS_BASE,			READS | WRITES },
 	{ MSR_KERNEL_GS_BASE,		READS | WRITES },
 	{ MSR_EFER,			READS },
-	{ MSR_STAR,			READS },
-	{ MSR_LSTAR,			READS },
-	{ MSR_CSTAR,			READS },
-	{ MSR_SYSCALL_MASK,		READS },
 	/* RDMSR of the TSC adds the offset, like RDTSC. */
 	{ MSR_IA32_TSC,			READS },
 };
@@ -91,21 +87,31 @@ static bool canonical(u64 gva)
 	return (s64)(gva << 16) >> 16 == gva;
 }
 
-static bool write_any(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+static bool write_syscall(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 {
 	*place = value;
-	wrmsrl(index, value);
+	if (vcpu->syscall_loaded)
+		wrmsrl(index, value);
 	return true;
 }
 
 static bool write_address(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 {
-	return canonical(value) && write_any(vcpu, place, index, value);
+	return canonical(value) && write_syscall(vcpu, place, index, value);
 }
 
-static bool write_32bits(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+static bool write_mask(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 {
-	return !(value >> 32) && write_any(vcpu, place, index, value);
+	return !(value >> 32) && write_syscall(vcpu, place, index, value);
+}
+
+static bool write_tsc_aux(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+{
+	if (value >> 32)
+		return false;
+	*place = value;
+	wrmsrl(index, value);
+	return true;
 }
 
 /* LMA is the CPU's; LME can't change under paging (SDM 3A, "IA32_EFER MSR"). */
@@ -129,18 +135,28 @@ static bool write_tsc(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 	return true;
 }
 
-#define AT(name, fn, member) { name, fn, offsetof(struct vee_msrs, member) }
+#define AT(name, fn, member) { name, fn, offsetof(struct vee_msrs, member), true }
 
-static const struct handler {
+/**
+ * struct handler - an MSR that exits
+ * @index: which
+ * @write: WRMSR
+ * @place: where in struct vee_msrs it is kept
+ * @readable: RDMSR exits too, and reads @place
+ */
+struct handler {
 	u32 index;
 	write_fn write;
 	u16 place;
-} handlers[] = {
-	AT(MSR_STAR,		write_any,	star),
+	bool readable;
+};
+
+static const struct handler handlers[] = {
+	AT(MSR_STAR,		write_syscall,	star),
 	AT(MSR_LSTAR,		write_address,	lstar),
 	AT(MSR_CSTAR,		write_address,	cstar),
-	AT(MSR_SYSCALL_MASK,	write_32bits,	sfmask),
-	AT(MSR_TSC_AUX,		write_32bits,	tsc_aux),
+	AT(MSR_SYSCALL_MASK,	write_mask,	sfmask),
+	AT(MSR_TSC_AUX,		write_tsc_aux,	tsc_aux),
 	{ MSR_EFER,		write_efer },
 	{ MSR_IA32_TSC,		write_tsc },
 };
@@ -168,9 +184,18 @@ static enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, u32 index, u64 va
 
 enum next exit_rdmsr(struct vee_vcpu *vcpu)
 {
-	u32 index = READ_ONCE(guest_regs(vcpu)->rcx);
+	struct vee_regs *regs = guest_regs(vcpu);
+	u32 index = READ_ONCE(regs->rcx);
+	const struct handler *handler = find_handler(index);
+	u64 value;
 
-	return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
+	if (!handler || !handler->readable)
+		return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
+	value = *(u64 *)((void *)&vcpu->msrs + handler->place);
+	regs->rax = (u32)value;
+	regs->rdx = value >> 32;
+	event_skip(vcpu);
+	return NEXT_ENTER;
 }
 
 enum next exit_wrmsr(struct vee_vcpu *vcpu)

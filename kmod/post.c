@@ -103,9 +103,8 @@ static bool deliver(struct post_office *office, const struct watch *watch,
 	return true;
 }
 
-/* With interrupts off RCU waits for us as it is. */
-bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
-		u64 data)
+bool post_watched(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
+		  u64 data)
 {
 	struct post_office *office = &vcpu->vm->office;
 	const struct vee_post post = {
@@ -115,12 +114,10 @@ bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int widt
 		.width = width,
 		.vcpu = vcpu->id,
 	};
+	/* With interrupts off RCU waits for us as it is. */
 	const struct watches *watches = rcu_dereference_sched(office->watches);
-	const struct watch *watch;
+	const struct watch *watch = watches ? find_watch(watches, &post) : NULL;
 
-	if (likely(!watches))
-		return false;
-	watch = find_watch(watches, &post);
 	return watch && deliver(office, watch, &post);
 }
 

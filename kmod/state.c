@@ -482,7 +482,7 @@ static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
 	staged->groups = 0;
 }
 
-void state_load(struct vee_vcpu *vcpu)
+void state_load_staged(struct vee_vcpu *vcpu)
 {
 	struct staged_state *staged = &vcpu->staged;
 

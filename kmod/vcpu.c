@@ -75,8 +75,13 @@ static void bracket_leave(struct vee_vcpu *vcpu)
 {
 	if (vcpu->dr_loaded)
 		vcpu->dr7 = vmcs_read(VMCS_GUEST_DR7);
+	/* An exit clears it. */
+	if (unlikely(vcpu->host.debugctl))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
 	vmx_root_leave(&vcpu->vmcs);
 	local_irq_enable();
+	if (unlikely(READ_ONCE(vmcs_failed)))
+		vmcs_complain();
 }
 
 /* --- one entry ------------------------------------------------------------------- */
@@ -95,48 +100,45 @@ static enum next entry_failed(struct vee_vcpu *vcpu)
 }
 
 /* CR2 is in neither the VMCS nor any save area. */
-static int enter(struct vee_vcpu *vcpu)
+static __always_inline bool enter(struct vee_vcpu *vcpu)
 {
-	int failed;
-
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
 	vcpu->frame.launched = vcpu->vmcs.launched;
-	failed = vmx_enter(guest_regs(vcpu), &vcpu->frame);
-	if (unlikely(failed))
-		return failed;
+	vcpu->memory_exit = false;
+	vcpu->stats.entries++;
+	if (unlikely(vmx_enter(guest_regs(vcpu), &vcpu->frame)))
+		return false;
 	vcpu->cr2 = native_read_cr2();
-	vcpu->exit_reason = vmcs_read(VMCS_EXIT_REASON);
-	/* An entry that fails on the guest's state launches nothing. */
-	if (likely(!(vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE)))
-		vcpu->vmcs.launched = true;
-	if (unlikely(vcpu->exit_reason == VMX_EXIT_EXCEPTION_NMI ||
-		     vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE))
-		host_take_event(vcpu->exit_reason);
-	if (unlikely(vcpu->host.debugctl))
-		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
-	return 0;
+	return true;
 }
 
-static enum next enter_and_handle(struct vee_vcpu *vcpu)
+static_assert(VMX_EXIT_EXCEPTION_NMI == 0 && VMX_EXIT_ENTRY_FAILURE == BIT(31));
+
+static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu)
 {
-	int failed;
+	bool entered;
+	u32 reason;
 
 	event_before_entry(vcpu);
 	deadline_before_entry(vcpu);
 	step_before_entry(vcpu);
-	vcpu->insn_length = 0;
-	vcpu->memory_exit = false;
-	vcpu->stepped = false;
-	vcpu->stats.entries++;
-	failed = enter(vcpu);
+	entered = enter(vcpu);
 	step_after_exit(vcpu);
-	if (unlikely(failed))
+	if (unlikely(!entered))
 		return entry_refused(vcpu);
-	if (unlikely(vcpu->exit_reason & VMX_EXIT_ENTRY_FAILURE))
-		return entry_failed(vcpu);
+	reason = vmcs_read(VMCS_EXIT_REASON);
+	vcpu->exit_reason = reason;
+	/* One comparison for the two that are not just any exit. */
+	if (unlikely((s32)reason <= 0)) {
+		host_take_event(reason);
+		/* An entry that fails on the guest's state launches nothing. */
+		if (reason & VMX_EXIT_ENTRY_FAILURE)
+			return entry_failed(vcpu);
+	}
+	vcpu->vmcs.launched = true;
 	event_entered(vcpu);
-	return exit_handle(vcpu);
+	return exit_handle(vcpu, reason);
 }
 
 /* --- reasons not to enter ---------------------------------------------------------- */
@@ -226,20 +228,21 @@ static void stretch_end(struct vee_vcpu *vcpu)
 	preempt_enable();
 }
 
-static int stretch(struct vee_vcpu *vcpu, enum next *next)
+/* An enum next, or an error. */
+static int stretch(struct vee_vcpu *vcpu)
 {
-	int err;
+	int next;
 
 	stretch_begin(vcpu);
 	do {
-		err = bracket_enter(vcpu);
-		if (err)
+		next = bracket_enter(vcpu);
+		if (next < 0)
 			break;
-		*next = in_bracket(vcpu);
+		next = in_bracket(vcpu);
 		bracket_leave(vcpu);
-	} while (*next == NEXT_HOST && !need_resched());
+	} while (next == NEXT_HOST && !need_resched());
 	stretch_end(vcpu);
-	return err;
+	return next;
 }
 
 /*
@@ -275,19 +278,20 @@ int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 
 static int run(struct vee_vcpu *vcpu)
 {
-	enum next next;
-	int err;
+	int next;
 
-	do {
+	for (;;) {
 		do {
-			err = stretch(vcpu, &next);
-		} while (try_elsewhere(err));
-		if (err)
-			return err;
+			next = stretch(vcpu);
+		} while (try_elsewhere(next));
 		if (next == NEXT_SLEEP)
 			next = vcpu->sleeper(vcpu);
+		if (next == NEXT_USER)
+			break;
+		if (next < 0)
+			return next;
 		cond_resched();
-	} while (next != NEXT_USER);
+	}
 	return vcpu->interrupted ? -EINTR : 0;
 }
 

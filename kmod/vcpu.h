@@ -6,6 +6,7 @@
 #define _VEE_VCPU_H
 
 #include <linux/bits.h>
+#include <linux/jump_label.h>
 #include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
@@ -60,11 +61,6 @@ struct vmx_frame {
  * @fs_base: the FS base of the caller
  * @kernel_gs_base: IA32_KERNEL_GS_BASE, the GS base of the caller
  * @debugctl: IA32_DEBUGCTL
- * @star: IA32_STAR
- * @lstar: IA32_LSTAR
- * @cstar: IA32_CSTAR
- * @sfmask: IA32_FMASK
- * @tsc_aux: IA32_TSC_AUX
  * @idt: IDTR
  * @gdt: GDTR
  * @fs: FS selector
@@ -81,11 +77,6 @@ struct host_state {
 	u64 fs_base;
 	u64 kernel_gs_base;
 	u64 debugctl;
-	u64 star;
-	u64 lstar;
-	u64 cstar;
-	u64 sfmask;
-	u64 tsc_aux;
 	struct desc_ptr idt;
 	struct desc_ptr gdt;
 	u16 fs, gs, ds, es, ldt;
@@ -120,16 +111,22 @@ struct staged_state {
 	struct vee_events events;
 };
 
+/* A power of two; a slot holds a number of an entry, or VEE_MAX_CPUID. */
+#define CPUID_SLOTS	128
+static_assert(VEE_MAX_CPUID <= U8_MAX);
+
 /**
  * struct limit - a moment after which a vCPU is not to run on
  * @tsc: the host's TSC at it, with the VMX-preemption timer; 0: none
  * @timer: without that timer
+ * @on: one of the two is set; without it the rest is zero
  * @over: @timer fired
  * @vcpu: whose it is
  */
 struct limit {
 	u64 tsc;
 	struct hrtimer timer;
+	bool on;
 	bool over;
 	struct vee_vcpu *vcpu;
 };
@@ -193,9 +190,12 @@ struct limit {
  * @dr7: DR7 when last seen
  * @dr_loaded: the guest's DR0 to DR3 and DR6 are in the CPU
  * @msrs: the MSRs that live outside the VMCS
+ * @syscall_enabled: IA32_EFER.SCE
+ * @syscall_loaded: those of @msrs that SYSCALL uses are in the CPU
  * @xsave: x87, SSE, AVX, AVX-512
  * @cpuid: answers to CPUID, sorted by leaf and subleaf
  * @cpuid_count: how many
+ * @cpuid_first: which of them is the first in each slot of an index by leaf
  * @cr4_allowed: bits of CR4 that the guest may set, from @cpuid
  *
  * @delivering: see struct vee_events
@@ -264,9 +264,12 @@ struct vee_vcpu {
 	u64 dr7;
 	bool dr_loaded;
 	struct vee_msrs msrs;
+	bool syscall_enabled;
+	bool syscall_loaded;
 	void *xsave;
 	struct vee_cpuid_entry *cpuid;
 	unsigned int cpuid_count;
+	u8 cpuid_first[CPUID_SLOTS];
 	u64 cr4_allowed;
 
 	struct vee_event delivering;
@@ -288,21 +291,29 @@ void vmx_exit_point(void);
 
 /* --- vmcs.c: inside the bracket, but for vmcs_writable() ------------------ */
 
-void vmcs_complain(const char *insn, u32 encoding);
+/*
+ * An access that fails leaves a note, which bracket_leave() reads out: a call here
+ * would cost every access that works its registers. Two at once leave either.
+ */
+#define VMCS_FAILED		BIT_ULL(32)
+#define VMCS_FAILED_WRITE	BIT_ULL(33)
+extern u64 vmcs_failed;
+
+void vmcs_complain(void);
 
 static __always_inline u64 vmcs_read(u32 field)
 {
 	u64 value;
 
 	if (unlikely(vmread_raw(field, &value)))
-		vmcs_complain("VMREAD", field);
+		WRITE_ONCE(vmcs_failed, field | VMCS_FAILED);
 	return value;
 }
 
 static __always_inline void vmcs_write(u32 field, u64 value)
 {
 	if (unlikely(vmwrite_raw(field, value)))
-		vmcs_complain("VMWRITE", field);
+		WRITE_ONCE(vmcs_failed, field | VMCS_FAILED | VMCS_FAILED_WRITE);
 }
 
 /* Fields that a vCPU keeps a copy of are written only when they change. */
@@ -355,10 +366,19 @@ void host_load_guest_dr(struct vee_vcpu *vcpu);
 void host_need_guest_dr(struct vee_vcpu *vcpu);
 void host_reload_guest_dr(struct vee_vcpu *vcpu);
 void host_read_guest_dr(struct vee_vcpu *vcpu);
+void host_load_syscall_msrs(struct vee_vcpu *vcpu);
 void host_set_guest_msrs(struct vee_vcpu *vcpu, const struct vee_msrs *msrs);
 void host_get_guest_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs);
 /* Interrupts off, right before an entry: what an L1TF-affected CPU needs. */
-void host_flush_l1d(void);
+void host_do_flush_l1d(void);
+DECLARE_STATIC_KEY_FALSE(host_flushes_l1d);
+
+static inline void host_flush_l1d(void)
+{
+	if (static_branch_unlikely(&host_flushes_l1d))
+		host_do_flush_l1d();
+}
+
 /* Interrupts off, right after an exit: an NMI or machine check of the host's. */
 void host_take_event(u32 reason);
 int host_init(void);
@@ -382,7 +402,16 @@ bool xcr0_valid(u64 xcr0);
 /* Takes over and checks what the caller changed. May sleep. */
 int state_take(struct vee_vcpu *vcpu);
 /* Inside the bracket. */
-void state_load(struct vee_vcpu *vcpu);
+void state_load_staged(struct vee_vcpu *vcpu);
+
+static inline void state_load(struct vee_vcpu *vcpu)
+{
+	const struct staged_state *staged = &vcpu->staged;
+
+	if (staged->groups || staged->next || staged->fault)
+		state_load_staged(vcpu);
+}
+
 void state_fill(struct vee_vcpu *vcpu, u32 groups);
 void state_read_control(struct vee_vcpu *vcpu, struct vee_control *control);
 int state_reset(struct vee_vcpu *vcpu);
@@ -437,7 +466,14 @@ int event_check(const struct vee_event *event, u64 cr0);
 int event_send(struct vee_vcpu *vcpu, const struct vee_event *event);
 bool event_was_sent(const struct vee_vcpu *vcpu);
 
-void event_take_sent(struct vee_vcpu *vcpu);
+void event_take(struct vee_vcpu *vcpu);
+
+static inline void event_take_sent(struct vee_vcpu *vcpu)
+{
+	if (unlikely(READ_ONCE(vcpu->sent_interrupt) | READ_ONCE(vcpu->sent_nmi)))
+		event_take(vcpu);
+}
+
 void event_collect(struct vee_vcpu *vcpu);
 void event_prepare(struct vee_vcpu *vcpu);
 
@@ -475,13 +511,23 @@ bool event_wakes(struct vee_vcpu *vcpu);
 void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_code);
 void event_fault(struct vee_vcpu *vcpu, u8 vector);
 void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
-u32 event_exit_flags(struct vee_vcpu *vcpu);
+/* @rflags: the guest's */
+u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags);
 void event_skip(struct vee_vcpu *vcpu);
+
+/* --- post.c: inside the bracket ------------------------------------------- */
+
+static inline bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address,
+			      unsigned int width, u64 data)
+{
+	return unlikely(rcu_access_pointer(vcpu->vm->office.watches)) &&
+	       post_watched(vcpu, space, address, width, data);
+}
 
 /* --- exit.c --------------------------------------------------------------- */
 
 /* Inside the bracket, after a VM exit. */
-enum next exit_handle(struct vee_vcpu *vcpu);
+enum next exit_handle(struct vee_vcpu *vcpu, u32 reason);
 const char *exit_name(u32 reason);
 /* Inside the bracket: fills what the caller sees of an exit. */
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason);
@@ -490,7 +536,14 @@ enum next exit_entry_failed(struct vee_vcpu *vcpu, u32 instruction_error);
 /* --- halt.c: inside the bracket ------------------------------------------- */
 
 bool halt_begin(struct vee_vcpu *vcpu);
-bool halt_holds(struct vee_vcpu *vcpu);
+bool halt_lasts(struct vee_vcpu *vcpu);
+
+/* The guest is in HLT, and nothing ends it. */
+static inline bool halt_holds(struct vee_vcpu *vcpu)
+{
+	return vcpu->options & VEE_OPTION_HLT_SLEEPS && halt_lasts(vcpu);
+}
+
 /* For vee_vcpu.sleeper: outside of it. */
 enum next halt_sleep(struct vee_vcpu *vcpu);
 
@@ -521,9 +574,32 @@ int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 /* --- deadline.c ----------------------------------------------------------- */
 
 void deadline_init(struct vee_vcpu *vcpu);
-void deadline_start(struct vee_vcpu *vcpu);
-void deadline_stop(struct vee_vcpu *vcpu);
-void deadline_before_entry(struct vee_vcpu *vcpu);
+void limit_start(struct limit *limit, u64 ns);
+void limit_stop(struct limit *limit);
+void deadline_arm(struct vee_vcpu *vcpu);
+extern unsigned int slice_us;
+
+static inline void deadline_start(struct vee_vcpu *vcpu)
+{
+	u64 ns = READ_ONCE(vcpu->page->deadline_ns);
+
+	if (unlikely(ns))
+		limit_start(&vcpu->deadline, ns);
+}
+
+static inline void deadline_stop(struct vee_vcpu *vcpu)
+{
+	if (unlikely(vcpu->deadline.on))
+		limit_stop(&vcpu->deadline);
+}
+
+/* Most entries have no timer to set, nor to turn off. */
+static inline void deadline_before_entry(struct vee_vcpu *vcpu)
+{
+	if (unlikely(vcpu->deadline.tsc | vcpu->budget.tsc | slice_us |
+		     (vcpu->pin & PIN_PREEMPTION_TIMER)))
+		deadline_arm(vcpu);
+}
 
 static inline bool limit_passed(const struct limit *limit)
 {

@@ -27,7 +27,9 @@
 #include <linux/hrtimer.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/rbtree.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
@@ -134,10 +136,29 @@ void vmx_root_free(struct vmcs *vmcs);
  * active on another CPU (call vmx_root_pull() with interrupts on, then try
  * again), and -ESHUTDOWN if this CPU is not in VMX operation.
  */
-int vmx_root_enter(struct vmcs *vmcs);
-void vmx_root_leave(struct vmcs *vmcs);
+/* The VMCS that VMREAD and VMLAUNCH work on; NULL also out of VMX operation. */
+DECLARE_PER_CPU(struct vmcs *, vmx_current);
+int vmx_root_load(struct vmcs *vmcs);
+
+static inline int vmx_root_enter(struct vmcs *vmcs)
+{
+	lockdep_assert_irqs_disabled();
+	return likely(this_cpu_read(vmx_current) == vmcs) ? 0 : vmx_root_load(vmcs);
+}
+
+/* Resident: nothing to put back. The VMCS stays current for the next enter. */
+static inline void vmx_root_leave(struct vmcs *vmcs)
+{
+	lockdep_assert_irqs_disabled();
+}
+
 /* VMCLEARs @vmcs where it is active, unless that is here. Preemption off. */
 void vmx_root_pull(struct vmcs *vmcs);
+
+/* --- host.c --------------------------------------------------------------- */
+
+/* On a CPU that goes into VMX operation. */
+void host_cpu_init(void);
 
 /* --- ept.c ---------------------------------------------------------------- */
 
@@ -184,8 +205,26 @@ void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	     unsigned int access, int level);
 bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
 void ept_free_tables(struct list_head *freed);
-/* Inside the bracket, before an entry: INVEPT if this CPU may hold stale ones. */
-bool ept_flush_this_cpu(struct ept *ept);
+bool ept_flush_to(struct ept *ept, u64 generation);
+/*
+ * Inside the bracket, before an entry: INVEPT if this CPU may hold stale ones.
+ *
+ * What is cached is tagged with the root's address, not with a VM (SDM 3C,
+ * "Cached Translation Information"), so this holds for all vCPUs on this CPU.
+ *
+ * The caller must have made known that this CPU is about to run the guest, with
+ * a full barrier, before the generation is read here: a vm_flush() that misses
+ * it has then changed the generation already.
+ */
+static inline bool ept_flush_this_cpu(struct ept *ept)
+{
+	/* Before the INVEPT; pairs with ept_new_generation(). */
+	u64 generation = smp_load_acquire(&ept->generation);
+
+	if (likely(ept->cpu_generation[smp_processor_id()] == generation))
+		return false;
+	return ept_flush_to(ept, generation);
+}
 
 /* --- mem.c ---------------------------------------------------------------- */
 
@@ -249,8 +288,8 @@ int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg);
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
 int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma);
 /* Inside the bracket: the guest writes. True: that's all there was to do about it. */
-bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
-		u64 data);
+bool post_watched(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
+		  u64 data);
 
 /* --- vm.c ----------------------------------------------------------------- */
 

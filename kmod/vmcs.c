@@ -35,13 +35,19 @@ static const struct field *find_field(u32 encoding)
 	return NULL;
 }
 
+u64 vmcs_failed;
+
 /* A field that this engine uses and this CPU hasn't got: a bug in caps.c. */
-void vmcs_complain(const char *insn, u32 encoding)
+void vmcs_complain(void)
 {
+	u64 failed = xchg(&vmcs_failed, 0);
+	u32 encoding = failed;
 	const struct field *field = find_field(encoding);
 
-	pr_err_ratelimited("%s of %s (%#x) failed; please report this\n", insn,
-			   field ? field->name : "an unknown field", encoding);
+	if (failed)
+		pr_err_ratelimited("%s of %s (%#x) failed; please report this\n",
+				   failed & VMCS_FAILED_WRITE ? "VMWRITE" : "VMREAD",
+				   field ? field->name : "an unknown field", encoding);
 }
 
 /* --- set-up ---------------------------------------------------------------- */

@@ -65,7 +65,7 @@ static inline int vmwrite_raw(u32 field, u64 value)
 	asm goto("1: vmwrite %[value], %[field]\n\t"
 		 "jna %l[fail]\n\t"
 		 _ASM_EXTABLE(1b, %l[fail])
-		 : : [value] "rm" (value), [field] "r" ((u64)field) : "cc", "memory" : fail);
+		 : : [value] "rm" (value), [field] "r" ((u64)field) : "cc" : fail);
 	return 0;
 fail:
 	return -EIO;

@@ -48,8 +48,6 @@
  * struct root_cpu - VMX operation on one CPU
  * @region: the VMXON region; kept while the CPU is offline
  * @on: this CPU is in VMX operation, by vee's doing
- * @current_vmcs: the VMCS that VMREAD and VMLAUNCH work on; NULL if none, and
- *	always if not @on
  * @owner: whose guest ran here last, for the branch-predictor barrier
  * @active: all VMCSs active here, which VMXOFF would otherwise lose
  *
@@ -58,12 +56,12 @@
 struct root_cpu {
 	void *region;
 	bool on;
-	struct vmcs *current_vmcs;
 	const void *owner;
 	struct list_head active;
 };
 
 static DEFINE_PER_CPU(struct root_cpu, root_cpu);
+DEFINE_PER_CPU(struct vmcs *, vmx_current);
 static enum cpuhp_state hotplug_state;
 /* The machine is going down: no CPU goes back into VMX operation. */
 static int going_down;
@@ -78,8 +76,8 @@ static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
 	 */
 	vmclear(vmcs->hpa);
 	vmcs->launched = false;
-	if (root->current_vmcs == vmcs)
-		root->current_vmcs = NULL;
+	if (this_cpu_read(vmx_current) == vmcs)
+		this_cpu_write(vmx_current, NULL);
 	list_del_init(&vmcs->link);
 	/*
 	 * Off the list first, the CPU last: once @cpu is NO_CPU another CPU may
@@ -131,7 +129,7 @@ static int make_current(struct root_cpu *root, struct vmcs *vmcs)
 
 	if (error)
 		return error;
-	root->current_vmcs = vmcs;
+	this_cpu_write(vmx_current, vmcs);
 	separate_owners(root, vmcs->owner);
 	return 0;
 }
@@ -147,8 +145,9 @@ static int why_off(void)
 	return -ESHUTDOWN;
 }
 
-static int load_vmcs(struct root_cpu *root, struct vmcs *vmcs)
+int vmx_root_load(struct vmcs *vmcs)
 {
+	struct root_cpu *root = this_cpu_ptr(&root_cpu);
 	int cpu = vmcs_cpu(vmcs);
 	int error = 0;
 
@@ -159,23 +158,6 @@ static int load_vmcs(struct root_cpu *root, struct vmcs *vmcs)
 	else if (cpu != smp_processor_id())
 		error = -EAGAIN;
 	return error ?: make_current(root, vmcs);
-}
-
-int vmx_root_enter(struct vmcs *vmcs)
-{
-	struct root_cpu *root;
-
-	lockdep_assert_irqs_disabled();
-	root = this_cpu_ptr(&root_cpu);
-	if (likely(root->current_vmcs == vmcs))
-		return 0;
-	return load_vmcs(root, vmcs);
-}
-
-/* Resident: nothing to put back. The VMCS stays current for the next enter. */
-void vmx_root_leave(struct vmcs *vmcs)
-{
-	lockdep_assert_irqs_disabled();
 }
 
 /* --- a VMCS from afar ------------------------------------------------------ */
@@ -268,7 +250,7 @@ static int enter_operation(struct root_cpu *root)
 static void leave_operation(struct root_cpu *root)
 {
 	root->on = false;
-	root->current_vmcs = NULL;
+	this_cpu_write(vmx_current, NULL);
 	if (!vmxoff())
 		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
 }
@@ -288,6 +270,7 @@ static int turn_on(struct root_cpu *root)
 		       smp_processor_id());
 		return -EBUSY;
 	}
+	host_cpu_init();
 	root->on = true;
 	return 0;
 }
