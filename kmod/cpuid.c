@@ -425,25 +425,37 @@ static enum next ask_caller(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf,
 	return exit_user(vcpu, VEE_EXIT_CPUID);
 }
 
-enum next exit_cpuid(struct vee_vcpu *vcpu)
+static enum next answer(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf,
+			const struct vee_cpuid_entry *entry)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
-	u32 leaf = READ_ONCE(regs->rax), subleaf = READ_ONCE(regs->rcx);
-	static const struct vee_cpuid_entry zeros;
-	const struct vee_cpuid_entry *answer = find(vcpu, leaf, subleaf) ?: &zeros;
-	struct vee_cpuid_entry kept_up;
 
-	if (unlikely(answer->leaf == 0x1 || answer->leaf == 0xd)) {
-		kept_up = *answer;
-		keep_up(vcpu, &kept_up);
-		answer = &kept_up;
-	}
 	if (unlikely(vcpu->intercept & VEE_INTERCEPT_CPUID))
-		return ask_caller(vcpu, leaf, subleaf, answer);
-	regs->rax = answer->eax;
-	regs->rbx = answer->ebx;
-	regs->rcx = answer->ecx;
-	regs->rdx = answer->edx;
-	event_skip(vcpu);
-	return NEXT_ENTER;
+		return ask_caller(vcpu, leaf, subleaf, entry);
+	regs->rax = entry->eax;
+	regs->rbx = entry->ebx;
+	regs->rcx = entry->ecx;
+	regs->rdx = entry->edx;
+	return event_skip(vcpu);
+}
+
+static noinline enum next answer_kept_up(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf,
+					 const struct vee_cpuid_entry *entry)
+{
+	struct vee_cpuid_entry kept_up = *entry;
+
+	keep_up(vcpu, &kept_up);
+	return answer(vcpu, leaf, subleaf, &kept_up);
+}
+
+enum next exit_cpuid(struct vee_vcpu *vcpu)
+{
+	static const struct vee_cpuid_entry zeros;
+	const struct vee_regs *regs = guest_regs(vcpu);
+	u32 leaf = READ_ONCE(regs->rax), subleaf = READ_ONCE(regs->rcx);
+	const struct vee_cpuid_entry *entry = find(vcpu, leaf, subleaf) ?: &zeros;
+
+	if (unlikely(entry->leaf == 0x1 || entry->leaf == 0xd))
+		return answer_kept_up(vcpu, leaf, subleaf, entry);
+	return answer(vcpu, leaf, subleaf, entry);
 }

@@ -198,8 +198,7 @@ static enum next load_control(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
 	cr0_write(vcpu, cr0);
 	cr4_write(vcpu, cr4);
 	efer_write(vcpu, efer);
-	event_skip(vcpu);
-	return NEXT_ENTER;
+	return event_skip(vcpu);
 }
 
 static bool in_64bit_code(u64 efer)
@@ -304,8 +303,7 @@ static enum next access_cr8(struct vee_vcpu *vcpu)
 	} else {
 		guest_regs(vcpu)->gpr[number] = vcpu->cr8;
 	}
-	event_skip(vcpu);
-	return NEXT_ENTER;
+	return event_skip(vcpu);
 }
 
 enum next exit_cr(struct vee_vcpu *vcpu)
@@ -332,8 +330,7 @@ enum next exit_xsetbv(struct vee_vcpu *vcpu)
 	if ((u32)READ_ONCE(regs->rcx) || !xcr0_valid(value))
 		return general_protection(vcpu);
 	fpu_set_xcr0(vcpu, value);
-	event_skip(vcpu);
-	return NEXT_ENTER;
+	return event_skip(vcpu);
 }
 
 /* The first use since the guest was loaded: from now on it has the real ones. */

@@ -369,13 +369,10 @@ void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
 #define SHADOW		(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)
 #define ONE_INSN	(X86_EFLAGS_RF | X86_EFLAGS_TF)
 
-static noinline void end_shadow(u32 state)
+static noinline void end_insn(u64 rflags, u32 state)
 {
-	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~SHADOW);
-}
-
-static noinline void end_insn(u64 rflags)
-{
+	if (state & SHADOW)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~SHADOW);
 	if (rflags & X86_EFLAGS_RF)
 		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~X86_EFLAGS_RF);
 	if (rflags & X86_EFLAGS_TF)
@@ -388,7 +385,7 @@ static noinline void end_insn(u64 rflags)
  * the blocking by STI and MOV SS end, and TF traps (SDM 3B, "Single-Step
  * Exception Condition").
  */
-void event_skip(struct vee_vcpu *vcpu)
+enum next event_skip(struct vee_vcpu *vcpu)
 {
 	u64 rip = vmcs_read(VMCS_GUEST_RIP), next = rip + vcpu->insn_length;
 	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
@@ -401,8 +398,7 @@ void event_skip(struct vee_vcpu *vcpu)
 	vmcs_write(VMCS_GUEST_RIP, next);
 	vcpu->insn_length = 0;
 	vcpu->stepped = true;
-	if (unlikely(state & SHADOW))
-		end_shadow(state);
-	if (unlikely(rflags & ONE_INSN))
-		end_insn(rflags);
+	if (unlikely(state & SHADOW || rflags & ONE_INSN))
+		end_insn(rflags, state);
+	return NEXT_ENTER;
 }

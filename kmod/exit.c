@@ -195,16 +195,14 @@ static enum next exit_protection(struct vee_vcpu *vcpu)
 /* INVD would drop the host's dirty cache lines too. */
 static enum next exit_nothing(struct vee_vcpu *vcpu)
 {
-	event_skip(vcpu);
-	return NEXT_ENTER;
+	return event_skip(vcpu);
 }
 
 /* An event that waits for the guest to be ready ends HLT at once. */
 static enum next exit_hlt(struct vee_vcpu *vcpu)
 {
 	if (event_wakes(vcpu)) {
-		event_skip(vcpu);
-		return NEXT_ENTER;
+		return event_skip(vcpu);
 	}
 	if (halt_begin(vcpu))
 		return NEXT_HOST;
@@ -250,8 +248,7 @@ static enum next exit_io(struct vee_vcpu *vcpu)
 	if (!(q & (IO_STRING | IO_IN))) {
 		data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), IO_WIDTH(q));
 		if (post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), IO_WIDTH(q), data)) {
-			event_skip(vcpu);
-			return NEXT_ENTER;
+			return event_skip(vcpu);
 		}
 	}
 	*pio = (struct vee_exit_pio) {

@@ -194,8 +194,7 @@ enum next exit_rdmsr(struct vee_vcpu *vcpu)
 	value = *(u64 *)((void *)&vcpu->msrs + handler->place);
 	regs->rax = (u32)value;
 	regs->rdx = value >> 32;
-	event_skip(vcpu);
-	return NEXT_ENTER;
+	return event_skip(vcpu);
 }
 
 enum next exit_wrmsr(struct vee_vcpu *vcpu)

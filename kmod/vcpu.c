@@ -117,13 +117,9 @@ static_assert(VMX_EXIT_EXCEPTION_NMI == 0 && VMX_EXIT_ENTRY_FAILURE == BIT(31));
 
 static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu)
 {
-	bool entered;
+	bool entered = enter(vcpu);
 	u32 reason;
 
-	event_before_entry(vcpu);
-	deadline_before_entry(vcpu);
-	step_before_entry(vcpu);
-	entered = enter(vcpu);
 	step_after_exit(vcpu);
 	if (unlikely(!entered))
 		return entry_refused(vcpu);
@@ -193,9 +189,23 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	return need_resched() ? NEXT_HOST : NEXT_ENTER;
 }
 
+static void prepare_entry(struct vee_vcpu *vcpu)
+{
+	event_before_entry(vcpu);
+	deadline_before_entry(vcpu);
+	step_before_entry(vcpu);
+}
+
+/* Only an event can then call for prepare_entry() again. */
+static bool is_plain(const struct vee_vcpu *vcpu)
+{
+	return !event_windows(vcpu) && !deadline_armed(vcpu) && !step_armed(vcpu);
+}
+
 static enum next in_bracket(struct vee_vcpu *vcpu)
 {
 	enum next next = may_enter(vcpu);
+	bool plain = false;
 
 	if (next != NEXT_ENTER)
 		return next;
@@ -203,9 +213,14 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 	flush_stale(vcpu);
 	host_flush_l1d();
 	do {
+		if (unlikely(!plain || event_pending(vcpu)))
+			prepare_entry(vcpu);
 		next = enter_and_handle(vcpu);
-	} while (next == NEXT_ENTER && !step_is_over(vcpu));
-	return next == NEXT_ENTER ? stepped(vcpu) : next;
+		if (next != NEXT_ENTER)
+			return next;
+		plain = plain || is_plain(vcpu);
+	} while (plain || !step_is_over(vcpu));
+	return stepped(vcpu);
 }
 
 /* --- the stretch ---------------------------------------------------------------------- */

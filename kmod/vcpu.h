@@ -488,11 +488,14 @@ static inline bool event_pending(const struct vee_vcpu *vcpu)
 	       VEE_EVENT_VALID;
 }
 
-/* Most entries have nothing to bring, and no window to ask for or to close. */
+static inline bool event_windows(const struct vee_vcpu *vcpu)
+{
+	return vcpu->intercept & INTERCEPT_WINDOWS || vcpu->proc & PROC_WINDOWS;
+}
+
 static inline void event_before_entry(struct vee_vcpu *vcpu)
 {
-	if (unlikely(event_pending(vcpu) || vcpu->intercept & INTERCEPT_WINDOWS ||
-		     vcpu->proc & PROC_WINDOWS))
+	if (event_pending(vcpu) || event_windows(vcpu))
 		event_prepare(vcpu);
 	else
 		vcpu->injecting = NULL;
@@ -501,8 +504,10 @@ static inline void event_before_entry(struct vee_vcpu *vcpu)
 /* The entry succeeded: delivered, unless event_collect() finds otherwise. */
 static inline void event_entered(struct vee_vcpu *vcpu)
 {
-	if (unlikely(vcpu->injecting))
+	if (unlikely(vcpu->injecting)) {
 		vcpu->injecting->flags = 0;
+		vcpu->injecting = NULL;
+	}
 }
 
 void event_entry_failed(struct vee_vcpu *vcpu);
@@ -513,7 +518,8 @@ void event_fault(struct vee_vcpu *vcpu, u8 vector);
 void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
 /* @rflags: the guest's */
 u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags);
-void event_skip(struct vee_vcpu *vcpu);
+/* NEXT_ENTER, so that a handler can end with it. */
+enum next event_skip(struct vee_vcpu *vcpu);
 
 /* --- post.c: inside the bracket ------------------------------------------- */
 
@@ -593,11 +599,16 @@ static inline void deadline_stop(struct vee_vcpu *vcpu)
 		limit_stop(&vcpu->deadline);
 }
 
-/* Most entries have no timer to set, nor to turn off. */
+/* Is there a timer to set, or to turn off? */
+static inline bool deadline_armed(const struct vee_vcpu *vcpu)
+{
+	return vcpu->deadline.tsc | vcpu->budget.tsc | slice_us |
+	       (vcpu->pin & PIN_PREEMPTION_TIMER);
+}
+
 static inline void deadline_before_entry(struct vee_vcpu *vcpu)
 {
-	if (unlikely(vcpu->deadline.tsc | vcpu->budget.tsc | slice_us |
-		     (vcpu->pin & PIN_PREEMPTION_TIMER)))
+	if (deadline_armed(vcpu))
 		deadline_arm(vcpu);
 }
 
@@ -629,10 +640,15 @@ void step_untrap(struct vee_vcpu *vcpu);
 bool step_is_debug(struct vee_vcpu *vcpu);
 bool step_is_timer(struct vee_vcpu *vcpu);
 
+static inline bool step_armed(const struct vee_vcpu *vcpu)
+{
+	return vcpu->intercept & VEE_INTERCEPT_STEP ||
+	       vcpu->proc & PROC_MONITOR_TRAP_FLAG;
+}
+
 static inline void step_before_entry(struct vee_vcpu *vcpu)
 {
-	if (unlikely(vcpu->intercept & VEE_INTERCEPT_STEP ||
-		     vcpu->proc & PROC_MONITOR_TRAP_FLAG))
+	if (step_armed(vcpu))
 		step_prepare(vcpu);
 	else
 		vcpu->step = STEP_NONE;
