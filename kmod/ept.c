@@ -13,6 +13,7 @@
 #include <linux/list.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/pfn.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 
@@ -221,6 +222,21 @@ void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	if (!entry)
 		return;
 	ept_set_leaf(ept, table, entry, ept_leaf(hpa, access, level));
+}
+
+/* Pages of one table, where it is there: @pages of them from @gpa on, some NULL. */
+void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
+		   unsigned int count, unsigned int access)
+{
+	struct ept_cache none = { };
+	u64 *table = ept_walk(ept, &none, gpa, EPT_LEAF_LEVEL);
+	u64 *entry = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL;
+
+	for (unsigned int i = 0; entry && i < count; i++)
+		if (pages[i])
+			ept_set_leaf(ept, table, &entry[i],
+				     ept_leaf(PFN_PHYS(page_to_pfn(pages[i])), access,
+					      EPT_LEAF_LEVEL));
 }
 
 /* --- zap ------------------------------------------------------------------- */

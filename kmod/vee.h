@@ -25,9 +25,11 @@
 #include <linux/bitops.h>
 #include <linux/cpumask.h>
 #include <linux/hrtimer.h>
+#include <linux/interval_tree.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/lockdep.h>
+#include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/percpu.h>
 #include <linux/rbtree.h>
@@ -203,6 +205,8 @@ unsigned int ept_shift(int level);
  */
 void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	     unsigned int access, int level);
+void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
+		   unsigned int count, unsigned int access);
 bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
 void ept_free_tables(struct list_head *freed);
 bool ept_flush_to(struct ept *ept, u64 generation);
@@ -228,17 +232,40 @@ static inline bool ept_flush_this_cpu(struct ept *ept)
 
 /* --- mem.c ---------------------------------------------------------------- */
 
+/**
+ * struct slot - a range of guest-physical memory
+ * @node: in vee_vm.slots: its first and last guest-physical address
+ * @notifier: watches the memory behind it
+ * @vm: its VM
+ * @hva: where that memory is in the VM's address space
+ * @access: VEE_READ, VEE_WRITE, VEE_EXECUTE
+ *
+ * Constant while it is in the tree.
+ */
+struct slot {
+	struct interval_tree_node node;
+	struct mmu_interval_notifier notifier;
+	struct vee_vm *vm;
+	unsigned long hva;
+	unsigned int access;
+};
+
+struct slot *slot_find(struct vee_vm *vm, u64 gpa, u64 last);
+
 int mem_add(struct vee_vm *vm, const struct vee_map *map);
 int mem_remove(struct vee_vm *vm, const struct vee_unmap *unmap);
 void mem_destroy(struct vee_vm *vm);
+/* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
+int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes);
+
+/* --- fault.c -------------------------------------------------------------- */
+
 /*
  * Makes @gpa accessible in the EPT. May sleep, unless the run is inline. 0: the
  * guest can go on; -ENOENT: no slot, it is MMIO; -EINTR: a signal; -EBUSY: it
  * would have had to sleep; else what struct vee_exit_memory, @error says.
  */
 int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access);
-/* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
-int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes);
 
 /* --- walk.c --------------------------------------------------------------- */
 

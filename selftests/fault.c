@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * First touches: a page that the guest touches brings along those around it that
+ * are in memory, and no others.
+ */
+#include <sys/wait.h>
+
+#include "vee_util.h"
+
+#define GPA_EXTRA	0x400000ULL
+#define PIECE		16		/* pages that come together, aligned */
+#define PAGES		(4 * PIECE)
+#define BYTES		(PAGES * PAGE_BYTES)
+
+FIXTURE(fault) {
+	struct guest g;
+	unsigned char *extra;
+};
+
+FIXTURE_SETUP(fault)
+{
+	guest_open(_metadata, &self->g);
+	self->extra = anon_memory(BYTES);
+	ASSERT_NE(MAP_FAILED, self->extra);
+	madvise(self->extra, BYTES, MADV_NOHUGEPAGE);
+}
+
+FIXTURE_TEARDOWN(fault)
+{
+	guest_close(&self->g);
+	munmap(self->extra, BYTES);
+}
+
+/* From RBX on: RCX pages, RDX apart. */
+GUEST_CODE(fill, 64, "1: mov %rax, (%rbx); add %rdx, %rbx; dec %rcx; jnz 1b; hlt");
+
+static __u64 faults(struct guest *g)
+{
+	struct vee_stats stats = { .size = sizeof(stats) };
+
+	vee_call(g->vcpu, VEE_VCPU_STATS, &stats);
+	return stats.faults;
+}
+
+/* What the guest itself needs is there, too: the first round pays for it. */
+static __u64 faults_of(struct __test_metadata *_metadata, struct guest *g, __u64 gpa,
+		       unsigned int count, __u64 apart)
+{
+	__u64 before;
+
+	GUEST_LONG(g, fill);
+	g->page->regs.rbx = GPA_DATA;
+	g->page->regs.rcx = 1;
+	ASSERT_HLT(g, AT(fill, fill_end) - 1);
+	before = faults(g);
+	GUEST_LONG(g, fill);
+	g->page->regs.rax = 1;
+	g->page->regs.rbx = gpa;
+	g->page->regs.rcx = count;
+	g->page->regs.rdx = apart;
+	ASSERT_HLT(g, AT(fill, fill_end) - 1);
+	return faults(g) - before;
+}
+
+static void map_extra(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
+		      unsigned int first, unsigned int count)
+{
+	ASSERT_EQ(0, vm_map(self->g.vm, GPA_EXTRA + first * PAGE_BYTES,
+			    self->extra + first * PAGE_BYTES, count * PAGE_BYTES,
+			    VEE_RWX));
+}
+
+static unsigned int resident(const unsigned char *mem)
+{
+	unsigned char in_memory[PAGES];
+	unsigned int count = 0, i;
+
+	if (mincore((void *)mem, BYTES, in_memory))
+		return ~0U;
+	for (i = 0; i < PAGES; i++)
+		count += in_memory[i] & 1;
+	return count;
+}
+
+TEST_F(fault, those_around_come_along)
+{
+	map_extra(_metadata, self, 0, PAGES);
+	memset(self->extra, 2, BYTES);
+	EXPECT_EQ(PAGES / PIECE, faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
+}
+
+/* Downwards, as a stack grows. */
+TEST_F(fault, downwards_too)
+{
+	map_extra(_metadata, self, 0, PAGES);
+	memset(self->extra, 2, BYTES);
+	EXPECT_EQ(PAGES / PIECE,
+		  faults_of(_metadata, &self->g, GPA_EXTRA + BYTES - PAGE_BYTES, PAGES,
+			    -PAGE_BYTES));
+}
+
+TEST_F(fault, none_is_brought_in)
+{
+	map_extra(_metadata, self, 0, PAGES);
+	EXPECT_EQ(PAGES / PIECE,
+		  faults_of(_metadata, &self->g, GPA_EXTRA + PAGE_BYTES, PAGES / PIECE,
+			    PIECE * PAGE_BYTES));
+	EXPECT_EQ(PAGES / PIECE, resident(self->extra));
+}
+
+/* What is not there ends it: each that is not brings along the one behind it. */
+TEST_F(fault, holes)
+{
+	unsigned int i;
+
+	map_extra(_metadata, self, 0, PAGES);
+	for (i = 0; i < PAGES; i += 2)
+		self->extra[i * PAGE_BYTES] = 2;
+	EXPECT_EQ(PAGES / 2 + PAGES / PIECE,
+		  faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
+	for (i = 0; i < PAGES; i++)
+		EXPECT_EQ(1, self->extra[i * PAGE_BYTES]) TH_LOG("page %u", i);
+}
+
+/* Nothing outside of a slot that lies in the middle of a piece. */
+TEST_F(fault, slot_within_a_piece)
+{
+	struct guest *g = &self->g;
+
+	map_extra(_metadata, self, 5, 3);
+	memset(self->extra, 2, BYTES);
+	EXPECT_EQ(1, faults_of(_metadata, g, GPA_EXTRA + 5 * PAGE_BYTES, 3, PAGE_BYTES));
+	GUEST_LONG(g, fill);
+	g->page->regs.rbx = GPA_EXTRA + 8 * PAGE_BYTES;
+	g->page->regs.rcx = 1;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	GUEST_LONG(g, fill);
+	g->page->regs.rbx = GPA_EXTRA + 4 * PAGE_BYTES;
+	g->page->regs.rcx = 1;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+}
+
+/* In a child: how many pages are not as they were, once the other end is closed. */
+static int changed_pages(const unsigned char *mem, const int ends[2])
+{
+	unsigned int count = 0, i;
+	char byte;
+
+	close(ends[1]);
+	if (read(ends[0], &byte, 1))
+		return 255;
+	for (i = 0; i < PAGES; i++)
+		count += mem[i * PAGE_BYTES] != 2;
+	return count;
+}
+
+/* Pages that are shared until they are written do not become writable by it. */
+TEST_F(fault, copy_on_write)
+{
+	int status, ends[2];
+	pid_t child;
+
+	map_extra(_metadata, self, 0, PAGES);
+	memset(self->extra, 2, BYTES);
+	ASSERT_EQ(0, pipe(ends));
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child)
+		_exit(changed_pages(self->extra, ends));
+	close(ends[0]);
+	EXPECT_EQ(PAGES, faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
+	close(ends[1]);
+	EXPECT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
+TEST_HARNESS_MAIN
