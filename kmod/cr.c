@@ -125,10 +125,21 @@ bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer)
 #define PDPTE_RESERVED	(GENMASK_ULL(63, 52) | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1))
 #define CR3_PDPT	GENMASK_ULL(31, 5)
 
+static int read_pdptes(struct vee_vm *vm, u64 gpa, u64 pdpte[4])
+{
+	int err = mem_lock(vm);
+
+	if (err)
+		return err;
+	err = mem_read(vm, gpa, pdpte, 4 * sizeof(*pdpte));
+	mem_unlock(vm);
+	return err;
+}
+
 /* -EINVAL: a reserved bit is set; -EFAULT: no memory there. */
 int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4])
 {
-	int err = mem_read(vcpu->vm, cr3 & CR3_PDPT, pdpte, 4 * sizeof(*pdpte));
+	int err = read_pdptes(vcpu->vm, cr3 & CR3_PDPT, pdpte);
 
 	if (err)
 		return err;

@@ -43,6 +43,15 @@
 /* SDM 3C, "VMRESUME" and RSB underflow: as many entries as any RSB has. */
 #define RSB_ENTRIES		32
 
+/*
+ * VERW. It depends on the bug and on the kernel's version which of the two features
+ * stands for it: for MDS and TAA it is the one for the return to user space.
+ */
+.macro CLEAR_BUFFERS
+	CLEAR_CPU_BUFFERS
+	VM_CLEAR_CPU_BUFFERS
+.endm
+
 	.text
 
 /*
@@ -90,12 +99,12 @@ SYM_FUNC_START(vmx_enter)
 	je	.Llaunch
 
 	/* MDS and its kin: nothing of the host stays in the CPU's buffers. */
-	VM_CLEAR_CPU_BUFFERS
+	CLEAR_BUFFERS
 .Lresume:
 	vmresume
 	jmp	.Lfailed
 .Llaunch:
-	VM_CLEAR_CPU_BUFFERS
+	CLEAR_BUFFERS
 .Lvmlaunch:
 	vmlaunch
 	jmp	.Lfailed

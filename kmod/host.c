@@ -14,10 +14,12 @@
 #define pr_fmt(fmt) "vee: " fmt
 
 #include <linux/gfp.h>
+#include <linux/hardirq.h>
 #include <linux/jump_label.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
+#include <linux/sched.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/fsgsbase.h>
@@ -291,9 +293,10 @@ void host_take_event(u32 reason)
 /*
  * An affected CPU may speculatively read whatever is in its L1 data cache
  * through a not-present guest page table entry, so the cache is emptied before
- * each entry that follows host code which may have handled secrets: all but
- * those right after an exit that the engine answered itself. CPUs without the
- * flush command get the cache filled with a block of ours instead
+ * each entry that follows host code which may have handled secrets: the caller's,
+ * an interrupt's, another task's. What the engine itself does for the guest
+ * between two entries handles none; with l1tf=full the cache is emptied all the
+ * same. CPUs without the flush command get it filled with a block of ours instead
  * (Documentation/admin-guide/hw-vuln/l1tf.rst).
  */
 #define L1D_FLUSH_ORDER	4	/* 64 KiB: twice the largest affected cache */
@@ -301,6 +304,7 @@ void host_take_event(u32 reason)
 
 static u8 *l1d_pages;
 DEFINE_STATIC_KEY_FALSE(host_flushes_l1d);
+DEFINE_STATIC_KEY_FALSE(host_flushes_l1d_always);
 
 static void read_l1d_pages(unsigned int step)
 {
@@ -308,7 +312,7 @@ static void read_l1d_pages(unsigned int step)
 		READ_ONCE(l1d_pages[i]);
 }
 
-void host_do_flush_l1d(void)
+static void flush_l1d(void)
 {
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
@@ -319,11 +323,48 @@ void host_do_flush_l1d(void)
 	read_l1d_pages(L1D_LINE);
 }
 
+/* The kernel's interrupt entries note it for KVM's sake. */
+static bool interrupt_was_here(void)
+{
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	bool was_here = kvm_get_cpu_l1tf_flush_l1d();
+
+	kvm_clear_cpu_l1tf_flush_l1d();
+	return was_here;
+#else
+	return true;
+#endif
+}
+
+void host_clean_l1d(struct vee_vcpu *vcpu)
+{
+	unsigned long switches = current->nvcsw + current->nivcsw;
+	bool unclean = interrupt_was_here() || vcpu->l1d_clean_at != switches;
+
+	if (!unclean && !static_key_enabled(&host_flushes_l1d_always))
+		return;
+	vcpu->l1d_clean_at = switches;
+	flush_l1d();
+}
+
+static bool l1d_needs_flush(void)
+{
+	u64 arch_caps = 0;
+
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+		return false;
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_caps);
+	return !(arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
+}
+
 int host_init(void)
 {
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+	if (!l1d_needs_flush())
 		return 0;
 	static_branch_enable(&host_flushes_l1d);
+	if (l1tf_mitigation >= L1TF_MITIGATION_FULL)
+		static_branch_enable(&host_flushes_l1d_always);
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
 		return 0;
 	l1d_pages = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);

@@ -235,18 +235,31 @@ void mem_destroy(struct vee_vm *vm)
 
 /* --- access by the host ---------------------------------------------------- */
 
-static int read_slots(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
+int mem_lock(struct vee_vm *vm)
+{
+	return down_read_killable(&vm->slots_lock) ? -EINTR : 0;
+}
+
+void mem_unlock(struct vee_vm *vm)
+{
+	up_read(&vm->slots_lock);
+}
+
+static const void __user *slot_at(const struct slot *slot, u64 gpa)
+{
+	return (const void __user *)(slot->hva + (gpa - slot->node.start));
+}
+
+int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
 {
 	while (bytes) {
-		struct slot *slot = slot_find(vm, gpa, gpa);
-		unsigned long hva;
+		const struct slot *slot = slot_find(vm, gpa, gpa);
 		size_t piece;
 
 		if (!slot)
 			return -EFAULT;
-		hva = slot->hva + (gpa - slot->node.start);
 		piece = min_t(u64, bytes, slot->node.last - gpa + 1);
-		if (copy_from_user(buf, (const void __user *)hva, piece))
+		if (copy_from_user(buf, slot_at(slot, gpa), piece))
 			return -EFAULT;
 		gpa += piece;
 		buf += piece;
@@ -255,14 +268,18 @@ static int read_slots(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
 	return 0;
 }
 
-/* The caller runs in the VM's address space. -EINTR: it is being killed. */
-int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
+int mem_read_word(struct vee_vm *vm, u64 gpa, unsigned int bytes, u64 *value)
 {
-	int error;
+	const struct slot *slot = slot_find(vm, gpa, gpa);
+	u32 low;
 
-	if (down_read_killable(&vm->slots_lock))
-		return -EINTR;
-	error = read_slots(vm, gpa, buf, bytes);
-	up_read(&vm->slots_lock);
-	return error;
+	/* Slots are of whole pages: an aligned word is in one. */
+	if (!slot)
+		return -EFAULT;
+	if (bytes == sizeof(*value))
+		return get_user(*value, (const u64 __user *)slot_at(slot, gpa));
+	if (get_user(low, (const u32 __user *)slot_at(slot, gpa)))
+		return -EFAULT;
+	*value = low;
+	return 0;
 }

@@ -211,16 +211,18 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 		return next;
 	set_controls(vcpu);
 	flush_stale(vcpu);
-	host_flush_l1d();
-	do {
+	host_flush_l1d(vcpu);
+	for (;;) {
 		if (unlikely(!plain || event_pending(vcpu)))
 			prepare_entry(vcpu);
 		next = enter_and_handle(vcpu);
 		if (next != NEXT_ENTER)
 			return next;
 		plain = plain || is_plain(vcpu);
-	} while (plain || !step_is_over(vcpu));
-	return stepped(vcpu);
+		if (!plain && step_is_over(vcpu))
+			return stepped(vcpu);
+		host_flush_l1d_again(vcpu);
+	}
 }
 
 /* --- the stretch ---------------------------------------------------------------------- */
@@ -316,6 +318,7 @@ static int run_here(struct vee_vcpu *vcpu)
 	int err;
 
 	vcpu->interrupted = false;
+	vcpu->l1d_clean_at = L1D_NEVER_CLEAN;
 	rcu_assign_pointer(vcpu->runner, current);
 	err = run(vcpu);
 	RCU_INIT_POINTER(vcpu->runner, NULL);

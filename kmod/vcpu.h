@@ -148,6 +148,8 @@ struct limit {
  * @vpid_cpu: the CPU where translations under @vpid are its own
  *
  * @runner: the task that runs it, under RCU
+ * @l1d_clean_at: how often that task had been switched out when the L1 data cache
+ *	was last flushed for it; L1D_NEVER_CLEAN
  * @generation: number of the run under way, or of the next one
  * @kicked: the last generation that VEE_VCPU_KICK named
  * @prefetch: what the caller wants filled at the exit
@@ -224,6 +226,7 @@ struct vee_vcpu {
 	int vpid_cpu;
 
 	struct task_struct __rcu *runner;
+	unsigned long l1d_clean_at;
 	u64 generation;
 	atomic64_t kicked;
 	u32 prefetch;
@@ -370,14 +373,25 @@ void host_load_syscall_msrs(struct vee_vcpu *vcpu);
 void host_set_guest_msrs(struct vee_vcpu *vcpu, const struct vee_msrs *msrs);
 void host_get_guest_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs);
 /* Interrupts off, right before an entry: what an L1TF-affected CPU needs. */
-void host_do_flush_l1d(void);
+void host_clean_l1d(struct vee_vcpu *vcpu);
 DECLARE_STATIC_KEY_FALSE(host_flushes_l1d);
+DECLARE_STATIC_KEY_FALSE(host_flushes_l1d_always);
 
-static inline void host_flush_l1d(void)
+static inline void host_flush_l1d(struct vee_vcpu *vcpu)
 {
 	if (static_branch_unlikely(&host_flushes_l1d))
-		host_do_flush_l1d();
+		host_clean_l1d(vcpu);
 }
+
+/* ... once more in the same bracket. */
+static inline void host_flush_l1d_again(struct vee_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&host_flushes_l1d_always))
+		host_clean_l1d(vcpu);
+}
+
+/* The caller's secrets are in it. */
+#define L1D_NEVER_CLEAN	ULONG_MAX
 
 /* Interrupts off, right after an exit: an NMI or machine check of the host's. */
 void host_take_event(u32 reason);

@@ -255,8 +255,13 @@ struct slot *slot_find(struct vee_vm *vm, u64 gpa, u64 last);
 int mem_add(struct vee_vm *vm, const struct vee_map *map);
 int mem_remove(struct vee_vm *vm, const struct vee_unmap *unmap);
 void mem_destroy(struct vee_vm *vm);
+/* Around what reads guest memory, in the VM's address space. -EINTR: being killed. */
+int mem_lock(struct vee_vm *vm);
+void mem_unlock(struct vee_vm *vm);
 /* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
 int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes);
+/* One aligned number of 4 or 8 bytes, likewise. */
+int mem_read_word(struct vee_vm *vm, u64 gpa, unsigned int bytes, u64 *value);
 
 /* --- fault.c -------------------------------------------------------------- */
 

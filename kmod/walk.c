@@ -219,10 +219,8 @@ static int entry_read(struct vee_vm *vm, const struct mode *mode,
 {
 	u64 index = (gva >> level->shift) & GENMASK_ULL(level->bits - 1, 0);
 
-	/* The first bytes of a number are its low ones. */
-	*entry = 0;
-	return mem_read(vm, table + index * mode->entry_bytes, entry,
-			mode->entry_bytes);
+	return mem_read_word(vm, table + index * mode->entry_bytes,
+			     mode->entry_bytes, entry);
 }
 
 /* Narrows down @walk, which allows everything, and sets its @gpa. */
@@ -254,9 +252,9 @@ static int walk_tables(struct vee_vm *vm, const struct paging *paging, u64 gva,
 	return -ENOENT;
 }
 
-/* 0: @walk is filled in; -ENOENT, -EFAULT: see struct vee_translate; -EINTR. */
-int walk_translate(struct vee_vm *vm, const struct paging *paging,
-		   struct vee_translate *walk)
+/* Under mem_lock(). */
+static int translate(struct vee_vm *vm, const struct paging *paging,
+		     struct vee_translate *walk)
 {
 	u64 gva = paging_gva(paging, walk->gva);
 
@@ -270,16 +268,32 @@ int walk_translate(struct vee_vm *vm, const struct paging *paging,
 	return walk_tables(vm, paging, gva, walk);
 }
 
+/* 0: @walk is filled in; -ENOENT, -EFAULT: see struct vee_translate; -EINTR. */
+int walk_translate(struct vee_vm *vm, const struct paging *paging,
+		   struct vee_translate *walk)
+{
+	int error = mem_lock(vm);
+
+	if (error)
+		return error;
+	error = translate(vm, paging, walk);
+	mem_unlock(vm);
+	return error;
+}
+
 unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
 		       u8 *buf, unsigned int bytes)
 {
 	unsigned int done = 0;
 
+	if (mem_lock(vm))
+		return 0;
+
 	while (done < bytes) {
 		struct vee_translate walk = { .gva = gva + done };
 		unsigned int piece;
 
-		if (walk_translate(vm, paging, &walk))
+		if (translate(vm, paging, &walk))
 			break;
 		piece = min_t(unsigned int, bytes - done,
 			      PAGE_SIZE - offset_in_page(walk.gpa));
@@ -287,5 +301,6 @@ unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
 			break;
 		done += piece;
 	}
+	mem_unlock(vm);
 	return done;
 }
