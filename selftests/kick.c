@@ -443,13 +443,6 @@ static void run_for_parent(struct __test_metadata *_metadata, __u32 *shared)
 		guest_run_once(&g);
 }
 
-static bool shared_counts(const __u32 *shared)
-{
-	__u32 before = __atomic_load_n(shared, __ATOMIC_ACQUIRE);
-
-	return WAIT_FOR(__atomic_load_n(shared, __ATOMIC_ACQUIRE) != before);
-}
-
 /* SIGSTOP stops a process in its guest, SIGCONT has it go on. */
 TEST_F(kick, stop_and_continue)
 {

@@ -11,29 +11,14 @@
 
 #include "vee_util.h"
 
-#define MODULE		"/sys/module/vee"
 #define EXEC_VARIABLE	"VEE_LIFETIME_EXEC"
 
 GUEST_CODE(halt, 64, "hlt");
 GUEST_CODE(spin, 64, "cli; incq 0x20010; jmp spin");
 #define COUNT		(GPA_DATA + 0x10)
 
-/* How many hold the module; -1: it is not loaded, or not a module. */
-static int module_users(void)
-{
-	FILE *f = fopen(MODULE "/refcnt", "r");
-	int users = -1;
-
-	if (!f)
-		return -1;
-	if (fscanf(f, "%d", &users) != 1)
-		users = -1;
-	fclose(f);
-	return users;
-}
-
 FIXTURE(lifetime) {
-	int users;
+	long users;
 };
 
 FIXTURE_SETUP(lifetime)

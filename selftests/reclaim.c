@@ -220,19 +220,6 @@ static void need_swap(struct __test_metadata *_metadata)
 		VEE_SKIP("no swap space is on");
 }
 
-static long read_number(const char *path)
-{
-	FILE *f = fopen(path, "r");
-	long value = -1;
-
-	if (!f)
-		return -1;
-	if (fscanf(f, "%ld", &value) != 1)
-		value = -1;
-	fclose(f);
-	return value;
-}
-
 /* --- swap ------------------------------------------------------------------ */
 
 TEST_F(reclaim, swapped_out)

@@ -653,13 +653,6 @@ static void run_in_child(struct __test_metadata *_metadata, __u32 *shared,
 		pause();
 }
 
-static bool shared_counts(const __u32 *shared)
-{
-	__u32 before = __atomic_load_n(shared, __ATOMIC_ACQUIRE);
-
-	return WAIT_FOR(__atomic_load_n(shared, __ATOMIC_ACQUIRE) != before);
-}
-
 static void *shared_page(void)
 {
 	return mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -720,25 +713,11 @@ TEST_F(uring, thread_exits)
 	EXPECT_EQ(VEE_EXIT_DEADLINE, g->page->exit.reason);
 }
 
-/* How many hold the module; -1: that can't be known. */
-static int module_users(void)
-{
-	FILE *file = fopen("/sys/module/vee/refcnt", "re");
-	int users = -1;
-
-	if (!file)
-		return -1;
-	if (fscanf(file, "%d", &users) != 1)
-		users = -1;
-	fclose(file);
-	return users;
-}
-
 /* Many runs under way, and a process that is killed: nobody holds the module. */
 TEST_F(uring, killed_with_64_runs)
 {
 	__u32 *shared = shared_page(), count;
-	int users = module_users();
+	long users = module_users();
 	pid_t child;
 	int status;
 

@@ -692,12 +692,42 @@ static inline __u64 now_ns(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
+/* Does whoever counts in memory shared with us get on? */
+static inline bool shared_counts(const __u32 *shared)
+{
+	__u32 before = __atomic_load_n(shared, __ATOMIC_ACQUIRE);
+
+	return WAIT_FOR(__atomic_load_n(shared, __ATOMIC_ACQUIRE) != before);
+}
+
 /* Does a guest with SPIN, or the like of it, get on? */
 static inline bool guest_counts(const struct guest *g)
 {
-	__u32 before = guest_read32(g, GPA_DATA);
+	return shared_counts((const __u32 *)(g->mem + GPA_DATA));
+}
 
-	return WAIT_FOR(guest_read32(g, GPA_DATA) != before);
+/* --- the system -------------------------------------------------------------- */
+
+#define MODULE		"/sys/module/vee"
+
+/* What a file of sysfs or procfs says; -1: it is not there, or says no number. */
+static inline long read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	long value = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%ld", &value) != 1)
+		value = -1;
+	fclose(file);
+	return value;
+}
+
+/* How many hold the module; -1: it is not loaded, or not a module. */
+static inline long module_users(void)
+{
+	return read_number(MODULE "/refcnt");
 }
 
 /* --- threads --------------------------------------------------------------- */
