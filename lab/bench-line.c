@@ -4,12 +4,11 @@
  * that only counts and one that only goes through memory, in ticks of the TSC,
  * which in the lab are instructions. Tells both stdout and the console.
  */
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <x86intrin.h>
+
+#include "bench_ticks.h"
 
 #define ROUNDS		5
 #define CPU_STEPS	20000000u
@@ -32,15 +31,15 @@ static uint32_t start_tsc(void)
 	return at ? strtoull(at + 5, NULL, 16) : 0;
 }
 
-static void tell(const char *what, uint64_t ticks)
+static void report(const char *what, uint32_t ticks)
 {
 	FILE *console = fopen("/dev/console", "w");
 
-	printf("bench %s %llu\n", what, (unsigned long long)ticks);
+	printf("bench %s %u\n", what, ticks);
 	fflush(stdout);
 	if (!console)
 		return;
-	fprintf(console, "bench %s %llu\n", what, (unsigned long long)ticks);
+	fprintf(console, "bench %s %u\n", what, ticks);
 	fclose(console);
 }
 
@@ -68,16 +67,9 @@ static uint64_t go_through(void *memory)
 }
 
 /* The median of a few rounds, so that the timer's ticks are in it. */
-static int ascending(const void *a, const void *b)
-{
-	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-	return left < right ? -1 : left > right;
-}
-
 static void measure(const char *what, uint64_t (*work)(void *), void *arg)
 {
-	uint64_t ticks[ROUNDS];
+	uint32_t ticks[ROUNDS];
 
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t before = __rdtsc();
@@ -86,8 +78,8 @@ static void measure(const char *what, uint64_t (*work)(void *), void *arg)
 		(void)result;
 		ticks[i] = __rdtsc() - before;
 	}
-	qsort(ticks, ROUNDS, sizeof(*ticks), ascending);
-	tell(what, ticks[ROUNDS / 2]);
+	ticks_sort(ticks, ROUNDS);
+	report(what, ticks[ROUNDS / 2]);
 }
 
 int main(void)
@@ -96,7 +88,7 @@ int main(void)
 	void *memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	tell("boot", (uint32_t)(now - start_tsc()));
+	report("boot", now - start_tsc());
 	if (memory == MAP_FAILED)
 		return 1;
 	memset(memory, 1, BYTES);

@@ -1,42 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Measures one engine and prints a line for each figure: its name, minimum,
- * median and 90th percentile in ticks of the TSC, and the number of rounds.
- *
- * usage: bench vee|kvm
+ * What an exit costs, and the life of a VM, under one engine.
  *
  * What the guest sees is measured in the guest, between two RDTSCs around the
  * operation; what the program does, around the call.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <x86intrin.h>
 
 #include "bench.h"
 
 #define ROUNDS		2000
 #define LIFE_ROUNDS	100
 
-static const struct engine *engine;
-static uint8_t *memory, *touch;
+/* What a guest is to do once more each round, and how many rounds. */
+struct op {
+	const char *name;
+	const uint8_t *code;
+	size_t bytes;
+	unsigned int rounds;
+};
 
-/* --- what is done with samples ------------------------------------------------ */
-
-static int ascending(const void *a, const void *b)
-{
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-static void tell(const char *what, uint32_t *ticks, unsigned int count)
-{
-	qsort(ticks, count, sizeof(*ticks), ascending);
-	printf("%s|%u|%u|%u|%u\n", what, ticks[0], ticks[count / 2],
-	       ticks[count * 9 / 10], count);
-	fflush(stdout);
-}
+static uint8_t *touch;
 
 /* --- the guest ------------------------------------------------------------------ */
 
@@ -93,37 +79,6 @@ static void write_code(const struct op *op)
 	back = loop - (at + 4);
 	at = put(at, &back, sizeof(back));
 	put(at, done, sizeof(done));
-}
-
-static void write_tables(void)
-{
-	uint64_t *pml4 = (uint64_t *)(memory + GPA_PML4);
-	uint64_t *pdpt = (uint64_t *)(memory + GPA_PDPT);
-	uint64_t *pd = (uint64_t *)(memory + GPA_PD);
-	uint64_t *gdt = (uint64_t *)(memory + GPA_GDT);
-	uint64_t *gate = (uint64_t *)(memory + GPA_IDT + VECTOR * 16);
-
-	pml4[0] = GPA_PDPT | 3;
-	pdpt[0] = GPA_PD | 3;
-	for (uint64_t i = 0; i < 512; i++)
-		pd[i] = i * 2 * MIB | 0xe3;	/* 2 MiB, accessed, dirty */
-	gdt[1] = 0x00af9b000000ffff;
-	gdt[2] = 0x00cf93000000ffff;
-	gate[0] = GPA_HANDLER | 8 << 16 | 0x8e00ULL << 32;
-	gate[1] = 0;
-	memcpy(memory + GPA_HANDLER, handler, sizeof(handler));
-}
-
-static void *map(size_t bytes, int advice)
-{
-	uint8_t *room = mmap(NULL, bytes + 2 * MIB, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (room == MAP_FAILED)
-		die("no memory");
-	room += -(uintptr_t)room % (2 * MIB);
-	madvise(room, bytes, advice);
-	return room;
 }
 
 /* --- exits ---------------------------------------------------------------------- */
@@ -247,17 +202,9 @@ static void measure_life(void)
 	tell("tear it all down", death, LIFE_ROUNDS);
 }
 
-int main(int argc, char **argv)
+void measure(void)
 {
-	int err;
-
-	engine = argc > 1 && !strcmp(argv[1], "kvm") ? &engine_kvm : &engine_vee;
-	err = engine->open();
-	if (err)
-		die("%s is not there: %s", engine->name, strerror(-err));
-	memory = map(GUEST_BYTES, MADV_NOHUGEPAGE);
-	memset(memory, 0, GUEST_BYTES);
-	write_tables();
+	memcpy(memory + GPA_HANDLER, handler, sizeof(handler));
 	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
 		measure_op(&ops[i]);
 	measure_registers();
@@ -265,5 +212,4 @@ int main(int argc, char **argv)
 	measure_touches(&touch_small, MADV_NOHUGEPAGE);
 	measure_touches(&touch_large, MADV_HUGEPAGE);
 	measure_life();
-	return 0;
 }

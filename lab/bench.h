@@ -10,13 +10,13 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <x86intrin.h>
 
 #define MIB		(1ULL << 20)
 
 /* Guest memory, identity-mapped by the guest's own tables. */
-#define GUEST_BYTES	(2 * MIB)
+#define GUEST_BYTES	MIB
 #define GPA_PML4	0x1000ULL
 #define GPA_PDPT	0x2000ULL
 #define GPA_PD		0x3000ULL
@@ -34,14 +34,6 @@
 #define VECTOR		0x40
 #define PORT		0x10
 #define PORT_DONE	0xff
-
-/* What a guest is to do once more each round, and how many rounds. */
-struct op {
-	const char *name;
-	const uint8_t *code;
-	size_t bytes;
-	unsigned int rounds;
-};
 
 enum stop {
 	STOP_PIO,
@@ -77,6 +69,17 @@ struct engine {
 };
 
 extern const struct engine engine_vee, engine_kvm;
+
+/* bench_common.c chooses the engine, makes the guest's memory, and calls measure(). */
+extern const struct engine *engine;
+extern uint8_t *memory;
+
+void measure(void);
+/* @ret: 0 or more, or -errno, which ends the program. */
+void need(int ret, const char *what);
+void tell(const char *what, uint32_t *samples, unsigned int count);
+/* From a 2 MiB boundary on. */
+void *map(size_t bytes, int advice);
 
 /* Ends the program: a figure that could not be had must not look like one. */
 #define die(...) (fprintf(stderr, "bench: " __VA_ARGS__), fputc('\n', stderr), exit(1))

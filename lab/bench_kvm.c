@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -29,10 +28,9 @@ static int open_kvm(void)
 	return run_bytes < 0 ? -errno : 0;
 }
 
-static int need(int ret, const char *what)
+static int check(int ret, const char *what)
 {
-	if (ret < 0)
-		die("KVM: %s: %s", what, strerror(errno));
+	need(ret < 0 ? -errno : 0, what);
 	return ret;
 }
 
@@ -46,7 +44,7 @@ static void add_slot(struct guest *g, uint32_t slot, uint64_t gpa, void *hva,
 		.userspace_addr = (uintptr_t)hva,
 	};
 
-	need(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region), "memory");
+	check(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region), "memory");
 }
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
@@ -62,7 +60,7 @@ static void set_long_mode(struct guest *g)
 	struct kvm_regs regs = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
 	struct kvm_sregs sregs;
 
-	need(ioctl(g->vcpu, KVM_GET_SREGS, &sregs), "registers");
+	check(ioctl(g->vcpu, KVM_GET_SREGS, &sregs), "registers");
 	sregs.cs = segment(SELECTOR_CODE, 0xb, true);
 	sregs.ss = segment(SELECTOR_DATA, 0x3, false);
 	sregs.ds = sregs.ss;
@@ -75,8 +73,8 @@ static void set_long_mode(struct guest *g)
 	sregs.cr3 = GPA_PML4;
 	sregs.cr4 = CR4_LONG;
 	sregs.efer = EFER_LONG;
-	need(ioctl(g->vcpu, KVM_SET_SREGS, &sregs), "registers");
-	need(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
+	check(ioctl(g->vcpu, KVM_SET_SREGS, &sregs), "registers");
+	check(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
 }
 
 /* So that the guest's TSC is the host's. */
@@ -89,18 +87,18 @@ static void set_tsc_offset(struct guest *g)
 		.addr = (uintptr_t)&offset,
 	};
 
-	need(ioctl(g->vcpu, KVM_SET_DEVICE_ATTR, &attr), "TSC offset");
+	check(ioctl(g->vcpu, KVM_SET_DEVICE_ATTR, &attr), "TSC offset");
 }
 
 static void create(struct guest *g)
 {
-	g->vm = need(ioctl(kvm, KVM_CREATE_VM, 0), "VM");
+	g->vm = check(ioctl(kvm, KVM_CREATE_VM, 0), "VM");
 	add_slot(g, 0, 0, g->memory, GUEST_BYTES);
 	if (g->touch)
 		add_slot(g, 1, GPA_TOUCH, g->touch, TOUCH_BYTES);
-	g->vcpu = need(ioctl(g->vm, KVM_CREATE_VCPU, 0), "vCPU");
+	g->vcpu = check(ioctl(g->vm, KVM_CREATE_VCPU, 0), "vCPU");
 	g->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
-	need(g->run == MAP_FAILED ? -1 : 0, "mmap");
+	check(g->run == MAP_FAILED ? -1 : 0, "mmap");
 	set_long_mode(g);
 	set_tsc_offset(g);
 }
@@ -116,7 +114,7 @@ static enum stop run(struct guest *g)
 {
 	struct kvm_run *page = g->run;
 
-	need(ioctl(g->vcpu, KVM_RUN, 0), "run");
+	check(ioctl(g->vcpu, KVM_RUN, 0), "run");
 	switch (page->exit_reason) {
 	case KVM_EXIT_IO:
 		return page->io.port == PORT_DONE ? STOP_DONE : STOP_PIO;
@@ -135,16 +133,16 @@ static void inject(struct guest *g)
 {
 	struct kvm_interrupt interrupt = { .irq = VECTOR };
 
-	need(ioctl(g->vcpu, KVM_INTERRUPT, &interrupt), "interrupt");
+	check(ioctl(g->vcpu, KVM_INTERRUPT, &interrupt), "interrupt");
 }
 
 static void change_regs(struct guest *g)
 {
 	struct kvm_regs regs;
 
-	need(ioctl(g->vcpu, KVM_GET_REGS, &regs), "registers");
+	check(ioctl(g->vcpu, KVM_GET_REGS, &regs), "registers");
 	regs.rax++;
-	need(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
+	check(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
 }
 
 const struct engine engine_kvm = {

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Many vCPUs on one thread: 64 VMs in turn by ioctl, and by io_uring; and an OUT that
- * is posted, not an exit. Prints lines as bench.c does.
- *
- * usage: bench vee|kvm
+ * is posted, not an exit.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <x86intrin.h>
 
 #include <vee.h>
 
@@ -20,8 +18,6 @@
 #define BUDGET_US	10000	/* no step comes near it */
 #define POSTS		256	/* at a time: they fit into the ring */
 
-static const struct engine *engine;
-static uint8_t *memory;
 static struct guest guests[MACHINES];
 static uint32_t ticks[ROUNDS];
 
@@ -37,27 +33,6 @@ static const uint8_t posts[] = {
 	0xe6, PORT, 0xff, 0xc9, 0x75, 0xfa,
 	0x0f, 0x31, 0x29, 0xd8, 0xe7, PORT_DONE, 0xeb, 0xe9,
 };
-
-static int ascending(const void *a, const void *b)
-{
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-static void tell(const char *what)
-{
-	qsort(ticks, ROUNDS, sizeof(*ticks), ascending);
-	printf("%s|%u|%u|%u|%u\n", what, ticks[0], ticks[ROUNDS / 2],
-	       ticks[ROUNDS * 9 / 10], ROUNDS);
-	fflush(stdout);
-}
-
-static void need(int ret, const char *what)
-{
-	if (ret < 0)
-		die("%s: %s", what, strerror(-ret));
-}
 
 /* All machines have the same memory: they only read it. */
 static void build(const uint8_t *code, size_t bytes, unsigned int count)
@@ -87,7 +62,7 @@ static void measure_in_turn(const char *what, unsigned int count)
 		ticks[round] = (__rdtsc() - before) / count;
 	}
 	tear_down(count);
-	tell(what);
+	tell(what, ticks, ROUNDS);
 }
 
 static struct vee_vcpu *vcpu_of(const struct guest *g)
@@ -123,7 +98,7 @@ static void measure_ring(void)
 	}
 	vee_ring_destroy(ring);
 	tear_down(MACHINES);
-	tell("64 VMs by io_uring, one thread");
+	tell("64 VMs by io_uring, one thread", ticks, ROUNDS);
 }
 
 static struct vee_post_ring *map_posts(const struct guest *g)
@@ -153,34 +128,15 @@ static void measure_posts(void)
 	}
 	munmap(ring, VEE_POST_RING_BYTES);
 	tear_down(1);
-	tell("OUT that is posted");
+	tell("OUT that is posted", ticks, ROUNDS);
 }
 
-static void write_tables(void)
+void measure(void)
 {
-	*(uint64_t *)(memory + GPA_PML4) = GPA_PDPT | 3;
-	*(uint64_t *)(memory + GPA_PDPT) = GPA_PD | 3;
-	*(uint64_t *)(memory + GPA_PD) = 0xe3;	/* 2 MiB, accessed, dirty */
-}
-
-int main(int argc, char **argv)
-{
-	int err;
-
-	engine = argc > 1 && !strcmp(argv[1], "kvm") ? &engine_kvm : &engine_vee;
-	err = engine->open();
-	if (err)
-		die("%s is not there: %s", engine->name, strerror(-err));
-	memory = mmap(NULL, GUEST_BYTES, PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (memory == MAP_FAILED)
-		die("no memory");
-	write_tables();
 	measure_in_turn("one VM by ioctl", 1);
 	measure_in_turn("64 VMs by ioctl in turn", MACHINES);
 	if (engine == &engine_kvm)
-		return 0;
+		return;
 	measure_ring();
 	measure_posts();
-	return 0;
 }

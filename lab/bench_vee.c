@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The benchmark's guest under vee, by libvee. */
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
 #include <vee.h>
@@ -14,18 +14,12 @@ static int open_vee(void)
 	return vee_get_info(&info);
 }
 
-static void need(int err, const char *what)
-{
-	if (err)
-		die("vee: %s: %s", what, strerror(-err));
-}
-
 static void create(struct guest *g)
 {
 	struct vee_guest *v = calloc(1, sizeof(*v));
 	const unsigned int all = VEE_READ | VEE_WRITE | VEE_EXECUTE;
 
-	need(v ? vee_vm_create(&v->vm) : -12, "VM");
+	need(v ? vee_vm_create(&v->vm) : -ENOMEM, "VM");
 	need(vee_vm_map(v->vm, 0, g->memory, GUEST_BYTES, all), "memory");
 	if (g->touch)
 		need(vee_vm_map(v->vm, GPA_TOUCH, g->touch, TOUCH_BYTES, all), "memory");

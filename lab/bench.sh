@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the benchmarks under vee and KVM share. Sourced, after lib.sh. OUT is the
+# benchmark's folder in the cache, KERNEL the kernel to boot.
+
+# The program "bench" of lab/$1.c and so on, and the module, in a folder that goes
+# into the lab. The module without debug information, as the lab has it.
+bench_build() {
+	make -s -C "$VEE_TOP/userlib" libvee.a
+	rm -rf "$OUT/files"
+	mkdir -p "$OUT/files"
+	gcc -O2 -std=gnu11 -Wall -Wextra -Werror -D_GNU_SOURCE \
+		-I"$VEE_TOP/userlib" -I"$VEE_TOP/uapi" -o "$OUT/files/bench" \
+		"${@/#/$VEE_TOP/lab/}" "$VEE_TOP"/lab/bench_{common,vee,kvm}.c \
+		"$VEE_TOP/userlib/libvee.a" -luring -lZydis -lZycore -pthread
+	objcopy --strip-debug "$("$VEE_TOP/lab/module" "$KERNEL")" \
+		"$OUT/files/vee.ko"
+}
+
+# bench_run CMDLINE [OPTION OF lab/run]...: lines
+# "engine|what|minimum|median|90th percentile|rounds".
+bench_run() {
+	local cmdline=$1
+	shift
+	"$VEE_TOP/lab/run" --kernel "$KERNEL" --memory 512 --timeout 900 \
+		--no-module --cmdline "$cmdline" --file "$OUT/files:/root/bench" \
+		--file "$VEE_TOP/lab/bench-run:/bin/bench-run" \
+		"$@" -- bench-run /root/bench
+}
