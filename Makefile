@@ -40,11 +40,13 @@ check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ..
 	@lab/check --debug
 
 ##@ Measure
-.PHONY: bench bench-boot bench-uring
+.PHONY: bench bench-boot bench-trace bench-uring
 bench: ## What an exit costs, beside KVM, in the same boot of the lab
 	@lab/bench
 bench-boot: ## The boot of Linux, on the bare lab machine and as a guest
 	@lab/bench-boot
+bench-trace: ## Where an exit's ticks go, by function, and its dear instructions
+	@lab/bench-trace
 bench-uring: ## 64 VMs on one thread by io_uring, beside ioctl and KVM; posted OUTs
 	@lab/bench-uring
 

@@ -18,13 +18,18 @@ bench_build() {
 		"$OUT/files/vee.ko"
 }
 
-# bench_run CMDLINE [OPTION OF lab/run]...: lines
-# "engine|what|minimum|median|90th percentile|rounds".
+# bench_run CMDLINE [--trace FILE] [--symbols]: what lab/bench-run prints.
 bench_run() {
-	local cmdline=$1
+	local options=(--cmdline "$1") symbols=()
 	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--symbols) symbols=("$1"); shift ;;
+		*) options+=("$1" "$2"); shift 2 ;;
+		esac
+	done
 	"$VEE_TOP/lab/run" --kernel "$KERNEL" --memory 512 --timeout 900 \
-		--no-module --cmdline "$cmdline" --file "$OUT/files:/root/bench" \
+		--no-module "${options[@]}" --file "$OUT/files:/root/bench" \
 		--file "$VEE_TOP/lab/bench-run:/bin/bench-run" \
-		"$@" -- bench-run /root/bench
+		-- bench-run /root/bench "${symbols[@]}"
 }

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The traces of lab/bench-trace as Markdown. Files: what lab/bench-run printed, with
+# the sections' names and all functions' addresses, then the trace.
+#
+# An instruction's ticks are those until the next one: a repeated one has many.
+
+BEGIN {
+	OUTSIDE = "system call: the kernel outside the engine"
+	groups = split("guest|VM entry and exit|engine|" OUTSIDE "|program", group_names, "|")
+	names = split("VMRESUME, VMLAUNCH|VMREAD|VMWRITE|VMPTRLD, VMCLEAR|INVEPT, INVVPID" \
+		"|RDMSR|WRMSR|XSAVE*|XRSTOR*|XSETBV|write to a control register" \
+		"|descriptor tables, TR, LDTR|locked|VERW|LFENCE|RDTSC, RDTSCP" \
+		"|SYSCALL, SYSRET, IRET|SWAPGS|CLI, STI, POPF|debug registers", dear_names, "|")
+}
+
+FNR == 1 { file++ }
+
+# --- names -------------------------------------------------------------------------
+
+file == 1 && /^section\|/ {
+	split($0, field, "|")
+	engine_of[++sections] = field[2]
+	path_of[sections] = field[3]
+	if (!(field[3] in known)) {
+		known[field[3]] = 1
+		path_names[++paths] = field[3]
+	}
+	next
+}
+
+# KVM may have been where vee is now: the functions of a module are the engine's own.
+file == 1 {
+	owner = $4 ~ /^\[vee\]/ ? "vee" : $4 ~ /^\[kvm/ ? "KVM" : $4 ~ /^\[/ ? "" : "kernel"
+	if (owner != "") {
+		addresses[owner, ++symbols[owner]] = $1
+		function_names[owner, symbols[owner]] = $3
+	}
+	next
+}
+
+# The function at or before the address, among those of the owner.
+function look_up(owner, address,   low, high, middle) {
+	low = 0
+	high = symbols[owner]
+	while (low < high) {
+		middle = int((low + high + 1) / 2)
+		if (addresses[owner, middle] <= address)
+			low = middle
+		else
+			high = middle - 1
+	}
+	return low
+}
+
+# kallsyms has modules in no order.
+function sort_symbols(owner,   i, j, a, f) {
+	for (i = 2; i <= symbols[owner]; i++) {
+		a = addresses[owner, i]
+		f = function_names[owner, i]
+		for (j = i - 1; j && addresses[owner, j] > a; j--) {
+			addresses[owner, j + 1] = addresses[owner, j]
+			function_names[owner, j + 1] = function_names[owner, j]
+		}
+		addresses[owner, j + 1] = a
+		function_names[owner, j + 1] = f
+	}
+}
+
+# Modules are above the kernel, and no other one is called on these paths.
+function find_function(engine, address,   i) {
+	if (address >= addresses[engine, 1]) {
+		i = look_up(engine, address)
+		of_engine = 1
+		return function_names[engine, i]
+	}
+	of_engine = 0
+	return function_names["kernel", look_up("kernel", address)]
+}
+
+# --- the trace ---------------------------------------------------------------------
+
+/^Tracing enabled/ {
+	if (!sorted++) {
+		sort_symbols("kernel")
+		sort_symbols("KVM")
+		sort_symbols("vee")
+	}
+	section++
+	previous = ""
+	delete text
+	delete tick
+	delete place
+	count = 0
+	next
+}
+
+/^Tracing disabled/ {
+	close_section()
+	next
+}
+
+# (0).[TICK] [0xPHYSICAL] SELECTOR:OFFSET (unk. ctxt): INSTRUCTION ; BYTES
+/^\(0\)\.\[/ {
+	count++
+	tick[count] = substr($1, 6, length($1) - 6)
+	place[count] = $3
+	text[count] = $0
+	sub(/^.*ctxt\): */, "", text[count])
+	sub(/ *;[^;]*$/, "", text[count])
+}
+
+# The shortest of a path's sections is the one that no interrupt has lengthened.
+function close_section(   key, ticks, i) {
+	key = engine_of[section] SUBSEP path_of[section]
+	if (!count || key == SUBSEP)
+		return
+	ticks = tick[count] - tick[1]
+	if (key in total && total[key] <= ticks)
+		return
+	total[key] = ticks
+	lines[key] = count
+	for (i = 1; i <= count; i++) {
+		kept[key, i] = text[i]
+		kept_place[key, i] = place[i]
+		kept_ticks[key, i] = i < count ? tick[i + 1] - tick[i] : 0
+	}
+}
+
+# --- what an instruction is -----------------------------------------------------------
+
+function dear(insn) {
+	if (insn ~ /^vm(resume|launch)/) return 1
+	if (insn ~ /^vmread/) return 2
+	if (insn ~ /^vmwrite/) return 3
+	if (insn ~ /^vm(ptrld|clear)/) return 4
+	if (insn ~ /^inv(ept|vpid)/) return 5
+	if (insn ~ /^rdmsr/) return 6
+	if (insn ~ /^wrmsr/) return 7
+	if (insn ~ /^(xsave|fxsave)/) return 8
+	if (insn ~ /^(xrstor|fxrstor)/) return 9
+	if (insn ~ /^xsetbv/) return 10
+	if (insn ~ /^mov cr/) return 11
+	if (insn ~ /^(l[gil]dt|ltr|s[gil]dt|str) /) return 12
+	if (insn ~ /^lock / || insn ~ /^xchg .*ptr/) return 13
+	if (insn ~ /^verw/) return 14
+	if (insn ~ /^lfence/) return 15
+	if (insn ~ /^rdtsc/) return 16
+	if (insn ~ /^(syscall|sysret|iret)/) return 17
+	if (insn ~ /^swapgs/) return 18
+	if (insn ~ /^(cli|sti|popf)/) return 19
+	if (insn ~ /^mov .*dr[0-7]/) return 20
+	return 0
+}
+
+# Selectors: the kernel's and a program's are Linux', any other is the guest's.
+function mode(where) {
+	if (where ~ /^0010:/) return "kernel"
+	if (where ~ /^0033:/) return "program"
+	return "guest"
+}
+
+# The functions that VMRESUME is in, and that an exit comes back to.
+function find_crossings(engine, key,   i, m, before) {
+	for (i = 1; i <= lines[key]; i++) {
+		m = mode(kept_place[key, i])
+		if (m == "kernel" && (before == "guest" || dear(kept[key, i]) == 1))
+			crossing[find_function(engine, substr(kept_place[key, i], 6))] = 1
+		before = m
+	}
+}
+
+function account(engine, path,   key, i, m, name, group, kind) {
+	key = engine SUBSEP path
+	find_crossings(engine, key)
+	for (i = 1; i < lines[key]; i++) {
+		m = mode(kept_place[key, i])
+		name = group = m
+		if (m == "kernel") {
+			name = find_function(engine, substr(kept_place[key, i], 6))
+			group = name in crossing ? "VM entry and exit" : of_engine ? "engine" : OUTSIDE
+		}
+		ticks_of[path, group, name, engine] += kept_ticks[key, i]
+		group_ticks[path, group, engine] += kept_ticks[key, i]
+		if (!((path, group, name) in listed)) {
+			listed[path, group, name] = 1
+			members[path, group] = members[path, group] SUBSEP name
+		}
+		kind = m == "guest" ? 0 : dear(kept[key, i])
+		if (kind)
+			dear_count[path, kind, engine]++
+	}
+}
+
+# --- tables -------------------------------------------------------------------------
+
+# A group's functions, the dearest for vee first.
+function print_group(path, group,   n, name, i, j, moved) {
+	n = split(substr(members[path, group], 2), name, SUBSEP)
+	for (i = 2; i <= n; i++) {
+		moved = name[i]
+		for (j = i - 1; j && before(path, group, moved, name[j]); j--)
+			name[j + 1] = name[j]
+		name[j + 1] = moved
+	}
+	printf "| **%s** | **%d** | **%d** |\n", group, group_ticks[path, group, "KVM"],
+		group_ticks[path, group, "vee"]
+	if (group == "guest" || group == "program")
+		return
+	for (i = 1; i <= n; i++)
+		printf "| `%s` | %s | %s |\n", name[i], cell(ticks_of[path, group, name[i], "KVM"]),
+			cell(ticks_of[path, group, name[i], "vee"])
+}
+
+function before(path, group, a, b) {
+	if (ticks_of[path, group, a, "vee"] + 0 != ticks_of[path, group, b, "vee"] + 0)
+		return ticks_of[path, group, a, "vee"] + 0 > ticks_of[path, group, b, "vee"] + 0
+	return ticks_of[path, group, a, "KVM"] + 0 > ticks_of[path, group, b, "KVM"] + 0
+}
+
+function cell(n) {
+	return n ? n : ""
+}
+
+function print_path(path,   i) {
+	printf "\n### %s: ticks by function\n\n", path
+	print "| function | KVM | vee |"
+	print "| --- | ---: | ---: |"
+	for (i = 1; i <= groups; i++)
+		if ((path, group_names[i]) in members)
+			print_group(path, group_names[i])
+	printf "| **all** | **%d** | **%d** |\n", total["KVM", path], total["vee", path]
+}
+
+function print_dear(   i, p) {
+	printf "\n### Dear instructions: KVM / vee\n\n| |"
+	for (p = 1; p <= paths; p++)
+		printf " %s |", path_names[p]
+	printf "\n| --- |"
+	for (p = 1; p <= paths; p++)
+		printf " ---: |"
+	print ""
+	for (i = 1; i <= names; i++) {
+		printf "| %s |", dear_names[i]
+		for (p = 1; p <= paths; p++)
+			printf " %d / %d |", dear_count[path_names[p], i, "KVM"],
+				dear_count[path_names[p], i, "vee"]
+		print ""
+	}
+	printf "| all instructions, in ticks |"
+	for (p = 1; p <= paths; p++)
+		printf " %d / %d |", total["KVM", path_names[p]], total["vee", path_names[p]]
+	print ""
+}
+
+END {
+	if (!sections || section != sections) {
+		printf "%d sections in the trace, not %d\n", section, sections >"/dev/stderr"
+		exit 1
+	}
+	for (p = 1; p <= paths; p++) {
+		account("KVM", path_names[p])
+		account("vee", path_names[p])
+	}
+	print_dear()
+	for (p = 1; p <= paths; p++)
+		print_path(path_names[p])
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Paths to be traced, one instruction after the other: a guest that does something
+ * WARM times and then SECTIONS times more, each between two instructions at which
+ * lab/run --trace begins and ends a section of its trace. Says what the sections
+ * are, in their order: a line "section|engine|what" for each.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "bench.h"
+
+/* Enough for all caches of the kernel's, and one without an interrupt in it. */
+#define WARM		200
+#define SECTIONS	5
+
+#define STRING(x)	#x
+#define VALUE(x)	STRING(x)
+
+#define PATH(name, text)						\
+	extern const uint8_t name[], name##_end[];			\
+	asm(".pushsection .rodata\n"					\
+	    #name ":\n"							\
+	    "mov $" VALUE(WARM) ", %r12d\n"				\
+	    "1:\n" text "\n"						\
+	    "dec %r12d\n"						\
+	    "jnz 1b\n"							\
+	    "mov $" VALUE(SECTIONS) ", %r12d\n"				\
+	    "2: xchg %bx, %bx\n" text "\n"				\
+	    "xchg %bx, %bx\n"						\
+	    "dec %r12d\n"						\
+	    "jnz 2b\n"							\
+	    "out %al, $" VALUE(PORT_DONE) "\n"				\
+	    #name "_end: .popsection\n")
+
+PATH(out, "out %al, $" VALUE(PORT));
+PATH(cpuid, "xor %eax, %eax; cpuid");
+/* IA32_LSTAR, which both engines answer in the kernel. */
+PATH(wrmsr, "mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr");
+PATH(mmio, "mov %eax, 0x20000000");
+
+static void trace(const char *what, const uint8_t *code, const uint8_t *end)
+{
+	struct guest g = { .memory = memory };
+
+	memcpy(memory + GPA_CODE, code, end - code);
+	engine->create(&g);
+	while (engine->run(&g) != STOP_DONE)
+		;
+	engine->destroy(&g);
+	for (int i = 0; i < SECTIONS; i++)
+		printf("section|%s|%s\n", engine->name, what);
+}
+
+void measure(void)
+{
+	trace("PIO OUT to user space and back", out, out_end);
+	trace("CPUID, answered in the kernel", cpuid, cpuid_end);
+	trace("WRMSR, answered in the kernel", wrmsr, wrmsr_end);
+	trace("MMIO write to user space and back", mmio, mmio_end);
+}
