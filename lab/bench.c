@@ -7,12 +7,12 @@
  */
 #include <string.h>
 #include <sys/mman.h>
-#include <x86intrin.h>
 
 #include "bench.h"
+#include "bench_ticks.h"
 
 #define ROUNDS		2000
-#define LIFE_ROUNDS	100
+#define LARGE_PAGES	(TOUCH_BYTES / (2 * MIB))
 
 /* What a guest is to do once more each round, and how many rounds. */
 struct op {
@@ -99,6 +99,14 @@ static const struct op ops[] = {
 	OP("MMIO read from user space and back", ROUNDS,
 	   0x8b, 0x04, 0x25, 0x00, 0x00, 0x00, 0x20),
 	OP("CPUID, answered in the kernel", ROUNDS, 0x31, 0xc0, 0x0f, 0xa2),
+	/* mov $0xffff, %eax, which is no call of KVM's: -ENOSYS */
+	OP("VMCALL (KVM: in the kernel; vee: to user space)", ROUNDS,
+	   0xb8, 0xff, 0xff, 0x00, 0x00, 0x0f, 0x01, 0xc1),
+	/* IA32_LSTAR: mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx */
+	OP("WRMSR, answered in the kernel", ROUNDS, 0xb9, 0x82, 0x00, 0x00, 0xc0,
+	   0x31, 0xc0, 0x31, 0xd2, 0x0f, 0x30),
+	OP("RDMSR (KVM: in the kernel; vee: no exit)", ROUNDS,
+	   0xb9, 0x82, 0x00, 0x00, 0xc0, 0x0f, 0x32),
 	/* CD on and off in turn: mov %cr0, %rax; btc $30, %eax; mov %rax, %cr0 */
 	OP("MOV to CR0, answered in the kernel", ROUNDS,
 	   0x0f, 0x20, 0xc0, 0x0f, 0xba, 0xf8, 0x1e, 0x0f, 0x22, 0xc0),
@@ -108,7 +116,7 @@ static const struct op touch_small =
 	OP("first touch of a 4 KiB page, host page present", ROUNDS,
 	   0x41, 0x89, 0x45, 0x00, 0x49, 0x81, 0xc5, 0x00, 0x10, 0x00, 0x00);
 static const struct op touch_large =
-	OP("first touch of a 2 MiB page, host page present", 30,
+	OP("first touch of a 2 MiB page, host page present", LARGE_PAGES,
 	   0x41, 0x89, 0x45, 0x00, 0x49, 0x81, 0xc5, 0x00, 0x00, 0x20, 0x00);
 
 static void run_to_the_end(struct guest *g)
@@ -120,7 +128,8 @@ static void run_to_the_end(struct guest *g)
 	} while (stop != STOP_DONE);
 }
 
-static void measure_op(const struct op *op)
+/* One VM's whole life; its samples are then where the guest has put them. */
+static uint32_t *run_op(const struct op *op)
 {
 	struct guest g = { .memory = memory, .touch = touch };
 
@@ -128,7 +137,20 @@ static void measure_op(const struct op *op)
 	engine->create(&g);
 	run_to_the_end(&g);
 	engine->destroy(&g);
-	tell(op->name, (uint32_t *)(memory + GPA_SAMPLES), op->rounds);
+	return (uint32_t *)(memory + GPA_SAMPLES);
+}
+
+/* As many VMs as it takes: a page can be touched first but once in each. */
+static void measure_op(const struct op *op)
+{
+	uint32_t ticks[2 * ROUNDS];
+	unsigned int count = 0;
+
+	while (count < ROUNDS) {
+		memcpy(&ticks[count], run_op(op), op->rounds * sizeof(*ticks));
+		count += op->rounds;
+	}
+	tell(op->name, ticks, count);
 }
 
 static void measure_touches(const struct op *op, int advice)
@@ -144,27 +166,7 @@ static void measure_touches(const struct op *op, int advice)
 
 static void measure_interrupts(void)
 {
-	const struct op op = OP("interrupt", ROUNDS, 0xfb, 0xe6, PORT);
-	struct guest g = { .memory = memory };
-	uint32_t ticks[ROUNDS];
-
-	write_code(&op);
-	engine->create(&g);
-	engine->run(&g);
-	for (int i = 0; i < ROUNDS - 1; i++) {
-		uint32_t before = __rdtsc();
-
-		engine->inject(&g);
-		engine->run(&g);
-		ticks[i] = *(volatile uint32_t *)(memory + GPA_MAILBOX) - before;
-	}
-	engine->destroy(&g);
-	tell("interrupt injection to the guest's handler", ticks, ROUNDS - 1);
-}
-
-static void measure_registers(void)
-{
-	const struct op op = OP("registers", 2, 0xe6, PORT);
+	const struct op op = OP("interrupt", ROUNDS + 1, 0xfb, 0xe6, PORT);
 	struct guest g = { .memory = memory };
 	uint32_t ticks[ROUNDS];
 
@@ -174,20 +176,53 @@ static void measure_registers(void)
 	for (int i = 0; i < ROUNDS; i++) {
 		uint32_t before = __rdtsc();
 
-		engine->change_regs(&g);
-		ticks[i] = (uint32_t)__rdtsc() - before;
+		engine->inject(&g);
+		engine->run(&g);
+		ticks[i] = *(volatile uint32_t *)(memory + GPA_MAILBOX) - before;
 	}
 	engine->destroy(&g);
-	tell("reading and changing RIP and general registers", ticks, ROUNDS);
+	tell("interrupt injection to the guest's handler", ticks, ROUNDS);
+}
+
+/* Rounds of an OUT, as the program sees them. */
+static void time_exits(struct guest *g, uint32_t *ticks, bool change, bool rip)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		uint32_t before = __rdtsc();
+
+		if (change)
+			engine->change_regs(g, rip);
+		engine->run(g);
+		ticks[i] = (uint32_t)__rdtsc() - before;
+	}
+}
+
+/* What it adds to an exit: some of it may be done at the next VM entry. */
+static void measure_registers(const char *what, bool rip)
+{
+	const struct op op = OP("registers", 2 * ROUNDS + 1, 0xe6, PORT);
+	struct guest g = { .memory = memory };
+	uint32_t plain[ROUNDS], ticks[ROUNDS];
+
+	write_code(&op);
+	engine->create(&g);
+	engine->run(&g);
+	time_exits(&g, plain, false, false);
+	time_exits(&g, ticks, true, rip);
+	engine->destroy(&g);
+	ticks_sort(plain, ROUNDS);
+	for (int i = 0; i < ROUNDS; i++)
+		ticks[i] -= ticks[i] < plain[ROUNDS / 2] ? ticks[i] : plain[ROUNDS / 2];
+	tell(what, ticks, ROUNDS);
 }
 
 static void measure_life(void)
 {
 	const struct op op = OP("life", 1, 0xe6, PORT);
-	uint32_t birth[LIFE_ROUNDS], death[LIFE_ROUNDS];
+	uint32_t birth[ROUNDS], death[ROUNDS];
 
 	write_code(&op);
-	for (int i = 0; i < LIFE_ROUNDS; i++) {
+	for (int i = 0; i < ROUNDS; i++) {
 		struct guest g = { .memory = memory };
 		uint64_t before = __rdtsc(), between;
 
@@ -198,8 +233,8 @@ static void measure_life(void)
 		birth[i] = between - before;
 		death[i] = __rdtsc() - between;
 	}
-	tell("create VM, slot, vCPU, to the first exit", birth, LIFE_ROUNDS);
-	tell("tear it all down", death, LIFE_ROUNDS);
+	tell("create VM, slot, vCPU, to the first exit", birth, ROUNDS);
+	tell("tear it all down", death, ROUNDS);
 }
 
 void measure(void)
@@ -207,9 +242,11 @@ void measure(void)
 	memcpy(memory + GPA_HANDLER, handler, sizeof(handler));
 	for (size_t i = 0; i < sizeof(ops) / sizeof(*ops); i++)
 		measure_op(&ops[i]);
-	measure_registers();
+	measure_registers("reading RIP and changing RAX at an exit", false);
+	measure_registers("reading RIP, changing RIP and RAX at an exit", true);
 	measure_interrupts();
 	measure_touches(&touch_small, MADV_NOHUGEPAGE);
 	measure_touches(&touch_large, MADV_HUGEPAGE);
 	measure_life();
+	measure_idle_memory();
 }

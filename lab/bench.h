@@ -34,6 +34,15 @@
 #define VECTOR		0x40
 #define PORT		0x10
 #define PORT_DONE	0xff
+#define OUT_BYTES	2	/* of the instruction with a port in it */
+
+/* Guest code, 64 bit, that runs wherever it is copied to. */
+#define GUEST_CODE(name, text)						\
+	extern const uint8_t name[], name##_end[];			\
+	asm(".pushsection .rodata\n" #name ":\n" text "\n"		\
+	    #name "_end: .popsection\n")
+#define STRING_OF(x)	#x
+#define VALUE(x)	STRING_OF(x)
 
 enum stop {
 	STOP_PIO,
@@ -65,7 +74,8 @@ struct engine {
 	void (*destroy)(struct guest *g);
 	enum stop (*run)(struct guest *g);	/* completes the exit before, too */
 	void (*inject)(struct guest *g);
-	void (*change_regs)(struct guest *g);	/* RIP and RAX, read and written */
+	/* At an OUT: reads RIP and changes RAX; with @rip goes past it by RIP. */
+	void (*change_regs)(struct guest *g, bool rip);
 };
 
 extern const struct engine engine_vee, engine_kvm;
@@ -75,6 +85,7 @@ extern const struct engine *engine;
 extern uint8_t *memory;
 
 void measure(void);
+void measure_idle_memory(void);
 /* @ret: 0 or more, or -errno, which ends the program. */
 void need(int ret, const char *what);
 void tell(const char *what, uint32_t *samples, unsigned int count);

@@ -14,24 +14,17 @@
 #define WARM		200
 #define SECTIONS	5
 
-#define STRING(x)	#x
-#define VALUE(x)	STRING(x)
-
 #define PATH(name, text)						\
-	extern const uint8_t name[], name##_end[];			\
-	asm(".pushsection .rodata\n"					\
-	    #name ":\n"							\
-	    "mov $" VALUE(WARM) ", %r12d\n"				\
-	    "1:\n" text "\n"						\
-	    "dec %r12d\n"						\
-	    "jnz 1b\n"							\
-	    "mov $" VALUE(SECTIONS) ", %r12d\n"				\
-	    "2: xchg %bx, %bx\n" text "\n"				\
-	    "xchg %bx, %bx\n"						\
-	    "dec %r12d\n"						\
-	    "jnz 2b\n"							\
-	    "out %al, $" VALUE(PORT_DONE) "\n"				\
-	    #name "_end: .popsection\n")
+	GUEST_CODE(name, "mov $" VALUE(WARM) ", %r12d\n"		\
+		   "1:\n" text "\n"					\
+		   "dec %r12d\n"					\
+		   "jnz 1b\n"						\
+		   "mov $" VALUE(SECTIONS) ", %r12d\n"			\
+		   "2: xchg %bx, %bx\n" text "\n"			\
+		   "xchg %bx, %bx\n"					\
+		   "dec %r12d\n"					\
+		   "jnz 2b\n"						\
+		   "out %al, $" VALUE(PORT_DONE))
 
 PATH(out, "out %al, $" VALUE(PORT));
 PATH(cpuid, "xor %eax, %eax; cpuid");

@@ -21,23 +21,24 @@
 static struct guest guests[MACHINES];
 static uint32_t ticks[ROUNDS];
 
-/* 1: out %al, $PORT; jmp 1b */
-static const uint8_t exits[] = { 0xe6, PORT, 0xeb, 0xfc };
+GUEST_CODE(exits, "1: out %al, $" VALUE(PORT) "; jmp 1b");
 
-/*
- * 1: rdtsc; mov %eax, %ebx; mov $POSTS, %ecx; 2: out %al, $PORT; dec %ecx; jnz 2b;
- * rdtsc; sub %ebx, %eax; out %eax, $PORT_DONE; jmp 1b
- */
-static const uint8_t posts[] = {
-	0x0f, 0x31, 0x89, 0xc3, 0xb9, POSTS & 0xff, POSTS >> 8, 0, 0,
-	0xe6, PORT, 0xff, 0xc9, 0x75, 0xfa,
-	0x0f, 0x31, 0x29, 0xd8, 0xe7, PORT_DONE, 0xeb, 0xe9,
-};
+GUEST_CODE(posts,
+	   "1: rdtsc\n"
+	   "mov %eax, %ebx\n"
+	   "mov $" VALUE(POSTS) ", %ecx\n"
+	   "2: out %al, $" VALUE(PORT) "\n"
+	   "dec %ecx\n"
+	   "jnz 2b\n"
+	   "rdtsc\n"
+	   "sub %ebx, %eax\n"
+	   "out %eax, $" VALUE(PORT_DONE) "\n"
+	   "jmp 1b");
 
 /* All machines have the same memory: they only read it. */
-static void build(const uint8_t *code, size_t bytes, unsigned int count)
+static void build(const uint8_t *code, const uint8_t *end, unsigned int count)
 {
-	memcpy(memory + GPA_CODE, code, bytes);
+	memcpy(memory + GPA_CODE, code, end - code);
 	for (unsigned int i = 0; i < count; i++) {
 		guests[i] = (struct guest) { .memory = memory };
 		engine->create(&guests[i]);
@@ -52,7 +53,7 @@ static void tear_down(unsigned int count)
 
 static void measure_in_turn(const char *what, unsigned int count)
 {
-	build(exits, sizeof(exits), count);
+	build(exits, exits_end, count);
 	for (int round = 0; round < ROUNDS; round++) {
 		uint64_t before = __rdtsc();
 
@@ -85,7 +86,7 @@ static void measure_ring(void)
 {
 	struct vee_ring *ring;
 
-	build(exits, sizeof(exits), MACHINES);
+	build(exits, exits_end, MACHINES);
 	need(vee_ring_create(&ring, MACHINES), "io_uring");
 	for (int i = 0; i < MACHINES; i++)
 		need(vee_ring_run(ring, vcpu_of(&guests[i]), BUDGET_US), "a run");
@@ -118,7 +119,7 @@ static void measure_posts(void)
 {
 	struct vee_post_ring *ring;
 
-	build(posts, sizeof(posts), 1);
+	build(posts, posts_end, 1);
 	ring = map_posts(&guests[0]);
 	for (int round = 0; round < ROUNDS; round++) {
 		if (engine->run(&guests[0]) != STOP_DONE || ring->tail - ring->head != POSTS)

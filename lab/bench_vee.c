@@ -66,9 +66,6 @@ static enum stop run(struct guest *g)
 	case VEE_EXIT_HYPERCALL:
 		vee_done(vcpu);
 		return STOP_HLT;
-	case VEE_EXIT_RDMSR:
-		vee_done_rdmsr(vcpu, 0);
-		return STOP_HLT;
 	case VEE_EXIT_MMIO:
 		need(vee_mmio_assist(vcpu, access_memory, NULL), "MMIO");
 		return STOP_MMIO;
@@ -83,13 +80,16 @@ static void inject(struct guest *g)
 	vee_inject_interrupt(((struct vee_guest *)g->private)->vcpu, VECTOR);
 }
 
-static void change_regs(struct guest *g)
+static void change_regs(struct guest *g, bool rip)
 {
 	struct vee_vcpu_page *page = ((struct vee_guest *)g->private)->vcpu->page;
-	volatile uint64_t rip = page->regs.rip;
 
-	(void)rip;
-	page->regs.rax++;
+	page->regs.rax = page->regs.rip;
+	if (!rip)
+		return;
+	page->regs.rip += OUT_BYTES;
+	page->dirty |= VEE_STATE_REGS;
+	page->resume = VEE_RESUME_HERE;
 }
 
 const struct engine engine_vee = {
