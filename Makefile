@@ -40,9 +40,11 @@ check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ..
 	@lab/check --debug
 
 ##@ Measure
-.PHONY: bench bench-boot bench-trace bench-uring
+.PHONY: bench bench-plot bench-trace bench-boot bench-uring
 bench: ## What an exit costs, beside KVM, in the same boot of the lab
 	@lab/bench
+bench-plot: ## Draw what "make bench" has measured
+	@lab/bench-plot
 bench-boot: ## The boot of Linux, on the bare lab machine and as a guest
 	@lab/bench-boot
 bench-trace: ## Where an exit's ticks go, by function, and its dear instructions
