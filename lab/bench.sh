@@ -4,6 +4,12 @@
 # What the benchmarks under vee and KVM share. Sourced, after lib.sh. OUT is the
 # benchmark's folder in the cache, KERNEL the kernel to boot.
 
+# What the bounds are for, with each address the same in each boot.
+# shellcheck disable=SC2034 # they are for those that source this
+NO_MITIGATIONS='nokaslr mitigations=off'
+# shellcheck disable=SC2034
+DEFAULT_MITIGATIONS=nokaslr
+
 # The program "bench" of lab/$1.c and so on, and the module, in a folder that goes
 # into the lab. The module without debug information, as the lab has it.
 bench_build() {
