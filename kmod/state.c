@@ -284,14 +284,13 @@ static bool known_length(struct vee_vcpu *vcpu)
 	return vcpu->insn_length && vcpu->insn_length <= VEE_INSN_MAX;
 }
 
-static int check_resume(struct vee_vcpu *vcpu, u32 resume,
-			const struct staged_state *new)
+/* @rip: as the caller changed it, or vcpu->exit_rip */
+static int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 rip)
 {
 	if (resume == VEE_RESUME_HERE)
 		return 0;
-	if (resume != VEE_RESUME_NEXT || vcpu->staged.next || !known_length(vcpu))
-		return -EINVAL;
-	if (new->groups & VEE_STATE_REGS && new->regs.rip != vcpu->exit_rip)
+	if (resume != VEE_RESUME_NEXT || vcpu->staged.next || !known_length(vcpu) ||
+	    rip != vcpu->exit_rip)
 		return -EINVAL;
 	return 0;
 }
@@ -359,7 +358,8 @@ static int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 
 	err = take_groups(vcpu, dirty, &new);
 	if (!err)
-		err = check_resume(vcpu, resume, &new);
+		err = check_resume(vcpu, resume, dirty & VEE_STATE_REGS ?
+				   new.regs.rip : vcpu->exit_rip);
 	if (!err)
 		err = check_inject(vcpu, inject, &new);
 	if (!err)
@@ -367,12 +367,31 @@ static int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 	return err;
 }
 
-static int take_clean(struct vee_vcpu *vcpu, u32 resume, const struct vee_event *inject)
+static int take_clean(struct vee_vcpu *vcpu, u32 resume, u64 rip,
+		      const struct vee_event *inject)
 {
 	static const struct staged_state nothing;
-	int err = check_resume(vcpu, resume, &nothing);
+	int err = check_resume(vcpu, resume, rip);
 
 	return err ?: check_inject(vcpu, inject, &nothing);
+}
+
+/* What callers change most, and where there is nothing to check. */
+static int take_regs(struct vee_vcpu *vcpu, u32 resume, const struct vee_event *inject)
+{
+	const struct vee_regs *from = &vcpu->page->regs;
+	struct vee_regs *to = &vcpu->staged.regs;
+	u64 rip = READ_ONCE(from->rip);
+	int err = take_clean(vcpu, resume, rip, inject);
+
+	if (err)
+		return err;
+	to->rip = rip;
+	to->rsp = READ_ONCE(from->rsp);
+	to->rflags = READ_ONCE(from->rflags);
+	vcpu->staged.groups |= VEE_STATE_REGS;
+	WRITE_ONCE(vcpu->page->dirty, 0);
+	return 0;
 }
 
 static bool wishes_valid(u32 prefetch, u32 intercept, u32 options, u32 dirty)
@@ -399,10 +418,12 @@ int state_take(struct vee_vcpu *vcpu)
 	if (READ_ONCE(page->reserved) ||
 	    !wishes_valid(prefetch, intercept, options, dirty))
 		return -EINVAL;
-	if (dirty)
-		err = take_dirty(vcpu, dirty, resume, &inject.event);
+	if (!dirty)
+		err = take_clean(vcpu, resume, vcpu->exit_rip, &inject.event);
+	else if (dirty == VEE_STATE_REGS)
+		err = take_regs(vcpu, resume, &inject.event);
 	else
-		err = take_clean(vcpu, resume, &inject.event);
+		err = take_dirty(vcpu, dirty, resume, &inject.event);
 	if (err)
 		return err;
 	vcpu->prefetch = prefetch;

@@ -52,7 +52,7 @@ static void flush_stale(struct vee_vcpu *vcpu)
 	}
 }
 
-static int bracket_enter(struct vee_vcpu *vcpu)
+static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
 {
 	int err;
 
@@ -71,7 +71,7 @@ static int bracket_enter(struct vee_vcpu *vcpu)
 	return 0;
 }
 
-static void bracket_leave(struct vee_vcpu *vcpu)
+static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 {
 	if (vcpu->dr_loaded)
 		vcpu->dr7 = vmcs_read(VMCS_GUEST_DR7);

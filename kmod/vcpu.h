@@ -353,7 +353,31 @@ static inline void vmcs_set_timer(struct vee_vcpu *vcpu, u32 value)
 }
 
 void vmcs_setup(struct vee_vcpu *vcpu);
-void vmcs_load_host(struct vee_vcpu *vcpu);
+void vmcs_load_host_cpu(struct host_state *host);
+
+static __always_inline void vmcs_set_host(u32 field, u64 *copy, u64 value)
+{
+	if (*copy == value)
+		return;
+	*copy = value;
+	vmcs_write(field, value);
+}
+
+/*
+ * What differs from one entry to the next: CR3 (PCID), CR4 (the kernel toggles
+ * bits per task), the caller's FS base. @fs_base: as host_save() found it.
+ */
+static inline void vmcs_load_host(struct vee_vcpu *vcpu)
+{
+	struct host_state *host = &vcpu->host;
+
+	if (unlikely(host->cpu != smp_processor_id()))
+		vmcs_load_host_cpu(host);
+	vmcs_set_host(VMCS_HOST_CR3, &host->vmcs_cr3, __read_cr3());
+	vmcs_set_host(VMCS_HOST_CR4, &host->vmcs_cr4, native_read_cr4());
+	vmcs_set_host(VMCS_HOST_FS_BASE, &host->vmcs_fs_base, host->fs_base);
+}
+
 int vmcs_field_check(u32 encoding);
 int vmcs_field_writable(u32 encoding, u64 value);
 bool vmcs_field_withheld(u32 encoding);
@@ -417,14 +441,6 @@ bool xcr0_valid(u64 xcr0);
 int state_take(struct vee_vcpu *vcpu);
 /* Inside the bracket. */
 void state_load_staged(struct vee_vcpu *vcpu);
-
-static inline void state_load(struct vee_vcpu *vcpu)
-{
-	const struct staged_state *staged = &vcpu->staged;
-
-	if (staged->groups || staged->next || staged->fault)
-		state_load_staged(vcpu);
-}
 
 void state_fill(struct vee_vcpu *vcpu, u32 groups);
 void state_read_control(struct vee_vcpu *vcpu, struct vee_control *control);
@@ -534,6 +550,19 @@ void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
 u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags);
 /* NEXT_ENTER, so that a handler can end with it. */
 enum next event_skip(struct vee_vcpu *vcpu);
+
+/* Inside the bracket: most callers want to go on, past the instruction. */
+static inline void state_load(struct vee_vcpu *vcpu)
+{
+	struct staged_state *staged = &vcpu->staged;
+
+	if (unlikely(staged->groups || staged->fault)) {
+		state_load_staged(vcpu);
+	} else if (staged->next) {
+		staged->next = false;
+		event_skip(vcpu);
+	}
+}
 
 /* --- post.c: inside the bracket ------------------------------------------- */
 

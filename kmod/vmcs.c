@@ -161,7 +161,7 @@ static u64 tss_base(const struct desc_ptr *gdt)
 }
 
 /* What differs from one CPU to the next. */
-static void load_host_cpu(struct host_state *host)
+void vmcs_load_host_cpu(struct host_state *host)
 {
 	struct desc_ptr gdt;
 
@@ -176,29 +176,6 @@ static void load_host_cpu(struct host_state *host)
 
 	apply(settings, ARRAY_SIZE(settings));
 	host->cpu = smp_processor_id();
-}
-
-static void set_host(u32 field, u64 *copy, u64 value)
-{
-	if (*copy == value)
-		return;
-	*copy = value;
-	vmcs_write(field, value);
-}
-
-/*
- * What differs from one entry to the next: CR3 (PCID), CR4 (the kernel toggles
- * bits per task), the caller's FS base. @fs_base: as host_save() found it.
- */
-void vmcs_load_host(struct vee_vcpu *vcpu)
-{
-	struct host_state *host = &vcpu->host;
-
-	if (unlikely(host->cpu != smp_processor_id()))
-		load_host_cpu(host);
-	set_host(VMCS_HOST_CR3, &host->vmcs_cr3, __read_cr3());
-	set_host(VMCS_HOST_CR4, &host->vmcs_cr4, native_read_cr4());
-	set_host(VMCS_HOST_FS_BASE, &host->vmcs_fs_base, host->fs_base);
 }
 
 /* --- what user space may see and change ------------------------------------ */
