@@ -86,14 +86,14 @@ static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 
 /* --- one entry ------------------------------------------------------------------- */
 
-static enum next entry_refused(struct vee_vcpu *vcpu)
+static noinline enum next entry_refused(struct vee_vcpu *vcpu)
 {
 	vcpu->exit_reason = 0;
 	vcpu->qualification = 0;
 	return exit_entry_failed(vcpu, vmcs_read(VMCS_VM_INSTRUCTION_ERROR));
 }
 
-static enum next entry_failed(struct vee_vcpu *vcpu)
+static noinline enum next entry_failed(struct vee_vcpu *vcpu)
 {
 	vcpu->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 	return exit_entry_failed(vcpu, 0);
@@ -139,14 +139,14 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu)
 
 /* --- reasons not to enter ---------------------------------------------------------- */
 
-static enum next stop(struct vee_vcpu *vcpu, u32 reason)
+static noinline enum next stop(struct vee_vcpu *vcpu, u32 reason)
 {
 	vcpu->exit_reason = 0;
 	vcpu->qualification = 0;
 	return exit_user(vcpu, reason);
 }
 
-static enum next stepped(struct vee_vcpu *vcpu)
+static noinline enum next stepped(struct vee_vcpu *vcpu)
 {
 	vcpu->stepped = false;
 	vcpu->insn_length = 0;
@@ -157,7 +157,7 @@ static enum next stepped(struct vee_vcpu *vcpu)
 	return stop(vcpu, VEE_EXIT_DEBUG);
 }
 
-static enum next interrupted(struct vee_vcpu *vcpu)
+static noinline enum next interrupted(struct vee_vcpu *vcpu)
 {
 	vcpu->interrupted = true;
 	return stop(vcpu, VEE_EXIT_INTERRUPTED);

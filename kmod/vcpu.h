@@ -657,6 +657,8 @@ static inline void deadline_before_entry(struct vee_vcpu *vcpu)
 
 static inline bool limit_passed(const struct limit *limit)
 {
+	if (likely(!limit->on))
+		return false;
 	return limit->tsc ? rdtsc() >= limit->tsc : READ_ONCE(limit->over);
 }
 
