@@ -4,6 +4,7 @@
 #define VEE_INTERNAL_H
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "vee.h"
@@ -143,6 +144,22 @@ struct elf {
 int elf_parse(const void *image, size_t bytes, struct elf *elf);
 int elf_plan(const struct elf *elf, struct layout *layout);
 int elf_write(const struct elf *elf, const void *image, struct vee_vm *vm);
+
+/* --- post.c --- */
+
+/*
+ * What a VM has for it. @ring is NULL until something may be posted; @lock is for
+ * those who look at it.
+ */
+struct post_office {
+	int vm_fd;
+	pthread_mutex_t lock;
+	struct vee_post_ring *ring;
+};
+
+void post_init(struct post_office *office, int vm_fd);
+void post_destroy(struct post_office *office);
+struct post_office *vm_post_office(struct vee_vm *vm);
 
 /* --- guest.c --- */
 

@@ -188,6 +188,52 @@ int vee_vm_write(const struct vee_vm *vm, uint64_t gpa, const void *buf,
  */
 int vee_vm_identity_map(struct vee_vm *vm, uint64_t tables_gpa, uint64_t bytes);
 
+/* --- writes of the guest's that end no run --- */
+
+/**
+ * vee_vm_coalesce() - have writes to ports posted, not ended by an exit
+ * @vm: the VM
+ * @port: the first port
+ * @count: how many ports from there on, not 0
+ * @remove: take back what was asked for with the same @port and @count
+ *
+ * A plain OUT that lies in the range is noted, and the guest goes on;
+ * vee_vm_take_post() gives it. For devices that need not act on a write at once: it
+ * is seen when a run ends for another reason. When VEE_POSTS of them wait, the next
+ * one is VEE_EXIT_PIO, as ever.
+ *
+ * Return: 0, or the errors of VEE_VM_COALESCE: -EINVAL (the range), -EEXIST (asked
+ * for already), -ENOENT (@remove: it wasn't), -ENOSPC (VEE_MAX_WATCHES), -ENOMEM,
+ * -EIO.
+ */
+int vee_vm_coalesce(struct vee_vm *vm, uint16_t port, unsigned int count, bool remove);
+
+/**
+ * vee_vm_take_post() - take the oldest write that was posted
+ * @vm: the VM
+ * @post: filled in
+ *
+ * After each run take all, before the exit is looked at: then everything a vCPU
+ * wrote comes in the order in which it did. No system call.
+ *
+ * Return: false if there is none.
+ */
+bool vee_vm_take_post(struct vee_vm *vm, struct vee_post *post);
+
+/**
+ * vee_vm_doorbell() - have a write to a port signal an eventfd
+ * @vm: the VM
+ * @doorbell: which write, which eventfd, or that it is to be removed; @size is the
+ *	library's to fill in
+ *
+ * The guest goes on; another thread waits for the eventfd. The module keeps the
+ * eventfd: its descriptor may be closed.
+ *
+ * Return: 0, or the errors of VEE_VM_DOORBELL: -EINVAL (a member; not an eventfd),
+ * -EBADF, -EEXIST, -ENOENT, -ENOSPC, -ENOMEM, -EIO.
+ */
+int vee_vm_doorbell(struct vee_vm *vm, const struct vee_doorbell *doorbell);
+
 /* --- vCPUs --- */
 
 /**

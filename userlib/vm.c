@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* VMs and the memory that they have. */
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -33,6 +32,7 @@ struct vee_vm {
 	struct slot *slots;	/* ascending, never overlapping */
 	size_t count;
 	size_t room;
+	struct post_office office;
 };
 
 int vee_request(int fd, unsigned long request, void *arg)
@@ -102,6 +102,7 @@ int vee_vm_create(struct vee_vm **vm)
 		return err;
 	}
 	pthread_rwlock_init(&new->lock, NULL);
+	post_init(&new->office, new->fd);
 	*vm = new;
 	return 0;
 }
@@ -115,6 +116,7 @@ void vee_vm_destroy(struct vee_vm *vm)
 		if (vm->slots[i].owned)
 			munmap(vm->slots[i].hva, vm->slots[i].bytes);
 	pthread_rwlock_destroy(&vm->lock);
+	post_destroy(&vm->office);
 	free(vm->slots);
 	free(vm);
 }
@@ -122,6 +124,11 @@ void vee_vm_destroy(struct vee_vm *vm)
 int vee_vm_fd(const struct vee_vm *vm)
 {
 	return vm->fd;
+}
+
+struct post_office *vm_post_office(struct vee_vm *vm)
+{
+	return &vm->office;
 }
 
 unsigned int vm_page_bytes(const struct vee_vm *vm)

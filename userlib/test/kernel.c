@@ -175,13 +175,19 @@ static int answer(unsigned long request, void *arg)
 	case VEE_GET_INFO:
 		return get_info(arg);
 	case VEE_VM_CREATE:
-		return new_fd(0);
+		return new_fd(VEE_POST_RING_BYTES);
 	case VEE_VM_MAP:
 		return add_map(arg);
 	case VEE_VM_UNMAP:
 		return remove_map(arg);
 	case VEE_VM_CREATE_VCPU:
 		return create_vcpu();
+	case VEE_VM_COALESCE:
+		fake.coalesce = *(struct vee_coalesce *)arg;
+		return 0;
+	case VEE_VM_DOORBELL:
+		fake.doorbell = *(struct vee_doorbell *)arg;
+		return 0;
 	case VEE_VCPU_SYNC:
 		return sync_groups(arg);
 	case VEE_VCPU_TRANSLATE:

@@ -59,6 +59,8 @@ extern struct fake_kernel {
 	unsigned int translations;
 	struct vee_kick kick;
 	struct vee_inject inject;
+	struct vee_coalesce coalesce;
+	struct vee_doorbell doorbell;
 	unsigned int map_count;
 } fake;
 
