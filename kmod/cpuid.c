@@ -2,10 +2,11 @@
 /*
  * CPUID: a table of answers for each vCPU, which user space may replace.
  *
- * The default is what the host answers, less what vee does not offer: VMX,
- * MONITOR, the APIC and its timer, performance counters, XSAVES, and whatever
- * would need an MSR that vee does not keep. It is made from a list of masks; a
- * leaf that is not on the list answers zeros.
+ * The default is what the host answers, less what its kernel does without (the
+ * CPU's errata, clearcpuid=), and less what vee does not offer: VMX, MONITOR, the
+ * APIC and its timer, performance counters, XSAVES, and whatever would need an MSR
+ * that vee does not keep. It is made from a list of masks; a leaf that is not on the
+ * list answers zeros.
  */
 #include <linux/bitops.h>
 #include <linux/overflow.h>
@@ -100,6 +101,35 @@ static const struct leaf_mask defaults[] = {
 
 #define APIC_ID_SHIFT	24
 
+static u32 in_use(enum cpuid_leafs word)
+{
+	return boot_cpu_data.x86_capability[word];
+}
+
+/* What is no good for the host's kernel is none for the guest's. */
+static void without_unused(struct vee_cpuid_entry *entry)
+{
+	switch (entry->leaf) {
+	case 0x1:
+		entry->ecx &= in_use(CPUID_1_ECX);
+		entry->edx &= in_use(CPUID_1_EDX);
+		break;
+	case 0x7:
+		entry->ebx &= in_use(CPUID_7_0_EBX);
+		entry->ecx &= in_use(CPUID_7_ECX);
+		entry->edx &= in_use(CPUID_7_EDX);
+		break;
+	case 0xd:
+		if (entry->subleaf == 1)
+			entry->eax &= in_use(CPUID_D_1_EAX);
+		break;
+	case 0x80000001:
+		entry->ecx &= in_use(CPUID_8000_0001_ECX);
+		entry->edx &= in_use(CPUID_8000_0001_EDX);
+		break;
+	}
+}
+
 /* What hangs together with another choice of vee's, register by register. */
 static void without_controls(struct vee_cpuid_entry *entry)
 {
@@ -187,6 +217,7 @@ static void make_default(struct vee_cpuid_entry *entry,
 	entry->ebx &= mask->ebx;
 	entry->ecx &= mask->ecx;
 	entry->edx &= mask->edx;
+	without_unused(entry);
 	without_controls(entry);
 	without_state(entry);
 	own_answers(entry, id);
