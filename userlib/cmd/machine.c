@@ -76,7 +76,7 @@ static void init_devices(struct machine *machine)
 		config.high_memory = options->memory - LOW_MEMORY_END;
 	}
 	pthread_mutex_init(&machine->lock, NULL);
-	pc_init(&machine->pc, &machine->ports, &config);
+	pc_init(&machine->pc, &machine->ports, &machine->memory, &config);
 	if (!options->trace_io)
 		return;
 	machine->ports.trace = trace_io;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * After the ACPI Specification 5.0, "ACPI Software Programming Model". There is no
- * MADT: with neither local nor I/O APIC it would have nothing to say.
+ * After the ACPI Specification 5.0, "ACPI Software Programming Model", and the HPET's
+ * table after the IA-PC HPET Specification 1.0a. There is no MADT: with neither local
+ * nor I/O APIC it would have nothing to say.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 
 #include "acpi.h"
 #include "acpi_ports.h"
+#include "hpet.h"
 
 #define PACKED		__attribute__((packed))
 #define ALIGNMENT	64	/* the FACS' */
@@ -24,6 +26,7 @@
 #define FADT_REVISION	4
 #define FACS_VERSION	1
 #define DSDT_REVISION	2	/* 64-bit integers */
+#define HPET_REVISION	1
 
 /* FADT, IAPC_BOOT_ARCH. That of the 8042 is off: there is no keyboard. */
 #define LEGACY_DEVICES	0x0001	/* such as serial ports */
@@ -47,6 +50,7 @@
 #define RESET_VALUE	0x06
 
 /* Generic addresses. */
+#define SYSTEM_MEMORY	0
 #define SYSTEM_IO	1
 #define BYTE_ACCESS	1
 #define WORD_ACCESS	2
@@ -87,11 +91,13 @@ struct header {
 struct rsdt {
 	struct header header;
 	uint32_t fadt;
+	uint32_t hpet;
 } PACKED;
 
 struct xsdt {
 	struct header header;
 	uint64_t fadt;
+	uint64_t hpet;
 } PACKED;
 
 struct fadt {
@@ -159,6 +165,15 @@ struct facs {
 	uint64_t x_waking_vector;
 	uint8_t version;
 	uint8_t reserved[31];
+} PACKED;
+
+struct hpet_table {
+	struct header header;
+	uint32_t id;
+	struct generic_address base;
+	uint8_t number;
+	uint16_t min_tick;
+	uint8_t page_protection;
 } PACKED;
 
 /* --- AML, as far as the DSDT takes it --- */
@@ -312,6 +327,7 @@ struct tables {
 	struct rsdt rsdt;
 	struct xsdt xsdt;
 	struct fadt fadt;
+	struct hpet_table hpet;
 	struct dsdt dsdt;
 };
 
@@ -384,6 +400,16 @@ static void put_fadt(struct tables *tables, uint32_t gpa)
 	put_header(&fadt->header, "FACP", sizeof(*fadt), FADT_REVISION);
 }
 
+static void put_hpet(struct hpet_table *hpet)
+{
+	hpet->id = HPET_ID;
+	hpet->base = (struct generic_address) {
+		.space = SYSTEM_MEMORY, .bit_width = 64, .address = HPET_BASE,
+	};
+	hpet->min_tick = 1;	/* whatever is missed merges */
+	put_header(&hpet->header, "HPET", sizeof(*hpet), HPET_REVISION);
+}
+
 static void put_rsdp(struct rsdp *rsdp, uint32_t gpa)
 {
 	memcpy(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature));
@@ -399,18 +425,22 @@ static void put_rsdp(struct rsdp *rsdp, uint32_t gpa)
 static void put_tables(struct tables *tables, uint32_t gpa)
 {
 	uint32_t fadt = gpa + offsetof(struct tables, fadt);
+	uint32_t hpet = gpa + offsetof(struct tables, hpet);
 
 	put_rsdp(&tables->rsdp, gpa);
 	memcpy(tables->facs.signature, "FACS", sizeof(tables->facs.signature));
 	tables->facs.length = sizeof(tables->facs);
 	tables->facs.version = FACS_VERSION;
 	tables->rsdt.fadt = fadt;
+	tables->rsdt.hpet = hpet;
 	put_header(&tables->rsdt.header, "RSDT", sizeof(tables->rsdt),
 		   RSDT_REVISION);
 	tables->xsdt.fadt = fadt;
+	tables->xsdt.hpet = hpet;
 	put_header(&tables->xsdt.header, "XSDT", sizeof(tables->xsdt),
 		   RSDT_REVISION);
 	put_fadt(tables, gpa);
+	put_hpet(&tables->hpet);
 	put_aml(&tables->dsdt.aml);
 	put_header(&tables->dsdt.header, "DSDT", sizeof(tables->dsdt),
 		   DSDT_REVISION);

@@ -48,6 +48,50 @@ static void on_exit_port(void *arg, uint8_t status)
 	pc->request = PC_EXIT;
 }
 
+/* --- IRQ0 and IRQ8: the HPET's, when it replaces those who have them else --- */
+
+static void set_legacy(void *arg, unsigned int irq, bool level)
+{
+	struct pc *pc = arg;
+	struct irq_line line = pic_line(&pc->pic, irq);
+
+	if (!hpet_replaces_legacy(&pc->hpet))
+		irq_set(&line, level);
+}
+
+/* What goes nowhere is never acknowledged. */
+static bool legacy_waits(void *arg, unsigned int irq)
+{
+	struct pc *pc = arg;
+	struct irq_line line = pic_line(&pc->pic, irq);
+
+	return hpet_replaces_legacy(&pc->hpet) || irq_waits(&line);
+}
+
+static struct irq_line legacy_line(struct pc *pc, unsigned int irq)
+{
+	return (struct irq_line) {
+		.set = set_legacy, .waits = legacy_waits, .arg = pc, .irq = irq,
+	};
+}
+
+static void init_timers(struct pc *pc, struct bus *ports, struct bus *memory,
+			struct clock *clock, const struct pc_config *config)
+{
+	const struct irq_line irqs[HPET_ROUTED] = {
+		pic_line(&pc->pic, IRQ_TIMER), pic_line(&pc->pic, IRQ_RTC),
+	};
+	struct rtc_memory bytes = {
+		.low = config->low_memory, .high = config->high_memory,
+	};
+
+	hpet_init(&pc->hpet, memory, clock, irqs);
+	pit_init(&pc->pit, ports, clock, legacy_line(pc, IRQ_TIMER));
+	rtc_init(&pc->rtc, ports, clock, legacy_line(pc, IRQ_RTC), &bytes);
+}
+
+/* --- all of them --- */
+
 /* As firmware leaves it: the SCI is level-triggered. */
 static void init_pic(struct pc *pc, struct bus *ports)
 {
@@ -90,17 +134,14 @@ static void init_pci(struct pc *pc, struct bus *ports, bool host_bridge)
 	pci_add(&pc->pci, &pc->host_bridge);
 }
 
-void pc_init(struct pc *pc, struct bus *ports, const struct pc_config *config)
+void pc_init(struct pc *pc, struct bus *ports, struct bus *memory,
+	     const struct pc_config *config)
 {
 	struct clock *clock = config->clock ? config->clock : &host_clock;
-	struct rtc_memory memory = {
-		.low = config->low_memory, .high = config->high_memory,
-	};
 
 	memset(pc, 0, sizeof(*pc));
 	init_pic(pc, ports);
-	pit_init(&pc->pit, ports, clock, pic_line(&pc->pic, IRQ_TIMER));
-	rtc_init(&pc->rtc, ports, clock, pic_line(&pc->pic, IRQ_RTC), &memory);
+	init_timers(pc, ports, memory, clock, config);
 	init_uart(pc, ports, clock, config);
 	i8042_init(&pc->i8042, ports, pic_line(&pc->pic, IRQ_KEYBOARD),
 		   on_reset, pc);
@@ -114,6 +155,7 @@ void pc_advance(struct pc *pc)
 {
 	pit_advance(&pc->pit);
 	rtc_advance(&pc->rtc);
+	hpet_advance(&pc->hpet);
 	uart_advance(&pc->uart);
 	acpi_advance(&pc->acpi);
 }
@@ -123,6 +165,7 @@ uint64_t pc_next_ns(const struct pc *pc)
 	uint64_t next = pit_next_ns(&pc->pit);
 
 	next = clock_earlier(next, rtc_next_ns(&pc->rtc));
+	next = clock_earlier(next, hpet_next_ns(&pc->hpet));
 	next = clock_earlier(next, uart_next_ns(&pc->uart));
 	return clock_earlier(next, acpi_next_ns(&pc->acpi));
 }

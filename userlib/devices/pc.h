@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The devices of a PC, wired to a bus of ports and to each other.
+ * The devices of a PC, wired to a bus of ports, to one of memory and to each other.
  *
  * One thread at a time: whoever has more holds one mutex around bus_access() and
  * every call below. How a run loop goes, with that mutex held but in the run:
@@ -11,7 +11,7 @@
  *	else if (pc_interrupt_pending(pc))
  *		ask for an exit when it can;
  *	run until pc_next_ns(pc) at the latest;
- *	handle the exit, with bus_access() for ports;
+ *	handle the exit, with bus_access() for ports and memory;
  *	look at pc->request;
  *
  * A vCPU that halts waits for the same moment, or for input. After input has come
@@ -25,6 +25,7 @@
 #include "clock.h"
 #include "debugcon.h"
 #include "exit.h"
+#include "hpet.h"
 #include "i8042.h"
 #include "i8254.h"
 #include "i8259.h"
@@ -64,6 +65,7 @@ struct pc {
 	struct pic pic;
 	struct pit pit;
 	struct rtc rtc;
+	struct hpet hpet;
 	struct uart uart;
 	struct i8042 i8042;
 	struct pci pci;
@@ -75,8 +77,9 @@ struct pc {
 	enum pc_request request;
 };
 
-/* Puts all of it on @ports, which was empty, in its state after power-on. */
-void pc_init(struct pc *pc, struct bus *ports, const struct pc_config *config);
+/* Puts all of it on buses that were empty, in its state after power-on. */
+void pc_init(struct pc *pc, struct bus *ports, struct bus *memory,
+	     const struct pc_config *config);
 /* Brings the devices to the present. */
 void pc_advance(struct pc *pc);
 /* When to do that next at the latest (CLOCK_MONOTONIC, in ns), or CLOCK_NEVER. */

@@ -14,6 +14,7 @@
 #define NS_PER_MS	1000000ULL
 #define INPUT_MAX	64
 #define CATCH_UP_MAX	64
+#define REGISTERS	(HPET_BASE + HPET_BYTES)
 
 struct input {
 	const uint8_t *data;
@@ -37,6 +38,10 @@ static const uint16_t interesting[] = {
 	0x70, 0x71, 0x3f8, 0x3f9, 0x3fa, 0x3fb, 0x3fc, 0x3fd, 0x3fe, 0x3ff,
 	0x60, 0x64, 0x92, 0xcf8, 0xcf9, 0xcfc, 0xcfd, 0xcfe, 0xcff, 0x600,
 	0x602, 0x604, 0x608, 0xe9, 0x402,
+};
+
+static const uint16_t hpet_registers[] = {
+	0x000, 0x010, 0x020, 0x0f0, 0x100, 0x108, 0x120, 0x128, 0x140, 0x148,
 };
 
 static uint64_t now_ns(struct clock *clock)
@@ -110,11 +115,11 @@ static void begin(void)
 	machine.clock = (struct clock) { .now_ns = now_ns, .date_ns = date_ns };
 	machine.now_ns = 123456789;
 	machine.device = (struct bus_device) {
-		.name = "registers", .first = 0xfed00000, .width = 4,
+		.name = "registers", .first = REGISTERS, .width = 4,
 		.count = sizeof(machine.registers), .access = access_registers,
 	};
 	bus_add(&machine.memory, &machine.device);
-	pc_init(&machine.pc, &machine.ports, &config);
+	pc_init(&machine.pc, &machine.ports, &machine.memory, &config);
 }
 
 /* --- steps --- */
@@ -149,9 +154,18 @@ static void access_port(struct input *input, uint8_t how)
 static void access_memory(struct input *input, uint8_t how)
 {
 	uint64_t address = how & 0x80 ? next_number(input, 8) :
-			   0xfecffff8 + next_byte(input) % 32;
+			   REGISTERS - 8 + next_byte(input) % 32;
 
 	access_bus(input, &machine.memory, address, how);
+}
+
+static void access_hpet(struct input *input, uint8_t how)
+{
+	unsigned int count = sizeof(hpet_registers) / sizeof(*hpet_registers);
+	uint64_t offset = how & 0x80 ? next_number(input, 2) % (2 * HPET_BYTES) :
+			  hpet_registers[next_byte(input) % count];
+
+	access_bus(input, &machine.memory, HPET_BASE + offset, how);
 }
 
 /* From nanoseconds to weeks. */
@@ -224,7 +238,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const steps[])(struct input *input, uint8_t how) = {
 		access_known_port, access_known_port, access_known_port,
-		access_port, access_memory, wait, catch_up, receive,
+		access_port, access_memory, access_hpet, access_hpet, wait, catch_up, receive,
 		take_interrupt, end_interrupt, flush,
 	};
 	struct input input = { .data = data, .size = size };

@@ -161,6 +161,22 @@ static void fadt(void)
 	CHECK_EQUAL(dword(at + 140), dword(at + 40));
 }
 
+static void hpet(void)
+{
+	uint32_t at;
+
+	build();
+	at = dword(dword(GPA + 16) + 40);
+	CHECK_EQUAL(at, dword(dword(GPA + 24) + 44));
+	if (!is_table(at, "HPET", 1))
+		return;
+	CHECK_EQUAL(dword(at + 4), 56);
+	CHECK_EQUAL(dword(at + 36), 0x80868201);	/* as its register says */
+	CHECK_EQUAL(dword(at + 40), 0x00004000);	/* memory */
+	CHECK_EQUAL(dword(at + 44), 0xfed00000);
+	CHECK_EQUAL(dword(at + 48), 0);
+}
+
 /* Found as firmware-less programs find it: by its bytes. */
 static void soft_off(void)
 {
@@ -211,6 +227,7 @@ const struct test tests[] = {
 	{ "the timer's interrupt", the_timers_interrupt },
 	{ "the root pointer", root_pointer },
 	{ "FADT and FACS", fadt },
+	{ "the HPET's table", hpet },
 	{ "the soft-off state", soft_off },
 	{ "AML lengths", aml_lengths },
 	{ "where tables can be", places },

@@ -73,3 +73,16 @@ uint8_t inb(uint16_t port)
 {
 	return in(port, 1);
 }
+
+void store(uint64_t address, uint64_t value, unsigned int bytes)
+{
+	bus_access(&bench.memory, address, &value, bytes, true);
+}
+
+uint64_t fetch(uint64_t address, unsigned int bytes)
+{
+	uint64_t value = 0;
+
+	bus_access(&bench.memory, address, &value, bytes, false);
+	return value;
+}

@@ -17,6 +17,7 @@
  * @now_ns: the time
  * @date_ns: the date
  * @ports: where devices are
+ * @memory: likewise, those that are in memory
  * @lines: levels of the wires
  * @rises: how often each rose
  * @waits: a wire rose, and the test has not set this back
@@ -27,6 +28,7 @@ extern struct bench {
 	uint64_t now_ns;
 	uint64_t date_ns;
 	struct bus ports;
+	struct bus memory;
 	bool lines[BENCH_IRQS];
 	unsigned int rises[BENCH_IRQS];
 	bool waits[BENCH_IRQS];
@@ -43,5 +45,7 @@ void out(uint16_t port, uint32_t value, unsigned int bytes);
 uint32_t in(uint16_t port, unsigned int bytes);
 void outb(uint16_t port, uint8_t value);
 uint8_t inb(uint16_t port);
+void store(uint64_t address, uint64_t value, unsigned int bytes);
+uint64_t fetch(uint64_t address, unsigned int bytes);
 
 #endif /* VEE_BENCH_H */

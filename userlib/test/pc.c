@@ -35,7 +35,7 @@ static void begin(bool host_bridge)
 	bench_begin();
 	serial_count = 0;
 	debug_count = 0;
-	pc_init(&pc, &bench.ports, &config);
+	pc_init(&pc, &bench.ports, &bench.memory, &config);
 }
 
 /* Vectors 20H and 28H; all masked but what @mask's zeros say. */
@@ -65,6 +65,13 @@ static void end_of_interrupt(uint8_t vector)
 	if (vector >= 0x28)
 		outb(0xa0, 0x20);
 	outb(0x20, 0x20);
+}
+
+static void set_up_hpet(uint32_t ticks)
+{
+	store(HPET_BASE + 0x100, 0x04, 4);
+	store(HPET_BASE + 0x108, ticks, 4);
+	store(HPET_BASE + 0x010, 0x03, 4);
 }
 
 static void quiet_after_power_on(void)
@@ -134,6 +141,34 @@ static void setting_up_twice(void)
 	bench.now_ns = pc_next_ns(&pc);
 	pc_advance(&pc);
 	CHECK(pc_interrupt_pending(&pc));
+}
+
+/* The 8254 keeps counting, but IRQ0 is no longer its own; nor IRQ8 the clock's. */
+static void hpet_instead(void)
+{
+	begin(false);
+	set_up_pic(0x0000);
+	set_up_timer(1193);
+	outb(0x70, 0x0b);
+	outb(0x71, 0x42);
+	set_up_hpet(50000000);
+	bench.now_ns += 2 * MS;
+	pc_advance(&pc);
+	CHECK(!pc_interrupt_pending(&pc));
+	CHECK_EQUAL(pc_next_ns(&pc), bench.now_ns + 5 * SECOND - 2 * MS);
+	bench.now_ns = pc_next_ns(&pc) - 1;
+	pc_advance(&pc);
+	CHECK(!pc_interrupt_pending(&pc));
+	bench.now_ns++;
+	pc_advance(&pc);
+	CHECK_EQUAL(pc_acknowledge(&pc), 0x20);
+	end_of_interrupt(0x20);
+	CHECK(!pc_interrupt_pending(&pc));
+	store(HPET_BASE + 0x010, 0, 4);
+	CHECK(pc_next_ns(&pc) <= bench.now_ns + 2 * MS);
+	bench.now_ns += 2 * MS;
+	pc_advance(&pc);
+	CHECK_EQUAL(pc_acknowledge(&pc), 0x20);
 }
 
 static void all_interrupts(void)
@@ -236,7 +271,7 @@ static void the_hosts_clock(void)
 	uint16_t first, second;
 
 	bench_begin();
-	pc_init(&pc, &bench.ports, &config);
+	pc_init(&pc, &bench.ports, &bench.memory, &config);
 	set_up_timer(0);
 	outb(0x43, 0x00);
 	first = inb(0x40);
@@ -265,6 +300,7 @@ const struct test tests[] = {
 	{ "ticks keep time on a busy host", ticks_keep_time },
 	{ "unmasking the timer forgets", unmasking_forgets },
 	{ "setting up the PIC twice", setting_up_twice },
+	{ "the HPET in place of others", hpet_instead },
 	{ "every interrupt", all_interrupts },
 	{ "the UART's time", the_uarts_time },
 	{ "output", output },

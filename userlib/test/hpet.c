@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "../devices/hpet.h"
+#include "bench.h"
+
+#define TICK_NS		100ULL
+
+#define CONFIG		0x010
+#define STATUS		0x020
+#define COUNTER		0x0f0
+#define TIMER(n)	(0x100 + 0x20 * (n))
+#define COMPARATOR(n)	(TIMER(n) + 8)
+
+#define ENABLE		1
+#define LEGACY		2
+
+#define LEVEL		0x02
+#define INTERRUPTS	0x04
+#define PERIODIC	0x08
+#define SET_VALUE	0x40
+
+static struct hpet hpet;
+
+static uint64_t get(uint64_t offset)
+{
+	return fetch(HPET_BASE + offset, 4);
+}
+
+static void put(uint64_t offset, uint32_t value)
+{
+	store(HPET_BASE + offset, value, 4);
+}
+
+static void begin(void)
+{
+	const struct irq_line irqs[HPET_ROUTED] = { bench_line(0), bench_line(8) };
+
+	bench_begin();
+	hpet_init(&hpet, &bench.memory, &bench.clock, irqs);
+}
+
+static void wait(uint64_t ticks)
+{
+	bench.now_ns += ticks * TICK_NS;
+	hpet_advance(&hpet);
+}
+
+static bool taken(unsigned int irq)
+{
+	bool waits = bench.waits[irq];
+
+	bench.waits[irq] = false;
+	return waits;
+}
+
+static void capabilities(void)
+{
+	begin();
+	CHECK_EQUAL(get(0) & 0xff, 1);			/* REV_ID */
+	CHECK_EQUAL(get(0) >> 8 & 0x1f, 2);		/* the last timer */
+	CHECK_EQUAL(get(0) >> 13 & 1, 0);		/* 32 bits */
+	CHECK_EQUAL(get(0) >> 15 & 1, 1);		/* LEG_RT_CAP */
+	CHECK_EQUAL(get(4), 100000000);			/* fs: the most there may be */
+	CHECK_EQUAL(fetch(HPET_BASE, 8), 100000000ULL << 32 | 0x80868201);
+	CHECK_EQUAL(get(TIMER(0)), 0x10);		/* PER_INT_CAP */
+	CHECK_EQUAL(get(TIMER(1)), 0);
+	CHECK_EQUAL(get(TIMER(0) + 4), 0);		/* no I/O APIC */
+	CHECK_EQUAL(get(COMPARATOR(2)), 0xffffffff);
+	put(0, 0);
+	put(4, 0);
+	CHECK_EQUAL(fetch(HPET_BASE, 8), 100000000ULL << 32 | 0x80868201);
+}
+
+static void what_can_be_written(void)
+{
+	begin();
+	put(CONFIG, 0xfffffffc);
+	CHECK_EQUAL(get(CONFIG), 0);
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		put(TIMER(n), 0xffffffff);
+		CHECK_EQUAL(get(TIMER(n)), n ? 0x06 : 0x5e);
+	}
+	put(0x160, 1);					/* no timer 3 */
+	CHECK_EQUAL(get(0x160), 0);
+	CHECK_EQUAL(get(0x3fc), 0);
+}
+
+/* Bytes and words of a register can be read; only all of it can be written. */
+static void widths(void)
+{
+	begin();
+	CHECK_EQUAL(fetch(HPET_BASE + 3, 1), 0x80);
+	CHECK_EQUAL(fetch(HPET_BASE + 2, 2), 0x8086);
+	store(HPET_BASE + CONFIG, ENABLE, 1);
+	CHECK_EQUAL(get(CONFIG), 0);
+	store(HPET_BASE + CONFIG, ENABLE, 8);
+	CHECK_EQUAL(fetch(HPET_BASE + CONFIG, 8), ENABLE);
+}
+
+static void the_counter(void)
+{
+	begin();
+	wait(1000);
+	CHECK_EQUAL(get(COUNTER), 0);
+	put(COUNTER, 0xfffffff0);
+	put(CONFIG, ENABLE);
+	bench.now_ns += TICK_NS - 1;
+	CHECK_EQUAL(get(COUNTER), 0xfffffff0);
+	bench.now_ns++;
+	CHECK_EQUAL(get(COUNTER), 0xfffffff1);
+	wait(0x20);
+	CHECK_EQUAL(fetch(HPET_BASE + COUNTER, 8), 0x11);
+	put(CONFIG, 0);
+	wait(1000);
+	CHECK_EQUAL(get(COUNTER), 0x11);
+	put(CONFIG, ENABLE);
+	wait(1);
+	CHECK_EQUAL(get(COUNTER), 0x12);
+	put(COUNTER, 5);
+	wait(2);
+	CHECK_EQUAL(get(COUNTER), 7);
+}
+
+static void once(void)
+{
+	begin();
+	put(CONFIG, ENABLE | LEGACY);
+	put(TIMER(0), INTERRUPTS);
+	put(COMPARATOR(0), 50);
+	CHECK_EQUAL(hpet_next_ns(&hpet), bench.now_ns + 50 * TICK_NS);
+	wait(49);
+	CHECK(!taken(0));
+	wait(1);
+	CHECK(bench.waits[0] && bench.lines[0]);
+	CHECK_EQUAL(hpet_next_ns(&hpet), CLOCK_NEVER);
+	CHECK(taken(0));
+	CHECK_EQUAL(get(STATUS), 0);
+	/* The counter comes by again when it has wrapped. */
+	CHECK_EQUAL(hpet_next_ns(&hpet), bench.now_ns + (TICK_NS << 32));
+	wait(0xffffffff);
+	CHECK(!taken(0));
+	wait(1);
+	CHECK(taken(0));
+	CHECK_EQUAL(bench.rises[0], 2);
+}
+
+/* As Linux does: what is over when it is written comes no more. */
+static void too_late(void)
+{
+	begin();
+	put(CONFIG, ENABLE | LEGACY);
+	put(TIMER(0), INTERRUPTS);
+	wait(100);
+	put(COMPARATOR(0), 100);
+	wait(1000);
+	CHECK(!taken(0));
+	put(COMPARATOR(0), 1101);
+	wait(1);
+	CHECK(taken(0));
+}
+
+static void periodically(void)
+{
+	begin();
+	put(CONFIG, ENABLE | LEGACY);
+	put(TIMER(0), INTERRUPTS | PERIODIC | SET_VALUE);
+	put(COMPARATOR(0), 30);
+	CHECK_EQUAL(get(TIMER(0)), INTERRUPTS | PERIODIC | 0x10);
+	put(COMPARATOR(0), 10);
+	CHECK_EQUAL(get(COMPARATOR(0)), 30);
+	wait(30);
+	CHECK(taken(0));
+	CHECK_EQUAL(get(COMPARATOR(0)), 40);
+	CHECK_EQUAL(hpet_next_ns(&hpet), bench.now_ns + 10 * TICK_NS);
+	wait(9);
+	CHECK(!taken(0));
+	wait(1);
+	CHECK(taken(0));
+	/* Late: one interrupt, and the next one when it is due. */
+	wait(35);
+	CHECK(taken(0));
+	CHECK_EQUAL(bench.rises[0], 3);
+	CHECK_EQUAL(get(COMPARATOR(0)), 80);
+	wait(5);
+	CHECK(taken(0));
+	/* Far beyond where the counter wraps. */
+	wait(10 * (1ULL << 32) + 3);
+	CHECK(taken(0));
+	CHECK_EQUAL(get(COMPARATOR(0)) - get(COUNTER) - 1,
+		    (get(COMPARATOR(0)) - get(COUNTER) - 1) % 10);
+	/* A period of nothing ends nowhere. */
+	put(COMPARATOR(0), 0);
+	wait(1ULL << 33);
+	CHECK(hpet_next_ns(&hpet) == CLOCK_NEVER || hpet_next_ns(&hpet) > bench.now_ns);
+}
+
+static void level_triggered(void)
+{
+	begin();
+	put(CONFIG, ENABLE | LEGACY);
+	put(TIMER(1), INTERRUPTS | LEVEL);
+	put(COMPARATOR(1), 10);
+	wait(10);
+	CHECK(bench.lines[8]);
+	CHECK_EQUAL(get(STATUS), 2);
+	CHECK_EQUAL(hpet_next_ns(&hpet), CLOCK_NEVER);
+	put(STATUS, 1);
+	CHECK(bench.lines[8]);
+	put(STATUS, 2);
+	CHECK(!bench.lines[8]);
+	CHECK_EQUAL(get(STATUS), 0);
+	CHECK_EQUAL(bench.rises[0], 0);
+}
+
+/* Without the replacement of the old ones there is nowhere for an interrupt to go. */
+static void where_interrupts_go(void)
+{
+	begin();
+	put(CONFIG, ENABLE);
+	CHECK(!hpet_replaces_legacy(&hpet));
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		put(TIMER(n), INTERRUPTS);
+		put(COMPARATOR(n), 10);
+	}
+	CHECK_EQUAL(hpet_next_ns(&hpet), CLOCK_NEVER);
+	wait(10);
+	CHECK(!taken(0) && !taken(8));
+	put(CONFIG, ENABLE | LEGACY);
+	CHECK(hpet_replaces_legacy(&hpet));
+	for (unsigned int n = 0; n < HPET_TIMERS; n++)
+		put(COMPARATOR(n), 20);
+	wait(10);
+	CHECK(taken(0) && taken(8));
+	put(TIMER(0), 0);
+	put(COMPARATOR(0), 30);
+	put(COMPARATOR(1), 30);
+	wait(10);
+	CHECK(!taken(0) && taken(8));
+	/* Nor while the counter stands. */
+	put(CONFIG, LEGACY);
+	put(COMPARATOR(1), 40);
+	CHECK_EQUAL(hpet_next_ns(&hpet), CLOCK_NEVER);
+	wait(100);
+	CHECK(!taken(8));
+}
+
+const struct test tests[] = {
+	{ "capabilities", capabilities },
+	{ "what can be written", what_can_be_written },
+	{ "widths", widths },
+	{ "the counter", the_counter },
+	{ "one-shot", once },
+	{ "too late", too_late },
+	{ "periodic", periodically },
+	{ "level-triggered", level_triggered },
+	{ "where interrupts go", where_interrupts_go },
+	{ 0 }
+};
