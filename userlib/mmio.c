@@ -446,6 +446,16 @@ static int check_cause(struct vee_vcpu *vcpu, const struct vee_exit_memory *exit
 	return page->events.delivering.flags & VEE_EVENT_VALID ? -EOPNOTSUPP : 0;
 }
 
+/* Writes to memory that the guest may only read are a device's, too. */
+static bool is_device(const struct vee_exit *exit)
+{
+	const struct vee_exit_memory *memory = &exit->memory;
+
+	return exit->reason == VEE_EXIT_MMIO ||
+	       (exit->reason == VEE_EXIT_MEMORY && memory->error == -EACCES &&
+		memory->access & VEE_WRITE);
+}
+
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 {
 	const struct vee_exit_memory exit = vcpu->page->exit.memory;
@@ -454,7 +464,7 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 	};
 	int err;
 
-	if (vcpu->page->exit.reason != VEE_EXIT_MMIO)
+	if (!is_device(&vcpu->page->exit))
 		return -EINVAL;
 	err = check_cause(vcpu, &exit);
 	if (err)

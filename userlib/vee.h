@@ -743,10 +743,13 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
 			   unsigned int bytes, bool write);
 
 /**
- * vee_mmio_assist() - complete VEE_EXIT_MMIO: do the instruction
+ * vee_mmio_assist() - do the instruction of VEE_EXIT_MMIO
  * @vcpu: the vCPU
  * @fn: called for each access to the device
  * @arg: for @fn
+ *
+ * Or that of VEE_EXIT_MEMORY, if it is a write to a slot that the guest may only
+ * read, such as a ROM: @fn is then called in place of the slot.
  *
  * Does loads, stores, MOVZX, MOVSX, the string instructions with and without
  * REP, and those that read, modify and write; flags as the CPU sets them. Calls
@@ -758,8 +761,8 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  * is what a new vCPU has; with VEE_STATE_SEGMENTS there too it spares a system
  * call. Accesses that cross into another page are not done.
  *
- * Return: 0, or -EINVAL (the last exit wasn't VEE_EXIT_MMIO), -EOPNOTSUPP (not
- * an instruction that it does, and nothing is changed), what @fn returned, or an
+ * Return: 0, or -EINVAL (the last exit was another one), -EOPNOTSUPP (not an
+ * instruction that it does, and nothing is changed), what @fn returned, or an
  * error of vee_vcpu_sync() or vee_vcpu_translate().
  */
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg);

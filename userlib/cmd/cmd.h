@@ -12,6 +12,7 @@
 
 #include "../devices/bus.h"
 #include "../devices/pc.h"
+#include "../devices/rom.h"
 #include "../vee.h"
 
 /* Exit statuses. */
@@ -84,6 +85,7 @@ struct machine {
 	struct bus ports;
 	struct bus memory;
 	struct pc pc;
+	struct rom rom;
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 	struct console console;
 	uint64_t end_ns;	/* when its time is up; 0: never */

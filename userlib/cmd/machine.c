@@ -208,24 +208,35 @@ static int put_tables(struct machine *machine)
 
 /* --- a BIOS --- */
 
+/* Memory that the guest may only read; its writes come to the bus. */
+static int map_rom(struct machine *machine, const void *image, size_t bytes)
+{
+	uint64_t gpa = HIGH_MEMORY - bytes;
+	void *rom = aligned_alloc(ROM_ALIGN, bytes);
+
+	if (!rom)
+		return -ENOMEM;
+	memcpy(rom, image, bytes);
+	rom_init(&machine->rom, &machine->memory, gpa, rom, bytes);
+	return vee_vm_map(machine->vm, gpa, rom, bytes, VEE_READ | VEE_EXECUTE);
+}
+
 /*
  * At the end of the first 4 GiB, and its end once more at the end of the first MiB,
  * where it begins in real mode and is copied to or unlocked as a BIOS likes: the
- * vCPU is as after RESET, so nothing else is to be done. Both are memory, not ROM.
+ * vCPU is as after RESET, so nothing else is to be done. The copy is memory: a BIOS
+ * that is unlocked writes there.
  */
 static int load_bios(struct machine *machine, const void *image, size_t bytes)
 {
 	const char *path = machine->options->path;
 	size_t shadow = bytes < SHADOW_BYTES ? bytes : SHADOW_BYTES;
-	uint64_t rom = HIGH_MEMORY - bytes;
 	int err;
 
 	if (!bytes || bytes % ROM_ALIGN || bytes > ROM_MAX)
 		return fail("%s: not a ROM image: its size is no multiple of 64 KiB up to 16 MiB",
 			    path);
-	err = vee_vm_alloc(machine->vm, rom, bytes, NULL);
-	if (!err)
-		err = vee_vm_write(machine->vm, rom, image, bytes);
+	err = map_rom(machine, image, bytes);
 	if (!err)
 		err = vee_vm_write(machine->vm, SHADOW_END - shadow,
 				   (const uint8_t *)image + bytes - shadow,

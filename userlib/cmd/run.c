@@ -150,6 +150,8 @@ static int on_memory(struct machine *machine)
 	const struct vee_exit_memory *memory =
 		&machine->vcpu->page->exit.memory;
 
+	if (memory->error == -EACCES && memory->access & VEE_WRITE)
+		return on_mmio(machine);	/* the ROM */
 	fail_of(machine, "the guest's memory at %#llx can't be had: %s",
 		(unsigned long long)memory->gpa, strerror(-memory->error));
 	report_registers(machine->vcpu);

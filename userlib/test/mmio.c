@@ -671,6 +671,33 @@ static void any_bytes_are_survived(void)
 	rig_end(&rig);
 }
 
+/* What can't be written because it may only be read is a device's to answer. */
+static void writes_to_rom(void)
+{
+	static const uint8_t store[] = { 0x88, 0x07 };	/* mov %al, (%rdi) */
+	struct vee_exit *exit;
+
+	begin_64bit();
+	exit = &rig.vcpu->page->exit;
+	set_exit(store, sizeof(store), 0x5010);
+	rig.vcpu->page->regs.rdi = 0x5010;
+	rig.vcpu->page->regs.rax = 0x77;
+	exit->reason = VEE_EXIT_MEMORY;
+	exit->memory.error = -EACCES;
+	exit->memory.access = VEE_READ;
+	CHECK_EQUAL(assist(), -EINVAL);
+	exit->memory.access = VEE_WRITE;
+	exit->memory.error = -EFAULT;
+	CHECK_EQUAL(assist(), -EINVAL);
+	CHECK_EQUAL(accesses, 0);
+	exit->memory.error = -EACCES;
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(accesses, 1);
+	CHECK_EQUAL(device[0x10], 0x77);
+	CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_NEXT);
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "loads and stores", loads_and_stores },
 	{ "MOVZX, MOVSX, MOVSXD", extending_loads },
@@ -691,5 +718,6 @@ const struct test tests[] = {
 	{ "refuses other exits", refuses_other_exits },
 	{ "errors of the device change nothing", errors_of_the_device_change_nothing },
 	{ "any bytes are survived", any_bytes_are_survived },
+	{ "writes to a ROM", writes_to_rom },
 	{ 0 }
 };
