@@ -110,6 +110,11 @@ struct machine {
 /* Runs the guests that @options describe; an exit status. */
 int run(const struct options *options, unsigned int count);
 
+/* --- initrd.c --- */
+
+/* As far as can be told without unpacking all that Linux can. */
+bool initrd_is_whole(const void *data, size_t bytes);
+
 /* --- machine.c --- */
 
 /* Both say what is wrong, and return an exit status. */

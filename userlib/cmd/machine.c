@@ -175,6 +175,11 @@ static int load_with_initrd(struct machine *machine,
 
 	if (status)
 		return status;
+	if (!initrd_is_whole(initrd, boot.initrd_bytes)) {
+		free(initrd);
+		return fail("%s: no initramfs, or it is damaged or cut short",
+			    options->initrd);
+	}
 	boot.initrd = initrd;
 	err = vee_load_linux(machine->vcpu, image, bytes, &boot);
 	free(initrd);
