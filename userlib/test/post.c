@@ -2,10 +2,12 @@
 /* Posted writes and doorbells: the tests have the kernel's end of the ring. */
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "test.h"
 
-#define MANY	100000
+#define MANY		100000
+#define A_LONG_TIME_S	60
 
 static struct vee_post_ring *kernels_end(const struct rig *rig)
 {
@@ -93,11 +95,13 @@ static void a_writer_and_a_reader(void)
 	rig_begin(&rig);
 	ring = kernels_end(&rig);
 	vee_vm_coalesce(rig.vm, 0x80, 1, false);
+	alarm(A_LONG_TIME_S);			/* one that is lost ends the program */
 	pthread_create(&thread, NULL, put_many, ring);
 	for (uint64_t i = 0; i < MANY; )
 		if (vee_vm_take_post(rig.vm, &post))
 			CHECK_EQUAL(post.data, i++);
 	pthread_join(thread, NULL);
+	alarm(0);
 	CHECK(!vee_vm_take_post(rig.vm, &post));
 	munmap(ring, VEE_POST_RING_BYTES);
 	rig_end(&rig);
