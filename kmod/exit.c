@@ -201,9 +201,8 @@ static enum next exit_nothing(struct vee_vcpu *vcpu)
 /* An event that waits for the guest to be ready ends HLT at once. */
 static enum next exit_hlt(struct vee_vcpu *vcpu)
 {
-	if (event_wakes(vcpu)) {
+	if (event_wakes(vcpu))
 		return event_skip(vcpu);
-	}
 	if (halt_begin(vcpu))
 		return NEXT_HOST;
 	return exit_user(vcpu, VEE_EXIT_HLT);
@@ -247,9 +246,8 @@ static enum next exit_io(struct vee_vcpu *vcpu)
 
 	if (!(q & (IO_STRING | IO_IN))) {
 		data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), IO_WIDTH(q));
-		if (post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), IO_WIDTH(q), data)) {
+		if (post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), IO_WIDTH(q), data))
 			return event_skip(vcpu);
-		}
 	}
 	*pio = (struct vee_exit_pio) {
 		.port = IO_PORT(q),

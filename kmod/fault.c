@@ -182,7 +182,6 @@ static void put_around(struct fault *fault)
 			put_page(fault->around[i]);
 }
 
-
 /* --- mapping ---------------------------------------------------------------------- */
 
 /*
