@@ -319,7 +319,7 @@ static u64 allowed_cr4(struct vee_vcpu *vcpu)
 
 static void own_cr4(struct vee_vcpu *vcpu, void *arg)
 {
-	cr4_own(vcpu);
+	cr_own(vcpu);
 }
 
 /* Takes over @table, sorted. */

@@ -53,7 +53,6 @@ void cr0_write(struct vee_vcpu *vcpu, u64 cr0)
 
 	cr0 |= X86_CR0_ET;
 	vcpu->cr0 = cr0;
-	vmcs_write(VMCS_CR0_MASK, ~CR0_GUEST);
 	vmcs_write(VMCS_CR0_READ_SHADOW, cr0);
 	vmcs_write(VMCS_GUEST_CR0, (cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | fixed);
 	/* The CPU would have emptied the guest's TLB. */
@@ -84,10 +83,11 @@ void efer_write(struct vee_vcpu *vcpu, u64 efer)
 }
 
 /* The guest owns what it may set: reserved bits exit, and are #GP. */
-void cr4_own(struct vee_vcpu *vcpu)
+void cr_own(struct vee_vcpu *vcpu)
 {
 	u64 cr4 = cr4_read();
 
+	vmcs_write(VMCS_CR0_MASK, ~CR0_GUEST);
 	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST & vcpu->cr4_allowed));
 	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
 }
@@ -194,22 +194,16 @@ static enum next load_with_pdptes(struct vee_vcpu *vcpu)
 }
 
 /* All of the group but what this move changes stays as it is. */
-static enum next load_control(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
+static enum next read_pdptes_first(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
 {
 	struct vee_control *control = &vcpu->staged.control;
 
-	if (cr_uses_pdptes(cr0, cr4, efer)) {
-		state_read_control(vcpu, control);
-		control->cr0 = cr0;
-		control->cr4 = cr4;
-		control->efer = efer;
-		vcpu->sleeper = load_with_pdptes;
-		return NEXT_SLEEP;
-	}
-	cr0_write(vcpu, cr0);
-	cr4_write(vcpu, cr4);
-	efer_write(vcpu, efer);
-	return event_skip(vcpu);
+	state_read_control(vcpu, control);
+	control->cr0 = cr0;
+	control->cr4 = cr4;
+	control->efer = efer;
+	vcpu->sleeper = load_with_pdptes;
+	return NEXT_SLEEP;
 }
 
 static bool in_64bit_code(u64 efer)
@@ -230,21 +224,27 @@ static bool paging_switch_valid(u64 cr0, u64 cr4, u64 efer)
 
 static enum next move_to_cr0(struct vee_vcpu *vcpu, u64 cr0)
 {
-	u64 old = cr0_read(), cr4 = cr4_read();
-	u64 efer = vmcs_read(VMCS_GUEST_EFER);
+	u64 cr4 = cr4_read(), efer = vmcs_read(VMCS_GUEST_EFER);
+	bool switches;
 
 	if (!cr0_valid(cr0))
 		return general_protection(vcpu);
 	/* Reserved bits below bit 32 are ignored. */
 	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
-	if ((cr0 ^ old) & X86_CR0_PG) {
+	switches = (cr0 ^ vcpu->cr0) & X86_CR0_PG;
+	if (switches) {
 		if (!paging_switch_valid(cr0, cr4, efer))
 			return general_protection(vcpu);
 		efer &= ~EFER_LMA;
 		if (cr0 & X86_CR0_PG && efer & EFER_LME)
 			efer |= EFER_LMA;
 	}
-	return load_control(vcpu, cr0, cr4, efer);
+	if (cr_uses_pdptes(cr0, cr4, efer))
+		return read_pdptes_first(vcpu, cr0, cr4, efer);
+	cr0_write(vcpu, cr0);
+	if (switches)
+		efer_write(vcpu, efer);
+	return event_skip(vcpu);
 }
 
 /* SDM 2A, "LMSW": the low four bits, and PE can't be cleared. */
@@ -270,7 +270,10 @@ static enum next move_to_cr4(struct vee_vcpu *vcpu, u64 cr4)
 	if (changed & cr4 & X86_CR4_PCIDE &&
 	    (!(efer & EFER_LMA) || vmcs_read(VMCS_GUEST_CR3) & CR3_PCID))
 		return general_protection(vcpu);
-	return load_control(vcpu, cr0_read(), cr4, efer);
+	if (cr_uses_pdptes(vcpu->cr0, cr4, efer))
+		return read_pdptes_first(vcpu, cr0_read(), cr4, efer);
+	cr4_write(vcpu, cr4);
+	return event_skip(vcpu);
 }
 
 /* --- exits ------------------------------------------------------------------- */

@@ -453,7 +453,7 @@ u64 cr4_read(void);
 void cr0_write(struct vee_vcpu *vcpu, u64 cr0);
 void cr4_write(struct vee_vcpu *vcpu, u64 cr4);
 void efer_write(struct vee_vcpu *vcpu, u64 efer);
-void cr4_own(struct vee_vcpu *vcpu);
+void cr_own(struct vee_vcpu *vcpu);
 bool cr0_valid(u64 cr0);
 bool cr4_valid(struct vee_vcpu *vcpu, u64 cr4);
 bool efer_valid(u64 efer);

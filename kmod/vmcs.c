@@ -146,7 +146,7 @@ void vmcs_setup(struct vee_vcpu *vcpu)
 	apply(constant, ARRAY_SIZE(constant));
 	setup_controls(vcpu);
 	setup_host();
-	cr4_own(vcpu);
+	cr_own(vcpu);
 }
 
 /* --- host state ------------------------------------------------------------ */

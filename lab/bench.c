@@ -105,7 +105,7 @@ static const struct op ops[] = {
 	/* IA32_LSTAR: mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx */
 	OP("WRMSR, answered in the kernel", ROUNDS, 0xb9, 0x82, 0x00, 0x00, 0xc0,
 	   0x31, 0xc0, 0x31, 0xd2, 0x0f, 0x30),
-	OP("RDMSR (KVM: in the kernel; vee: no exit)", ROUNDS,
+	OP("RDMSR, answered in the kernel", ROUNDS,
 	   0xb9, 0x82, 0x00, 0x00, 0xc0, 0x0f, 0x32),
 	/* CD on and off in turn: mov %cr0, %rax; btc $30, %eax; mov %rax, %cr0 */
 	OP("MOV to CR0, answered in the kernel", ROUNDS,
@@ -115,6 +115,11 @@ static const struct op ops[] = {
 static const struct op touch_small =
 	OP("first touch of a 4 KiB page, host page present", ROUNDS,
 	   0x41, 0x89, 0x45, 0x00, 0x49, 0x81, 0xc5, 0x00, 0x10, 0x00, 0x00);
+/* mov $16, %ecx; 1: mov %eax, (%r13); add $4096, %r13; dec %ecx; jnz 1b */
+static const struct op touch_sixteen =
+	OP("first touch of 16 pages of 4 KiB, in a row", TOUCH_BYTES / (64 * KIB),
+	   0xb9, 0x10, 0x00, 0x00, 0x00, 0x41, 0x89, 0x45, 0x00,
+	   0x49, 0x81, 0xc5, 0x00, 0x10, 0x00, 0x00, 0xff, 0xc9, 0x75, 0xf1);
 static const struct op touch_large =
 	OP("first touch of a 2 MiB page, host page present", LARGE_PAGES,
 	   0x41, 0x89, 0x45, 0x00, 0x49, 0x81, 0xc5, 0x00, 0x00, 0x20, 0x00);
@@ -246,6 +251,7 @@ void measure(void)
 	measure_registers("reading RIP, changing RIP and RAX at an exit", true);
 	measure_interrupts();
 	measure_touches(&touch_small, MADV_NOHUGEPAGE);
+	measure_touches(&touch_sixteen, MADV_NOHUGEPAGE);
 	measure_touches(&touch_large, MADV_HUGEPAGE);
 	measure_life();
 	measure_idle_memory();

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define KIB		(1ULL << 10)
 #define MIB		(1ULL << 20)
 
 /* Guest memory, identity-mapped by the guest's own tables. */
