@@ -33,6 +33,7 @@
  * @may_sleep: the thread may be put to sleep for it
  * @page: that memory's page, with a reference
  * @writable: @page may be written
+ * @gathered: @around is filled in
  * @around: those of the pages around it that are mapped with it, by their number
  *	in the piece, with references; the rest NULL
  */
@@ -45,6 +46,7 @@ struct fault {
 	bool may_sleep;
 	struct page *page;
 	bool writable;
+	bool gathered;
 	struct page *around[AROUND_PAGES];
 };
 
@@ -167,8 +169,10 @@ static void gather_around(struct fault *fault)
 	u64 start = ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE);
 	u64 last = start + AROUND_PAGES * PAGE_SIZE - 1;
 
-	if (PageTransCompound(fault->page))
+	fault->gathered = !PageTransCompound(fault->page);
+	if (!fault->gathered)
 		return;
+	memset(fault->around, 0, sizeof(fault->around));
 	gather(fault, number_of(max_t(u64, start, range->start)),
 	       number_of(fault->gpa));
 	gather(fault, number_of(fault->gpa) + 1,
@@ -177,7 +181,7 @@ static void gather_around(struct fault *fault)
 
 static void put_around(struct fault *fault)
 {
-	for (int i = 0; i < AROUND_PAGES; i++)
+	for (int i = 0; fault->gathered && i < AROUND_PAGES; i++)
 		if (fault->around[i])
 			put_page(fault->around[i]);
 }
@@ -271,7 +275,7 @@ static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
 		access &= ~VEE_EXECUTE;
 	ept_map(&fault->slot->vm->ept, cache, fault->gpa,
 		PFN_PHYS(page_to_pfn(fault->page)), access, level);
-	if (level == 1)
+	if (level == 1 && fault->gathered)
 		ept_map_pages(&fault->slot->vm->ept,
 			      ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE),
 			      fault->around, AROUND_PAGES, fault->slot->access);
@@ -307,7 +311,6 @@ static int fault_try(struct fault *fault, struct ept_cache *cache)
 	if (fault->writable)
 		error = fault_dirty(fault, seq);
 	if (!error) {
-		memset(fault->around, 0, sizeof(fault->around));
 		gather_around(fault);
 		error = fault_map(fault, seq, cache);
 		put_around(fault);
