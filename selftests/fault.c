@@ -62,12 +62,11 @@ static __u64 faults_of(struct __test_metadata *_metadata, struct guest *g, __u64
 	return faults(g) - before;
 }
 
-static void map_extra(struct __test_metadata *_metadata, FIXTURE_DATA(fault) *self,
-		      unsigned int first, unsigned int count)
+static int map_extra(const struct guest *g, unsigned char *extra, unsigned int first,
+		     unsigned int count)
 {
-	ASSERT_EQ(0, vm_map(self->g.vm, GPA_EXTRA + first * PAGE_BYTES,
-			    self->extra + first * PAGE_BYTES, count * PAGE_BYTES,
-			    VEE_RWX));
+	return vm_map(g->vm, GPA_EXTRA + first * PAGE_BYTES, extra + first * PAGE_BYTES,
+		      count * PAGE_BYTES, VEE_RWX);
 }
 
 static unsigned int resident(const unsigned char *mem)
@@ -84,7 +83,7 @@ static unsigned int resident(const unsigned char *mem)
 
 TEST_F(fault, those_around_come_along)
 {
-	map_extra(_metadata, self, 0, PAGES);
+	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
 	EXPECT_EQ(PAGES / PIECE, faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
 }
@@ -92,7 +91,7 @@ TEST_F(fault, those_around_come_along)
 /* Downwards, as a stack grows. */
 TEST_F(fault, downwards_too)
 {
-	map_extra(_metadata, self, 0, PAGES);
+	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
 	EXPECT_EQ(PAGES / PIECE,
 		  faults_of(_metadata, &self->g, GPA_EXTRA + BYTES - PAGE_BYTES, PAGES,
@@ -101,7 +100,7 @@ TEST_F(fault, downwards_too)
 
 TEST_F(fault, none_is_brought_in)
 {
-	map_extra(_metadata, self, 0, PAGES);
+	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	EXPECT_EQ(PAGES / PIECE,
 		  faults_of(_metadata, &self->g, GPA_EXTRA + PAGE_BYTES, PAGES / PIECE,
 			    PIECE * PAGE_BYTES));
@@ -113,7 +112,7 @@ TEST_F(fault, holes)
 {
 	unsigned int i;
 
-	map_extra(_metadata, self, 0, PAGES);
+	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	for (i = 0; i < PAGES; i += 2)
 		self->extra[i * PAGE_BYTES] = 2;
 	EXPECT_EQ(PAGES / 2 + PAGES / PIECE,
@@ -127,7 +126,7 @@ TEST_F(fault, slot_within_a_piece)
 {
 	struct guest *g = &self->g;
 
-	map_extra(_metadata, self, 5, 3);
+	ASSERT_EQ(0, map_extra(&self->g, self->extra, 5, 3));
 	memset(self->extra, 2, BYTES);
 	EXPECT_EQ(1, faults_of(_metadata, g, GPA_EXTRA + 5 * PAGE_BYTES, 3, PAGE_BYTES));
 	GUEST_LONG(g, fill);
@@ -160,7 +159,7 @@ TEST_F(fault, copy_on_write)
 	int status, ends[2];
 	pid_t child;
 
-	map_extra(_metadata, self, 0, PAGES);
+	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
 	ASSERT_EQ(0, pipe(ends));
 	child = fork();
