@@ -29,11 +29,13 @@
 /* What the caller and the state loaded last ask of the controls. */
 static void set_controls(struct vee_vcpu *vcpu)
 {
-	u32 exceptions = EXCEPTIONS;
+	bool breakpoint = vcpu->intercept & VEE_INTERCEPT_BREAKPOINT;
+	u32 asked = breakpoint << 1 | vcpu->dr_loaded;
 
-	if (vcpu->intercept & VEE_INTERCEPT_BREAKPOINT)
-		exceptions |= BIT(X86_TRAP_BP);
-	vmcs_set_exceptions(vcpu, exceptions);
+	if (likely(asked == vcpu->controls_asked))
+		return;
+	vcpu->controls_asked = asked;
+	vmcs_set_exceptions(vcpu, breakpoint ? EXCEPTIONS | BIT(X86_TRAP_BP) : EXCEPTIONS);
 	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, !vcpu->dr_loaded);
 }
 
@@ -64,6 +66,7 @@ static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
 	}
 	if (unlikely(!vcpu->set_up)) {
 		vmcs_setup(vcpu);
+		vcpu->controls_asked = U32_MAX;
 		vcpu->set_up = true;
 	}
 	vmcs_load_host(vcpu);
@@ -163,6 +166,12 @@ static noinline enum next interrupted(struct vee_vcpu *vcpu)
 	return stop(vcpu, VEE_EXIT_INTERRUPTED);
 }
 
+/*
+ * What else waits for the return to user space can wait: rseq asks for it at each
+ * preemption, mm_cid every 100 ms. Urgent work (TWA_SIGNAL) makes a signal pending.
+ */
+#define URGENT	(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NEED_RESCHED)
+
 /* With interrupts off, so that none of these can come unseen before the entry. */
 static enum next may_enter(struct vee_vcpu *vcpu)
 {
@@ -172,12 +181,9 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 		return stop(vcpu, VEE_EXIT_DEADLINE);
 	if (step_is_over(vcpu))
 		return stepped(vcpu);
-	/*
-	 * What else waits for the return to user space can wait: rseq asks for it
-	 * at each preemption, mm_cid every 100 ms. Urgent work (TWA_SIGNAL) makes
-	 * a signal pending.
-	 */
-	if (signal_pending(current) || budget_passed(vcpu))
+	if (unlikely(read_thread_flags() & URGENT))
+		return signal_pending(current) ? interrupted(vcpu) : NEXT_HOST;
+	if (budget_passed(vcpu))
 		return interrupted(vcpu);
 	event_take_sent(vcpu);
 	if (halt_holds(vcpu)) {
@@ -186,7 +192,7 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 		vcpu->sleeper = halt_sleep;
 		return NEXT_SLEEP;
 	}
-	return need_resched() ? NEXT_HOST : NEXT_ENTER;
+	return NEXT_ENTER;
 }
 
 static void prepare_entry(struct vee_vcpu *vcpu)

@@ -168,6 +168,7 @@ struct limit {
  * @entry: ... as VM-entry controls
  * @exceptions: ... as exception bitmap
  * @timer: ... as preemption-timer value
+ * @controls_asked: what set_controls() last set them for
  *
  * @exit_reason: of the last VM exit
  * @qualification: of the last VM exit
@@ -245,6 +246,7 @@ struct vee_vcpu {
 	u32 entry;
 	u32 exceptions;
 	u32 timer;
+	u32 controls_asked;
 
 	u32 exit_reason;
 	u64 qualification;

@@ -34,6 +34,7 @@
 #include <linux/percpu.h>
 #include <linux/rbtree.h>
 #include <linux/rwsem.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -154,8 +155,14 @@ static inline void vmx_root_leave(struct vmcs *vmcs)
 	lockdep_assert_irqs_disabled();
 }
 
+void vmx_root_clear(struct vmcs *vmcs);
+
 /* VMCLEARs @vmcs where it is active, unless that is here. Preemption off. */
-void vmx_root_pull(struct vmcs *vmcs);
+static inline void vmx_root_pull(struct vmcs *vmcs)
+{
+	if (unlikely(READ_ONCE(vmcs->cpu) != smp_processor_id()))
+		vmx_root_clear(vmcs);
+}
 
 /* --- host.c --------------------------------------------------------------- */
 

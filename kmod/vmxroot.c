@@ -172,21 +172,15 @@ static void clear_here(void *info)
 }
 
 /*
- * The call fails if @cpu is offline. Then its teardown has cleared all VMCSs
+ * The call fails if that CPU is offline. Then its teardown has cleared all VMCSs
  * that were active there, this one too, before it went.
  */
-static void clear_on(int cpu, struct vmcs *vmcs)
-{
-	if (cpu != NO_CPU)
-		smp_call_function_single(cpu, clear_here, vmcs, true);
-}
-
-void vmx_root_pull(struct vmcs *vmcs)
+void vmx_root_clear(struct vmcs *vmcs)
 {
 	int cpu = vmcs_cpu(vmcs);
 
-	if (cpu != smp_processor_id())
-		clear_on(cpu, vmcs);
+	if (cpu != NO_CPU)
+		smp_call_function_single(cpu, clear_here, vmcs, true);
 }
 
 int vmx_root_alloc(struct vmcs *vmcs, const void *owner)
@@ -209,7 +203,7 @@ int vmx_root_alloc(struct vmcs *vmcs, const void *owner)
 /* A page freed while active could be written to by its CPU at any later time. */
 void vmx_root_free(struct vmcs *vmcs)
 {
-	clear_on(vmcs_cpu(vmcs), vmcs);
+	vmx_root_clear(vmcs);
 	free_page((unsigned long)vmcs->region);
 	vmcs->region = NULL;
 }
