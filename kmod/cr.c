@@ -127,7 +127,7 @@ bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer)
 
 static int read_pdptes(struct vee_vm *vm, u64 gpa, u64 pdpte[4])
 {
-	int err = mem_lock(vm);
+	int err = mem_lock(vm, true);
 
 	if (err)
 		return err;

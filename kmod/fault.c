@@ -334,14 +334,6 @@ static int fault_resolve(struct fault *fault, struct ept_cache *cache)
 	return error;
 }
 
-/* For long it can't be held: but for memory that is being mapped or unmapped. */
-static int read_lock_slots(struct vee_vm *vm, bool may_sleep)
-{
-	if (!may_sleep)
-		return down_read_trylock(&vm->slots_lock) ? 0 : -EBUSY;
-	return down_read_killable(&vm->slots_lock);
-}
-
 int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
 {
 	struct vee_vm *vm = vcpu->vm;
@@ -351,7 +343,7 @@ int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
 		.execute = access & VEE_EXECUTE,
 		.may_sleep = !vcpu->is_inline,
 	};
-	int error = read_lock_slots(vm, fault.may_sleep);
+	int error = mem_lock(vm, fault.may_sleep);
 
 	if (error)
 		return error;
@@ -366,7 +358,7 @@ int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
 		error = fault_resolve(&fault, &vcpu->ept_cache);
 	}
 
-	up_read(&vm->slots_lock);
+	mem_unlock(vm);
 	if (!error)
 		vcpu->stats.faults++;
 	return error;

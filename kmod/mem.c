@@ -235,9 +235,12 @@ void mem_destroy(struct vee_vm *vm)
 
 /* --- access by the host ---------------------------------------------------- */
 
-int mem_lock(struct vee_vm *vm)
+/* For long it can't be held: but for memory that is being mapped or unmapped. */
+int mem_lock(struct vee_vm *vm, bool may_sleep)
 {
-	return down_read_killable(&vm->slots_lock) ? -EINTR : 0;
+	if (!may_sleep)
+		return down_read_trylock(&vm->slots_lock) ? 0 : -EBUSY;
+	return down_read_killable(&vm->slots_lock);
 }
 
 void mem_unlock(struct vee_vm *vm)

@@ -54,24 +54,35 @@ static void note_paging(struct vee_vcpu *vcpu, u8 width)
 	vcpu->fetch_gva = width == 8 ? rip : (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
 }
 
-static void fetch_insn(struct vee_vcpu *vcpu, struct vee_exit_memory *memory)
-{
-	u8 insn[VEE_INSN_MAX] = { 0 };
+/**
+ * struct code - what is at CS:RIP
+ * @insn: an instruction's bytes
+ * @bytes: how many of them are known
+ */
+struct code {
+	u8 insn[VEE_INSN_MAX];
+	u8 bytes;
+};
 
-	memory->insn_bytes = 0;
-	if (vcpu->prefetch & VEE_PREFETCH_INSN)
-		memory->insn_bytes = walk_read(vcpu->vm, &vcpu->paging,
-					       vcpu->fetch_gva, insn, sizeof(insn));
-	memcpy(memory->insn, insn, sizeof(insn));
+/* False: what is missing may be there for a thread that may sleep. */
+static bool fetch(struct vee_vcpu *vcpu, struct code *code)
+{
+	bool may_sleep = !vcpu->is_inline;
+
+	code->bytes = walk_read(vcpu->vm, &vcpu->paging, vcpu->fetch_gva,
+				code->insn, sizeof(code->insn), may_sleep);
+	return may_sleep || code->bytes == sizeof(code->insn);
 }
 
-static enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, int error)
+static enum next ask_caller(struct vee_vcpu *vcpu, int err, const struct code *code)
 {
 	struct vee_exit *exit = &vcpu->page->exit;
+	bool is_mmio = err == -ENOENT;
 
-	exit->reason = reason;
-	exit->memory.error = error;
-	fetch_insn(vcpu, &exit->memory);
+	exit->reason = is_mmio ? VEE_EXIT_MMIO : VEE_EXIT_MEMORY;
+	exit->memory.error = is_mmio ? 0 : err;
+	exit->memory.insn_bytes = code->bytes;
+	memcpy(exit->memory.insn, code->insn, sizeof(code->insn));
 	vcpu->memory_exit = true;
 	return NEXT_USER;
 }
@@ -82,6 +93,16 @@ static enum next touch_later(struct vee_vcpu *vcpu)
 	vcpu->page->exit.reason = VEE_EXIT_INTERRUPTED;
 	vcpu->interrupted = true;
 	return NEXT_USER;
+}
+
+/* @err: why the guest can't have it */
+static enum next refuse(struct vee_vcpu *vcpu, int err)
+{
+	struct code code = { .bytes = 0 };
+
+	if (vcpu->prefetch & VEE_PREFETCH_INSN && !fetch(vcpu, &code))
+		return touch_later(vcpu);
+	return ask_caller(vcpu, err, &code);
 }
 
 static enum next resolve(struct vee_vcpu *vcpu)
@@ -96,10 +117,8 @@ static enum next resolve(struct vee_vcpu *vcpu)
 		return NEXT_HOST;
 	case -EBUSY:
 		return touch_later(vcpu);
-	case -ENOENT:
-		return ask_caller(vcpu, VEE_EXIT_MMIO, 0);
 	default:
-		return ask_caller(vcpu, VEE_EXIT_MEMORY, err);
+		return refuse(vcpu, err);
 	}
 }
 

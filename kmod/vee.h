@@ -262,8 +262,11 @@ struct slot *slot_find(struct vee_vm *vm, u64 gpa, u64 last);
 int mem_add(struct vee_vm *vm, const struct vee_map *map);
 int mem_remove(struct vee_vm *vm, const struct vee_unmap *unmap);
 void mem_destroy(struct vee_vm *vm);
-/* Around what reads guest memory, in the VM's address space. -EINTR: being killed. */
-int mem_lock(struct vee_vm *vm);
+/*
+ * Around what reads guest memory, in the VM's address space. -EINTR: being killed;
+ * -EBUSY: it would have had to sleep.
+ */
+int mem_lock(struct vee_vm *vm, bool may_sleep);
 void mem_unlock(struct vee_vm *vm);
 /* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
 int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes);
@@ -297,9 +300,12 @@ struct paging {
 
 int walk_translate(struct vee_vm *vm, const struct paging *paging,
 		   struct vee_translate *walk);
-/* Bytes at a linear address, as many as can be read, at most @bytes. */
+/*
+ * Bytes at a linear address, as many as can be read, at most @bytes. Without
+ * @may_sleep what the host would have to bring into memory can't be.
+ */
 unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
-		       u8 *buf, unsigned int bytes);
+		       u8 *buf, unsigned int bytes, bool may_sleep);
 
 /* --- post.c --------------------------------------------------------------- */
 

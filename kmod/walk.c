@@ -12,6 +12,7 @@
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/msr-index.h>
 #include <asm/processor.h>
@@ -272,7 +273,7 @@ static int translate(struct vee_vm *vm, const struct paging *paging,
 int walk_translate(struct vee_vm *vm, const struct paging *paging,
 		   struct vee_translate *walk)
 {
-	int error = mem_lock(vm);
+	int error = mem_lock(vm, true);
 
 	if (error)
 		return error;
@@ -281,13 +282,11 @@ int walk_translate(struct vee_vm *vm, const struct paging *paging,
 	return error;
 }
 
-unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
-		       u8 *buf, unsigned int bytes)
+/* Under mem_lock(). */
+static unsigned int read_pieces(struct vee_vm *vm, const struct paging *paging,
+				u64 gva, u8 *buf, unsigned int bytes)
 {
 	unsigned int done = 0;
-
-	if (mem_lock(vm))
-		return 0;
 
 	while (done < bytes) {
 		struct vee_translate walk = { .gva = gva + done };
@@ -301,6 +300,21 @@ unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
 			break;
 		done += piece;
 	}
+	return done;
+}
+
+unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
+		       u8 *buf, unsigned int bytes, bool may_sleep)
+{
+	unsigned int done;
+
+	if (mem_lock(vm, may_sleep))
+		return 0;
+	if (!may_sleep)
+		pagefault_disable();
+	done = read_pieces(vm, paging, gva, buf, bytes);
+	if (!may_sleep)
+		pagefault_enable();
 	mem_unlock(vm);
 	return done;
 }
