@@ -3,7 +3,6 @@
  * vCPUs through io_uring: the same requests as by ioctl, runs that begin in the
  * thread that submits them and go on in a worker, and all that ends one.
  */
-#include <dirent.h>
 #include <sys/wait.h>
 
 #include "uring_util.h"
@@ -46,18 +45,6 @@ FIXTURE_TEARDOWN(uring)
 {
 	ring_close(&self->ring);
 	guest_close(&self->g);
-}
-
-/* Threads of this process: io_uring's workers are some, too. */
-static int threads(void)
-{
-	DIR *dir = opendir("/proc/self/task");
-	int count = -2;	/* . and .. */
-
-	while (dir && readdir(dir))
-		count++;
-	closedir(dir);
-	return count;
 }
 
 /* The run ends with @result, and the guest can run again. */

@@ -6,6 +6,7 @@
 #ifndef SELFTESTS_URING_UTIL_H
 #define SELFTESTS_URING_UTIL_H
 
+#include <dirent.h>
 #include <poll.h>
 
 #include <linux/io_uring.h>
@@ -228,6 +229,18 @@ static inline int ring_result(struct ring *ring)
 	int ret = ring_submit(ring);
 
 	return ret < 0 ? ret : ring_next(ring, &id);
+}
+
+/* Threads of this process: io_uring's workers are some, too. */
+static inline int threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	int count = -2;	/* . and .. */
+
+	while (dir && readdir(dir))
+		count++;
+	closedir(dir);
+	return count;
 }
 
 #endif /* SELFTESTS_URING_UTIL_H */
