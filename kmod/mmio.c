@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * EPT violations: first touches, memory that can't be had, and MMIO.
+ * EPT violations: first touches, memory that can't be had, and MMIO, of which
+ * some writes are posted.
  *
  * The exit is described to the caller at once, while the VMCS is at hand; the
  * sleeping half then finds out whether it is the caller's at all.
  */
+#include <linux/irqflags.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 
 #include "trace.h"
@@ -16,6 +19,8 @@
 #define EPT_FETCH	BIT(2)
 #define EPT_GVA_VALID	BIT(7)
 #define EPT_TRANSLATED	BIT(8)
+#define EPT_KIND	(EPT_READ | EPT_WRITE | EPT_FETCH | EPT_GVA_VALID | EPT_TRANSLATED)
+#define EPT_PLAIN_WRITE	(EPT_WRITE | EPT_GVA_VALID | EPT_TRANSLATED)
 
 static u32 access_of(u64 q)
 {
@@ -28,6 +33,17 @@ static u32 access_of(u64 q)
 	if (q & EPT_FETCH)
 		access |= VEE_EXECUTE;
 	return access;
+}
+
+/*
+ * It may be all that there is to an instruction, and somebody wants it posted.
+ * While an event is delivered the write is no instruction's.
+ */
+static bool may_be_posted(struct vee_vcpu *vcpu)
+{
+	return (vcpu->qualification & EPT_KIND) == EPT_PLAIN_WRITE &&
+	       !(vcpu->delivering.flags & VEE_EVENT_VALID) &&
+	       post_wanted(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa);
 }
 
 /* Bytes of a default address in the code segment. */
@@ -54,6 +70,25 @@ static void note_paging(struct vee_vcpu *vcpu, u8 width)
 	vcpu->fetch_gva = width == 8 ? rip : (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
 }
 
+/* What store_decode() and its result are held against, likewise. */
+static void note_store(struct vee_vcpu *vcpu)
+{
+	vcpu->fault_gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
+	vcpu->fault_rsp = vmcs_read(VMCS_GUEST_RSP);
+}
+
+static void note_insn(struct vee_vcpu *vcpu)
+{
+	u8 width = code_width(vcpu);
+
+	if (vcpu->prefetch & VEE_PREFETCH_INSN)
+		vcpu->page->exit.memory.code_width = width;
+	note_paging(vcpu, width);
+	vcpu->may_post = vcpu->may_post && width == 8;
+	if (vcpu->may_post)
+		note_store(vcpu);
+}
+
 /**
  * struct code - what is at CS:RIP
  * @insn: an instruction's bytes
@@ -74,6 +109,36 @@ static bool fetch(struct vee_vcpu *vcpu, struct code *code)
 	return may_sleep || code->bytes == sizeof(code->insn);
 }
 
+/* Is @store what the CPU was at, and the whole of it? */
+static bool is_fault(struct vee_vcpu *vcpu, const struct store *store)
+{
+	return store->gva == vcpu->fault_gva &&
+	       offset_in_page(store->gva) + store->width <= PAGE_SIZE;
+}
+
+static bool post(struct vee_vcpu *vcpu, const struct code *code)
+{
+	struct vee_regs regs = *guest_regs(vcpu);
+	struct store store;
+	bool posted;
+
+	regs.rip = vcpu->exit_rip;
+	regs.rsp = vcpu->fault_rsp;
+	if (!store_decode(code->insn, code->bytes, &regs, &store) ||
+	    !is_fault(vcpu, &store))
+		return false;
+	/* As in the bracket: other vCPUs may wait for the ring with theirs off. */
+	local_irq_disable();
+	posted = post_write(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa, store.width,
+			    store.data);
+	local_irq_enable();
+	if (!posted)
+		return false;
+	vcpu->insn_length = store.length;
+	vcpu->staged.next = true;
+	return true;
+}
+
 static enum next ask_caller(struct vee_vcpu *vcpu, int err, const struct code *code)
 {
 	struct vee_exit *exit = &vcpu->page->exit;
@@ -81,8 +146,10 @@ static enum next ask_caller(struct vee_vcpu *vcpu, int err, const struct code *c
 
 	exit->reason = is_mmio ? VEE_EXIT_MMIO : VEE_EXIT_MEMORY;
 	exit->memory.error = is_mmio ? 0 : err;
-	exit->memory.insn_bytes = code->bytes;
-	memcpy(exit->memory.insn, code->insn, sizeof(code->insn));
+	if (vcpu->prefetch & VEE_PREFETCH_INSN) {
+		exit->memory.insn_bytes = code->bytes;
+		memcpy(exit->memory.insn, code->insn, sizeof(code->insn));
+	}
 	vcpu->memory_exit = true;
 	return NEXT_USER;
 }
@@ -98,10 +165,14 @@ static enum next touch_later(struct vee_vcpu *vcpu)
 /* @err: why the guest can't have it */
 static enum next refuse(struct vee_vcpu *vcpu, int err)
 {
+	bool may_post = vcpu->may_post && err == -ENOENT;
 	struct code code = { .bytes = 0 };
 
-	if (vcpu->prefetch & VEE_PREFETCH_INSN && !fetch(vcpu, &code))
-		return touch_later(vcpu);
+	if (may_post || vcpu->prefetch & VEE_PREFETCH_INSN)
+		if (!fetch(vcpu, &code))
+			return touch_later(vcpu);
+	if (may_post && post(vcpu, &code))
+		return NEXT_HOST;
 	return ask_caller(vcpu, err, &code);
 }
 
@@ -135,12 +206,9 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 		.gva_valid = !!(q & EPT_GVA_VALID),
 		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
 	};
-	if (vcpu->prefetch & VEE_PREFETCH_INSN) {
-		u8 width = code_width(vcpu);
-
-		vcpu->page->exit.memory.code_width = width;
-		note_paging(vcpu, width);
-	}
+	vcpu->may_post = may_be_posted(vcpu);
+	if (vcpu->may_post || vcpu->prefetch & VEE_PREFETCH_INSN)
+		note_insn(vcpu);
 	exit_user(vcpu, VEE_EXIT_MMIO);
 	vcpu->sleeper = resolve;
 	return NEXT_SLEEP;

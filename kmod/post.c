@@ -103,6 +103,23 @@ static bool deliver(struct post_office *office, const struct watch *watch,
 	return true;
 }
 
+/* Here RCU waits for us as it is. */
+static const struct watches *look(struct vee_vcpu *vcpu)
+{
+	return rcu_dereference_sched(vcpu->vm->office.watches);
+}
+
+bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address)
+{
+	const struct vee_post least = { .address = address, .space = space, .width = 1 };
+	const struct watches *watches = look(vcpu);
+
+	for (unsigned int i = 0; watches && i < watches->count; i++)
+		if (watches->watch[i].space == space && covers(&watches->watch[i], &least))
+			return true;
+	return false;
+}
+
 bool post_watched(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
 		  u64 data)
 {
@@ -114,8 +131,7 @@ bool post_watched(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int wi
 		.width = width,
 		.vcpu = vcpu->id,
 	};
-	/* With interrupts off RCU waits for us as it is. */
-	const struct watches *watches = rcu_dereference_sched(office->watches);
+	const struct watches *watches = look(vcpu);
 	const struct watch *watch = watches ? find_watch(watches, &post) : NULL;
 
 	return watch && deliver(office, watch, &post);
@@ -222,7 +238,14 @@ static int change_watch(struct post_office *office, const struct watch *watch, b
 
 static bool space_has(u32 space, u64 first, u64 last)
 {
-	return first <= last && space == VEE_SPACE_PORT && last <= U16_MAX;
+	switch (space) {
+	case VEE_SPACE_PORT:
+		return first <= last && last <= U16_MAX;
+	case VEE_SPACE_MEMORY:
+		return first <= last && last < BIT_ULL(vee_caps.gpa_bits);
+	default:
+		return false;
+	}
 }
 
 /* Before anything can be posted there is a ring. */
@@ -254,9 +277,10 @@ int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg)
 	return err ?: change_watch(&vm->office, &watch, arg->remove);
 }
 
-static bool width_valid(unsigned int width)
+/* 0 is any. */
+static bool width_valid(u32 space, unsigned int width)
 {
-	return width <= 4 && width != 3;
+	return !(width & (width - 1)) && width <= (space == VEE_SPACE_PORT ? 4 : 8);
 }
 
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
@@ -271,7 +295,7 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 	};
 	int err;
 
-	if (arg->remove > 1 || arg->match > 1 || !width_valid(arg->width) ||
+	if (arg->remove > 1 || arg->match > 1 || !width_valid(arg->space, arg->width) ||
 	    (arg->data && !arg->match) ||
 	    !space_has(arg->space, watch.first, watch.last))
 		return -EINVAL;

@@ -177,6 +177,9 @@ struct limit {
  * @paging: at an exit that has to walk the guest's tables
  * @fetch_gva: linear address of the instruction at such an exit
  * @fault_gpa: guest-physical address of an EPT violation
+ * @may_post: it is a write that may be posted, if an instruction's that can be decoded
+ * @fault_gva: with @may_post: linear address
+ * @fault_rsp: with @may_post: RSP
  * @memory_exit: the caller saw VEE_EXIT_MMIO or _MEMORY: it knows the
  *	instruction's length, the CPU didn't say
  * @sleeper: completes an exit with NEXT_SLEEP
@@ -255,6 +258,9 @@ struct vee_vcpu {
 	struct paging paging;
 	u64 fetch_gva;
 	u64 fault_gpa;
+	bool may_post;
+	u64 fault_gva;
+	u64 fault_rsp;
 	bool memory_exit;
 	enum next (*sleeper)(struct vee_vcpu *vcpu);
 	enum step step;
@@ -566,13 +572,20 @@ static inline void state_load(struct vee_vcpu *vcpu)
 	}
 }
 
-/* --- post.c: inside the bracket ------------------------------------------- */
+/* --- post.c: with interrupts off ------------------------------------------ */
 
 static inline bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address,
 			      unsigned int width, u64 data)
 {
 	return unlikely(rcu_access_pointer(vcpu->vm->office.watches)) &&
 	       post_watched(vcpu, space, address, width, data);
+}
+
+/* May a write there be one that post_write() takes? */
+static inline bool post_wanted(struct vee_vcpu *vcpu, u32 space, u64 address)
+{
+	return unlikely(rcu_access_pointer(vcpu->vm->office.watches)) &&
+	       post_is_watched(vcpu, space, address);
 }
 
 /* --- exit.c --------------------------------------------------------------- */
@@ -601,6 +614,26 @@ enum next halt_sleep(struct vee_vcpu *vcpu);
 /* --- mmio.c --------------------------------------------------------------- */
 
 enum next exit_ept_violation(struct vee_vcpu *vcpu);
+
+/* --- store.c -------------------------------------------------------------- */
+
+/**
+ * struct store - a MOV to memory
+ * @gva: linear address
+ * @data: the value, zero-extended
+ * @width: bytes: 1, 2, 4 or 8
+ * @length: of the instruction in bytes
+ */
+struct store {
+	u64 gva;
+	u64 data;
+	u8 width;
+	u8 length;
+};
+
+/* False: these bytes, read as 64-bit code, are something else. */
+bool store_decode(const u8 *code, unsigned int bytes, const struct vee_regs *regs,
+		  struct store *store);
 
 /* --- vcpu.c --------------------------------------------------------------- */
 

@@ -332,9 +332,13 @@ void post_destroy(struct post_office *office);
 int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg);
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
 int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma);
-/* Inside the bracket: the guest writes. True: that's all there was to do about it. */
+/*
+ * Both with interrupts off. The guest writes, true: that's all there was to do about
+ * it. The other has it that a write which begins there may be such a one.
+ */
 bool post_watched(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
 		  u64 data);
+bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address);
 
 /* --- vm.c ----------------------------------------------------------------- */
 

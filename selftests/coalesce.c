@@ -301,7 +301,7 @@ TEST_F(coalesce, errors)
 	bell.data = 1;
 	EXPECT_EQ(-EINVAL, set_doorbell(g, &bell));
 	bell = doorbell(fd);
-	bell.space = 1;
+	bell.space = 2;
 	EXPECT_EQ(-EINVAL, set_doorbell(g, &bell));
 	bell = doorbell(g->vm);
 	EXPECT_EQ(-EINVAL, set_doorbell(g, &bell));

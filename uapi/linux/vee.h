@@ -228,14 +228,15 @@ struct vee_vcpu_create {
 
 /* struct vee_coalesce, struct vee_doorbell, struct vee_post, @space */
 #define VEE_SPACE_PORT		0	/* OUT; not OUTS */
+#define VEE_SPACE_MEMORY	1	/* MOV, where no slot is: see below */
 
 /**
  * struct vee_coalesce - have writes posted, not ended by an exit (VEE_VM_COALESCE)
  * @size: in: sizeof(struct vee_coalesce)
  * @flags: in: must be zero
- * @first: in: the first port
+ * @first: in: the first port or guest-physical address
  * @bytes: in: how many, not 0
- * @space: in: VEE_SPACE_PORT
+ * @space: in: VEE_SPACE_PORT or VEE_SPACE_MEMORY
  * @remove: in: 1 to remove what was asked for with the same @first, @bytes, @space;
  *	otherwise 0
  *
@@ -244,10 +245,14 @@ struct vee_vcpu_create {
  * ever. Who looks at the ring after each exit of a vCPU, before handling it, sees all
  * that this vCPU wrote in the order in which it wrote.
  *
- * Writes to memory always are exits: the CPU tells neither the value nor the
- * instruction's length, and the kernel decodes no instructions.
+ * Of writes to memory that holds for the commonest: a MOV of a general register or an
+ * immediate (opcodes 88H, 89H, C6H, C7H) in 64-bit code, without LOCK, REP, an
+ * address-size or a segment prefix, to one page, while no event is delivered. All
+ * others are VEE_EXIT_MMIO, as ever. A range may be where a slot is, or comes to be:
+ * what the slot takes or refuses (VEE_EXIT_MEMORY) is not posted.
  *
- * Returns 0, or -EINVAL (the range, @space, @remove), -EEXIST (asked for already),
+ * Returns 0, or -EINVAL (the range is beyond port FFFFH or vee_info.gpa_bits, or
+ * wraps; @space, @remove), -EEXIST (asked for already),
  * -ENOENT (remove: it wasn't), -ENOSPC (VEE_MAX_WATCHES), -ENOMEM.
  */
 struct vee_coalesce {
@@ -263,17 +268,17 @@ struct vee_coalesce {
  * struct vee_doorbell - have a write signal an eventfd (VEE_VM_DOORBELL)
  * @size: in: sizeof(struct vee_doorbell)
  * @flags: in: must be zero
- * @address: in: the port
+ * @address: in: the port or guest-physical address
  * @data: in: with @match, the value; otherwise 0
- * @space: in: VEE_SPACE_PORT
+ * @space: in: VEE_SPACE_PORT or VEE_SPACE_MEMORY
  * @eventfd: in: an eventfd(2)
- * @width: in: 1, 2 or 4: writes of that many bytes alone; 0: of any
+ * @width: in: 1, 2, 4, or in memory 8: writes of that many bytes alone; 0: of any
  * @match: in: 1: writes of @data alone
  * @remove: in: 1 to remove the doorbell that has all the same members
  * @reserved: in: must be zero
  *
  * Such a write adds 1 to the eventfd, and the guest goes on. A doorbell in a range of
- * VEE_VM_COALESCE is not posted.
+ * VEE_VM_COALESCE is not posted. Which writes to memory can ring is said there.
  *
  * Returns 0, or -EINVAL (a member; not an eventfd), -EBADF, -EEXIST, -ENOENT,
  * -ENOSPC, -ENOMEM as for VEE_VM_COALESCE.
@@ -293,10 +298,10 @@ struct vee_doorbell {
 
 /**
  * struct vee_post - a write of the guest's that was no exit
- * @address: the port
+ * @address: the port or guest-physical address
  * @data: the value, zero-extended
- * @space: VEE_SPACE_PORT
- * @width: bytes: 1, 2 or 4
+ * @space: VEE_SPACE_PORT or VEE_SPACE_MEMORY
+ * @width: bytes: 1, 2, 4, or in memory 8
  * @vcpu: id of the vCPU that wrote
  */
 struct vee_post {
