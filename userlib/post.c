@@ -32,18 +32,13 @@ static int map_ring(struct post_office *office)
 	return 0;
 }
 
-int vee_vm_coalesce(struct vee_vm *vm, uint16_t port, unsigned int count, bool remove)
+int vee_vm_coalesce(struct vee_vm *vm, const struct vee_coalesce *range)
 {
 	struct post_office *office = vm_post_office(vm);
-	struct vee_coalesce arg = {
-		.size = sizeof(arg),
-		.first = port,
-		.bytes = count,
-		.space = VEE_SPACE_PORT,
-		.remove = remove,
-	};
+	struct vee_coalesce arg = *range;
 	int err;
 
+	arg.size = sizeof(arg);
 	pthread_mutex_lock(&office->lock);
 	err = map_ring(office);
 	pthread_mutex_unlock(&office->lock);

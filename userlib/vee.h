@@ -191,22 +191,22 @@ int vee_vm_identity_map(struct vee_vm *vm, uint64_t tables_gpa, uint64_t bytes);
 /* --- writes of the guest's that end no run --- */
 
 /**
- * vee_vm_coalesce() - have writes to ports posted, not ended by an exit
+ * vee_vm_coalesce() - have writes posted, not ended by an exit
  * @vm: the VM
- * @port: the first port
- * @count: how many ports from there on, not 0
- * @remove: take back what was asked for with the same @port and @count
+ * @range: which ports or addresses, or that it is to be removed; @size is the
+ *	library's to fill in
  *
- * A plain OUT that lies in the range is noted, and the guest goes on;
- * vee_vm_take_post() gives it. For devices that need not act on a write at once: it
- * is seen when a run ends for another reason. When VEE_POSTS of them wait, the next
- * one is VEE_EXIT_PIO, as ever.
+ * A plain OUT, or a MOV to where no memory is, that lies in the range is noted, and
+ * the guest goes on; vee_vm_take_post() gives it. For devices that need not act on a
+ * write at once: it is seen when a run ends for another reason. What can't be posted
+ * is an exit, as ever: when VEE_POSTS of them wait, and for VEE_SPACE_MEMORY any other
+ * instruction.
  *
  * Return: 0, or the errors of VEE_VM_COALESCE: -EINVAL (the range), -EEXIST (asked
- * for already), -ENOENT (@remove: it wasn't), -ENOSPC (VEE_MAX_WATCHES), -ENOMEM,
+ * for already), -ENOENT (remove: it wasn't), -ENOSPC (VEE_MAX_WATCHES), -ENOMEM,
  * -EIO.
  */
-int vee_vm_coalesce(struct vee_vm *vm, uint16_t port, unsigned int count, bool remove);
+int vee_vm_coalesce(struct vee_vm *vm, const struct vee_coalesce *range);
 
 /**
  * vee_vm_take_post() - take the oldest write that was posted
@@ -221,7 +221,7 @@ int vee_vm_coalesce(struct vee_vm *vm, uint16_t port, unsigned int count, bool r
 bool vee_vm_take_post(struct vee_vm *vm, struct vee_post *post);
 
 /**
- * vee_vm_doorbell() - have a write to a port signal an eventfd
+ * vee_vm_doorbell() - have a write to a port or an address signal an eventfd
  * @vm: the VM
  * @doorbell: which write, which eventfd, or that it is to be removed; @size is the
  *	library's to fill in

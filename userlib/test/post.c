@@ -30,22 +30,26 @@ static bool put(struct vee_post_ring *ring, uint64_t data)
 	return true;
 }
 
+static const struct vee_coalesce port_80h = {
+	.first = 0x80, .bytes = 1, .space = VEE_SPACE_PORT,
+};
+
 static void what_is_asked_for(void)
 {
+	const struct vee_coalesce range = {
+		.first = 0xfee00000, .bytes = 3, .space = VEE_SPACE_MEMORY, .remove = 1,
+	};
 	struct rig rig;
 
 	rig_begin(&rig);
-	CHECK_EQUAL(vee_vm_coalesce(rig.vm, 0x80, 3, false), 0);
+	CHECK_EQUAL(vee_vm_coalesce(rig.vm, &range), 0);
 	CHECK_EQUAL(fake.coalesce.size, sizeof(fake.coalesce));
-	CHECK_EQUAL(fake.coalesce.first, 0x80);
+	CHECK_EQUAL(fake.coalesce.first, 0xfee00000);
 	CHECK_EQUAL(fake.coalesce.bytes, 3);
-	CHECK_EQUAL(fake.coalesce.space, VEE_SPACE_PORT);
-	CHECK_EQUAL(fake.coalesce.remove, 0);
-	CHECK_EQUAL(vee_vm_coalesce(rig.vm, 0xffff, 1, true), 0);
-	CHECK_EQUAL(fake.coalesce.first, 0xffff);
+	CHECK_EQUAL(fake.coalesce.space, VEE_SPACE_MEMORY);
 	CHECK_EQUAL(fake.coalesce.remove, 1);
 	fake.error = -ENOSPC;
-	CHECK_EQUAL(vee_vm_coalesce(rig.vm, 0x80, 1, false), -ENOSPC);
+	CHECK_EQUAL(vee_vm_coalesce(rig.vm, &port_80h), -ENOSPC);
 	fake.error = 0;
 	rig_end(&rig);
 }
@@ -59,7 +63,7 @@ static void posts_in_order(void)
 	rig_begin(&rig);
 	ring = kernels_end(&rig);
 	CHECK(!vee_vm_take_post(rig.vm, &post));
-	vee_vm_coalesce(rig.vm, 0x80, 1, false);
+	vee_vm_coalesce(rig.vm, &port_80h);
 	CHECK(!vee_vm_take_post(rig.vm, &post));
 	ring->tail = UINT32_MAX - 1;	/* the counts wrap */
 	ring->head = ring->tail;
@@ -94,7 +98,7 @@ static void a_writer_and_a_reader(void)
 
 	rig_begin(&rig);
 	ring = kernels_end(&rig);
-	vee_vm_coalesce(rig.vm, 0x80, 1, false);
+	vee_vm_coalesce(rig.vm, &port_80h);
 	alarm(A_LONG_TIME_S);			/* one that is lost ends the program */
 	pthread_create(&thread, NULL, put_many, ring);
 	for (uint64_t i = 0; i < MANY; )
