@@ -351,6 +351,6 @@ enum next exit_xsetbv(struct vee_vcpu *vcpu)
 enum next exit_dr(struct vee_vcpu *vcpu)
 {
 	host_need_guest_dr(vcpu);
-	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, false);
+	vcpu_set_controls(vcpu);
 	return NEXT_ENTER;
 }

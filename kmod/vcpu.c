@@ -26,8 +26,7 @@
 
 #define EXCEPTIONS	(BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
 
-/* What the caller and the state loaded last ask of the controls. */
-static void set_controls(struct vee_vcpu *vcpu)
+void vcpu_set_controls(struct vee_vcpu *vcpu)
 {
 	bool breakpoint = vcpu->intercept & VEE_INTERCEPT_BREAKPOINT;
 	u32 asked = breakpoint << 1 | vcpu->dr_loaded;
@@ -215,7 +214,7 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 
 	if (next != NEXT_ENTER)
 		return next;
-	set_controls(vcpu);
+	vcpu_set_controls(vcpu);
 	flush_stale(vcpu);
 	host_flush_l1d(vcpu);
 	for (;;) {

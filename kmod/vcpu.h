@@ -168,7 +168,7 @@ struct limit {
  * @entry: ... as VM-entry controls
  * @exceptions: ... as exception bitmap
  * @timer: ... as preemption-timer value
- * @controls_asked: what set_controls() last set them for
+ * @controls_asked: what vcpu_set_controls() last set them for
  *
  * @exit_reason: of the last VM exit
  * @qualification: of the last VM exit
@@ -637,6 +637,8 @@ bool store_decode(const u8 *code, unsigned int bytes, const struct vee_regs *reg
 
 /* --- vcpu.c --------------------------------------------------------------- */
 
+/* Inside the bracket: what the caller and the state loaded last ask of the controls. */
+void vcpu_set_controls(struct vee_vcpu *vcpu);
 struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id);
 void vcpu_destroy(struct vee_vcpu *vcpu);
 /* These under vcpu->lock. The first begins a run and sees it to its end. */
