@@ -237,7 +237,6 @@ static int by_key(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* The last entry at or before leaf and subleaf, if it answers for them. */
 /*
  * Where a leaf's entries may begin: the leaves of a range (basic, hypervisor's,
  * extended) differ in their low bits, so a slot of the index is seldom shared.

@@ -102,15 +102,13 @@ static u32 interruptibility(void)
 /* For an external interrupt; @state: interruptibility(). */
 static bool interrupt_ready(u32 state, u64 rflags)
 {
-	return !(state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)) &&
-	       rflags & X86_EFLAGS_IF;
+	return !(state & INTERRUPT_SHADOW) && rflags & X86_EFLAGS_IF;
 }
 
 /* Blocking by STI need not hold an NMI off, but may: some CPUs check it. */
 static bool nmi_ready(u32 state)
 {
-	return !(state & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS |
-			  VEE_BLOCKING_BY_NMI));
+	return !(state & (INTERRUPT_SHADOW | VEE_BLOCKING_BY_NMI));
 }
 
 /* For the caller, at an exit: VEE_EXIT_ flags. */
@@ -366,13 +364,12 @@ void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
 
 /* --- an instruction that is done for the guest ------------------------------------ */
 
-#define SHADOW		(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)
 #define ONE_INSN	(X86_EFLAGS_RF | X86_EFLAGS_TF)
 
 static noinline void end_insn(u64 rflags, u32 state)
 {
-	if (state & SHADOW)
-		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~SHADOW);
+	if (state & INTERRUPT_SHADOW)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~INTERRUPT_SHADOW);
 	if (rflags & X86_EFLAGS_RF)
 		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~X86_EFLAGS_RF);
 	if (rflags & X86_EFLAGS_TF)
@@ -398,7 +395,7 @@ enum next event_skip(struct vee_vcpu *vcpu)
 	vmcs_write(VMCS_GUEST_RIP, next);
 	vcpu->insn_length = 0;
 	vcpu->stepped = true;
-	if (unlikely(state & SHADOW || rflags & ONE_INSN))
+	if (unlikely(state & INTERRUPT_SHADOW || rflags & ONE_INSN))
 		end_insn(rflags, state);
 	return NEXT_ENTER;
 }

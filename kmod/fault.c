@@ -172,7 +172,6 @@ static void gather_around(struct fault *fault)
 	fault->gathered = !PageTransCompound(fault->page);
 	if (!fault->gathered)
 		return;
-	memset(fault->around, 0, sizeof(fault->around));
 	gather(fault, number_of(max_t(u64, start, range->start)),
 	       number_of(fault->gpa));
 	gather(fault, number_of(fault->gpa) + 1,
@@ -181,9 +180,11 @@ static void gather_around(struct fault *fault)
 
 static void put_around(struct fault *fault)
 {
-	for (int i = 0; fault->gathered && i < AROUND_PAGES; i++)
+	for (int i = 0; fault->gathered && i < AROUND_PAGES; i++) {
 		if (fault->around[i])
 			put_page(fault->around[i]);
+		fault->around[i] = NULL;
+	}
 }
 
 /* --- mapping ---------------------------------------------------------------------- */

@@ -41,29 +41,6 @@
  * Around each exit to the caller: so without the kernel's detour for tracing, and
  * without a loop over a table.
  */
-struct fixed_msrs {
-	u64 star;
-	u64 lstar;
-	u64 cstar;
-	u64 sfmask;
-	u64 tsc_aux;
-};
-
-/* The kernel sets these once, when it brings a CPU up. */
-static DEFINE_PER_CPU(struct fixed_msrs, fixed_msrs);
-
-void host_cpu_init(void)
-{
-	struct fixed_msrs *fixed = this_cpu_ptr(&fixed_msrs);
-
-	rdmsrl(MSR_STAR, fixed->star);
-	rdmsrl(MSR_LSTAR, fixed->lstar);
-	rdmsrl(MSR_CSTAR, fixed->cstar);
-	rdmsrl(MSR_SYSCALL_MASK, fixed->sfmask);
-	if (caps_has(VEE_FEATURE_RDTSCP))
-		rdmsrl(MSR_TSC_AUX, fixed->tsc_aux);
-}
-
 static __always_inline void write_msr(u32 index, u64 value)
 {
 	__wrmsr(index, (u32)value, value >> 32);
@@ -75,27 +52,38 @@ static __always_inline void change_msr(u32 index, u64 from, u64 to)
 		write_msr(index, to);
 }
 
+/* The kernel sets these once, when it brings a CPU up; of the others none is here. */
+static DEFINE_PER_CPU(struct vee_msrs, host_msrs);
+
+void host_cpu_init(void)
+{
+	struct vee_msrs *host = this_cpu_ptr(&host_msrs);
+
+	rdmsrl(MSR_STAR, host->star);
+	rdmsrl(MSR_LSTAR, host->lstar);
+	rdmsrl(MSR_CSTAR, host->cstar);
+	rdmsrl(MSR_SYSCALL_MASK, host->sfmask);
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		rdmsrl(MSR_TSC_AUX, host->tsc_aux);
+}
+
+static void change_syscall_msrs(const struct vee_msrs *from, const struct vee_msrs *to)
+{
+	change_msr(MSR_STAR, from->star, to->star);
+	change_msr(MSR_LSTAR, from->lstar, to->lstar);
+	change_msr(MSR_CSTAR, from->cstar, to->cstar);
+	change_msr(MSR_SYSCALL_MASK, from->sfmask, to->sfmask);
+}
+
 void host_load_syscall_msrs(struct vee_vcpu *vcpu)
 {
-	const struct fixed_msrs *host = this_cpu_ptr(&fixed_msrs);
-	const struct vee_msrs *guest = &vcpu->msrs;
-
-	change_msr(MSR_STAR, host->star, guest->star);
-	change_msr(MSR_LSTAR, host->lstar, guest->lstar);
-	change_msr(MSR_CSTAR, host->cstar, guest->cstar);
-	change_msr(MSR_SYSCALL_MASK, host->sfmask, guest->sfmask);
+	change_syscall_msrs(this_cpu_ptr(&host_msrs), &vcpu->msrs);
 	vcpu->syscall_loaded = true;
 }
 
 static void unload_syscall_msrs(struct vee_vcpu *vcpu)
 {
-	const struct fixed_msrs *host = this_cpu_ptr(&fixed_msrs);
-	const struct vee_msrs *guest = &vcpu->msrs;
-
-	change_msr(MSR_STAR, guest->star, host->star);
-	change_msr(MSR_LSTAR, guest->lstar, host->lstar);
-	change_msr(MSR_CSTAR, guest->cstar, host->cstar);
-	change_msr(MSR_SYSCALL_MASK, guest->sfmask, host->sfmask);
+	change_syscall_msrs(&vcpu->msrs, this_cpu_ptr(&host_msrs));
 	vcpu->syscall_loaded = false;
 }
 
@@ -106,7 +94,7 @@ static void load_guest_msrs(struct vee_vcpu *vcpu)
 	host->kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
 	change_msr(MSR_KERNEL_GS_BASE, host->kernel_gs_base, vcpu->msrs.kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		change_msr(MSR_TSC_AUX, this_cpu_read(fixed_msrs.tsc_aux),
+		change_msr(MSR_TSC_AUX, this_cpu_read(host_msrs.tsc_aux),
 			   vcpu->msrs.tsc_aux);
 	if (vcpu->syscall_enabled)
 		host_load_syscall_msrs(vcpu);
@@ -119,7 +107,7 @@ static void load_host_msrs(struct vee_vcpu *vcpu)
 		   vcpu->host.kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
 		change_msr(MSR_TSC_AUX, vcpu->msrs.tsc_aux,
-			   this_cpu_read(fixed_msrs.tsc_aux));
+			   this_cpu_read(host_msrs.tsc_aux));
 	if (vcpu->syscall_loaded)
 		unload_syscall_msrs(vcpu);
 }

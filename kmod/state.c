@@ -154,8 +154,7 @@ static bool check_msrs(const struct vee_msrs *msrs)
 	       !(msrs->tsc_aux >> 32) && !(msrs->sysenter_cs >> 32);
 }
 
-#define INTERRUPTIBILITY	(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS | \
-				 VEE_BLOCKING_BY_NMI)
+#define INTERRUPTIBILITY	(INTERRUPT_SHADOW | VEE_BLOCKING_BY_NMI)
 #define PENDING_DEBUG_RTM	BIT_ULL(16)
 
 static bool slot_holds(const struct vee_event *event, u8 type, u64 cr0)

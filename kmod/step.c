@@ -15,7 +15,6 @@
 #include "vcpu.h"
 
 #define PENDING_STEP	BIT_ULL(14)
-#define BLOCKING	(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)
 
 static bool in_hardware(void)
 {
@@ -29,8 +28,8 @@ static void set_trap_flag(struct vee_vcpu *vcpu)
 
 	vcpu->step = rflags & X86_EFLAGS_TF ? STEP_GUESTS_TRAP : STEP_TRAP;
 	vmcs_write(VMCS_GUEST_RFLAGS, rflags | X86_EFLAGS_TF);
-	if (state & BLOCKING)
-		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~BLOCKING);
+	if (state & INTERRUPT_SHADOW)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~INTERRUPT_SHADOW);
 }
 
 void step_prepare(struct vee_vcpu *vcpu)

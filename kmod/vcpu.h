@@ -515,6 +515,9 @@ static inline void event_take_sent(struct vee_vcpu *vcpu)
 void event_collect(struct vee_vcpu *vcpu);
 void event_prepare(struct vee_vcpu *vcpu);
 
+/* Both hold interrupts off for one instruction. */
+#define INTERRUPT_SHADOW	(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS)
+
 #define PROC_WINDOWS	(PROC_NMI_WINDOW_EXITING | PROC_INTERRUPT_WINDOW_EXITING)
 #define INTERCEPT_WINDOWS	(VEE_INTERCEPT_NMI_WINDOW |	\
 				 VEE_INTERCEPT_INTERRUPT_WINDOW)
