@@ -8,8 +8,7 @@
 #include "vee_util.h"
 
 #define GPA_EXTRA	0x400000ULL
-#define PIECE		16		/* pages that come together, aligned */
-#define PAGES		(4 * PIECE)
+#define PAGES		(4 * PIECE_PAGES)
 #define BYTES		(PAGES * PAGE_BYTES)
 
 FIXTURE(fault) {
@@ -34,14 +33,6 @@ FIXTURE_TEARDOWN(fault)
 /* From RBX on: RCX pages, RDX apart. */
 GUEST_CODE(fill, 64, "1: mov %rax, (%rbx); add %rdx, %rbx; dec %rcx; jnz 1b; hlt");
 
-static __u64 faults(struct guest *g)
-{
-	struct vee_stats stats = { .size = sizeof(stats) };
-
-	vee_call(g->vcpu, VEE_VCPU_STATS, &stats);
-	return stats.faults;
-}
-
 /* What the guest itself needs is there, too: the first round pays for it. */
 static __u64 faults_of(struct __test_metadata *_metadata, struct guest *g, __u64 gpa,
 		       unsigned int count, __u64 apart)
@@ -52,14 +43,14 @@ static __u64 faults_of(struct __test_metadata *_metadata, struct guest *g, __u64
 	g->page->regs.rbx = GPA_DATA;
 	g->page->regs.rcx = 1;
 	ASSERT_HLT(g, AT(fill, fill_end) - 1);
-	before = faults(g);
+	before = guest_faults(g);
 	GUEST_LONG(g, fill);
 	g->page->regs.rax = 1;
 	g->page->regs.rbx = gpa;
 	g->page->regs.rcx = count;
 	g->page->regs.rdx = apart;
 	ASSERT_HLT(g, AT(fill, fill_end) - 1);
-	return faults(g) - before;
+	return guest_faults(g) - before;
 }
 
 static int map_extra(const struct guest *g, unsigned char *extra, unsigned int first,
@@ -85,7 +76,7 @@ TEST_F(fault, those_around_come_along)
 {
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
-	EXPECT_EQ(PAGES / PIECE, faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
+	EXPECT_EQ(PAGES / PIECE_PAGES, faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
 }
 
 /* Downwards, as a stack grows. */
@@ -93,7 +84,7 @@ TEST_F(fault, downwards_too)
 {
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
-	EXPECT_EQ(PAGES / PIECE,
+	EXPECT_EQ(PAGES / PIECE_PAGES,
 		  faults_of(_metadata, &self->g, GPA_EXTRA + BYTES - PAGE_BYTES, PAGES,
 			    -PAGE_BYTES));
 }
@@ -101,10 +92,10 @@ TEST_F(fault, downwards_too)
 TEST_F(fault, none_is_brought_in)
 {
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
-	EXPECT_EQ(PAGES / PIECE,
-		  faults_of(_metadata, &self->g, GPA_EXTRA + PAGE_BYTES, PAGES / PIECE,
-			    PIECE * PAGE_BYTES));
-	EXPECT_EQ(PAGES / PIECE, resident(self->extra));
+	EXPECT_EQ(PAGES / PIECE_PAGES,
+		  faults_of(_metadata, &self->g, GPA_EXTRA + PAGE_BYTES, PAGES / PIECE_PAGES,
+			    PIECE_PAGES * PAGE_BYTES));
+	EXPECT_EQ(PAGES / PIECE_PAGES, resident(self->extra));
 }
 
 /* What is not there ends it: each that is not brings along the one behind it. */
@@ -115,7 +106,7 @@ TEST_F(fault, holes)
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	for (i = 0; i < PAGES; i += 2)
 		self->extra[i * PAGE_BYTES] = 2;
-	EXPECT_EQ(PAGES / 2 + PAGES / PIECE,
+	EXPECT_EQ(PAGES / 2 + PAGES / PIECE_PAGES,
 		  faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
 	for (i = 0; i < PAGES; i++)
 		EXPECT_EQ(1, self->extra[i * PAGE_BYTES]) TH_LOG("page %u", i);

@@ -372,15 +372,6 @@ static void expect_split(struct __test_metadata *_metadata, struct guest *g,
 }
 
 #define ODD_PAGE	100
-#define AROUND_PAGES	16	/* small ones that come with one fault: see fault.c */
-
-static __u64 faults(struct guest *g)
-{
-	struct vee_stats stats = { .size = sizeof(stats) };
-
-	vee_call(g->vcpu, VEE_VCPU_STATS, &stats);
-	return stats.faults;
-}
 
 /* A huge page of the caller's is one of the guest's, as long as it is one. */
 TEST_F(reclaim, huge_page_is_one_fault)
@@ -391,17 +382,17 @@ TEST_F(reclaim, huge_page_is_one_fault)
 
 	if (!(vee_info(g->dev).features & VEE_FEATURE_EPT_2M))
 		VEE_SKIP("this CPU has no EPT entries for 2 MiB");
-	before = faults(g);
+	before = guest_faults(g);
 	mem = map_huge(_metadata, g);
-	spent = faults(g) - before;
+	spent = guest_faults(g) - before;
 	/* And a few for code, stack and tables. */
 	EXPECT_GE(16, spent) TH_LOG("%llu faults", spent);
 	ASSERT_EQ(0, mprotect(mem + ODD_PAGE * PAGE_BYTES, PAGE_BYTES, PROT_READ));
 	ASSERT_EQ(0, mprotect(mem + ODD_PAGE * PAGE_BYTES, PAGE_BYTES, MEMORY_RW));
-	before = faults(g);
+	before = guest_faults(g);
 	ASSERT_FILL(g, HUGE_PAGES, 2000);
-	spent = faults(g) - before;
-	EXPECT_LE(HUGE_PAGES / AROUND_PAGES, spent) TH_LOG("%llu faults", spent);
+	spent = guest_faults(g) - before;
+	EXPECT_LE(HUGE_PAGES / PIECE_PAGES, spent) TH_LOG("%llu faults", spent);
 }
 
 /* Code may have to be in small pages; then the rest of the page is as before. */

@@ -682,6 +682,18 @@ static inline void guest_close(struct guest *g)
 	munmap(g->mem, GUEST_BYTES);
 }
 
+/* --- first touches --------------------------------------------------------- */
+
+#define PIECE_PAGES	16	/* small ones that come with one fault: see fault.c */
+
+static inline __u64 guest_faults(const struct guest *g)
+{
+	struct vee_stats stats = { .size = sizeof(stats) };
+
+	vee_call(g->vcpu, VEE_VCPU_STATS, &stats);
+	return stats.faults;
+}
+
 /* --- time ------------------------------------------------------------------ */
 
 static inline __u64 now_ns(void)

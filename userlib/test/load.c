@@ -55,14 +55,11 @@ static bool expected(int err)
 	       err == -EOPNOTSUPP;
 }
 
-/* An exact copy, so that the sanitizer sees a read past the end. */
 static int load_copy(loader load, const uint8_t *image, size_t bytes)
 {
-	uint8_t *copy = malloc(bytes ? bytes : 1);
-	int err;
+	uint8_t *copy = exact_copy(image, bytes);
+	int err = load(copy, bytes);
 
-	memcpy(copy, image, bytes);
-	err = load(copy, bytes);
 	free(copy);
 	return err;
 }
@@ -101,10 +98,9 @@ static void change_bytes(loader load, const uint8_t *image, size_t bytes,
 
 	begin(MEMORY);
 	for (int i = 0; i < CHANGES; i++) {
-		uint8_t *copy = malloc(bytes);
+		uint8_t *copy = exact_copy(image, bytes);
 		int err;
 
-		memcpy(copy, image, bytes);
 		for (unsigned int n = 1 + test_random() % 4; n; n--)
 			copy[test_random() % headers] = test_random() & 1 ?
 				test_random() : 0xff;

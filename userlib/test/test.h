@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../internal.h"
 
@@ -87,6 +88,15 @@ void native_enter(void);
 void native_run(struct native *native, const uint8_t *code, size_t bytes);
 
 uint64_t test_random(void);
+
+/* For free(). Of just that size, so that a sanitizer sees an access past the end. */
+static inline uint8_t *exact_copy(const void *data, size_t bytes)
+{
+	uint8_t *copy = malloc(bytes ? bytes : 1);
+
+	memcpy(copy, data, bytes);
+	return copy;
+}
 
 /* As the module has it: bytes of a default address in the code segment. */
 static inline uint8_t test_code_width(const struct vee_vcpu_page *page)
