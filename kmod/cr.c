@@ -52,11 +52,11 @@ void cr0_write(struct vee_vcpu *vcpu, u64 cr0)
 	u64 fixed = vee_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
 
 	cr0 |= X86_CR0_ET;
+	if ((cr0 ^ vcpu->cr0) & X86_CR0_PG)
+		vcpu_flush_tlb(vcpu);
 	vcpu->cr0 = cr0;
 	vmcs_write(VMCS_CR0_READ_SHADOW, cr0);
 	vmcs_write(VMCS_GUEST_CR0, (cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | fixed);
-	/* The CPU would have emptied the guest's TLB. */
-	vcpu->vpid_cpu = -1;
 }
 
 /* MCE stays 1: with it 0 a machine check would shut the host down. */
@@ -64,7 +64,7 @@ void cr4_write(struct vee_vcpu *vcpu, u64 cr4)
 {
 	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
 	vmcs_write(VMCS_GUEST_CR4, cr4 | vee_caps.cr4_fixed0 | X86_CR4_MCE);
-	vcpu->vpid_cpu = -1;
+	vcpu_flush_tlb(vcpu);
 }
 
 void efer_write(struct vee_vcpu *vcpu, u64 efer)

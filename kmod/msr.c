@@ -125,7 +125,7 @@ static bool write_efer(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 		return false;
 	efer_write(vcpu, (value & ~EFER_LMA) | (old & EFER_LMA));
 	/* NXE changes what the cached translations mean. */
-	vcpu->vpid_cpu = -1;
+	vcpu_flush_tlb(vcpu);
 	return true;
 }
 

@@ -38,6 +38,13 @@ void vcpu_set_controls(struct vee_vcpu *vcpu)
 	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, !vcpu->dr_loaded);
 }
 
+/* On other CPUs flush_stale() does it, once the vCPU is there. */
+void vcpu_flush_tlb(struct vee_vcpu *vcpu)
+{
+	if (vcpu->vpid)
+		invvpid(INVALIDATE_SINGLE_CONTEXT, vcpu->vpid);
+}
+
 /*
  * Translations that another CPU's guest changed, or that the EPT no longer has.
  * Once per bracket is enough: vm_flush() waits for an interrupt here, which ends
@@ -48,7 +55,7 @@ static void flush_stale(struct vee_vcpu *vcpu)
 	if (ept_flush_this_cpu(&vcpu->vm->ept))
 		vcpu->stats.flushes++;
 	if (vcpu->vpid && vcpu->vpid_cpu != smp_processor_id()) {
-		invvpid(INVALIDATE_SINGLE_CONTEXT, vcpu->vpid);
+		vcpu_flush_tlb(vcpu);
 		vcpu->vpid_cpu = smp_processor_id();
 	}
 }

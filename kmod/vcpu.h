@@ -642,6 +642,8 @@ bool store_decode(const u8 *code, unsigned int bytes, const struct vee_regs *reg
 
 /* Inside the bracket: what the caller and the state loaded last ask of the controls. */
 void vcpu_set_controls(struct vee_vcpu *vcpu);
+/* Inside the bracket: what an instruction does that vee completes for the guest. */
+void vcpu_flush_tlb(struct vee_vcpu *vcpu);
 struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id);
 void vcpu_destroy(struct vee_vcpu *vcpu);
 /* These under vcpu->lock. The first begins a run and sees it to its end. */
