@@ -254,17 +254,16 @@ static void make_index(struct vee_vcpu *vcpu)
 		vcpu->cpuid_first[slot(vcpu->cpuid[i].leaf)] = i;
 }
 
-static const struct vee_cpuid_entry *find(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf)
+static __always_inline const struct vee_cpuid_entry *find(struct vee_vcpu *vcpu,
+							  u32 leaf, u32 subleaf)
 {
-	unsigned int i = vcpu->cpuid_first[slot(leaf)];
+	const struct vee_cpuid_entry *entry = vcpu->cpuid + vcpu->cpuid_first[slot(leaf)];
+	const struct vee_cpuid_entry *end = vcpu->cpuid + vcpu->cpuid_count;
 
-	for (; i < vcpu->cpuid_count && vcpu->cpuid[i].leaf <= leaf; i++) {
-		const struct vee_cpuid_entry *entry = &vcpu->cpuid[i];
-
+	for (; entry < end && entry->leaf <= leaf; entry++)
 		if (entry->leaf == leaf &&
 		    (!(entry->flags & VEE_CPUID_SUBLEAF) || entry->subleaf == subleaf))
 			return entry;
-	}
 	return NULL;
 }
 

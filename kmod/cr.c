@@ -166,8 +166,7 @@ void cr_write_pdptes(const u64 pdpte[4])
 
 static enum next general_protection(struct vee_vcpu *vcpu)
 {
-	event_fault_error(vcpu, X86_TRAP_GP, 0);
-	return NEXT_ENTER;
+	return event_fault_error(vcpu, X86_TRAP_GP, 0);
 }
 
 /*

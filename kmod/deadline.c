@@ -131,7 +131,7 @@ ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 }
 
 /* A later moment than the timer can count is an exit in between. */
-void deadline_arm(struct vee_vcpu *vcpu)
+void deadline_prepare(struct vee_vcpu *vcpu)
 {
 	u64 ticks = sliced() ? slice_ticks() : U64_MAX;
 

@@ -132,10 +132,6 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	mov	%r14, R14(%rax)
 	mov	%r15, R15(%rax)
 	xor	%ebx, %ebx		/* vmx_enter()'s result */
-	jmp	.Lhost
-
-.Lfailed:
-	mov	$1, %ebx
 .Lhost:
 	/*
 	 * No value of the guest's stays where speculation could use it, and no
@@ -183,6 +179,10 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	pop	%rbx
 	pop	%rbp
 	RET
+
+.Lfailed:
+	mov	$1, %ebx
+	jmp	.Lhost
 SYM_FUNC_END(vmx_enter)
 
 	.section .note.GNU-stack, "", @progbits

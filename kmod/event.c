@@ -252,6 +252,7 @@ void event_entry_failed(struct vee_vcpu *vcpu)
 {
 	if (vcpu->injecting)
 		vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+	vcpu->injecting = NULL;
 }
 
 /*
@@ -347,27 +348,32 @@ bool event_wakes(struct vee_vcpu *vcpu)
 
 /* --- faults that vee raises ------------------------------------------------------ */
 
-void event_fault(struct vee_vcpu *vcpu, u8 vector)
+enum next event_fault(struct vee_vcpu *vcpu, u8 vector)
 {
 	vcpu->delivering = (struct vee_event) {
 		.vector = vector,
 		.type = VEE_EVENT_EXCEPTION,
 		.flags = VEE_EVENT_VALID,
 	};
+	return NEXT_PREPARE;
 }
 
-void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
+enum next event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
 {
 	event_fault(vcpu, vector);
 	event_set_error(vcpu, &vcpu->delivering, error_code);
+	return NEXT_PREPARE;
 }
 
 /* --- an instruction that is done for the guest ------------------------------------ */
 
 #define ONE_INSN	(X86_EFLAGS_RF | X86_EFLAGS_TF)
 
-static noinline void end_insn(u64 rflags, u32 state)
+static noinline void end_insn(void)
 {
+	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	u32 state = interruptibility();
+
 	if (state & INTERRUPT_SHADOW)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~INTERRUPT_SHADOW);
 	if (rflags & X86_EFLAGS_RF)
@@ -393,9 +399,8 @@ enum next event_skip(struct vee_vcpu *vcpu)
 	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L))
 		next = (u32)next;
 	vmcs_write(VMCS_GUEST_RIP, next);
-	vcpu->insn_length = 0;
 	vcpu->stepped = true;
 	if (unlikely(state & INTERRUPT_SHADOW || rflags & ONE_INSN))
-		end_insn(rflags, state);
+		end_insn();
 	return NEXT_ENTER;
 }

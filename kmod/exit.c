@@ -25,6 +25,7 @@ enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 	u64 rip = vmcs_read(VMCS_GUEST_RIP), rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 
 	vcpu->exit_rip = rip;
+	vcpu->memory_exit = false;
 	page->exit.reason = reason;
 	page->exit.hardware_reason = vcpu->exit_reason;
 	page->exit.qualification = vcpu->qualification;
@@ -153,14 +154,14 @@ static enum next exit_host(struct vee_vcpu *vcpu)
 static enum next exit_interrupt_window(struct vee_vcpu *vcpu)
 {
 	if (vcpu->interrupt.flags & VEE_EVENT_VALID)
-		return NEXT_ENTER;
+		return NEXT_PREPARE;
 	return exit_event(vcpu, VEE_EXIT_INTERRUPT_WINDOW);
 }
 
 static enum next exit_nmi_window(struct vee_vcpu *vcpu)
 {
 	if (vcpu->nmi.flags & VEE_EVENT_VALID)
-		return NEXT_ENTER;
+		return NEXT_PREPARE;
 	return exit_event(vcpu, VEE_EXIT_NMI_WINDOW);
 }
 
@@ -182,14 +183,12 @@ static enum next exit_timer(struct vee_vcpu *vcpu)
 
 static enum next exit_undefined(struct vee_vcpu *vcpu)
 {
-	event_fault(vcpu, X86_TRAP_UD);
-	return NEXT_ENTER;
+	return event_fault(vcpu, X86_TRAP_UD);
 }
 
 static enum next exit_protection(struct vee_vcpu *vcpu)
 {
-	event_fault_error(vcpu, X86_TRAP_GP, 0);
-	return NEXT_ENTER;
+	return event_fault_error(vcpu, X86_TRAP_GP, 0);
 }
 
 /* INVD would drop the host's dirty cache lines too. */
@@ -362,12 +361,20 @@ static const struct exit_kind *find_kind(struct vee_vcpu *vcpu, u32 basic)
 	return likely(exits[basic].handle) ? &exits[basic] : &unknown;
 }
 
+/* Apart, for a call in it would cost each exit the registers it needs. */
+static noinline enum next handle_traced(struct vee_vcpu *vcpu, exit_fn handle)
+{
+	trace_vee_exit(vcpu);
+	return handle(vcpu);
+}
+
 enum next exit_handle(struct vee_vcpu *vcpu, u32 reason)
 {
 	const struct exit_kind *kind = find_kind(vcpu, reason & VMX_EXIT_BASIC);
 
 	vcpu->insn_length = kind->insn ? vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
 	vcpu->qualification = kind->qualified ? vmcs_read(VMCS_EXIT_QUALIFICATION) : 0;
-	trace_vee_exit(vcpu);
+	if (trace_vee_exit_enabled())
+		return handle_traced(vcpu, kind->handle);
 	return kind->handle(vcpu);
 }

@@ -228,7 +228,7 @@ static void load_host_dr(struct vee_vcpu *vcpu)
 
 void host_save(struct vee_vcpu *vcpu)
 {
-	struct vmx_frame *frame = &vcpu->frame;
+	struct vmx_frame *frame = &vcpu->vmcs.frame;
 
 	save_segments(&vcpu->host);
 	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);

@@ -206,9 +206,7 @@ enum next exit_wrmsr(struct vee_vcpu *vcpu)
 
 	if (!handler)
 		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
-	if (handler->write(vcpu, (void *)&vcpu->msrs + handler->place, index, value))
-		event_skip(vcpu);
-	else
-		event_fault_error(vcpu, X86_TRAP_GP, 0);
-	return NEXT_ENTER;
+	if (!handler->write(vcpu, (void *)&vcpu->msrs + handler->place, index, value))
+		return event_fault_error(vcpu, X86_TRAP_GP, 0);
+	return event_skip(vcpu);
 }

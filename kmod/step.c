@@ -36,7 +36,6 @@ void step_prepare(struct vee_vcpu *vcpu)
 {
 	bool wanted = vcpu->intercept & VEE_INTERCEPT_STEP;
 
-	vcpu->step = STEP_NONE;
 	vcpu->stepped = false;
 	if (in_hardware()) {
 		vmcs_set_proc(vcpu, PROC_MONITOR_TRAP_FLAG, wanted);

@@ -113,10 +113,8 @@ static __always_inline bool enter(struct vee_vcpu *vcpu)
 {
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
-	vcpu->frame.launched = vcpu->vmcs.launched;
-	vcpu->memory_exit = false;
 	vcpu->stats.entries++;
-	if (unlikely(vmx_enter(guest_regs(vcpu), &vcpu->frame)))
+	if (unlikely(vmx_enter(guest_regs(vcpu), &vcpu->vmcs.frame)))
 		return false;
 	vcpu->cr2 = native_read_cr2();
 	return true;
@@ -124,12 +122,14 @@ static __always_inline bool enter(struct vee_vcpu *vcpu)
 
 static_assert(VMX_EXIT_EXCEPTION_NMI == 0 && VMX_EXIT_ENTRY_FAILURE == BIT(31));
 
-static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu)
+/* @plain: the entry delivers no event, and ends after no step. */
+static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool plain)
 {
 	bool entered = enter(vcpu);
 	u32 reason;
 
-	step_after_exit(vcpu);
+	if (!plain)
+		step_after_exit(vcpu);
 	if (unlikely(!entered))
 		return entry_refused(vcpu);
 	reason = vmcs_read(VMCS_EXIT_REASON);
@@ -141,8 +141,9 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu)
 		if (reason & VMX_EXIT_ENTRY_FAILURE)
 			return entry_failed(vcpu);
 	}
-	vcpu->vmcs.launched = true;
-	event_entered(vcpu);
+	vcpu->vmcs.frame.launched = true;
+	if (!plain)
+		event_entered(vcpu);
 	return exit_handle(vcpu, reason);
 }
 
@@ -152,13 +153,13 @@ static noinline enum next stop(struct vee_vcpu *vcpu, u32 reason)
 {
 	vcpu->exit_reason = 0;
 	vcpu->qualification = 0;
+	vcpu->insn_length = 0;
 	return exit_user(vcpu, reason);
 }
 
 static noinline enum next stepped(struct vee_vcpu *vcpu)
 {
 	vcpu->stepped = false;
-	vcpu->insn_length = 0;
 	vcpu->page->exit.debug = (struct vee_exit_debug) {
 		.vector = X86_TRAP_DB,
 		.step = 1,
@@ -201,23 +202,41 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	return NEXT_ENTER;
 }
 
-static void prepare_entry(struct vee_vcpu *vcpu)
+static noinline enum next enter_prepared(struct vee_vcpu *vcpu)
 {
-	event_before_entry(vcpu);
-	deadline_before_entry(vcpu);
-	step_before_entry(vcpu);
+	event_prepare(vcpu);
+	if (deadline_armed(vcpu))
+		deadline_prepare(vcpu);
+	vcpu->step = STEP_NONE;
+	if (step_armed(vcpu))
+		step_prepare(vcpu);
+	return enter_and_handle(vcpu, false);
 }
 
-/* Only an event can then call for prepare_entry() again. */
-static bool is_plain(const struct vee_vcpu *vcpu)
+/* Nothing has to be prepared for the entry, nor to be undone from the one before. */
+static __always_inline bool is_plain(const struct vee_vcpu *vcpu)
 {
-	return !event_windows(vcpu) && !deadline_armed(vcpu) && !step_armed(vcpu);
+	return !(event_pending(vcpu) || event_windows(vcpu) || deadline_armed(vcpu) ||
+		 step_armed(vcpu));
+}
+
+/* Then only an event that an exit's handler raises can change that. */
+static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
+{
+	enum next next;
+
+	vcpu->step = STEP_NONE;
+	for (;;) {
+		next = enter_and_handle(vcpu, true);
+		if (next != NEXT_ENTER)
+			return next;
+		host_flush_l1d_again(vcpu);
+	}
 }
 
 static enum next in_bracket(struct vee_vcpu *vcpu)
 {
 	enum next next = may_enter(vcpu);
-	bool plain = false;
 
 	if (next != NEXT_ENTER)
 		return next;
@@ -225,13 +244,10 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 	flush_stale(vcpu);
 	host_flush_l1d(vcpu);
 	for (;;) {
-		if (unlikely(!plain || event_pending(vcpu)))
-			prepare_entry(vcpu);
-		next = enter_and_handle(vcpu);
-		if (next != NEXT_ENTER)
+		next = likely(is_plain(vcpu)) ? enter_plainly(vcpu) : enter_prepared(vcpu);
+		if (next > NEXT_PREPARE)
 			return next;
-		plain = plain || is_plain(vcpu);
-		if (!plain && step_is_over(vcpu))
+		if (step_is_over(vcpu))
 			return stepped(vcpu);
 		host_flush_l1d_again(vcpu);
 	}

@@ -25,6 +25,7 @@ struct io_uring_cmd;
 /* What to do after a VM exit. */
 enum next {
 	NEXT_ENTER,	/* handled: enter the guest again, interrupts stay off */
+	NEXT_PREPARE,	/* likewise, but there is an event for it */
 	NEXT_HOST,	/* let the host have its interrupts and signals first */
 	NEXT_SLEEP,	/* vee_vcpu.sleeper must do the rest, it may sleep */
 	NEXT_USER,	/* the caller's: vee_vcpu_page.exit is filled */
@@ -36,20 +37,6 @@ enum step {
 	STEP_TRAP,		/* by RFLAGS.TF */
 	STEP_GUESTS_TRAP,	/* by RFLAGS.TF, which the guest has set anyway */
 	STEP_TIMER,		/* by the preemption timer, after an event */
-};
-
-/**
- * struct vmx_frame - what entry.S needs to know
- * @host_rsp: what the VMCS field HOST_RSP holds
- * @spec_ctrl: IA32_SPEC_CTRL of the host
- * @launched: VMRESUME, not VMLAUNCH
- * @restore_spec_ctrl: write @spec_ctrl after a VM exit
- */
-struct vmx_frame {
-	u64 host_rsp;
-	u64 spec_ctrl;
-	u8 launched;
-	u8 restore_spec_ctrl;
 };
 
 /**
@@ -140,7 +127,6 @@ struct limit {
  * @page: the vCPU page, shared with the caller
  * @vmcs: its VMCS
  * @set_up: the VMCS has been written once
- * @frame: for entry.S
  * @host: the host's state while the guest's is loaded
  * @staged: what the run under way took from @page
  * @loaded_cpu: the CPU that runs it, -1: none; for vm_flush()
@@ -222,7 +208,6 @@ struct vee_vcpu {
 	struct vee_vcpu_page *page;
 	struct vmcs vmcs;
 	bool set_up;
-	struct vmx_frame frame;
 	struct host_state host;
 	struct staged_state staged;
 	int loaded_cpu;
@@ -534,14 +519,6 @@ static inline bool event_windows(const struct vee_vcpu *vcpu)
 	return vcpu->intercept & INTERCEPT_WINDOWS || vcpu->proc & PROC_WINDOWS;
 }
 
-static inline void event_before_entry(struct vee_vcpu *vcpu)
-{
-	if (event_pending(vcpu) || event_windows(vcpu))
-		event_prepare(vcpu);
-	else
-		vcpu->injecting = NULL;
-}
-
 /* The entry succeeded: delivered, unless event_collect() finds otherwise. */
 static inline void event_entered(struct vee_vcpu *vcpu)
 {
@@ -555,11 +532,12 @@ void event_entry_failed(struct vee_vcpu *vcpu);
 bool event_make_way(struct vee_vcpu *vcpu);
 bool event_wakes(struct vee_vcpu *vcpu);
 void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_code);
-void event_fault(struct vee_vcpu *vcpu, u8 vector);
-void event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
+/* Both NEXT_PREPARE, so that a handler can end with them. */
+enum next event_fault(struct vee_vcpu *vcpu, u8 vector);
+enum next event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
 /* @rflags: the guest's */
 u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags);
-/* NEXT_ENTER, so that a handler can end with it. */
+/* NEXT_ENTER, likewise. */
 enum next event_skip(struct vee_vcpu *vcpu);
 
 /* Inside the bracket: most callers want to go on, past the instruction. */
@@ -667,7 +645,6 @@ int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 void deadline_init(struct vee_vcpu *vcpu);
 void limit_start(struct limit *limit, u64 ns);
 void limit_stop(struct limit *limit);
-void deadline_arm(struct vee_vcpu *vcpu);
 extern unsigned int slice_us;
 
 static inline void deadline_start(struct vee_vcpu *vcpu)
@@ -691,11 +668,8 @@ static inline bool deadline_armed(const struct vee_vcpu *vcpu)
 	       (vcpu->pin & PIN_PREEMPTION_TIMER);
 }
 
-static inline void deadline_before_entry(struct vee_vcpu *vcpu)
-{
-	if (deadline_armed(vcpu))
-		deadline_arm(vcpu);
-}
+/* Inside the bracket. */
+void deadline_prepare(struct vee_vcpu *vcpu);
 
 static inline bool limit_passed(const struct limit *limit)
 {
@@ -731,14 +705,6 @@ static inline bool step_armed(const struct vee_vcpu *vcpu)
 {
 	return vcpu->intercept & VEE_INTERCEPT_STEP ||
 	       vcpu->proc & PROC_MONITOR_TRAP_FLAG;
-}
-
-static inline void step_before_entry(struct vee_vcpu *vcpu)
-{
-	if (step_armed(vcpu))
-		step_prepare(vcpu);
-	else
-		vcpu->step = STEP_NONE;
 }
 
 static inline void step_after_exit(struct vee_vcpu *vcpu)

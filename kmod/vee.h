@@ -108,11 +108,25 @@ static inline bool caps_has(u64 feature)
 /* --- vmxroot.c ------------------------------------------------------------ */
 
 /**
+ * struct vmx_frame - what entry.S needs to know
+ * @host_rsp: what the VMCS field HOST_RSP holds
+ * @spec_ctrl: IA32_SPEC_CTRL of the host
+ * @launched: VMLAUNCH has succeeded since the last VMCLEAR: VMRESUME it is
+ * @restore_spec_ctrl: write @spec_ctrl after a VM exit
+ */
+struct vmx_frame {
+	u64 host_rsp;
+	u64 spec_ctrl;
+	u8 launched;
+	u8 restore_spec_ctrl;
+};
+
+/**
  * struct vmcs - a VMCS and where it is
  * @region: the page that the CPU keeps it in
  * @hpa: its host-physical address
  * @cpu: the CPU on which it is active, -1: on none (its data is in @region)
- * @launched: VMLAUNCH has succeeded since the last VMCLEAR
+ * @frame: what an entry with it needs
  * @link: on @cpu's list of active VMCSs
  * @owner: tells VMs apart for the branch-predictor barrier
  *
@@ -122,7 +136,7 @@ struct vmcs {
 	void *region;
 	u64 hpa;
 	int cpu;
-	bool launched;
+	struct vmx_frame frame;
 	struct list_head link;
 	const void *owner;
 };

@@ -75,7 +75,7 @@ static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
 	 * our back and the VMCS is lost already; nothing more can be done for it.
 	 */
 	vmclear(vmcs->hpa);
-	vmcs->launched = false;
+	vmcs->frame.launched = false;
 	if (this_cpu_read(vmx_current) == vmcs)
 		this_cpu_write(vmx_current, NULL);
 	list_del_init(&vmcs->link);
@@ -103,7 +103,7 @@ static int activate(struct root_cpu *root, struct vmcs *vmcs)
 
 	if (error)
 		return error;
-	vmcs->launched = false;
+	vmcs->frame.launched = false;
 	list_add(&vmcs->link, &root->active);
 	WRITE_ONCE(vmcs->cpu, smp_processor_id());
 	/*
