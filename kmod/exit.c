@@ -237,27 +237,53 @@ static void fill_string(struct vee_vcpu *vcpu, struct vee_exit_pio *pio)
 	pio->count = low_bytes(READ_ONCE(guest_regs(vcpu)->rcx), address_width);
 }
 
-static enum next exit_io(struct vee_vcpu *vcpu)
+static bool is_out(u64 q)
+{
+	return !(q & (IO_STRING | IO_IN));
+}
+
+static u32 out_data(struct vee_vcpu *vcpu)
+{
+	return low_bytes(READ_ONCE(guest_regs(vcpu)->rax), IO_WIDTH(vcpu->qualification));
+}
+
+static enum next io_user(struct vee_vcpu *vcpu)
 {
 	u64 q = vcpu->qualification;
 	struct vee_exit_pio *pio = &vcpu->page->exit.pio;
-	u32 data = 0;
 
-	if (!(q & (IO_STRING | IO_IN))) {
-		data = low_bytes(READ_ONCE(guest_regs(vcpu)->rax), IO_WIDTH(q));
-		if (post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), IO_WIDTH(q), data))
-			return event_skip(vcpu);
-	}
 	*pio = (struct vee_exit_pio) {
 		.port = IO_PORT(q),
 		.width = IO_WIDTH(q),
 		.direction = q & IO_IN ? VEE_PIO_IN : VEE_PIO_OUT,
 		.count = 1,
-		.data = data,
+		.data = is_out(q) ? out_data(vcpu) : 0,
 	};
 	if (unlikely(q & IO_STRING))
 		fill_string(vcpu, pio);
 	return exit_user(vcpu, VEE_EXIT_PIO);
+}
+
+static noinline enum next out_watched(struct vee_vcpu *vcpu)
+{
+	u64 q = vcpu->qualification;
+
+	vcpu->post = (struct vee_post) {
+		.address = IO_PORT(q),
+		.data = out_data(vcpu),
+		.space = VEE_SPACE_PORT,
+		.width = IO_WIDTH(q),
+		.vcpu = vcpu->id,
+	};
+
+	return post_write(vcpu) ? event_skip(vcpu) : io_user(vcpu);
+}
+
+static enum next exit_io(struct vee_vcpu *vcpu)
+{
+	if (post_watches(vcpu) && is_out(vcpu->qualification))
+		return out_watched(vcpu);
+	return io_user(vcpu);
 }
 
 #define AR_DPL_SHIFT	5

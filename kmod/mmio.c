@@ -43,7 +43,8 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 {
 	return (vcpu->qualification & EPT_KIND) == EPT_PLAIN_WRITE &&
 	       !(vcpu->delivering.flags & VEE_EVENT_VALID) &&
-	       post_wanted(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa);
+	       post_watches(vcpu) &&
+	       post_is_watched(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa);
 }
 
 /* Bytes of a default address in the code segment. */
@@ -116,7 +117,7 @@ static bool is_fault(struct vee_vcpu *vcpu, const struct store *store)
 	       offset_in_page(store->gva) + store->width <= PAGE_SIZE;
 }
 
-static bool post(struct vee_vcpu *vcpu, const struct code *code)
+static bool post_store(struct vee_vcpu *vcpu, const struct code *code)
 {
 	struct vee_regs regs = *guest_regs(vcpu);
 	struct store store;
@@ -127,10 +128,16 @@ static bool post(struct vee_vcpu *vcpu, const struct code *code)
 	if (!store_decode(code->insn, code->bytes, &regs, &store) ||
 	    !is_fault(vcpu, &store))
 		return false;
+	vcpu->post = (struct vee_post) {
+		.address = vcpu->fault_gpa,
+		.data = store.data,
+		.space = VEE_SPACE_MEMORY,
+		.width = store.width,
+		.vcpu = vcpu->id,
+	};
 	/* As in the bracket: other vCPUs may wait for the ring with theirs off. */
 	local_irq_disable();
-	posted = post_write(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa, store.width,
-			    store.data);
+	posted = post_write(vcpu);
 	local_irq_enable();
 	if (!posted)
 		return false;
@@ -171,7 +178,7 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 	if (may_post || vcpu->prefetch & VEE_PREFETCH_INSN)
 		if (!fetch(vcpu, &code))
 			return touch_later(vcpu);
-	if (may_post && post(vcpu, &code))
+	if (may_post && post_store(vcpu, &code))
 		return NEXT_HOST;
 	return ask_caller(vcpu, err, &code);
 }

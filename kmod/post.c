@@ -20,7 +20,7 @@
  * struct watch - writes that end no run
  * @space: VEE_SPACE_
  * @first: the first port or address
- * @last: the last
+ * @span: how far it is from there to the last
  * @bell: to be signalled instead of posting
  * @width: with @bell: the write's width in bytes, 0: any
  * @match: with @bell: @data alone
@@ -29,7 +29,7 @@
 struct watch {
 	u32 space;
 	u64 first;
-	u64 last;
+	u64 span;
 	struct eventfd_ctx *bell;
 	u8 width;
 	bool match;
@@ -50,10 +50,11 @@ static_assert(sizeof(struct vee_post_ring) <= VEE_POST_RING_BYTES);
 
 /* --- when the guest writes: interrupts are off ---------------------------------- */
 
-static bool covers(const struct watch *watch, const struct vee_post *post)
+static bool covers(const struct watch *watch, u64 address, unsigned int width)
 {
-	return post->address >= watch->first && post->address <= watch->last &&
-	       post->width - 1 <= watch->last - post->address;
+	u64 offset = address - watch->first;
+
+	return offset <= watch->span && width - 1 <= watch->span - offset;
 }
 
 static bool rings(const struct watch *watch, const struct vee_post *post)
@@ -63,44 +64,25 @@ static bool rings(const struct watch *watch, const struct vee_post *post)
 	       (!watch->match || watch->data == post->data);
 }
 
-static const struct watch *find_watch(const struct watches *watches,
-				      const struct vee_post *post)
-{
-	for (unsigned int i = 0; i < watches->count; i++) {
-		const struct watch *watch = &watches->watch[i];
-
-		if (watch->space == post->space &&
-		    (watch->bell ? rings(watch, post) : covers(watch, post)))
-			return watch;
-	}
-	return NULL;
-}
-
 /* Only the head is believed: a caller that writes nonsense there loses posts. */
-static bool post_to_ring(struct post_office *office, const struct vee_post *post)
+static noinline bool post_to_ring(struct post_office *office, const struct vee_post *post)
 {
 	struct vee_post_ring *ring = office->ring;
 	bool room;
+	u32 tail;
 
 	spin_lock(&office->lock);
+	tail = office->tail;
 	/* With the caller's release: what it has taken may be overwritten. */
-	room = office->tail - smp_load_acquire(&ring->head) < VEE_POSTS;
+	room = tail - smp_load_acquire(&ring->head) < VEE_POSTS;
 	if (room) {
-		ring->posts[office->tail % VEE_POSTS] = *post;
+		ring->posts[tail % VEE_POSTS] = *post;
+		office->tail = ++tail;
 		/* With the caller's acquire: it sees the post whole. */
-		smp_store_release(&ring->tail, ++office->tail);
+		smp_store_release(&ring->tail, tail);
 	}
 	spin_unlock(&office->lock);
 	return room;
-}
-
-static bool deliver(struct post_office *office, const struct watch *watch,
-		    const struct vee_post *post)
-{
-	if (!watch->bell)
-		return post_to_ring(office, post);
-	vee_eventfd_signal(watch->bell);
-	return true;
 }
 
 /* Here RCU waits for us as it is. */
@@ -111,30 +93,32 @@ static const struct watches *look(struct vee_vcpu *vcpu)
 
 bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address)
 {
-	const struct vee_post least = { .address = address, .space = space, .width = 1 };
 	const struct watches *watches = look(vcpu);
 
 	for (unsigned int i = 0; watches && i < watches->count; i++)
-		if (watches->watch[i].space == space && covers(&watches->watch[i], &least))
+		if (watches->watch[i].space == space && covers(&watches->watch[i], address, 1))
 			return true;
 	return false;
 }
 
-bool post_watched(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
-		  u64 data)
+bool post_write(struct vee_vcpu *vcpu)
 {
-	struct post_office *office = &vcpu->vm->office;
-	const struct vee_post post = {
-		.address = address,
-		.data = data,
-		.space = space,
-		.width = width,
-		.vcpu = vcpu->id,
-	};
+	const struct vee_post *post = &vcpu->post;
 	const struct watches *watches = look(vcpu);
-	const struct watch *watch = watches ? find_watch(watches, &post) : NULL;
 
-	return watch && deliver(office, watch, &post);
+	for (unsigned int i = 0; watches && i < watches->count; i++) {
+		const struct watch *watch = &watches->watch[i];
+
+		if (watch->space != post->space)
+			continue;
+		if (!watch->bell && covers(watch, post->address, post->width))
+			return post_to_ring(&vcpu->vm->office, post);
+		if (watch->bell && rings(watch, post)) {
+			vee_eventfd_signal(watch->bell);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* --- which writes ----------------------------------------------------------------- */
@@ -147,7 +131,7 @@ static struct watches *current_watches(struct post_office *office)
 
 static bool same(const struct watch *a, const struct watch *b)
 {
-	return a->space == b->space && a->first == b->first && a->last == b->last &&
+	return a->space == b->space && a->first == b->first && a->span == b->span &&
 	       a->bell == b->bell && a->width == b->width && a->match == b->match &&
 	       a->data == b->data;
 }
@@ -236,8 +220,10 @@ static int change_watch(struct post_office *office, const struct watch *watch, b
 	return err;
 }
 
-static bool space_has(u32 space, u64 first, u64 last)
+static bool space_has(u32 space, u64 first, u64 span)
 {
+	u64 last = first + span;
+
 	switch (space) {
 	case VEE_SPACE_PORT:
 		return first <= last && last <= U16_MAX;
@@ -267,11 +253,11 @@ int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg)
 	const struct watch watch = {
 		.space = arg->space,
 		.first = arg->first,
-		.last = arg->first + arg->bytes - 1,
+		.span = arg->bytes - 1,
 	};
 	int err;
 
-	if (!arg->bytes || arg->remove > 1 || !space_has(arg->space, watch.first, watch.last))
+	if (!arg->bytes || arg->remove > 1 || !space_has(arg->space, watch.first, watch.span))
 		return -EINVAL;
 	err = make_ring(&vm->office);
 	return err ?: change_watch(&vm->office, &watch, arg->remove);
@@ -288,7 +274,6 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 	struct watch watch = {
 		.space = arg->space,
 		.first = arg->address,
-		.last = arg->address,
 		.width = arg->width,
 		.match = arg->match,
 		.data = arg->data,
@@ -297,7 +282,7 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 
 	if (arg->remove > 1 || arg->match > 1 || !width_valid(arg->space, arg->width) ||
 	    (arg->data && !arg->match) ||
-	    !space_has(arg->space, watch.first, watch.last))
+	    !space_has(arg->space, watch.first, watch.span))
 		return -EINVAL;
 	watch.bell = eventfd_ctx_fdget(arg->eventfd);
 	if (IS_ERR(watch.bell))

@@ -166,6 +166,7 @@ struct limit {
  * @may_post: it is a write that may be posted, if an instruction's that can be decoded
  * @fault_gva: with @may_post: linear address
  * @fault_rsp: with @may_post: RSP
+ * @post: a write that may be posted, while that is found out
  * @memory_exit: the caller saw VEE_EXIT_MMIO or _MEMORY: it knows the
  *	instruction's length, the CPU didn't say
  * @sleeper: completes an exit with NEXT_SLEEP
@@ -246,6 +247,7 @@ struct vee_vcpu {
 	bool may_post;
 	u64 fault_gva;
 	u64 fault_rsp;
+	struct vee_post post;
 	bool memory_exit;
 	enum next (*sleeper)(struct vee_vcpu *vcpu);
 	enum step step;
@@ -555,18 +557,10 @@ static inline void state_load(struct vee_vcpu *vcpu)
 
 /* --- post.c: with interrupts off ------------------------------------------ */
 
-static inline bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address,
-			      unsigned int width, u64 data)
+/* Without it there is nothing that post_write() would take. */
+static inline bool post_watches(struct vee_vcpu *vcpu)
 {
-	return unlikely(rcu_access_pointer(vcpu->vm->office.watches)) &&
-	       post_watched(vcpu, space, address, width, data);
-}
-
-/* May a write there be one that post_write() takes? */
-static inline bool post_wanted(struct vee_vcpu *vcpu, u32 space, u64 address)
-{
-	return unlikely(rcu_access_pointer(vcpu->vm->office.watches)) &&
-	       post_is_watched(vcpu, space, address);
+	return unlikely(rcu_access_pointer(vcpu->vm->office.watches));
 }
 
 /* --- exit.c --------------------------------------------------------------- */

@@ -347,11 +347,10 @@ int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg);
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
 int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma);
 /*
- * Both with interrupts off. The guest writes, true: that's all there was to do about
- * it. The other has it that a write which begins there may be such a one.
+ * Both with interrupts off. The guest makes the write in vee_vcpu.post, true: that's
+ * all there was to do about it. The other: a write that begins there may be such a one.
  */
-bool post_watched(struct vee_vcpu *vcpu, u32 space, u64 address, unsigned int width,
-		  u64 data);
+bool post_write(struct vee_vcpu *vcpu);
 bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address);
 
 /* --- vm.c ----------------------------------------------------------------- */
