@@ -30,7 +30,7 @@ MODULE_PARM_DESC(slice_us,
 
 static bool in_hardware(void)
 {
-	return preemption_timer && caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+	return preemption_timer && tsc_khz && caps_has(VEE_FEATURE_PREEMPTION_TIMER);
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)
@@ -49,10 +49,16 @@ static void limit_init(struct limit *limit, struct vee_vcpu *vcpu)
 			  HRTIMER_MODE_REL);
 }
 
-/* A moment beyond what the TSC can count from now is none. */
+/*
+ * 36 years, longer than which is for ever: in them a TSC of up to 15 GHz makes fewer
+ * ticks than 64 bits can count. mul_u64_u32_div() raises #DE on a result with more.
+ */
+#define FOREVER_NS	(KTIME_MAX / 8)
+
 static u64 to_tsc(u64 ns)
 {
-	u64 now = rdtsc(), ticks = mul_u64_u32_div(ns, tsc_khz, USEC_PER_SEC);
+	u64 ticks = mul_u64_u32_div(min_t(u64, ns, FOREVER_NS), tsc_khz, USEC_PER_SEC);
+	u64 now = rdtsc();
 
 	return now + ticks < now ? U64_MAX : now + ticks;
 }
