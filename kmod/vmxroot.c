@@ -200,9 +200,14 @@ int vmx_root_alloc(struct vmcs *vmcs, const void *owner)
 	return 0;
 }
 
-/* A page freed while active could be written to by its CPU at any later time. */
+/*
+ * A page freed while active could be written to by its CPU at any later time. One
+ * that vmx_root_alloc() has not made, or could not, is active nowhere.
+ */
 void vmx_root_free(struct vmcs *vmcs)
 {
+	if (!vmcs->region)
+		return;
 	vmx_root_clear(vmcs);
 	free_page((unsigned long)vmcs->region);
 	vmcs->region = NULL;
