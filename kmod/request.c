@@ -199,6 +199,8 @@ static void write_field(struct vee_vcpu *vcpu, void *arg)
 	}
 	if (access->encoding == VMCS_GUEST_DR7)
 		vcpu->dr7 = access->value;
+	/* A new CR3, say: as if the guest had loaded it. */
+	vcpu_flush_tlb(vcpu);
 	vcpu->page->valid = 0;
 }
 

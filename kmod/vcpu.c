@@ -38,9 +38,10 @@ void vcpu_set_controls(struct vee_vcpu *vcpu)
 	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, !vcpu->dr_loaded);
 }
 
-/* On other CPUs flush_stale() does it, once the vCPU is there. */
+/* On any other CPU flush_stale() does it, once the vCPU is there. */
 void vcpu_flush_tlb(struct vee_vcpu *vcpu)
 {
+	vcpu->vpid_cpu = smp_processor_id();
 	if (vcpu->vpid)
 		invvpid(INVALIDATE_SINGLE_CONTEXT, vcpu->vpid);
 }
@@ -54,10 +55,8 @@ static void flush_stale(struct vee_vcpu *vcpu)
 {
 	if (ept_flush_this_cpu(&vcpu->vm->ept))
 		vcpu->stats.flushes++;
-	if (vcpu->vpid && vcpu->vpid_cpu != smp_processor_id()) {
+	if (vcpu->vpid_cpu != smp_processor_id())
 		vcpu_flush_tlb(vcpu);
-		vcpu->vpid_cpu = smp_processor_id();
-	}
 }
 
 static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
