@@ -216,12 +216,23 @@ static bool waits(struct vee_vcpu *vcpu, const struct vee_event *event)
 	return valid(event) && vcpu->injecting != event;
 }
 
+/*
+ * Only some CPUs hold the exit for an NMI window off while STI blocks interrupts (SDM
+ * 3C, "Other Causes of VM Exits"). On the others it would come before the instruction
+ * that ends the blocking, again and again; the other window opens right behind it.
+ */
+static u32 nmi_window(void)
+{
+	return interruptibility() & VEE_BLOCKING_BY_STI ?
+	       PROC_INTERRUPT_WINDOW_EXITING : PROC_NMI_WINDOW_EXITING;
+}
+
 static void ask_for_windows(struct vee_vcpu *vcpu)
 {
 	u32 windows = 0;
 
 	if (waits(vcpu, &vcpu->nmi) || vcpu->intercept & VEE_INTERCEPT_NMI_WINDOW)
-		windows |= PROC_NMI_WINDOW_EXITING;
+		windows |= nmi_window();
 	if (waits(vcpu, &vcpu->interrupt) ||
 	    vcpu->intercept & VEE_INTERCEPT_INTERRUPT_WINDOW)
 		windows |= PROC_INTERRUPT_WINDOW_EXITING;

@@ -151,17 +151,22 @@ static enum next exit_host(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
+/*
+ * For an event that waits: no instruction was done, so the host comes first. It may
+ * have been asked for in place of an NMI window, too.
+ */
 static enum next exit_interrupt_window(struct vee_vcpu *vcpu)
 {
-	if (vcpu->interrupt.flags & VEE_EVENT_VALID)
-		return NEXT_PREPARE;
+	if (vcpu->interrupt.flags & VEE_EVENT_VALID ||
+	    !(vcpu->intercept & VEE_INTERCEPT_INTERRUPT_WINDOW))
+		return NEXT_HOST;
 	return exit_event(vcpu, VEE_EXIT_INTERRUPT_WINDOW);
 }
 
 static enum next exit_nmi_window(struct vee_vcpu *vcpu)
 {
 	if (vcpu->nmi.flags & VEE_EVENT_VALID)
-		return NEXT_PREPARE;
+		return NEXT_HOST;
 	return exit_event(vcpu, VEE_EXIT_NMI_WINDOW);
 }
 
