@@ -231,7 +231,6 @@ void host_save(struct vee_vcpu *vcpu)
 	struct vmx_frame *frame = &vcpu->vmcs.frame;
 
 	save_segments(&vcpu->host);
-	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 	frame->restore_spec_ctrl = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
 	if (frame->restore_spec_ctrl)
 		frame->spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);

@@ -75,6 +75,8 @@ static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
 		vcpu->set_up = true;
 	}
 	vmcs_load_host(vcpu);
+	/* With interrupts off: perf changes it in an IPI. */
+	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 	state_load(vcpu);
 	return 0;
 }
