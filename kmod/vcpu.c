@@ -467,7 +467,7 @@ int vcpu_kick(struct vee_vcpu *vcpu, u64 generation)
 
 static DEFINE_IDA(vpids);
 
-/* 0 stands for "none" to the hardware too: with all taken a vCPU does without. */
+/* With all taken a vCPU does without: each entry and exit empties its TLB. */
 static void vpid_alloc(struct vee_vcpu *vcpu)
 {
 	int vpid = -1;

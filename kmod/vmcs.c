@@ -99,10 +99,12 @@ static u64 read_msr(u32 index)
 static void setup_controls(struct vee_vcpu *vcpu)
 {
 	const u32 *control = vee_caps.control;
+	/* An entry fails with the control and no VPID. */
+	u32 proc2 = control[VMX_PROC2] & ~(vcpu->vpid ? 0 : PROC2_VPID);
 	const struct setting settings[] = {
 		{ VMCS_PIN_CONTROLS, control[VMX_PIN] },
 		{ VMCS_PROC_CONTROLS, control[VMX_PROC] },
-		{ VMCS_PROC2_CONTROLS, control[VMX_PROC2] },
+		{ VMCS_PROC2_CONTROLS, proc2 },
 		{ VMCS_EXIT_CONTROLS, control[VMX_EXIT] },
 		{ VMCS_ENTRY_CONTROLS, control[VMX_ENTRY] },
 		{ VMCS_EXCEPTION_BITMAP, 0 },
