@@ -196,7 +196,7 @@ static enum next exit_protection(struct vee_vcpu *vcpu)
 	return event_fault_error(vcpu, X86_TRAP_GP, 0);
 }
 
-/* INVD would drop the host's dirty cache lines too. */
+/* INVD would drop the host's dirty cache lines, WBINVD keeps a whole socket busy. */
 static enum next exit_nothing(struct vee_vcpu *vcpu)
 {
 	return event_skip(vcpu);
@@ -366,7 +366,11 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_MONITOR]		= EVENT(exit_undefined),
 	[VMX_EXIT_EPT_VIOLATION]	= QUALIFIED(exit_ept_violation),
 	[VMX_EXIT_PREEMPTION_TIMER]	= EVENT(exit_timer),
+	[VMX_EXIT_WBINVD]		= INSN(exit_nothing),
 	[VMX_EXIT_XSETBV]		= INSN(exit_xsetbv),
+	/* Nor has CPUID SGX. */
+	[VMX_EXIT_ENCLS]		= EVENT(exit_undefined),
+	[VMX_EXIT_ENCLV]		= EVENT(exit_undefined),
 };
 
 #define VMX_REASON(name, number, words) \

@@ -122,6 +122,11 @@ static void setup_controls(struct vee_vcpu *vcpu)
 	vcpu->timer = 0;
 	if (caps_has(VEE_FEATURE_PREEMPTION_TIMER))
 		vmcs_write(VMCS_PREEMPTION_TIMER, 0);
+	/* Every leaf: there is no SGX for the guest. */
+	if (proc2 & PROC2_ENCLS_EXITING)
+		vmcs_write(VMCS_ENCLS_EXITING_BITMAP, ~0ULL);
+	if (proc2 & PROC2_ENCLV_EXITING)
+		vmcs_write(VMCS_ENCLV_EXITING_BITMAP, ~0ULL);
 }
 
 static void setup_host(void)
