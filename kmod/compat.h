@@ -11,11 +11,30 @@
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
 #include <linux/syscore_ops.h>
+#include <asm/cpufeature.h>
 
 #ifdef VEE_HAVE_EVENTFD_SIGNAL
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx)
 #else
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx, 1)
+#endif
+
+/*
+ * Before preemption is on again after a guest: no branch that it has trained may
+ * steer the caller's program (Documentation/admin-guide/hw-vuln/vmscape.rst).
+ */
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+#include <asm/nospec-branch.h>
+
+static inline void vee_barrier_at_user(void)
+{
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+}
+#else
+static inline void vee_barrier_at_user(void)
+{
+}
 #endif
 
 /* Where the payload of an IORING_OP_URING_CMD is. */

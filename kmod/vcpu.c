@@ -20,6 +20,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 
+#include "compat.h"
 #include "vcpu.h"
 
 /* --- the bracket --------------------------------------------------------------- */
@@ -271,6 +272,7 @@ static void stretch_end(struct vee_vcpu *vcpu)
 	/* After it: vm_flush() need not wait for this CPU any more. */
 	smp_store_release(&vcpu->loaded_cpu, -1);
 	host_restore(vcpu);
+	vee_barrier_at_user();
 	preempt_enable();
 }
 
