@@ -122,6 +122,14 @@ static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 	return pass_on(vcpu, info);
 }
 
+/* The host's business, perhaps while an event was delivered: it is not lost. */
+static enum next exit_between(struct vee_vcpu *vcpu)
+{
+	if (vmcs_read(VMCS_IDT_VECTORING_INFO) & INFO_VALID)
+		event_collect(vcpu);
+	return NEXT_HOST;
+}
+
 /*
  * #AC and #DB are seen so that a guest whose handler raises them again for ever
  * meets the host's signals and deadline at each round.
@@ -132,7 +140,7 @@ static enum next exit_exception(struct vee_vcpu *vcpu)
 
 	/* host_take_event() has run: it had to, before interrupts came on. */
 	if (INFO_TYPE(info) == VEE_EVENT_NMI || INFO_VECTOR(info) == X86_TRAP_MC)
-		return NEXT_HOST;
+		return exit_between(vcpu);
 	event_collect(vcpu);
 	if (!event_make_way(vcpu))
 		return NEXT_HOST;
@@ -305,8 +313,11 @@ static enum next exit_vmcall(struct vee_vcpu *vcpu)
 	return exit_user(vcpu, VEE_EXIT_HYPERCALL);
 }
 
-/* A task gate in the guest's IDT leads here too: the event is not lost. */
-static enum next exit_task_switch(struct vee_vcpu *vcpu)
+/*
+ * A task gate in the guest's IDT leads here too, and vee's own mistake in the EPT: the
+ * event is not lost.
+ */
+static enum next exit_other_between(struct vee_vcpu *vcpu)
 {
 	event_collect(vcpu);
 	return exit_user(vcpu, VEE_EXIT_OTHER);
@@ -336,7 +347,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_TRIPLE_FAULT]		= EVENT(exit_shutdown),
 	[VMX_EXIT_INTERRUPT_WINDOW]	= EVENT(exit_interrupt_window),
 	[VMX_EXIT_NMI_WINDOW]		= EVENT(exit_nmi_window),
-	[VMX_EXIT_TASK_SWITCH]		= INSN_QUALIFIED(exit_task_switch),
+	[VMX_EXIT_TASK_SWITCH]		= INSN_QUALIFIED(exit_other_between),
 	[VMX_EXIT_CPUID]		= INSN(exit_cpuid),
 	[VMX_EXIT_GETSEC]		= EVENT(exit_undefined),
 	[VMX_EXIT_HLT]			= INSN(exit_hlt),
@@ -365,6 +376,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_MONITOR_TRAP_FLAG]	= EVENT(exit_step),
 	[VMX_EXIT_MONITOR]		= EVENT(exit_undefined),
 	[VMX_EXIT_EPT_VIOLATION]	= QUALIFIED(exit_ept_violation),
+	[VMX_EXIT_EPT_MISCONFIG]	= EVENT(exit_other_between),
 	[VMX_EXIT_PREEMPTION_TIMER]	= EVENT(exit_timer),
 	[VMX_EXIT_WBINVD]		= INSN(exit_nothing),
 	[VMX_EXIT_XSETBV]		= INSN(exit_xsetbv),
