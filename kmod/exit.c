@@ -8,6 +8,8 @@
  * as VEE_EXIT_OTHER: never a crash, never silently retried.
  */
 #include <linux/kernel.h>
+#include <asm/cpu.h>
+#include <asm/cpufeature.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
@@ -130,6 +132,43 @@ static enum next exit_between(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
+#define AR_DPL_SHIFT	5
+#define CPL_USER	3
+
+static unsigned int cpl(void)
+{
+	return (vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS) & VEE_AR_DPL) >> AR_DPL_SHIFT;
+}
+
+/*
+ * With the host's detection of split locks on a guest gets #AC that no CPU gives by
+ * its own rules (SDM 3A, "Alignment Checking"): then it is the host's to deal with.
+ */
+static bool is_split_lock(struct vee_vcpu *vcpu)
+{
+	return boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) &&
+	       !(cpl() == CPL_USER && cr0_read() & X86_CR0_AM &&
+		 vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_AC);
+}
+
+/* The kernel slows the thread down and lets it go on, or kills it, as it was told. */
+static enum next split_lock(struct vee_vcpu *vcpu)
+{
+	if (vcpu->is_inline) {
+		vcpu->interrupted = true;
+		return NEXT_USER;
+	}
+	handle_guest_split_lock(vcpu->exit_rip);
+	return NEXT_HOST;
+}
+
+static enum next exit_split_lock(struct vee_vcpu *vcpu)
+{
+	exit_event(vcpu, VEE_EXIT_INTERRUPTED);
+	vcpu->sleeper = split_lock;
+	return NEXT_SLEEP;
+}
+
 /*
  * #AC and #DB are seen so that a guest whose handler raises them again for ever
  * meets the host's signals and deadline at each round.
@@ -149,6 +188,8 @@ static enum next exit_exception(struct vee_vcpu *vcpu)
 		return exit_debug_exception(vcpu, info);
 	case X86_TRAP_BP:
 		return debug_user(vcpu, X86_TRAP_BP, true, false);
+	case X86_TRAP_AC:
+		return is_split_lock(vcpu) ? exit_split_lock(vcpu) : pass_on(vcpu, info);
 	default:
 		return pass_on(vcpu, info);
 	}
@@ -299,15 +340,12 @@ static enum next exit_io(struct vee_vcpu *vcpu)
 	return io_user(vcpu);
 }
 
-#define AR_DPL_SHIFT	5
-
 static enum next exit_vmcall(struct vee_vcpu *vcpu)
 {
-	u32 ss = vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS);
 	u32 cs = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS);
 
 	vcpu->page->exit.hypercall = (struct vee_exit_hypercall) {
-		.cpl = (ss & VEE_AR_DPL) >> AR_DPL_SHIFT,
+		.cpl = cpl(),
 		.long_mode = vcpu->entry & ENTRY_IA32E_GUEST && cs & VEE_AR_L,
 	};
 	return exit_user(vcpu, VEE_EXIT_HYPERCALL);
