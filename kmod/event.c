@@ -16,8 +16,6 @@
 
 #include "vcpu.h"
 
-#define PENDING_DEBUG_BS	BIT_ULL(14)
-
 static bool valid(const struct vee_event *event)
 {
 	return event->flags & VEE_EVENT_VALID;
@@ -378,6 +376,12 @@ enum next event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
 
 /* --- an instruction that is done for the guest ------------------------------------ */
 
+void event_trap_pending(void)
+{
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG,
+		   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+}
+
 #define ONE_INSN	(X86_EFLAGS_RF | X86_EFLAGS_TF)
 
 static noinline void end_insn(void)
@@ -390,8 +394,7 @@ static noinline void end_insn(void)
 	if (rflags & X86_EFLAGS_RF)
 		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~X86_EFLAGS_RF);
 	if (rflags & X86_EFLAGS_TF)
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
-			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
+		event_trap_pending();
 }
 
 /*

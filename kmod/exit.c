@@ -101,6 +101,18 @@ static enum next exit_step(struct vee_vcpu *vcpu)
 	return debug_user(vcpu, X86_TRAP_DB, false, true);
 }
 
+/*
+ * The exit for a #DB leaves no debug exception pending. But in the shadow of STI or
+ * MOV SS, with TF on, an entry fails without a single step that is ("Checks on Guest
+ * Non-Register State"); #DB by INT1, say, leaves the guest there.
+ */
+static void keep_trap_pending(void)
+{
+	if (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPT_SHADOW &&
+	    vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_TF)
+		event_trap_pending();
+}
+
 #define DR6_SETTABLE	(DR_TRAP_BITS | DR_STEP | DR6_ACCESS)
 
 /*
@@ -111,6 +123,7 @@ static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 {
 	u64 dr7 = vmcs_read(VMCS_GUEST_DR7);
 
+	keep_trap_pending();
 	if (step_is_debug(vcpu))
 		return exit_step(vcpu);
 	if (vcpu->intercept & VEE_INTERCEPT_DEBUG)

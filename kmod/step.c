@@ -14,8 +14,6 @@
 
 #include "vcpu.h"
 
-#define PENDING_STEP	BIT_ULL(14)
-
 static bool in_hardware(void)
 {
 	return caps_has(VEE_FEATURE_MONITOR_TRAP_FLAG);
@@ -63,8 +61,8 @@ void step_untrap(struct vee_vcpu *vcpu)
 	vmcs_write(VMCS_GUEST_RFLAGS,
 		   vmcs_read(VMCS_GUEST_RFLAGS) & ~(u64)X86_EFLAGS_TF);
 	pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
-	if (pending & PENDING_STEP)
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending & ~PENDING_STEP);
+	if (pending & PENDING_DEBUG_BS)
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending & ~PENDING_DEBUG_BS);
 }
 
 /*
@@ -76,8 +74,7 @@ bool step_is_debug(struct vee_vcpu *vcpu)
 	if (vcpu->step == STEP_NONE || !(vcpu->qualification & DR_STEP))
 		return false;
 	if (vcpu->step == STEP_GUESTS_TRAP)
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG,
-			   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_STEP);
+		event_trap_pending();
 	return true;
 }
 

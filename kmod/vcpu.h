@@ -541,6 +541,8 @@ enum next event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
 u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags);
 /* NEXT_ENTER, likewise. */
 enum next event_skip(struct vee_vcpu *vcpu);
+/* TF's trap comes at the next entry, after the instruction that is done. */
+void event_trap_pending(void);
 
 /* Inside the bracket: most callers want to go on, past the instruction. */
 static inline void state_load(struct vee_vcpu *vcpu)
@@ -724,6 +726,9 @@ extern const struct file_operations device_fops;
 /* --- uring.c -------------------------------------------------------------- */
 
 int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags);
+
+/* In the VMCS's pending debug exceptions: a single step. */
+#define PENDING_DEBUG_BS	BIT_ULL(14)
 
 /* SDM 3B, "Debug Registers": bits that asm/debugreg.h has no name for. */
 #define DR6_ACCESS	BIT(13)	/* BD: a debug register was accessed */
