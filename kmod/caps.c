@@ -312,6 +312,24 @@ static void drop_vpid_without_invvpid(void)
 		vee_caps.control[VMX_PROC2] &= ~PROC2_VPID;
 }
 
+/*
+ * CPUID.1:EAX of those whose timer counts at another rate than IA32_VMX_MISC says: an
+ * erratum in the specification updates of Nehalem, Westmere and early Ivy Bridge.
+ */
+static const u32 wrong_timer_rate[] = {
+	0x106a0, 0x106a1, 0x106a4, 0x106a5, 0x106e5, 0x20652, 0x20655, 0x206e6, 0x306a8,
+};
+
+static bool has_timer(void)
+{
+	u32 signature = cpuid_eax(1);
+
+	for (int i = 0; i < ARRAY_SIZE(wrong_timer_rate); i++)
+		if (wrong_timer_rate[i] == signature)
+			return false;
+	return may_be_1(vee_caps.allowed[VMX_PIN]) & PIN_PREEMPTION_TIMER;
+}
+
 static void set_features(void)
 {
 	u32 proc2 = vee_caps.control[VMX_PROC2];
@@ -326,7 +344,7 @@ static void set_features(void)
 		features |= VEE_FEATURE_RDTSCP;
 	if (proc2 & PROC2_INVPCID)
 		features |= VEE_FEATURE_INVPCID;
-	if (may_be_1(vee_caps.allowed[VMX_PIN]) & PIN_PREEMPTION_TIMER)
+	if (has_timer())
 		features |= VEE_FEATURE_PREEMPTION_TIMER;
 	if (may_be_1(vee_caps.allowed[VMX_PROC]) & PROC_MONITOR_TRAP_FLAG)
 		features |= VEE_FEATURE_MONITOR_TRAP_FLAG;
@@ -438,15 +456,28 @@ static int check_same_msr(u32 msr, u64 expected, const char *name)
 	return value == expected ? 0 : refuse_cpu(name);
 }
 
+static const struct {
+	u32 msr;
+	const u64 *expected;
+	const char *name;
+} same[] = {
+	{ MSR_IA32_VMX_MISC, &vee_caps.misc, "IA32_VMX_MISC" },
+	{ MSR_IA32_VMX_CR0_FIXED0, &vee_caps.cr0_fixed0, "IA32_VMX_CR0_FIXED0" },
+	{ MSR_IA32_VMX_CR0_FIXED1, &vee_caps.cr0_fixed1, "IA32_VMX_CR0_FIXED1" },
+	{ MSR_IA32_VMX_CR4_FIXED0, &vee_caps.cr4_fixed0, "IA32_VMX_CR4_FIXED0" },
+	{ MSR_IA32_VMX_CR4_FIXED1, &vee_caps.cr4_fixed1, "IA32_VMX_CR4_FIXED1" },
+	{ MSR_IA32_VMX_EPT_VPID_CAP, &vee_caps.ept_vpid, "IA32_VMX_EPT_VPID_CAP" },
+};
+
 int caps_check_this_cpu(void)
 {
+	/* IA32_VMX_BASIC first: it says how to read the words. */
 	int error = check_vmx() ?:
-		    check_same_msr(MSR_IA32_VMX_BASIC, vee_caps.basic,
-				   "IA32_VMX_BASIC");
+		    check_same_msr(MSR_IA32_VMX_BASIC, vee_caps.basic, "IA32_VMX_BASIC");
 
 	for (int word = 0; !error && word < VMX_WORDS; word++)
 		error = check_word(word);
-	return error ?: check_same_msr(MSR_IA32_VMX_EPT_VPID_CAP,
-				       vee_caps.ept_vpid,
-				       "IA32_VMX_EPT_VPID_CAP");
+	for (int i = 0; !error && i < ARRAY_SIZE(same); i++)
+		error = check_same_msr(same[i].msr, *same[i].expected, same[i].name);
+	return error;
 }
