@@ -37,7 +37,7 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
 	struct limit *limit = container_of(timer, struct limit, timer);
 
-	WRITE_ONCE(limit->over, true);
+	WRITE_ONCE(limit->tsc, 0);
 	vcpu_interrupt(limit->vcpu);
 	return HRTIMER_NORESTART;
 }
@@ -45,6 +45,7 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 static void limit_init(struct limit *limit, struct vee_vcpu *vcpu)
 {
 	limit->vcpu = vcpu;
+	limit->tsc = U64_MAX;
 	vee_hrtimer_setup(&limit->timer, timer_fired, CLOCK_MONOTONIC,
 			  HRTIMER_MODE_REL);
 }
@@ -66,7 +67,7 @@ static u64 to_tsc(u64 ns)
 void limit_start(struct limit *limit, u64 ns)
 {
 	limit->on = true;
-	if (in_hardware())
+	if (likely(in_hardware()))
 		limit->tsc = to_tsc(ns);
 	else
 		hrtimer_start(&limit->timer, min_t(u64, ns, KTIME_MAX),
@@ -75,21 +76,20 @@ void limit_start(struct limit *limit, u64 ns)
 
 void limit_stop(struct limit *limit)
 {
-	if (!in_hardware())
+	if (unlikely(!in_hardware()))
 		hrtimer_cancel(&limit->timer);
-	limit->tsc = 0;
-	limit->over = false;
+	limit->tsc = U64_MAX;
 	limit->on = false;
 }
 
-static u64 ticks_left(const struct limit *limit)
+static u64 ticks_until(u64 tsc)
 {
 	u64 now;
 
-	if (!limit->tsc)
+	if (tsc == U64_MAX)
 		return U64_MAX;
 	now = rdtsc();
-	return now < limit->tsc ? limit->tsc - now : 0;
+	return now < tsc ? tsc - now : 0;
 }
 
 void deadline_init(struct vee_vcpu *vcpu)
@@ -130,18 +130,22 @@ static u64 slice_ticks(void)
 
 ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 {
-	if (!vcpu->deadline.tsc)
+	u64 ticks = ticks_until(READ_ONCE(vcpu->deadline.tsc));
+
+	if (ticks == U64_MAX)
 		return KTIME_MAX;
-	return ns_to_ktime(mul_u64_u32_div(ticks_left(&vcpu->deadline),
-					   USEC_PER_SEC, tsc_khz));
+	return ns_to_ktime(mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz));
 }
 
 /* A later moment than the timer can count is an exit in between. */
 void deadline_prepare(struct vee_vcpu *vcpu)
 {
-	u64 ticks = sliced() ? slice_ticks() : U64_MAX;
+	u64 ticks = U64_MAX;
 
-	ticks = min3(ticks, ticks_left(&vcpu->deadline), ticks_left(&vcpu->budget));
+	if (in_hardware())
+		ticks = ticks_until(min(vcpu->deadline.tsc, vcpu->budget.tsc));
+	if (sliced())
+		ticks = min(ticks, slice_ticks());
 	if (ticks == U64_MAX)
 		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
 	else

@@ -325,17 +325,20 @@ static bool event_waits(struct vee_vcpu *vcpu, const struct staged_state *new, u
 	return event->flags & VEE_EVENT_VALID;
 }
 
-static int check_inject(struct vee_vcpu *vcpu, const struct vee_event *event,
-			const struct staged_state *new)
+static noinline int check_event(struct vee_vcpu *vcpu, struct vee_event event,
+				const struct staged_state *new)
 {
-	int err;
+	int err = event_check(&event, coming_cr0(vcpu, new));
 
-	if (!(event->flags & VEE_EVENT_VALID))
-		return 0;
-	err = event_check(event, coming_cr0(vcpu, new));
 	if (err)
 		return err;
-	return event_waits(vcpu, new, event->type) ? -EBUSY : 0;
+	return event_waits(vcpu, new, event.type) ? -EBUSY : 0;
+}
+
+static int check_inject(struct vee_vcpu *vcpu, struct vee_event event,
+			const struct staged_state *new)
+{
+	return event.flags & VEE_EVENT_VALID ? check_event(vcpu, event, new) : 0;
 }
 
 static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
@@ -349,8 +352,8 @@ static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
 	WRITE_ONCE(vcpu->page->dirty, 0);
 }
 
-static int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
-		      const struct vee_event *inject)
+static noinline int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
+			       struct vee_event inject)
 {
 	struct staged_state new;
 	int err;
@@ -367,7 +370,7 @@ static int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 }
 
 static int take_clean(struct vee_vcpu *vcpu, u32 resume, u64 rip,
-		      const struct vee_event *inject)
+		      struct vee_event inject)
 {
 	static const struct staged_state nothing;
 	int err = check_resume(vcpu, resume, rip);
@@ -376,7 +379,7 @@ static int take_clean(struct vee_vcpu *vcpu, u32 resume, u64 rip,
 }
 
 /* What callers change most, and where there is nothing to check. */
-static int take_regs(struct vee_vcpu *vcpu, u32 resume, const struct vee_event *inject)
+static int take_regs(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
 {
 	const struct vee_regs *from = &vcpu->page->regs;
 	struct vee_regs *to = &vcpu->staged.regs;
@@ -418,11 +421,11 @@ int state_take(struct vee_vcpu *vcpu)
 	    !wishes_valid(prefetch, intercept, options, dirty))
 		return -EINVAL;
 	if (!dirty)
-		err = take_clean(vcpu, resume, vcpu->exit_rip, &inject.event);
+		err = take_clean(vcpu, resume, vcpu->exit_rip, inject.event);
 	else if (dirty == VEE_STATE_REGS)
-		err = take_regs(vcpu, resume, &inject.event);
+		err = take_regs(vcpu, resume, inject.event);
 	else
-		err = take_dirty(vcpu, dirty, resume, &inject.event);
+		err = take_dirty(vcpu, dirty, resume, inject.event);
 	if (err)
 		return err;
 	vcpu->prefetch = prefetch;

@@ -40,7 +40,7 @@ void vcpu_set_controls(struct vee_vcpu *vcpu)
 }
 
 /* On any other CPU flush_stale() does it, once the vCPU is there. */
-void vcpu_flush_tlb(struct vee_vcpu *vcpu)
+noinline void vcpu_flush_tlb(struct vee_vcpu *vcpu)
 {
 	vcpu->vpid_cpu = smp_processor_id();
 	if (vcpu->vpid)
@@ -206,7 +206,8 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 
 static noinline enum next enter_prepared(struct vee_vcpu *vcpu)
 {
-	event_prepare(vcpu);
+	if (event_pending(vcpu) || event_windows(vcpu))
+		event_prepare(vcpu);
 	if (deadline_armed(vcpu))
 		deadline_prepare(vcpu);
 	vcpu->step = STEP_NONE;

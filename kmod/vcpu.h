@@ -104,17 +104,15 @@ static_assert(VEE_MAX_CPUID <= U8_MAX);
 
 /**
  * struct limit - a moment after which a vCPU is not to run on
- * @tsc: the host's TSC at it, with the VMX-preemption timer; 0: none
- * @timer: without that timer
- * @on: one of the two is set; without it the rest is zero
- * @over: @timer fired
+ * @tsc: the host's TSC at it, U64_MAX: unknown or never
+ * @timer: without the VMX-preemption timer: sets @tsc to 0
+ * @on: one of the two is set
  * @vcpu: whose it is
  */
 struct limit {
 	u64 tsc;
 	struct hrtimer timer;
 	bool on;
-	bool over;
 	struct vee_vcpu *vcpu;
 };
 
@@ -660,8 +658,8 @@ static inline void deadline_stop(struct vee_vcpu *vcpu)
 /* Is there a timer to set, or to turn off? */
 static inline bool deadline_armed(const struct vee_vcpu *vcpu)
 {
-	return vcpu->deadline.tsc | vcpu->budget.tsc | slice_us |
-	       (vcpu->pin & PIN_PREEMPTION_TIMER);
+	return vcpu->deadline.on || vcpu->budget.on || slice_us ||
+	       vcpu->pin & PIN_PREEMPTION_TIMER;
 }
 
 /* Inside the bracket. */
@@ -669,9 +667,7 @@ void deadline_prepare(struct vee_vcpu *vcpu);
 
 static inline bool limit_passed(const struct limit *limit)
 {
-	if (likely(!limit->on))
-		return false;
-	return limit->tsc ? rdtsc() >= limit->tsc : READ_ONCE(limit->over);
+	return unlikely(limit->on) && rdtsc() >= READ_ONCE(limit->tsc);
 }
 
 static inline bool deadline_passed(const struct vee_vcpu *vcpu)

@@ -38,23 +38,23 @@ fail:
 	return -EIO;
 }
 
-static inline int vmclear(u64 hpa)
+static inline int vmclear(const u64 *hpa)
 {
 	asm goto("1: vmclear %[hpa]\n\t"
 		 "jna %l[fail]\n\t"
 		 _ASM_EXTABLE(1b, %l[fail])
-		 : : [hpa] "m" (hpa) : "cc", "memory" : fail);
+		 : : [hpa] "m" (*hpa) : "cc", "memory" : fail);
 	return 0;
 fail:
 	return -EIO;
 }
 
-static inline int vmptrld(u64 hpa)
+static inline int vmptrld(const u64 *hpa)
 {
 	asm goto("1: vmptrld %[hpa]\n\t"
 		 "jna %l[fail]\n\t"
 		 _ASM_EXTABLE(1b, %l[fail])
-		 : : [hpa] "m" (hpa) : "cc", "memory" : fail);
+		 : : [hpa] "m" (*hpa) : "cc", "memory" : fail);
 	return 0;
 fail:
 	return -EIO;

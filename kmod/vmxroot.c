@@ -74,7 +74,7 @@ static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
 	 * If VMCLEAR fails, this CPU has been taken out of VMX operation behind
 	 * our back and the VMCS is lost already; nothing more can be done for it.
 	 */
-	vmclear(vmcs->hpa);
+	vmclear(&vmcs->hpa);
 	vmcs->frame.launched = false;
 	if (this_cpu_read(vmx_current) == vmcs)
 		this_cpu_write(vmx_current, NULL);
@@ -99,7 +99,7 @@ static int vmcs_cpu(struct vmcs *vmcs)
  */
 static int activate(struct root_cpu *root, struct vmcs *vmcs)
 {
-	int error = vmclear(vmcs->hpa);
+	int error = vmclear(&vmcs->hpa);
 
 	if (error)
 		return error;
@@ -125,7 +125,7 @@ static void separate_owners(struct root_cpu *root, const void *owner)
 
 static int make_current(struct root_cpu *root, struct vmcs *vmcs)
 {
-	int error = vmptrld(vmcs->hpa);
+	int error = vmptrld(&vmcs->hpa);
 
 	if (error)
 		return error;
