@@ -7,6 +7,7 @@
  * "VMX-Preemption Timer"): it is set anew at each entry to what is left. Without
  * it an hrtimer kicks the thread that runs the vCPU.
  */
+#include <linux/cache.h>
 #include <linux/hrtimer.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
@@ -28,9 +29,14 @@ module_param(slice_us, uint, 0444);
 MODULE_PARM_DESC(slice_us,
 		 "End each stay in the guest after so many microseconds, for machines where an interrupt does not end that of a guest that was entered with interrupts off: Bochs 2.7 (default: 0, never)");
 
-static bool in_hardware(void)
+/* The CPU's timer it is, not an hrtimer. */
+static bool in_hardware __ro_after_init;
+
+int deadline_setup(void)
 {
-	return preemption_timer && tsc_khz && caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+	in_hardware = preemption_timer && tsc_khz &&
+		      caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+	return 0;
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)
@@ -67,7 +73,7 @@ static u64 to_tsc(u64 ns)
 void limit_start(struct limit *limit, u64 ns)
 {
 	limit->on = true;
-	if (likely(in_hardware()))
+	if (likely(in_hardware))
 		limit->tsc = to_tsc(ns);
 	else
 		hrtimer_start(&limit->timer, min_t(u64, ns, KTIME_MAX),
@@ -76,7 +82,7 @@ void limit_start(struct limit *limit, u64 ns)
 
 void limit_stop(struct limit *limit)
 {
-	if (unlikely(!in_hardware()))
+	if (unlikely(!in_hardware))
 		hrtimer_cancel(&limit->timer);
 	limit->tsc = U64_MAX;
 	limit->on = false;
@@ -142,7 +148,7 @@ void deadline_prepare(struct vee_vcpu *vcpu)
 {
 	u64 ticks = U64_MAX;
 
-	if (in_hardware())
+	if (in_hardware)
 		ticks = ticks_until(min(vcpu->deadline.tsc, vcpu->budget.tsc));
 	if (sliced())
 		ticks = min(ticks, slice_ticks());

@@ -36,6 +36,7 @@ static const struct {
 	void (*exit)(void);
 } parts[] = {
 	{ caps_init,		nothing },
+	{ deadline_setup,	nothing },
 	{ host_init,		host_exit },
 	{ msr_init,		msr_exit },
 	{ vmx_root_init,	vmx_root_exit },

@@ -39,33 +39,23 @@ static struct paused_run *paused_run(struct io_uring_cmd *ioucmd)
 
 static_assert(sizeof(struct paused_run) <= sizeof_field(struct io_uring_cmd, pdu));
 
-/* It is the caller's memory still, at the first issue. */
-static struct vee_uring_cmd copy_payload(const struct io_uring_cmd *ioucmd)
-{
-	const struct vee_uring_cmd *payload = vee_uring_payload(ioucmd);
-
-	return (struct vee_uring_cmd) {
-		.arg = READ_ONCE(payload->arg),
-		.budget_us = READ_ONCE(payload->budget_us),
-		.flags = READ_ONCE(payload->flags),
-	};
-}
-
 /* --- runs --------------------------------------------------------------------- */
 
 static int run_inline(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, u32 budget_us)
 {
 	int err = vcpu_run_inline(vcpu, budget_us);
 
-	if (err == -EAGAIN) {
+	if (unlikely(err == -EAGAIN)) {
 		paused_run(ioucmd)->generation = vcpu->generation;
 		ioucmd->flags |= RUN_PAUSED;
 	}
 	return err;
 }
 
-static int run_on(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd)
+static noinline int run_in_worker(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd)
 {
+	if (!(ioucmd->flags & RUN_PAUSED))
+		return vcpu_run(vcpu);
 	ioucmd->flags &= ~RUN_PAUSED;
 	return vcpu_run_on(vcpu, paused_run(ioucmd)->generation);
 }
@@ -76,49 +66,26 @@ static int exit_reason(struct vee_vcpu *vcpu)
 	return READ_ONCE(vcpu->page->exit.reason) & INT_MAX;
 }
 
-static int run_locked(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd,
-		      u32 budget_us, bool is_inline)
+/* Of a paused run something was taken already, so its failure is no -EBUSY. */
+static noinline int busy(const struct io_uring_cmd *ioucmd)
 {
-	int err;
-
-	if (is_inline)
-		err = run_inline(vcpu, ioucmd, budget_us);
-	else if (ioucmd->flags & RUN_PAUSED)
-		err = run_on(vcpu, ioucmd);
-	else
-		err = vcpu_run(vcpu);
-	return err ?: exit_reason(vcpu);
+	return ioucmd->flags & RUN_PAUSED ? -EINTR : -EBUSY;
 }
 
-/* Of a paused run something was taken already, so its failure is no -EBUSY. */
 static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd,
 		   u32 budget_us, bool is_inline)
 {
-	bool is_paused = ioucmd->flags & RUN_PAUSED;
 	int ret;
 
-	if (is_inline && (is_paused || !budget_us))
+	if (is_inline && (ioucmd->flags & RUN_PAUSED || !budget_us))
 		return -EAGAIN;
-	if (!mutex_trylock(&vcpu->lock))
-		return is_paused ? -EINTR : -EBUSY;
-	ret = run_locked(vcpu, ioucmd, budget_us, is_inline);
+	if (unlikely(!mutex_trylock(&vcpu->lock)))
+		return busy(ioucmd);
+	ret = likely(is_inline) ? run_inline(vcpu, ioucmd, budget_us) :
+				  run_in_worker(vcpu, ioucmd);
+	if (likely(!ret))
+		ret = exit_reason(vcpu);
 	mutex_unlock(&vcpu->lock);
-	return ret;
-}
-
-static int run(struct io_uring_cmd *ioucmd, const struct vee_uring_cmd *cmd,
-	       unsigned int issue_flags)
-{
-	struct vee_vcpu *vcpu = ioucmd->file->private_data;
-	int ret;
-
-	if (current->mm != vcpu->vm->mm)
-		return -EIO;
-	if (cmd->arg)
-		return -EINVAL;
-	ret = try_run(vcpu, ioucmd, cmd->budget_us, issue_flags & IO_URING_F_NONBLOCK);
-	if (ret == -EAGAIN)
-		vee_uring_wants_worker(ioucmd);
 	return ret;
 }
 
@@ -136,20 +103,46 @@ static int complete_cmd(struct io_uring_cmd *ioucmd, int ret, unsigned int issue
 	return -EIOCBQUEUED;
 }
 
-/* IOPOLL rings are refused by io_uring: there is no .uring_cmd_iopoll. */
-int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+static int run(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 {
-	const struct vee_uring_cmd cmd = copy_payload(ioucmd);
+	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
+	struct vee_vcpu *vcpu = ioucmd->file->private_data;
 	int ret;
 
-	if (cmd.flags)
+	if (current->mm != vcpu->vm->mm)
+		return -EIO;
+	if (READ_ONCE(cmd->arg))
+		return -EINVAL;
+	ret = try_run(vcpu, ioucmd, READ_ONCE(cmd->budget_us),
+		      issue_flags & IO_URING_F_NONBLOCK);
+	if (unlikely(ret == -EAGAIN))
+		vee_uring_wants_worker(ioucmd);
+	return complete_cmd(ioucmd, ret, issue_flags);
+}
+
+static int request(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+{
+	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
+	long ret;
+
+	if (READ_ONCE(cmd->budget_us))
+		return -EINVAL;
+	ret = vcpu_request(ioucmd->file->private_data, ioucmd->cmd_op,
+			   u64_to_user_ptr(READ_ONCE(cmd->arg)));
+	return complete_cmd(ioucmd, ret, issue_flags);
+}
+
+/*
+ * The payload is the caller's memory still, at the first issue: each member is read
+ * once. IOPOLL rings are refused by io_uring: there is no .uring_cmd_iopoll.
+ */
+int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+{
+	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
+
+	if (READ_ONCE(cmd->flags))
 		return -EINVAL;
 	if (likely(ioucmd->cmd_op == VEE_VCPU_RUN))
-		ret = run(ioucmd, &cmd, issue_flags);
-	else if (cmd.budget_us)
-		ret = -EINVAL;
-	else
-		ret = vcpu_request(ioucmd->file->private_data, ioucmd->cmd_op,
-				   u64_to_user_ptr(cmd.arg));
-	return complete_cmd(ioucmd, ret, issue_flags);
+		return run(ioucmd, issue_flags);
+	return request(ioucmd, issue_flags);
 }

@@ -204,26 +204,29 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	return NEXT_ENTER;
 }
 
-static noinline enum next enter_prepared(struct vee_vcpu *vcpu)
+/* What has to be prepared for an entry, or undone from the one before. */
+enum { NEEDS_EVENT = 1, NEEDS_LIMIT = 2, NEEDS_STEP = 4 };
+
+static __always_inline unsigned int entry_needs(const struct vee_vcpu *vcpu)
 {
-	if (event_pending(vcpu) || event_windows(vcpu))
+	return (event_pending(vcpu) || event_windows(vcpu) ? NEEDS_EVENT : 0) |
+	       (deadline_armed(vcpu) ? NEEDS_LIMIT : 0) |
+	       (step_armed(vcpu) ? NEEDS_STEP : 0);
+}
+
+static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int needs)
+{
+	if (needs & NEEDS_EVENT)
 		event_prepare(vcpu);
-	if (deadline_armed(vcpu))
+	if (needs & NEEDS_LIMIT)
 		deadline_prepare(vcpu);
 	vcpu->step = STEP_NONE;
-	if (step_armed(vcpu))
+	if (needs & NEEDS_STEP)
 		step_prepare(vcpu);
 	return enter_and_handle(vcpu, false);
 }
 
-/* Nothing has to be prepared for the entry, nor to be undone from the one before. */
-static __always_inline bool is_plain(const struct vee_vcpu *vcpu)
-{
-	return !(event_pending(vcpu) || event_windows(vcpu) || deadline_armed(vcpu) ||
-		 step_armed(vcpu));
-}
-
-/* Then only an event that an exit's handler raises can change that. */
+/* Needs nothing, which only an event that an exit's handler raises can change. */
 static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 {
 	enum next next;
@@ -247,7 +250,9 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 	flush_stale(vcpu);
 	host_flush_l1d(vcpu);
 	for (;;) {
-		next = likely(is_plain(vcpu)) ? enter_plainly(vcpu) : enter_prepared(vcpu);
+		unsigned int needs = entry_needs(vcpu);
+
+		next = needs ? enter_prepared(vcpu, needs) : enter_plainly(vcpu);
 		if (next > NEXT_PREPARE)
 			return next;
 		if (step_is_over(vcpu))

@@ -636,6 +636,7 @@ int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 
 /* --- deadline.c ----------------------------------------------------------- */
 
+int deadline_setup(void);
 void deadline_init(struct vee_vcpu *vcpu);
 void limit_start(struct limit *limit, u64 ns);
 void limit_stop(struct limit *limit);
