@@ -125,24 +125,24 @@ bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer)
 #define PDPTE_RESERVED	(GENMASK_ULL(63, 52) | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1))
 #define CR3_PDPT	GENMASK_ULL(31, 5)
 
-static int read_pdptes(struct vee_vm *vm, u64 gpa, u64 pdpte[4])
+static int read_pdptes(struct vee_vm *vm, u64 gpa, u64 pdpte[4], bool may_sleep)
 {
-	int err = mem_lock(vm, true);
+	int err = mem_lock(vm, may_sleep);
 
 	if (err)
 		return err;
 	err = mem_read(vm, gpa, pdpte, 4 * sizeof(*pdpte));
-	mem_unlock(vm);
+	mem_unlock(vm, may_sleep);
 	return err;
 }
 
-/* -EINVAL: a reserved bit is set; -EFAULT: no memory there. */
+/* -EINVAL: a reserved bit is set; -EFAULT: no memory there; -EAGAIN: may be, later. */
 int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4])
 {
-	int err = read_pdptes(vcpu->vm, cr3 & CR3_PDPT, pdpte);
+	int err = read_pdptes(vcpu->vm, cr3 & CR3_PDPT, pdpte, !vcpu->is_inline);
 
 	if (err)
-		return err;
+		return vcpu->is_inline ? -EAGAIN : err;
 	for (int i = 0; i < 4; i++) {
 		u64 beyond = ~GENMASK_ULL(vee_caps.gpa_bits - 1, 0);
 
@@ -183,6 +183,8 @@ static enum next load_with_pdptes(struct vee_vcpu *vcpu)
 		staged->groups |= VEE_STATE_CONTROL;
 		staged->next = true;
 		return NEXT_ENTER;
+	case -EAGAIN:
+		return budget_end(vcpu);
 	case -EINTR:
 		/* The guest does it again. */
 		return NEXT_HOST;

@@ -106,14 +106,18 @@ void deadline_init(struct vee_vcpu *vcpu)
 
 void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
 {
-	vcpu->is_inline = true;
 	limit_start(&vcpu->budget, (u64)budget_us * NSEC_PER_USEC);
+}
+
+enum next budget_end(struct vee_vcpu *vcpu)
+{
+	vcpu->budget.tsc = 0;
+	return NEXT_HOST;
 }
 
 void budget_stop(struct vee_vcpu *vcpu)
 {
 	limit_stop(&vcpu->budget);
-	vcpu->is_inline = false;
 }
 
 /* What the timer is set to: it is a timer of 32 bits. */

@@ -167,17 +167,15 @@ static bool is_split_lock(struct vee_vcpu *vcpu)
 /* The kernel slows the thread down and lets it go on, or kills it, as it was told. */
 static enum next split_lock(struct vee_vcpu *vcpu)
 {
-	if (vcpu->is_inline) {
-		vcpu->interrupted = true;
-		return NEXT_USER;
-	}
+	if (vcpu->is_inline)
+		return budget_end(vcpu);
 	handle_guest_split_lock(vcpu->exit_rip);
 	return NEXT_HOST;
 }
 
 static enum next exit_split_lock(struct vee_vcpu *vcpu)
 {
-	exit_event(vcpu, VEE_EXIT_INTERRUPTED);
+	vcpu->exit_rip = vmcs_read(VMCS_GUEST_RIP);
 	vcpu->sleeper = split_lock;
 	return NEXT_SLEEP;
 }

@@ -359,7 +359,7 @@ int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
 		error = fault_resolve(&fault, &vcpu->ept_cache);
 	}
 
-	mem_unlock(vm);
+	mem_unlock(vm, fault.may_sleep);
 	if (!error)
 		vcpu->stats.faults++;
 	return error;

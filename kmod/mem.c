@@ -235,16 +235,24 @@ void mem_destroy(struct vee_vm *vm)
 
 /* --- access by the host ---------------------------------------------------- */
 
-/* For long it can't be held: but for memory that is being mapped or unmapped. */
+/*
+ * For long it can't be held: but for memory that is being mapped or unmapped. Without
+ * @may_sleep memory that is not there gives -EFAULT, too, until mem_unlock().
+ */
 int mem_lock(struct vee_vm *vm, bool may_sleep)
 {
-	if (!may_sleep)
-		return down_read_trylock(&vm->slots_lock) ? 0 : -EBUSY;
-	return down_read_killable(&vm->slots_lock);
+	if (may_sleep)
+		return down_read_killable(&vm->slots_lock);
+	if (!down_read_trylock(&vm->slots_lock))
+		return -EBUSY;
+	pagefault_disable();
+	return 0;
 }
 
-void mem_unlock(struct vee_vm *vm)
+void mem_unlock(struct vee_vm *vm, bool may_sleep)
 {
+	if (!may_sleep)
+		pagefault_enable();
 	up_read(&vm->slots_lock);
 }
 

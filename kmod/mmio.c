@@ -161,14 +161,6 @@ static enum next ask_caller(struct vee_vcpu *vcpu, int err, const struct code *c
 	return NEXT_USER;
 }
 
-/* An inline run: the guest will touch it again in a thread that may sleep. */
-static enum next touch_later(struct vee_vcpu *vcpu)
-{
-	vcpu->page->exit.reason = VEE_EXIT_INTERRUPTED;
-	vcpu->interrupted = true;
-	return NEXT_USER;
-}
-
 /* @err: why the guest can't have it */
 static enum next refuse(struct vee_vcpu *vcpu, int err)
 {
@@ -177,7 +169,7 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 
 	if (may_post || vcpu->prefetch & VEE_PREFETCH_INSN)
 		if (!fetch(vcpu, &code))
-			return touch_later(vcpu);
+			return budget_end(vcpu);
 	if (may_post && post_store(vcpu, &code))
 		return NEXT_HOST;
 	return ask_caller(vcpu, err, &code);
@@ -194,7 +186,7 @@ static enum next resolve(struct vee_vcpu *vcpu)
 	case -EINTR:
 		return NEXT_HOST;
 	case -EBUSY:
-		return touch_later(vcpu);
+		return budget_end(vcpu);
 	default:
 		return refuse(vcpu, err);
 	}

@@ -260,7 +260,9 @@ static int read_pdptes(struct vee_vcpu *vcpu, struct staged_state *new)
 	    !cr_uses_pdptes(control->cr0, control->cr4, control->efer))
 		return 0;
 	err = cr_read_pdptes(vcpu, control->cr3, new->pdpte);
-	return err == -EINTR ? err : err ? -EINVAL : 0;
+	if (err == -EINTR || err == -EAGAIN)
+		return err;
+	return err ? -EINVAL : 0;
 }
 
 /* The groups in @dirty, copied and checked. */

@@ -45,11 +45,11 @@ static int run_inline(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, u32 bu
 {
 	int err = vcpu_run_inline(vcpu, budget_us);
 
-	if (unlikely(err == -EAGAIN)) {
-		paused_run(ioucmd)->generation = vcpu->generation;
-		ioucmd->flags |= RUN_PAUSED;
-	}
-	return err;
+	if (likely(err != -EINPROGRESS))
+		return err;
+	paused_run(ioucmd)->generation = vcpu->generation;
+	ioucmd->flags |= RUN_PAUSED;
+	return -EAGAIN;
 }
 
 static noinline int run_in_worker(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd)

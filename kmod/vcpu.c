@@ -408,20 +408,30 @@ int vcpu_run(struct vee_vcpu *vcpu)
  * But the run is not over: it keeps its number and its deadline. Should nobody
  * come back for it, since what was to do so is cancelled, the next run ends it.
  */
-int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us)
+static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
 {
-	int err = run_begin(vcpu);
+	int err;
 
-	if (err)
-		return err;
 	budget_start(vcpu, budget_us);
 	err = run_here(vcpu);
 	budget_stop(vcpu);
 	if (err == -EINTR) {
 		vcpu->paused = true;
-		return -EAGAIN;
+		return -EINPROGRESS;
 	}
 	run_end(vcpu);
+	return err;
+}
+
+int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us)
+{
+	int err;
+
+	vcpu->is_inline = true;
+	err = run_begin(vcpu);
+	if (!err)
+		err = run_within(vcpu, budget_us);
+	vcpu->is_inline = false;
 	return err;
 }
 

@@ -430,7 +430,7 @@ bool xcr0_valid(u64 xcr0);
 
 #define VEE_EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
 
-/* Takes over and checks what the caller changed. May sleep. */
+/* Takes over and checks what the caller changed. Sleeps, or -EAGAIN in an inline run. */
 int state_take(struct vee_vcpu *vcpu);
 /* Inside the bracket. */
 void state_load_staged(struct vee_vcpu *vcpu);
@@ -450,7 +450,7 @@ void cr_own(struct vee_vcpu *vcpu);
 bool cr0_valid(u64 cr0);
 bool cr4_valid(struct vee_vcpu *vcpu, u64 cr4);
 bool efer_valid(u64 efer);
-/* May sleep. */
+/* Sleeps, or -EAGAIN in an inline run. */
 int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4]);
 void cr_write_pdptes(const u64 pdpte[4]);
 bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer);
@@ -622,7 +622,8 @@ void vcpu_destroy(struct vee_vcpu *vcpu);
 int vcpu_run(struct vee_vcpu *vcpu);
 /*
  * Begins one in a thread that must not be kept for longer than @budget_us or put
- * to sleep. -EAGAIN: it is paused, vcpu_run_on() has to go on with it.
+ * to sleep. -EINPROGRESS: it is paused, vcpu_run_on() has to go on with it; -EAGAIN: it
+ * has not begun, vcpu_run() has to do all of it.
  */
 int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us);
 /* -EINTR also: run @generation is over, since another one took its place. */
@@ -680,6 +681,11 @@ static inline bool deadline_passed(const struct vee_vcpu *vcpu)
 ktime_t deadline_timeout(struct vee_vcpu *vcpu);
 /* For how long a run may be inline. */
 void budget_start(struct vee_vcpu *vcpu, u32 budget_us);
+/*
+ * For vee_vcpu.sleeper of an inline run: what it has to do may sleep. The guest does
+ * its part again, in a thread that may.
+ */
+enum next budget_end(struct vee_vcpu *vcpu);
 void budget_stop(struct vee_vcpu *vcpu);
 
 static inline bool budget_passed(const struct vee_vcpu *vcpu)

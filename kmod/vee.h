@@ -281,7 +281,7 @@ void mem_destroy(struct vee_vm *vm);
  * -EBUSY: it would have had to sleep.
  */
 int mem_lock(struct vee_vm *vm, bool may_sleep);
-void mem_unlock(struct vee_vm *vm);
+void mem_unlock(struct vee_vm *vm, bool may_sleep);
 /* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
 int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes);
 /* One aligned number of 4 or 8 bytes, likewise. */

@@ -278,7 +278,7 @@ int walk_translate(struct vee_vm *vm, const struct paging *paging,
 	if (error)
 		return error;
 	error = translate(vm, paging, walk);
-	mem_unlock(vm);
+	mem_unlock(vm, true);
 	return error;
 }
 
@@ -310,11 +310,7 @@ unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
 
 	if (mem_lock(vm, may_sleep))
 		return 0;
-	if (!may_sleep)
-		pagefault_disable();
 	done = read_pieces(vm, paging, gva, buf, bytes);
-	if (!may_sleep)
-		pagefault_enable();
-	mem_unlock(vm);
+	mem_unlock(vm, may_sleep);
 	return done;
 }
