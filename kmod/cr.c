@@ -207,44 +207,56 @@ static enum next read_pdptes_first(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 
 	return NEXT_SLEEP;
 }
 
-static bool in_64bit_code(u64 efer)
+/* IA32_EFER.LMA */
+static bool long_mode_active(const struct vee_vcpu *vcpu)
 {
-	return efer & EFER_LMA &&
+	return vcpu->entry & ENTRY_IA32E_GUEST;
+}
+
+static bool in_64bit_code(const struct vee_vcpu *vcpu)
+{
+	return long_mode_active(vcpu) &&
 	       vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L;
 }
 
-static bool paging_switch_valid(u64 cr0, u64 cr4, u64 efer)
+static bool paging_switch_valid(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
 {
 	bool lme = efer & EFER_LME;
 
 	if (cr0 & X86_CR0_PG)
 		return !lme || (cr4 & X86_CR4_PAE &&
 				!(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L));
-	return !in_64bit_code(efer) && !(cr4 & X86_CR4_PCIDE);
+	return !in_64bit_code(vcpu) && !(cr4 & X86_CR4_PCIDE);
+}
+
+static enum next switch_paging(struct vee_vcpu *vcpu, u64 cr0)
+{
+	u64 cr4 = cr4_read(), efer = vmcs_read(VMCS_GUEST_EFER);
+
+	if (!paging_switch_valid(vcpu, cr0, cr4, efer))
+		return general_protection(vcpu);
+	efer &= ~EFER_LMA;
+	if (cr0 & X86_CR0_PG && efer & EFER_LME)
+		efer |= EFER_LMA;
+	if (cr_uses_pdptes(cr0, cr4, efer))
+		return read_pdptes_first(vcpu, cr0, cr4, efer);
+	cr0_write(vcpu, cr0);
+	efer_write(vcpu, efer);
+	return event_skip(vcpu);
 }
 
 static enum next move_to_cr0(struct vee_vcpu *vcpu, u64 cr0)
 {
-	u64 cr4 = cr4_read(), efer = vmcs_read(VMCS_GUEST_EFER);
-	bool switches;
-
 	if (!cr0_valid(cr0))
 		return general_protection(vcpu);
 	/* Reserved bits below bit 32 are ignored. */
 	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
-	switches = (cr0 ^ vcpu->cr0) & X86_CR0_PG;
-	if (switches) {
-		if (!paging_switch_valid(cr0, cr4, efer))
-			return general_protection(vcpu);
-		efer &= ~EFER_LMA;
-		if (cr0 & X86_CR0_PG && efer & EFER_LME)
-			efer |= EFER_LMA;
-	}
-	if (cr_uses_pdptes(cr0, cr4, efer))
-		return read_pdptes_first(vcpu, cr0, cr4, efer);
+	if ((cr0 ^ vcpu->cr0) & X86_CR0_PG)
+		return switch_paging(vcpu, cr0);
+	/* CD and NW have the PDPTEs loaded anew, too. */
+	if (cr0 & X86_CR0_PG && !long_mode_active(vcpu) && cr4_read() & X86_CR4_PAE)
+		return read_pdptes_first(vcpu, cr0, cr4_read(), vmcs_read(VMCS_GUEST_EFER));
 	cr0_write(vcpu, cr0);
-	if (switches)
-		efer_write(vcpu, efer);
 	return event_skip(vcpu);
 }
 
@@ -297,7 +309,7 @@ static u64 source_register(struct vee_vcpu *vcpu)
 		value = vmcs_read(VMCS_GUEST_RSP);
 	else
 		value = READ_ONCE(guest_regs(vcpu)->gpr[number]);
-	return in_64bit_code(vmcs_read(VMCS_GUEST_EFER)) ? value : (u32)value;
+	return in_64bit_code(vcpu) ? value : (u32)value;
 }
 
 #define CR8_MAX	15

@@ -33,9 +33,8 @@
  * @may_sleep: the thread may be put to sleep for it
  * @page: that memory's page, with a reference
  * @writable: @page may be written
- * @gathered: @around is filled in
  * @around: those of the pages around it that are mapped with it, by their number
- *	in the piece, with references; the rest NULL
+ *	in the piece, with references; the rest NULL; NULL: none
  */
 struct fault {
 	struct slot *slot;
@@ -46,8 +45,7 @@ struct fault {
 	bool may_sleep;
 	struct page *page;
 	bool writable;
-	bool gathered;
-	struct page *around[AROUND_PAGES];
+	struct page **around;
 };
 
 /* What struct vee_exit_memory, @error knows of. */
@@ -90,6 +88,18 @@ static int fault_get_page(struct fault *fault)
 	return got == 1 ? 0 : gup_error(got);
 }
 
+/* False: the page is a file's that is written back. No filesystem cleans the others. */
+static bool dirty_without_lock(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_test_swapbacked(folio))
+		return false;
+	if (!folio_test_dirty(folio))
+		set_page_dirty(page);
+	return true;
+}
+
 /*
  * The guest's writes leave no trace in the host's page tables, and swap and
  * writeback go by the page's dirty flag. It is set before the guest can write.
@@ -106,6 +116,8 @@ static int fault_dirty(struct fault *fault, unsigned long seq)
 {
 	int error = 0;
 
+	if (dirty_without_lock(fault->page))
+		return 0;
 	if (fault->may_sleep)
 		lock_page(fault->page);
 	else if (!trylock_page(fault->page))
@@ -126,22 +138,9 @@ static unsigned int number_of(u64 gpa)
 }
 
 /*
- * A page of a file's would be written back for a write that never comes. Others
- * that the caller may write it has written, so they are dirty as it is. No
- * filesystem cleans those: it needs no lock to say so once more.
+ * Pages @from to @to of the piece, up to the first that is not there. One of a file's
+ * that the guest could write would be written back for a write that never comes.
  */
-static bool may_be_written(struct page *page)
-{
-	struct folio *folio = page_folio(page);
-
-	if (!folio_test_swapbacked(folio))
-		return false;
-	if (!folio_test_dirty(folio))
-		set_page_dirty(page);
-	return true;
-}
-
-/* Pages @from to @to of the piece, up to the first that is not there. */
 static void gather(struct fault *fault, unsigned int from, unsigned int to)
 {
 	unsigned int flags = fault->slot->access & VEE_WRITE ? FOLL_WRITE : 0;
@@ -151,7 +150,7 @@ static void gather(struct fault *fault, unsigned int from, unsigned int to)
 	int got = from < to ? get_user_pages_fast_only(hva, to - from, flags, page) : 0;
 
 	for (int i = 0; flags && i < got; i++) {
-		if (may_be_written(page[i]))
+		if (dirty_without_lock(page[i]))
 			continue;
 		put_page(page[i]);
 		page[i] = NULL;
@@ -169,9 +168,6 @@ static void gather_around(struct fault *fault)
 	u64 start = ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE);
 	u64 last = start + AROUND_PAGES * PAGE_SIZE - 1;
 
-	fault->gathered = !PageTransCompound(fault->page);
-	if (!fault->gathered)
-		return;
 	gather(fault, number_of(max_t(u64, start, range->start)),
 	       number_of(fault->gpa));
 	gather(fault, number_of(fault->gpa) + 1,
@@ -180,11 +176,9 @@ static void gather_around(struct fault *fault)
 
 static void put_around(struct fault *fault)
 {
-	for (int i = 0; fault->gathered && i < AROUND_PAGES; i++) {
+	for (int i = 0; i < AROUND_PAGES; i++)
 		if (fault->around[i])
 			put_page(fault->around[i]);
-		fault->around[i] = NULL;
-	}
 }
 
 /* --- mapping ---------------------------------------------------------------------- */
@@ -276,7 +270,7 @@ static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
 		access &= ~VEE_EXECUTE;
 	ept_map(&fault->slot->vm->ept, cache, fault->gpa,
 		PFN_PHYS(page_to_pfn(fault->page)), access, level);
-	if (level == 1 && fault->gathered)
+	if (level == 1 && fault->around)
 		ept_map_pages(&fault->slot->vm->ept,
 			      ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE),
 			      fault->around, AROUND_PAGES, fault->slot->access);
@@ -301,6 +295,20 @@ static int fault_map(struct fault *fault, unsigned long seq,
 	return error;
 }
 
+static noinline int fault_map_around(struct fault *fault, unsigned long seq,
+				     struct ept_cache *cache)
+{
+	struct page *around[AROUND_PAGES] = { NULL };
+	int error;
+
+	fault->around = around;
+	gather_around(fault);
+	error = fault_map(fault, seq, cache);
+	put_around(fault);
+	fault->around = NULL;
+	return error;
+}
+
 /* -EAGAIN: the host was at it at the same time. */
 static int fault_try(struct fault *fault, struct ept_cache *cache)
 {
@@ -311,11 +319,9 @@ static int fault_try(struct fault *fault, struct ept_cache *cache)
 		return error;
 	if (fault->writable)
 		error = fault_dirty(fault, seq);
-	if (!error) {
-		gather_around(fault);
-		error = fault_map(fault, seq, cache);
-		put_around(fault);
-	}
+	if (!error)
+		error = PageTransCompound(fault->page) ? fault_map(fault, seq, cache) :
+							 fault_map_around(fault, seq, cache);
 	put_page(fault->page);
 	return error;
 }
