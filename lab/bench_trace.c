@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <vee.h>
+
 #include "bench.h"
 
 /* Enough for all caches of the kernel's, and one without an interrupt in it. */
@@ -30,14 +32,27 @@ PATH(out, "out %al, $" VALUE(PORT));
 PATH(cpuid, "xor %eax, %eax; cpuid");
 /* IA32_LSTAR, which both engines answer in the kernel. */
 PATH(wrmsr, "mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr");
+PATH(cr0, "mov %cr0, %rax; xor $0x20, %eax; mov %rax, %cr0");
 PATH(mmio, "mov %eax, 0x20000000");
 
-static void trace(const char *what, const uint8_t *code, const uint8_t *end)
+static void post_outs(const struct guest *g)
+{
+	const struct vee_coalesce outs = {
+		.size = sizeof(outs), .first = PORT, .bytes = 1, .space = VEE_SPACE_PORT,
+	};
+
+	need(vee_vm_coalesce(((struct vee_guest *)g->private)->vm, &outs), "posting");
+}
+
+static void trace(const char *what, const uint8_t *code, const uint8_t *end,
+		  void (*prepare)(const struct guest *g))
 {
 	struct guest g = { .memory = memory };
 
 	memcpy(memory + GPA_CODE, code, end - code);
 	engine->create(&g);
+	if (prepare)
+		prepare(&g);
 	while (engine->run(&g) != STOP_DONE)
 		;
 	engine->destroy(&g);
@@ -47,8 +62,11 @@ static void trace(const char *what, const uint8_t *code, const uint8_t *end)
 
 void measure(void)
 {
-	trace("PIO OUT to user space and back", out, out_end);
-	trace("CPUID, answered in the kernel", cpuid, cpuid_end);
-	trace("WRMSR, answered in the kernel", wrmsr, wrmsr_end);
-	trace("MMIO write to user space and back", mmio, mmio_end);
+	trace("PIO OUT to user space and back", out, out_end, NULL);
+	trace("CPUID, answered in the kernel", cpuid, cpuid_end, NULL);
+	trace("WRMSR, answered in the kernel", wrmsr, wrmsr_end, NULL);
+	trace("MOV to CR0, answered in the kernel", cr0, cr0_end, NULL);
+	trace("MMIO write to user space and back", mmio, mmio_end, NULL);
+	if (engine == &engine_vee)
+		trace("OUT that is posted (vee alone)", out, out_end, post_outs);
 }
