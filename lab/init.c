@@ -34,6 +34,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "complaint.h"
 #include "frame.h"
 
 #define E9_PORT		0xe9
@@ -48,6 +49,9 @@
 			 1ul << 9 |	/* warning */		\
 			 1ul << 14)	/* soft lockup */
 
+/* Tenths of a second for the last reference to the module to go. */
+#define UNLOAD_TRIES	100
+
 /* Logged before the command, so that only what comes after it is judged. */
 #define LOG_MARK	"lab: init"
 
@@ -61,6 +65,8 @@ static const char module_file[] = "/lab/vee.ko";
 static const char module_params[] = "slice_us=1000";
 /* It is there if the command, or a shell, is to run on the terminal. */
 static const char terminal_file[] = "/lab/terminal";
+/* It is there if the kernel has kmemleak. */
+static const char scan_file[] = "/lab/scan";
 
 static void send_byte(unsigned char byte)
 {
@@ -125,6 +131,12 @@ static void mount_on(const char *type, const char *where, const char *options)
 	mount(type, where, type, 0, options);
 }
 
+static void link_to(const char *what, const char *name)
+{
+	if (symlink(what, name))
+		fail(name);
+}
+
 static void mount_all(void)
 {
 	mount_on("proc", "/proc", NULL);
@@ -136,10 +148,10 @@ static void mount_all(void)
 	mount_on("tmpfs", "/run", NULL);
 	mount_on("debugfs", "/sys/kernel/debug", NULL);
 	mount_on("tracefs", "/sys/kernel/tracing", NULL);
-	symlink("/proc/self/fd", "/dev/fd");
-	symlink("/proc/self/fd/0", "/dev/stdin");
-	symlink("/proc/self/fd/1", "/dev/stdout");
-	symlink("/proc/self/fd/2", "/dev/stderr");
+	link_to("/proc/self/fd", "/dev/fd");
+	link_to("/proc/self/fd/0", "/dev/stdin");
+	link_to("/proc/self/fd/1", "/dev/stdout");
+	link_to("/proc/self/fd/2", "/dev/stderr");
 }
 
 static void loopback_up(void)
@@ -172,14 +184,14 @@ static void set_up(void)
 			close(fd);
 	}
 	loopback_up();
-	sethostname("lab", 3);
+	if (sethostname("lab", 3) || chdir("/root"))
+		fail("lab: host name or folder");
 	setrlimit(RLIMIT_CORE, &no_core);
 	clearenv();
 	setenv("PATH", "/usr/bin:/bin:/usr/sbin:/sbin:/root", 1);
 	setenv("HOME", "/root", 1);
 	setenv("TERM", "linux", 1);
 	setenv("VEE_LAB", "1", 1);
-	chdir("/root");
 }
 
 static char *read_file(const char *path, size_t *size)
@@ -208,19 +220,22 @@ static char *read_file(const char *path, size_t *size)
 	return data;
 }
 
-static void write_file(const char *path, const char *text)
+static bool write_file(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool written;
 
 	if (fd < 0)
-		return;
-	write(fd, text, strlen(text));
+		return false;
+	written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 	close(fd);
+	return written;
 }
 
 static void log_mark(void)
 {
-	write_file("/dev/kmsg", "<6>" LOG_MARK "\n");
+	if (!write_file("/dev/kmsg", "<6>" LOG_MARK "\n"))
+		fail("lab: /dev/kmsg");
 }
 
 static unsigned long taint(void)
@@ -249,33 +264,6 @@ static char *kernel_log(char **all)
 	return mark ? mark : log;
 }
 
-/*
- * Lines that a sound kernel never logs. Each report of lockdep, KASAN,
- * DEBUG_VM and so on has one of these; most have several.
- */
-static bool is_complaint(const char *line)
-{
-	static const char * const signs[] = {
-		"WARNING:", "BUG:", "BUG ", "kernel BUG at", "Oops",
-		"Call Trace:", "UBSAN:", "KASAN:", "KFENCE:", "INFO: rcu",
-		"INFO: task", "INFO: suspicious", "INFO: trying",
-		"general protection fault, ", "unable to handle",
-		"lockdep", "possible recursive locking",
-		"inconsistent lock state", "soft lockup", "hard LOCKUP",
-		"scheduling while atomic", "sleeping function called",
-		"new suspected memory leaks", "Bad page", "bad page",
-		"Bad rss-counter", "ODEBUG:", "refcount_t:", "list_add corruption",
-		"list_del corruption", "leaked", "Machine check",
-		"Kernel panic",
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-		if (strstr(line, signs[i]))
-			return true;
-	return false;
-}
-
 static bool has_complaint(const char *log)
 {
 	char *copy = strdup(log), *rest = copy, *line;
@@ -285,6 +273,12 @@ static bool has_complaint(const char *log)
 		found = is_complaint(line);
 	free(copy);
 	return found;
+}
+
+/* It ends the scanning, and is a report: kmemleak turns itself off when it is short of memory. */
+static void no_scan(const char *what)
+{
+	send_text(FRAME_REPORT, "lab: no scan for leaks: %s: %s\n", what, strerror(errno));
 }
 
 /*
@@ -299,14 +293,18 @@ static void scan_for_leaks(void)
 	size_t size;
 	char *leaks;
 
-	if (access(file, F_OK))
+	if (access(scan_file, F_OK))
 		return;
 	write_file("/proc/sys/kernel/prove_locking", "0");
-	write_file(file, "scan");
+	if (!write_file(file, "scan"))
+		return no_scan(file);
 	nanosleep(&age, NULL);
-	write_file(file, "scan");
+	if (!write_file(file, "scan"))
+		return no_scan(file);
 	leaks = read_file(file, &size);
-	if (leaks && size) {
+	if (!leaks)
+		return no_scan(file);
+	if (size) {
 		send_byte(FRAME_REPORT);
 		send_data(leaks, size);
 	}
@@ -518,14 +516,36 @@ static int run_command(char **argv, int terminal)
 	return copy_output(child, pipe_fds[0], signals);
 }
 
+/*
+ * A module that can't go has a reference too many. What a process that was killed
+ * held goes a little after it, io_uring's by a worker: there is some time for that.
+ */
+static void remove_module(void)
+{
+	struct timespec pause = { .tv_nsec = 100000000 };
+	char *count;
+	size_t size;
+	int tries;
+
+	for (tries = 0; tries < UNLOAD_TRIES; tries++) {
+		if (!syscall(SYS_delete_module, "vee", O_NONBLOCK) || errno == ENOENT)
+			return;
+		nanosleep(&pause, NULL);
+	}
+	send_text(FRAME_REPORT, "lab: nothing runs any more, but vee.ko can't be removed: %s\n",
+		  strerror(errno));
+	count = read_file("/sys/module/vee/refcnt", &size);
+	send_text(FRAME_REPORT, "lab: its reference count is %s", count ? count : "unknown\n");
+	free(count);
+}
+
 /* Nothing may outlive the command: then the module can go, or is leaking. */
 static void tidy_up(void)
 {
 	kill(-1, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
 		;
-	if (!access("/sys/module/vee", F_OK))
-		syscall(SYS_delete_module, "vee", O_NONBLOCK);
+	remove_module();
 }
 
 int main(void)
