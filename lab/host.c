@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -27,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "complaint.h"
 #include "frame.h"
 
 /* Exit statuses of lab/run that are not the command's. */
@@ -55,6 +57,7 @@ static struct {
 	int stream;
 	int high;
 	bool boot, init, start, end, reset, report, error;
+	off_t console;		/* how long console.log was when init began */
 	char status[16];
 	size_t status_size;
 } lab;
@@ -122,27 +125,107 @@ static void put(int fd, const char *data, size_t size)
 	}
 }
 
-/* The last lines of a log, for a lab that died before it could say why. */
-static void print_tail(const char *name)
+static off_t file_size(const char *name)
 {
-	static char text[16384];
-	int lines = 0, fd = open(work_path(name), O_RDONLY | O_CLOEXEC);
-	ssize_t size, at;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st))
-		return;
-	size = pread(fd, text, sizeof(text), st.st_size > (off_t)sizeof(text) ?
-		     st.st_size - (off_t)sizeof(text) : 0);
+	return stat(work_path(name), &st) ? 0 : st.st_size;
+}
+
+struct log {
+	const char *text, *end;
+};
+
+/* An empty one is like one that is not there. It stays mapped: the lab is at its end. */
+static struct log map_log(const char *name)
+{
+	int fd = open(work_path(name), O_RDONLY | O_CLOEXEC);
+	struct log log = { 0 };
+	struct stat st;
+	void *text;
+
+	if (fd < 0)
+		return log;
+	if (!fstat(fd, &st) && st.st_size) {
+		text = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (text != MAP_FAILED)
+			log = (struct log){ text, (char *)text + st.st_size };
+	}
 	close(fd);
-	if (size <= 0)
+	return log;
+}
+
+static const char *next_line(const char *line, const char *end)
+{
+	const char *newline = memchr(line, '\n', end - line);
+
+	return newline ? newline + 1 : end;
+}
+
+/* Prints the last lines, which begin nowhere before @from. */
+static void print_tail(const char *name, const char *from, const char *end)
+{
+	const char *at = end;
+	int lines = 0;
+
+	if (from == end)
 		return;
-	for (at = size - 1; at > 0; at--)
-		if (text[at - 1] == '\n' && ++lines == TAIL_LINES)
+	for (at = end - 1; at > from; at--)
+		if (at[-1] == '\n' && ++lines == TAIL_LINES)
 			break;
 	fprintf(stderr, "lab: the end of %s:\n", name);
-	fflush(stderr);
-	put(2, text + at, size - at);
+	put(2, at, end - at);
+}
+
+/* For a lab that died before it could say why. */
+static void print_log(const char *name)
+{
+	struct log log = map_log(name);
+
+	print_tail(name, log.text, log.end);
+}
+
+/* The first line of the kernel's that is a complaint; @end if there is none. */
+static const char *find_complaint(const char *line, const char *end)
+{
+	char copy[1024];
+
+	for (; line < end; line = next_line(line, end)) {
+		size_t size = next_line(line, end) - line;
+
+		if (size >= sizeof(copy))
+			size = sizeof(copy) - 1;
+		memcpy(copy, line, size);
+		copy[size] = 0;
+		if (is_complaint(copy))
+			break;
+	}
+	return line;
+}
+
+/*
+ * What the kernel complained about first can be far from the log's end. What it
+ * says before init is about the emulated CPU.
+ */
+static void print_console(void)
+{
+	struct log log = map_log("console.log");
+	const char *first = log.end, *at;
+	int lines;
+
+	if (lab.init && lab.console < log.end - log.text)
+		first = find_complaint(log.text + lab.console, log.end);
+	at = first;
+
+	for (lines = 0; at < log.end && lines < TAIL_LINES; lines++)
+		at = next_line(at, log.end);
+	if (first < log.end) {
+		fprintf(stderr, "lab: the kernel complained:\n");
+		put(2, first, at - first);
+	} else {
+		at = log.text;
+	}
+	print_tail("console.log", at, log.end);
 }
 
 /*
@@ -267,6 +350,7 @@ static void command_byte(unsigned char byte)
 		break;
 	case FRAME_INIT:
 		lab.init = true;
+		lab.console = file_size("console.log");
 		break;
 	case FRAME_START:
 		lab.start = true;
@@ -369,7 +453,7 @@ static int verdict(bool in_time)
 	if (!in_time) {
 		fprintf(stderr, "lab: the time limit of %d s was reached\n",
 			host.limit);
-		print_tail("console.log");
+		print_console();
 		return EXIT_TIMEOUT;
 	}
 	if (lab.error)
@@ -379,15 +463,15 @@ static int verdict(bool in_time)
 	if (!lab.start) {
 		fprintf(stderr, "lab: the machine did not get as far as %s\n",
 			lab.init ? "the command" : "its first process");
-		print_tail("console.log");
-		print_tail("bochs.log");
-		print_tail("bochs.out");
+		print_console();
+		print_log("bochs.log");
+		print_log("bochs.out");
 		return EXIT_NO_START;
 	}
 	fprintf(stderr, "lab: the machine %s while the command ran\n",
 		lab.reset ? "crashed and reset" : "went down");
-	print_tail("console.log");
-	print_tail("bochs.log");
+	print_console();
+	print_log("bochs.log");
 	return EXIT_REPORT;
 }
 
