@@ -20,7 +20,7 @@ say() {
 
 die() {
 	printf '%s: %s\n' "$SCRIPT" "$*" >&2
-	exit 1
+	exit "${DIE_STATUS:-1}"
 }
 
 # Runs a command with nothing printed unless it fails.
