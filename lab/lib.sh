@@ -95,3 +95,14 @@ source_package() {
 	apt-cache search --names-only '^linux-source-6\.[0-9]+$' |
 		awk '{ print $1 }' | sort -V | sed -n 1p
 }
+
+# The source in package $1, which is in the cache, to folder $2; $3...: for tar. A
+# record of tar's has 10 KiB.
+unpack_linux() {
+	local package=$1 dir=$2
+	shift 2
+	dpkg-deb --fsys-tarfile "$VEE_CACHE/deb/$package.deb" |
+		tar -xO "./usr/src/$package.tar.xz" | xz -dc -T0 |
+		tar -x -C "$dir" --strip-components=1 --checkpoint=25000 \
+			--checkpoint-action=echo='  %u0 of about 1400000 KB' "$@"
+}
