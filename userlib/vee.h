@@ -103,7 +103,7 @@ int vee_vm_fd(const struct vee_vm *vm);
  * only read. The memory must stay mapped here as long as the VM has it.
  *
  * Return: 0, or the errors of VEE_VM_MAP: -EINVAL, -EEXIST, -EFAULT, -ENOSPC,
- * -ENOMEM, -EINTR, -EIO.
+ * -ENOMEM, -EINTR (a signal, at the first slot of a process: call again), -EIO.
  */
 int vee_vm_map(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 	       unsigned int access);
@@ -117,7 +117,7 @@ int vee_vm_map(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
  * When this returns no vCPU can reach the memory. What vee_vm_alloc() made is
  * freed: pointers from vee_vm_at() into it must not be used any more.
  *
- * Return: 0, or -ENOENT (no slot has just this @gpa and @bytes), -EINTR, -EIO.
+ * Return: 0, or -ENOENT (no slot has just this @gpa and @bytes), -EIO.
  */
 int vee_vm_unmap(struct vee_vm *vm, uint64_t gpa, size_t bytes);
 
@@ -321,7 +321,7 @@ int vee_vcpu_translate(struct vee_vcpu *vcpu, uint64_t gva,
  * @count: in: how many fit; out: how many there are
  *
  * Return: 0, or -E2BIG (they don't fit; *@count says how many there are),
- * -EBUSY, -EIO.
+ * -EFAULT (@entries), -EBUSY, -EIO.
  */
 int vee_vcpu_get_cpuid(struct vee_vcpu *vcpu, struct vee_cpuid_entry *entries,
 		       unsigned int *count);
@@ -333,7 +333,7 @@ int vee_vcpu_get_cpuid(struct vee_vcpu *vcpu, struct vee_cpuid_entry *entries,
  * @count: how many, up to VEE_MAX_CPUID
  *
  * Return: 0, or -EINVAL (too many; two for one leaf and subleaf; unknown flags),
- * -ENOMEM, -EBUSY, -EIO.
+ * -EFAULT (@entries), -ENOMEM, -EBUSY, -EIO.
  */
 int vee_vcpu_set_cpuid(struct vee_vcpu *vcpu,
 		       const struct vee_cpuid_entry *entries,
@@ -356,7 +356,7 @@ int vee_vcpu_get_xsave(struct vee_vcpu *vcpu, void *area, size_t bytes);
  * @bytes: its size: vee_info.xsave_bytes
  *
  * Return: 0, or -EINVAL (@bytes, a compacted format, a component outside
- * vee_info.xcr0, reserved bits), -EFAULT, -EBUSY, -EIO.
+ * vee_info.xcr0, reserved bits), -EFAULT, -ENOMEM, -EBUSY, -EIO.
  */
 int vee_vcpu_set_xsave(struct vee_vcpu *vcpu, const void *area, size_t bytes);
 
@@ -392,7 +392,7 @@ int vee_vcpu_vmcs_write(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t value
  * @count: in: how many fit; out: how many there are
  *
  * Return: 0, or -E2BIG (they don't fit; *@count says how many there are),
- * -ENOMEM, -EBUSY, -EIO, -ESHUTDOWN.
+ * -EFAULT (@values), -ENOMEM, -EBUSY, -EIO, -ESHUTDOWN.
  */
 int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
 			   unsigned int *count);
@@ -440,9 +440,9 @@ struct vee_ring_event {
  * Lets the kernel have a thread for each of them, so that guests which wait for each
  * other all run.
  *
- * Return: 0, or -EINVAL (@vcpus; or the kernel is older than 6.1), -ENOSYS (the
- * kernel was built without io_uring), -EPERM (io_uring is switched off), -ENOMEM,
- * -EMFILE, -ENFILE.
+ * Return: 0, or -EINVAL (@vcpus is 0 or more than INT_MAX; or the kernel is older
+ * than 6.1), -ENOSYS (the kernel was built without io_uring), -EPERM (io_uring is
+ * switched off), -ENOMEM, -EMFILE, -ENFILE.
  */
 int vee_ring_create(struct vee_ring **ring, unsigned int vcpus);
 
@@ -476,8 +476,8 @@ struct io_uring *vee_ring_uring(struct vee_ring *ring);
  * The vCPU page is taken when the run begins, in vee_ring_wait(): leave it alone
  * from here on until the run has ended.
  *
- * Return: 0, or -EBUSY (too much is queued: wait first), or an error of
- * io_uring_enter(2).
+ * Return: 0, or -EBUSY (too much is queued: wait first), -EEXIST (the ring is
+ * another thread's), or another error of io_uring_enter(2).
  */
 int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us);
 
@@ -501,8 +501,8 @@ int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu);
  *
  * No system call as long as there is more that has ended already.
  *
- * Return: 0, or -EINTR (a signal; wait again), or another error of
- * io_uring_enter(2).
+ * Return: 0, or -EINTR (a signal; wait again), -EEXIST (the ring is another
+ * thread's), or another error of io_uring_enter(2).
  */
 int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event);
 
@@ -625,6 +625,7 @@ void vee_vcpu_set_long_mode(struct vee_vcpu *vcpu, uint64_t cr3, uint64_t rip);
  *	-EINVAL		of this format, but damaged
  *	-EOPNOTSUPP	sound, but needs what the loader doesn't have
  *	-E2BIG		the guest has no memory where it must go, or too little
+ *	-ENOMEM		memory of this process ran out
  *
  * None of them has written to the guest then.
  */
@@ -656,7 +657,7 @@ int vee_load_flat(struct vee_vcpu *vcpu, const void *image, size_t bytes,
  * that no segment takes.
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (another machine's, or
- * dynamically linked), -E2BIG.
+ * dynamically linked), -E2BIG, -ENOMEM.
  */
 int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes);
 
@@ -668,7 +669,7 @@ int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes);
  * @cmdline: its command line, or NULL
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (its header requires a feature
- * besides page alignment and memory information), -E2BIG.
+ * besides page alignment and memory information), -E2BIG, -ENOMEM.
  */
 int vee_load_multiboot(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 		       const char *cmdline);
@@ -696,7 +697,7 @@ struct vee_linux_boot {
  * slots as they are now, without A0000H to FFFFFH.
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (a protocol before 2.03, or a
- * zImage), -E2BIG (also: the command line is longer than the kernel takes).
+ * zImage), -E2BIG (also: the command line is longer than the kernel takes), -ENOMEM.
  */
 int vee_load_linux(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 		   const struct vee_linux_boot *boot);
@@ -711,7 +712,8 @@ int vee_load_linux(struct vee_vcpu *vcpu, const void *image, size_t bytes,
  * Looks for a bzImage, a multiboot header and ELF, in this order. Anything else
  * is taken as a flat image and goes to 7C00H, where a PC loads a boot sector.
  *
- * Return: 0, or the errors above; -ENOEXEC is for an empty file alone.
+ * Return: 0, or -ENOEXEC (an empty file, nothing else), -EINVAL, -EOPNOTSUPP,
+ * -E2BIG, -ENOMEM.
  */
 int vee_load(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 	     const char *cmdline);
@@ -722,8 +724,8 @@ int vee_load(struct vee_vcpu *vcpu, const void *image, size_t bytes,
  * @data: where to put its contents; free(3) it
  * @bytes: where to put its size
  *
- * Return: 0, or -EISDIR, -EFBIG (more than 2 GiB), -ENOMEM, or an error of
- * open(2) or read(2).
+ * Return: 0, or -EISDIR, -EINVAL (no regular file), -EFBIG (more than 2 GiB),
+ * -ENOMEM, or an error of open(2) or read(2).
  */
 int vee_read_file(const char *path, void **data, size_t *bytes);
 
@@ -762,8 +764,8 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  * call. Accesses that cross into another page are not done.
  *
  * Return: 0, or -EINVAL (the last exit was another one), -EOPNOTSUPP (not an
- * instruction that it does, and nothing is changed), what @fn returned, or an
- * error of vee_vcpu_sync() or vee_vcpu_translate().
+ * instruction that it does, and nothing is changed), -ENOMEM, what @fn returned, or
+ * an error of vee_vcpu_sync() or vee_vcpu_translate().
  */
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg);
 

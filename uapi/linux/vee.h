@@ -18,7 +18,8 @@
  *    caller sets to the struct's sizeof. The kernel takes older, shorter and
  *    newer, longer structs: members that it doesn't know must be zero (-E2BIG
  *    otherwise), members that the caller doesn't know are taken as zero.
- *    A @size below the first published one is -EINVAL.
+ *    A @size below the first published one is -EINVAL, one above 4096 -E2BIG,
+ *    whatever is there.
  *  - Flags and reserved members must be zero (-EINVAL otherwise).
  *  - A VM belongs to the address space that made it. From any other one every
  *    request on the VM or its vCPUs is -EIO.
@@ -174,7 +175,8 @@ struct vee_vm_create {
  * Returns 0, or -EINVAL (alignment, length, access, or the end of a range
  * wraps or lies beyond vee_info.gpa_bits), -EEXIST (overlaps a slot), -EFAULT
  * (not all of @hva..@hva + @bytes is mapped in the caller), -ENOSPC
- * (vee_info.max_slots), -ENOMEM, -EINTR.
+ * (vee_info.max_slots), -ENOMEM, -EINTR (a signal waits; at the first slot of an
+ * address space alone).
  */
 struct vee_map {
 	__u32 size;
@@ -195,7 +197,7 @@ struct vee_map {
  *
  * When this returns no vCPU can reach the memory any more.
  *
- * Returns 0, or -ENOENT (no slot has just this @gpa and @bytes), -EINTR.
+ * Returns 0, or -ENOENT (no slot has just this @gpa and @bytes).
  */
 struct vee_unmap {
 	__u32 size;
@@ -866,8 +868,8 @@ struct vee_vcpu_page {
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
  * for this thread; what the page asked for was taken over, so just run again),
  * -EINVAL (argument not 0; an unknown bit in @prefetch, @dirty, @intercept,
- * @options; a bad @resume; a state that vee can't let the hardware load: see the group's struct),
- * -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
+ * @options; a bad @resume; a state that vee can't let the hardware load: see the
+ * group's struct), -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
  * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off).
  */
 
@@ -1012,7 +1014,7 @@ struct vee_cpuid {
  *	Area"), covering the components of vee_info.xcr0
  *
  * Returns 0, or -EINVAL (@bytes; set: a compacted format, a component outside
- * vee_info.xcr0, reserved bits of the header or of MXCSR).
+ * vee_info.xcr0, reserved bits of the header or of MXCSR), -ENOMEM (set).
  */
 struct vee_xsave {
 	__u32 size;
