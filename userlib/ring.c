@@ -31,7 +31,7 @@ static unsigned int entries_for(unsigned int vcpus)
 {
 	unsigned int entries = ENTRIES_MIN;
 
-	while (entries < 2 * vcpus && entries < ENTRIES_MAX)
+	while (entries / 2 < vcpus && entries < ENTRIES_MAX)
 		entries *= 2;
 	return entries;
 }
