@@ -669,7 +669,8 @@ int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes);
  * @cmdline: its command line, or NULL
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (its header requires a feature
- * besides page alignment and memory information), -E2BIG, -ENOMEM.
+ * besides page alignment and memory information; or as of vee_load_elf()), -E2BIG,
+ * -ENOMEM.
  */
 int vee_load_multiboot(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 		       const char *cmdline);
