@@ -87,6 +87,63 @@ static uint64_t bit_test(enum alu_op op, unsigned int bytes, uint64_t a,
 	}
 }
 
+static bool is_left(enum alu_op op)
+{
+	return op == ALU_ROL || op == ALU_RCL || op == ALU_SHL;
+}
+
+/* The bit that comes in where one goes @out. */
+static bool shift_in(enum alu_op op, bool out, bool carry, bool sign)
+{
+	switch (op) {
+	case ALU_ROL:
+	case ALU_ROR:
+		return out;
+	case ALU_RCL:
+	case ALU_RCR:
+		return carry;
+	case ALU_SAR:
+		return sign;
+	default:
+		return false;
+	}
+}
+
+static uint64_t shift_once(enum alu_op op, unsigned int bytes, uint64_t a, bool *carry)
+{
+	uint64_t top = sign_bit(bytes);
+	bool out = a & (is_left(op) ? top : 1);
+	bool in = shift_in(op, out, *carry, a & top);
+
+	*carry = out;
+	if (is_left(op))
+		return (a << 1 | in) & low_bits(bytes);
+	return a >> 1 | (in ? top : 0);
+}
+
+/* SDM 2, "SAL/SAR/SHL/SHR" and "RCL/RCR/ROL/ROR": by 0 they leave all flags alone. */
+static uint64_t shift(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
+		      uint64_t *rflags)
+{
+	unsigned int count = b & (bytes == 8 ? 63 : 31);
+	bool carry = *rflags & RFLAGS_CF;
+	uint64_t flags = 0, r = a;
+
+	if (!count)
+		return a;
+	for (unsigned int i = 0; i < count; i++)
+		r = shift_once(op, bytes, r, &carry);
+	if (carry)
+		flags |= RFLAGS_CF;
+	if (is_left(op) ? !(r & sign_bit(bytes)) == carry : (r ^ r << 1) & sign_bit(bytes))
+		flags |= RFLAGS_OF;
+	set_flags(rflags, RFLAGS_CF | RFLAGS_OF, flags);
+	if (op == ALU_SHL || op == ALU_SHR || op == ALU_SAR)
+		set_flags(rflags, ARITHMETIC_FLAGS & ~(RFLAGS_CF | RFLAGS_OF),
+			  result_flags(r, bytes));
+	return r;
+}
+
 uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
 	     uint64_t *rflags)
 {
@@ -124,6 +181,14 @@ uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
 	case ALU_BTR:
 	case ALU_BTC:
 		return bit_test(op, bytes, a, b, rflags);
+	case ALU_ROL:
+	case ALU_ROR:
+	case ALU_RCL:
+	case ALU_RCR:
+	case ALU_SHL:
+	case ALU_SHR:
+	case ALU_SAR:
+		return shift(op, bytes, a, b, rflags);
 	default:
 		r = logic(op, a, b);
 		flags = result_flags(r, bytes);

@@ -55,6 +55,7 @@ static const struct meaning meanings[] = {
 	{ ZYDIS_MNEMONIC_POP, INSN_POP, INSN_NONE, 0 },
 	ALU(ADD), ALU(OR), ALU(ADC), ALU(SBB), ALU(AND), ALU(SUB), ALU(XOR),
 	ALU(CMP), ALU(TEST), ALU(INC), ALU(DEC), ALU(NEG), ALU(NOT),
+	ALU(ROL), ALU(ROR), ALU(RCL), ALU(RCR), ALU(SHL), ALU(SHR), ALU(SAR),
 	ALU(BT), ALU(BTS), ALU(BTR), ALU(BTC),
 };
 

@@ -10,6 +10,7 @@ enum alu_op {
 	ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR,
 	ALU_CMP, ALU_TEST,		/* no result */
 	ALU_INC, ALU_DEC, ALU_NEG, ALU_NOT,
+	ALU_ROL, ALU_ROR, ALU_RCL, ALU_RCR, ALU_SHL, ALU_SHR, ALU_SAR,
 	ALU_BT, ALU_BTS, ALU_BTR, ALU_BTC,
 };
 
@@ -96,7 +97,8 @@ bool insn_decode(const uint8_t *bytes, unsigned int count, unsigned int mode,
 
 /*
  * alu.c: the result, cut to @bytes, and the flags in *@rflags as the CPU leaves
- * them; those that the SDM calls undefined are as Intel's CPUs leave them.
+ * them; those that the SDM calls undefined are as Intel's CPUs leave them, but for
+ * shifts by more than 1.
  */
 uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
 	     uint64_t *rflags);

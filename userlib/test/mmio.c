@@ -131,23 +131,37 @@ static void compare(const struct native *native, uint64_t undefined, size_t byte
 	CHECK_EQUAL(page->regs.rip, 0x1000);
 }
 
+/* From @native on, with the operand at @gva. False: the assist doesn't do it. */
+static bool try_once(const uint8_t *code, size_t bytes, struct native *native,
+		     uint64_t gva, uint64_t undefined)
+{
+	load_state(native);
+	native_run(native, code, bytes);
+	set_exit(code, bytes, gva);
+	if (!CHECK(!assist()))
+		return false;
+	compare(native, undefined, bytes);
+	return true;
+}
+
+static void name_form(const uint8_t *code, size_t bytes)
+{
+	test_case("%02x %02x %02x %02x %02x", code[0], code[1],
+		  bytes > 2 ? code[2] : 0, bytes > 3 ? code[3] : 0,
+		  bytes > 4 ? code[4] : 0);
+}
+
 /* An instruction whose operand in memory is [RDI]. */
 static void try_form(const uint8_t *code, size_t bytes, uint64_t undefined)
 {
 	uint64_t gva = (uintptr_t)memory + 0x800;
 	struct native native;
 
-	test_case("%02x %02x %02x %02x %02x", code[0], code[1],
-		  bytes > 2 ? code[2] : 0, bytes > 3 ? code[3] : 0,
-		  bytes > 4 ? code[4] : 0);
+	name_form(code, bytes);
 	for (int i = 0; i < ROUNDS; i++) {
 		random_state(&native, gva);
-		load_state(&native);
-		native_run(&native, code, bytes);
-		set_exit(code, bytes, gva);
-		if (!CHECK(!assist()))
+		if (!try_once(code, bytes, &native, gva, undefined))
 			return;
-		compare(&native, undefined, bytes);
 	}
 }
 
@@ -271,6 +285,71 @@ static void arithmetic(void)
 	rig_end(&rig);
 }
 
+/*
+ * SDM 2, "SAL/SAR/SHL/SHR" and "RCL/RCR/ROL/ROR". OF counts for shifts by 1 alone, CF
+ * not where nothing of the operand is left; @op is bits 5 to 3 of the second byte.
+ */
+static uint64_t shift_undefined(unsigned int op, unsigned int count, unsigned int bits)
+{
+	uint64_t undefined = 0;
+
+	count &= bits == 64 ? 63 : 31;
+	if (count && op >= 4)
+		undefined |= RFLAGS_AF;
+	if (count > 1)
+		undefined |= RFLAGS_OF;
+	if (op < 7 && op >= 4 && count >= bits)
+		undefined |= RFLAGS_CF;
+	return undefined;
+}
+
+static void try_shift_by_cl(const uint8_t *code, size_t bytes, unsigned int op,
+			    unsigned int bits)
+{
+	uint64_t gva = (uintptr_t)memory + 0x800;
+	struct native native;
+
+	name_form(code, bytes);
+	for (int i = 0; i < 10 * ROUNDS; i++) {
+		random_state(&native, gva);
+		if (!try_once(code, bytes, &native, gva,
+			      shift_undefined(op, native.gpr[RCX] & 0xff, bits)))
+			return;
+	}
+}
+
+/* By 1, by an immediate byte, and by CL. */
+static void try_shifts(unsigned int op, uint8_t prefix, unsigned int bits)
+{
+	uint8_t code[4], *p = code;
+
+	if (prefix)
+		*p++ = prefix;
+	p[0] = bits == 8 ? 0xd0 : 0xd1;
+	p[1] = op << 3 | 0x07;
+	try_form(code, p + 2 - code, shift_undefined(op, 1, bits));
+	p[0] = bits == 8 ? 0xc0 : 0xc1;
+	for (unsigned int count = 0; count < 256; count += count < 72 ? 1 : 61) {
+		p[2] = count;
+		try_form(code, p + 3 - code, shift_undefined(op, count, bits));
+	}
+	p[0] = bits == 8 ? 0xd2 : 0xd3;
+	try_shift_by_cl(code, p + 2 - code, op, bits);
+}
+
+static void shifts(void)
+{
+	begin_64bit();
+	/* ROL, ROR, RCL, RCR, SHL, SHR, SHL once more, SAR */
+	for (unsigned int op = 0; op < 8; op++) {
+		try_shifts(op, 0, 8);
+		try_shifts(op, 0x66, 16);
+		try_shifts(op, 0, 32);
+		try_shifts(op, 0x48, 64);
+	}
+	rig_end(&rig);
+}
+
 static void exchanges(void)
 {
 	begin_64bit();
@@ -325,13 +404,9 @@ static void try_bits(const uint8_t *code, size_t bytes, int64_t width)
 		random_state(&native, gva);
 		native.gpr[RCX] = width == 2 ? (uint16_t)bit :
 				  width == 4 ? (uint32_t)bit : (uint64_t)bit;
-		load_state(&native);
-		native_run(&native, code, bytes);
-		set_exit(code, bytes,
-			 gva + (bit - (bit & (width * 8 - 1))) / 8);
-		if (!CHECK(!assist()))
+		if (!try_once(code, bytes, &native,
+			      gva + (bit - (bit & (width * 8 - 1))) / 8, BT_UNDEFINED))
 			return;
-		compare(&native, BT_UNDEFINED, bytes);
 	}
 }
 
@@ -571,7 +646,6 @@ static void refuses_other_instructions(void)
 	REFUSED(0x0f, 0xc7, 0x0f);		/* cmpxchg8b */
 	REFUSED(0x0f, 0x01, 0x17);		/* lgdt */
 	REFUSED(0x8d, 0x07, 0);			/* lea */
-	REFUSED(0xd1, 0x27, 0);			/* shl (%rdi) */
 	REFUSED(0x0f, 0x18, 0x07);		/* prefetchnta */
 	REFUSED(0x66, 0x66, 0x66);
 	rig_end(&rig);
@@ -703,6 +777,7 @@ const struct test tests[] = {
 	{ "MOVZX, MOVSX, MOVSXD", extending_loads },
 	{ "MOVBE", byte_swapping },
 	{ "arithmetic and logic", arithmetic },
+	{ "shifts and rotations", shifts },
 	{ "XCHG, XADD, CMPXCHG", exchanges },
 	{ "CMOVcc, SETcc", conditions },
 	{ "BT and kin, immediate", bits_by_immediate },
