@@ -38,6 +38,12 @@ struct meaning {
 	enum alu_op alu;
 };
 
+#define VECTOR(mnemonic) { ZYDIS_MNEMONIC_##mnemonic, INSN_VECTOR_STORE, \
+			   INSN_VECTOR_LOAD, 0 }
+#define VECTOR_STORE(mnemonic) { ZYDIS_MNEMONIC_##mnemonic, INSN_VECTOR_STORE, \
+				 INSN_NONE, 0 }
+#define VECTOR_LOAD(mnemonic) { ZYDIS_MNEMONIC_##mnemonic, INSN_NONE, \
+				INSN_VECTOR_LOAD, 0 }
 #define ALU(op) { ZYDIS_MNEMONIC_##op, INSN_ALU_TO_MEMORY, \
 		  INSN_ALU_TO_REGISTER, ALU_##op }
 
@@ -57,6 +63,11 @@ static const struct meaning meanings[] = {
 	ALU(CMP), ALU(TEST), ALU(INC), ALU(DEC), ALU(NEG), ALU(NOT),
 	ALU(ROL), ALU(ROR), ALU(RCL), ALU(RCR), ALU(SHL), ALU(SHR), ALU(SAR),
 	ALU(BT), ALU(BTS), ALU(BTR), ALU(BTC),
+	VECTOR(MOVUPS), VECTOR(MOVAPS), VECTOR(MOVUPD), VECTOR(MOVAPD),
+	VECTOR(MOVDQU), VECTOR(MOVDQA), VECTOR(MOVD), VECTOR(MOVQ),
+	VECTOR(MOVSS), VECTOR(MOVSD),
+	VECTOR_STORE(MOVNTPS), VECTOR_STORE(MOVNTPD), VECTOR_STORE(MOVNTDQ),
+	VECTOR_LOAD(MOVNTDQA), VECTOR_LOAD(LDDQU),
 };
 
 static const struct meaning *find_meaning(ZydisMnemonic mnemonic)
@@ -94,6 +105,10 @@ static bool take_register(ZydisRegister reg, struct insn *insn)
 	case ZYDIS_REGCLASS_GPR64:
 		insn->reg = reg - ZYDIS_REGISTER_RAX;
 		insn->reg_width = 8;
+		return true;
+	case ZYDIS_REGCLASS_XMM:
+		insn->reg = reg - ZYDIS_REGISTER_XMM0;
+		insn->reg_width = 16;
 		return true;
 	default:
 		return false;
@@ -176,8 +191,7 @@ static bool take_operands(const struct decoded *decoded, struct insn *insn)
 		return false;
 	take_memory(memory_first ? &first->mem : &second->mem, insn);
 	insn->width = (memory_first ? first->size : second->size) / 8;
-	if (insn->width != 1 && insn->width != 2 && insn->width != 4 &&
-	    insn->width != 8)
+	if (!insn->width || insn->width > 16 || insn->width & (insn->width - 1))
 		return false;
 	if (count == 2 && !take_other(memory_first ? second : first, insn))
 		return false;

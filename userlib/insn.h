@@ -25,6 +25,8 @@ enum insn_kind {
 	INSN_XCHG,
 	INSN_XADD,
 	INSN_CMPXCHG,
+	INSN_VECTOR_LOAD,	/* XMM register <- memory, the rest of it 0 */
+	INSN_VECTOR_STORE,
 	INSN_PUSH,
 	INSN_POP,
 	INSN_MOVS,
@@ -52,7 +54,7 @@ enum insn_segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
  * @alu: operation of the two ALU kinds
  * @condition: of the two IF kinds, as encoded in the opcode
  * @width: bytes of the memory operand, or of an element
- * @reg: the register operand, or NO_REGISTER: @imm it is
+ * @reg: the register operand, general or XMM, or NO_REGISTER: @imm it is
  * @reg_width: bytes of it
  * @high_byte: it is bits 15 to 8 of @reg
  * @sign: extend with the sign
@@ -114,6 +116,8 @@ struct mmio {
 };
 
 int mmio_string(const struct mmio *mmio);
+int mmio_vector_load(const struct mmio *mmio);
+int mmio_vector_store(const struct mmio *mmio);
 uint64_t segment_base(const struct mmio *mmio, unsigned int segment);
 void mmio_complete(const struct mmio *mmio);
 void mmio_set_rflags(const struct mmio *mmio, uint64_t rflags);

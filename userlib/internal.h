@@ -70,6 +70,7 @@ static inline bool within(uint64_t start, uint64_t bytes, uint64_t limit)
 void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
 		unsigned int access);
 unsigned int vm_page_bytes(const struct vee_vm *vm);
+unsigned int vm_xsave_bytes(const struct vee_vm *vm);
 bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
 int vm_zero(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
 

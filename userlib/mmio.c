@@ -412,6 +412,8 @@ static int (*const doers[INSN_KINDS])(const struct mmio *mmio) = {
 	[INSN_XCHG] = do_xchg,
 	[INSN_XADD] = do_xadd,
 	[INSN_CMPXCHG] = do_cmpxchg,
+	[INSN_VECTOR_LOAD] = mmio_vector_load,
+	[INSN_VECTOR_STORE] = mmio_vector_store,
 	[INSN_PUSH] = do_push,
 	[INSN_POP] = do_pop,
 };

@@ -27,7 +27,8 @@ struct slot {
  */
 struct vee_vm {
 	int fd;
-	unsigned int page_bytes;
+	unsigned int page_bytes;	/* of vee_info, as @xsave_bytes */
+	unsigned int xsave_bytes;
 	pthread_rwlock_t lock;
 	struct slot *slots;	/* ascending, never overlapping */
 	size_t count;
@@ -69,21 +70,19 @@ int vee_get_info(struct vee_info *info)
 }
 
 /* The VM's descriptor; the device's is needed no longer than this. */
-static int create_fd(unsigned int *page_bytes)
+static int create_fd(struct vee_info *info)
 {
 	struct vee_vm_create create = { .size = sizeof(create) };
-	struct vee_info info;
 	int fd = open_device();
 	int ret;
 
 	if (fd < 0)
 		return fd;
-	ret = get_info(fd, &info);
-	if (!ret && info.api_version != VEE_API_VERSION)
+	ret = get_info(fd, info);
+	if (!ret && info->api_version != VEE_API_VERSION)
 		ret = -EPROTONOSUPPORT;
 	if (!ret)
 		ret = vee_request(fd, VEE_VM_CREATE, &create);
-	*page_bytes = info.vcpu_page_bytes;
 	close(fd);
 	return ret;
 }
@@ -91,16 +90,19 @@ static int create_fd(unsigned int *page_bytes)
 int vee_vm_create(struct vee_vm **vm)
 {
 	struct vee_vm *new = calloc(1, sizeof(*new));
+	struct vee_info info;
 	int err;
 
 	if (!new)
 		return -ENOMEM;
-	new->fd = create_fd(&new->page_bytes);
+	new->fd = create_fd(&info);
 	if (new->fd < 0) {
 		err = new->fd;
 		free(new);
 		return err;
 	}
+	new->page_bytes = info.vcpu_page_bytes;
+	new->xsave_bytes = info.xsave_bytes;
 	pthread_rwlock_init(&new->lock, NULL);
 	post_init(&new->office, new->fd);
 	*vm = new;
@@ -134,6 +136,11 @@ struct post_office *vm_post_office(struct vee_vm *vm)
 unsigned int vm_page_bytes(const struct vee_vm *vm)
 {
 	return vm->page_bytes;
+}
+
+unsigned int vm_xsave_bytes(const struct vee_vm *vm)
+{
+	return vm->xsave_bytes;
 }
 
 /* Looking does not change a VM; the lock that it takes does not count. */

@@ -97,6 +97,7 @@ static int get_info(struct vee_info *info)
 	info->api_version = VEE_API_VERSION;
 	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
 	info->gpa_bits = GPA_BITS;
+	info->xsave_bytes = XSAVE_BYTES;
 	return 0;
 }
 
@@ -167,6 +168,19 @@ static int translate(struct vee_translate *at)
 	return 0;
 }
 
+static int move_xsave(const struct vee_xsave *xsave, bool set)
+{
+	void *area = (void *)(uintptr_t)xsave->area;
+
+	if (xsave->bytes != XSAVE_BYTES)
+		return -EINVAL;
+	if (set)
+		memcpy(fake.xsave, area, XSAVE_BYTES);
+	else
+		memcpy(area, fake.xsave, XSAVE_BYTES);
+	return 0;
+}
+
 static int answer(unsigned long request, void *arg)
 {
 	if (fake.error)
@@ -192,6 +206,9 @@ static int answer(unsigned long request, void *arg)
 		return sync_groups(arg);
 	case VEE_VCPU_TRANSLATE:
 		return translate(arg);
+	case VEE_VCPU_GET_XSAVE:
+	case VEE_VCPU_SET_XSAVE:
+		return move_xsave(arg, request == VEE_VCPU_SET_XSAVE);
 	case VEE_VCPU_KICK:
 		fake.kick = *(struct vee_kick *)arg;
 		return 0;

@@ -13,6 +13,9 @@
 
 #define LOGIC_UNDEFINED	RFLAGS_AF
 #define BT_UNDEFINED	(RFLAGS_OF | RFLAGS_SF | RFLAGS_AF | RFLAGS_PF)
+#define XSAVE_BV_ALL	7
+#define XSAVE_BV_SSE	2
+
 #define STATUS		(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | \
 			 RFLAGS_SF | RFLAGS_OF)
 
@@ -101,6 +104,8 @@ static void random_state(struct native *native, uint64_t gva)
 {
 	for (int i = 0; i < 16; i++)
 		native->gpr[i] = random_value();
+	for (int i = 0; i < 16 * 16; i++)
+		native->xmm[i / 16][i % 16] = test_random();
 	native->gpr[RDI] = gva;
 	native->rflags = RFLAGS_1 | (test_random() & STATUS);
 	for (int i = 0; i < 64; i++)
@@ -115,6 +120,9 @@ static void load_state(const struct native *native)
 {
 	memcpy(rig.vcpu->page->regs.gpr, native->gpr, sizeof(native->gpr));
 	rig.vcpu->page->regs.rflags = native->rflags;
+	memset(fake.xsave, 0x5a, sizeof(fake.xsave));
+	memcpy(fake.xsave + XSAVE_XMM, native->xmm, sizeof(native->xmm));
+	fake.xsave[XSAVE_BV] = XSAVE_BV_ALL;
 }
 
 static void compare(const struct native *native, uint64_t undefined, size_t bytes)
@@ -126,6 +134,9 @@ static void compare(const struct native *native, uint64_t undefined, size_t byte
 	CHECK_EQUAL(page->regs.rflags & ~undefined & STATUS,
 		    native->rflags & ~undefined & STATUS);
 	CHECK(!memcmp(memory, device, sizeof(memory)));
+	CHECK(!memcmp(fake.xsave + XSAVE_XMM, native->xmm, sizeof(native->xmm)));
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], XSAVE_BV_ALL);
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM], 0x5a);
 	CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);
 	CHECK_EQUAL(page->exit.instruction_length, bytes);
 	CHECK_EQUAL(page->regs.rip, 0x1000);
@@ -219,11 +230,16 @@ static void extending_loads(void)
 	rig_end(&rig);
 }
 
-static void byte_swapping(void)
+static bool has_cpuid1_ecx(unsigned int bits)
 {
 	unsigned int eax, ebx, ecx, edx;
 
-	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_MOVBE))
+	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bits;
+}
+
+static void byte_swapping(void)
+{
+	if (!has_cpuid1_ecx(bit_MOVBE))
 		return;
 	begin_64bit();
 	FORM_SIZES(0, 0x0f, 0x38, 0xf0, 0x07);
@@ -423,6 +439,65 @@ static void bits_by_register(void)
 		code[0] = 0x48;
 		try_bits(code, 4, 8);
 	}
+	rig_end(&rig);
+}
+
+static void vectors(void)
+{
+	begin_64bit();
+	FORM(0, 0x0f, 0x10, 0x07);		/* movups, both ways */
+	FORM(0, 0x44, 0x0f, 0x11, 0x3f);	/* movups %xmm15, (%rdi) */
+	FORM(0, 0x0f, 0x28, 0x0f);		/* movaps */
+	FORM(0, 0x0f, 0x29, 0x0f);
+	FORM(0, 0x66, 0x0f, 0x10, 0x07);	/* movupd */
+	FORM(0, 0x66, 0x0f, 0x11, 0x07);
+	FORM(0, 0x66, 0x0f, 0x28, 0x07);	/* movapd */
+	FORM(0, 0x66, 0x0f, 0x29, 0x07);
+	FORM(0, 0xf3, 0x0f, 0x6f, 0x17);	/* movdqu */
+	FORM(0, 0xf3, 0x0f, 0x7f, 0x17);
+	FORM(0, 0x66, 0x44, 0x0f, 0x6f, 0x07);	/* movdqa */
+	FORM(0, 0x66, 0x0f, 0x7f, 0x07);
+	FORM(0, 0x66, 0x0f, 0x6e, 0x07);	/* movd */
+	FORM(0, 0x66, 0x0f, 0x7e, 0x07);
+	FORM(0, 0x66, 0x48, 0x0f, 0x6e, 0x07);	/* movq, in two encodings */
+	FORM(0, 0x66, 0x48, 0x0f, 0x7e, 0x07);
+	FORM(0, 0xf3, 0x0f, 0x7e, 0x07);
+	FORM(0, 0x66, 0x0f, 0xd6, 0x07);
+	FORM(0, 0xf3, 0x0f, 0x10, 0x07);	/* movss */
+	FORM(0, 0xf3, 0x0f, 0x11, 0x07);
+	FORM(0, 0xf2, 0x0f, 0x10, 0x07);	/* movsd */
+	FORM(0, 0xf2, 0x0f, 0x11, 0x07);
+	FORM(0, 0x0f, 0x2b, 0x07);		/* movntps */
+	FORM(0, 0x66, 0x0f, 0x2b, 0x07);	/* movntpd */
+	FORM(0, 0x66, 0x0f, 0xe7, 0x07);	/* movntdq */
+	FORM(0, 0xf2, 0x0f, 0xf0, 0x07);	/* lddqu */
+	if (has_cpuid1_ecx(bit_SSE4_1))
+		FORM(0, 0x66, 0x0f, 0x38, 0x2a, 0x07);	/* movntdqa */
+	rig_end(&rig);
+}
+
+/* What XSTATE_BV says is as after RESET is 0, whatever is in the area. */
+static void vectors_after_reset(void)
+{
+	static const uint8_t zeros[16 * 16];
+
+	begin_64bit();
+	rig.vcpu->page->regs.rdi = 0x10;
+	memset(fake.xsave, 0x5a, sizeof(fake.xsave));
+	fake.xsave[XSAVE_BV] = XSAVE_BV_ALL & ~XSAVE_BV_SSE;
+	memset(device, 0xff, sizeof(device));
+	set_exit((const uint8_t[]) { 0x0f, 0x11, 0x07 }, 3, 0x10);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(accesses, 2);
+	CHECK(!memcmp(device + 0x10, zeros, 16));
+	CHECK(device[0xf] == 0xff && device[0x20] == 0xff);
+	memset(device + 0x10, 0x77, 16);
+	set_exit((const uint8_t[]) { 0x0f, 0x10, 0x07 }, 3, 0x10);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], XSAVE_BV_ALL);
+	CHECK(!memcmp(fake.xsave + XSAVE_XMM, device + 0x10, 16));
+	CHECK(!memcmp(fake.xsave + XSAVE_XMM + 16, zeros, sizeof(zeros) - 16));
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM], 0x5a);
 	rig_end(&rig);
 }
 
@@ -640,7 +715,10 @@ static void refuses_other_instructions(void)
 	REFUSED(0xff, 0x17, 0);			/* call (%rdi) */
 	REFUSED(0xff, 0x27, 0);			/* jmp (%rdi) */
 	REFUSED(0x50, 0, 0);			/* push %rax */
-	REFUSED(0x0f, 0x10, 0x07);		/* movups */
+	REFUSED(0x0f, 0x12, 0x07);		/* movlps */
+	REFUSED(0x0f, 0x58, 0x07);		/* addps */
+	REFUSED(0x0f, 0x6f, 0x07);		/* movq (%rdi), %mm0 */
+	REFUSED(0x0f, 0x7e, 0x07);		/* movd %mm0, (%rdi) */
 	REFUSED(0xc5, 0xf8, 0x10, 0x07);	/* vmovups */
 	REFUSED(0xd9, 0x07, 0);			/* fld */
 	REFUSED(0x0f, 0xc7, 0x0f);		/* cmpxchg8b */
@@ -699,6 +777,7 @@ static void errors_of_the_device_change_nothing(void)
 		{ 0x8b, 0x07 }, { 0x89, 0x07 }, { 0x01, 0x0f }, { 0x03, 0x0f },
 		{ 0x87, 0x0f }, { 0x0f, 0xc1, 0x0f }, { 0x0f, 0xb1, 0x0f },
 		{ 0xa5 }, { 0xab }, { 0xad }, { 0xae }, { 0xa6 },
+		{ 0x0f, 0x10, 0x07 }, { 0x0f, 0x11, 0x07 },
 	};
 
 	begin_64bit();
@@ -782,6 +861,8 @@ const struct test tests[] = {
 	{ "CMOVcc, SETcc", conditions },
 	{ "BT and kin, immediate", bits_by_immediate },
 	{ "BT and kin, register", bits_by_register },
+	{ "SSE moves", vectors },
+	{ "SSE moves after RESET", vectors_after_reset },
 	{ "addresses in 64-bit mode", addresses_in_64bit_mode },
 	{ "addresses in 32-bit mode", addresses_in_32bit_mode },
 	{ "addresses in 16-bit mode", addresses_in_16bit_mode },

@@ -5,6 +5,7 @@
 #include "test.h"
 
 uint64_t native_gpr[16], native_rflags;
+_Alignas(16) uint8_t native_fxsave[512];
 void *native_code;
 
 /* The code ends in RET and leaves RSP as it is. */
@@ -12,6 +13,7 @@ __asm__(".text\n"
 	".globl native_enter\n"
 	"native_enter:\n"
 	"	push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+	"	fxrstor64 native_fxsave(%rip)\n"
 	"	pushq native_rflags(%rip); popfq\n"
 	"	mov native_gpr+0(%rip), %rax;  mov native_gpr+8(%rip), %rcx\n"
 	"	mov native_gpr+16(%rip), %rdx; mov native_gpr+24(%rip), %rbx\n"
@@ -31,6 +33,7 @@ __asm__(".text\n"
 	"	mov %r13, native_gpr+104(%rip); mov %r14, native_gpr+112(%rip)\n"
 	"	mov %r15, native_gpr+120(%rip)\n"
 	"	pushfq; popq native_rflags(%rip)\n"
+	"	fxsave64 native_fxsave(%rip)\n"
 	"	cld\n"
 	"	pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
 	"	ret\n");
@@ -47,10 +50,13 @@ void native_run(struct native *native, const uint8_t *code, size_t bytes)
 	memcpy(room, code, bytes);
 	room[bytes] = RET;
 	native_code = room;
+	__asm__("fxsave64 %0" : "=m" (native_fxsave));
+	memcpy(native_fxsave + XSAVE_XMM, native->xmm, sizeof(native->xmm));
 	memcpy(native_gpr, native->gpr, sizeof(native_gpr));
 	native_rflags = native->rflags;
 	native_enter();
 	native->rflags = native_rflags;
+	memcpy(native->xmm, native_fxsave + XSAVE_XMM, sizeof(native->xmm));
 	native_gpr[RSP] = native->gpr[RSP];
 	memcpy(native->gpr, native_gpr, sizeof(native_gpr));
 }

@@ -45,6 +45,12 @@ struct fake_page {
 
 #define FAKE_PAGES 16
 
+/* SDM 1, "XSAVE Area": with AVX. */
+#define XSAVE_BYTES	832
+#define XSAVE_XMM	160
+#define XSAVE_BV	512
+#define XSAVE_YMM	576
+
 /* The linker's names for a wrapped function and the wrapper. */
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -63,6 +69,7 @@ extern struct fake_kernel {
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;
 	unsigned int map_count;
+	uint8_t xsave[XSAVE_BYTES];
 } fake;
 
 /* A VM with one vCPU, for the length of a test. */
@@ -80,6 +87,7 @@ void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user);
 struct native {
 	uint64_t gpr[16];	/* RSP is not loaded */
 	uint64_t rflags;
+	uint8_t xmm[16][16];
 };
 
 /* Its part in assembly. */
