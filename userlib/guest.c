@@ -95,6 +95,22 @@ int guest_find(struct vee_vcpu *vcpu, uint64_t gva, unsigned int bytes,
 	return 0;
 }
 
+int guest_fault(struct vee_vcpu *vcpu, unsigned int vector)
+{
+	vee_inject_exception_error(vcpu, vector, 0);
+	return GUEST_FAULTED;
+}
+
+static bool is_canonical(uint64_t gva)
+{
+	return (int64_t)(gva << 16) >> 16 == (int64_t)gva;
+}
+
+bool guest_is_canonical(uint64_t gva, uint64_t bytes)
+{
+	return is_canonical(gva) && is_canonical(gva + bytes - 1);
+}
+
 bool guest_is_memory(const struct guest_span *span)
 {
 	return span->part[0].hva && (span->count == 1 || span->part[1].hva);

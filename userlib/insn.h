@@ -119,6 +119,9 @@ int mmio_string(const struct mmio *mmio);
 int mmio_vector_load(const struct mmio *mmio);
 int mmio_vector_store(const struct mmio *mmio);
 uint64_t segment_base(const struct mmio *mmio, unsigned int segment);
+/* False: an access there is #GP, or #SS. The segments must be valid. */
+bool segment_reaches(const struct mmio *mmio, unsigned int segment, uint64_t offset,
+		     uint64_t bytes);
 void mmio_complete(const struct mmio *mmio);
 void mmio_set_rflags(const struct mmio *mmio, uint64_t rflags);
 

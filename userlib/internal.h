@@ -43,6 +43,8 @@
 #define RFLAGS_VM	0x20000ULL
 #define RFLAGS_AC	0x40000ULL
 
+#define VECTOR_SS	12
+#define VECTOR_GP	13
 #define VECTOR_PF	14
 
 /* The numbers that instructions encode the registers with. */
@@ -188,6 +190,10 @@ struct guest_span {
  */
 int guest_find(struct vee_vcpu *vcpu, uint64_t gva, unsigned int bytes,
 	       unsigned int access, struct guest_span *span);
+/* Injects @vector, with the error code 0. */
+int guest_fault(struct vee_vcpu *vcpu, unsigned int vector);
+/* A range of guest-linear addresses: SDM 1, "Canonical Addressing"; 48 bits. */
+bool guest_is_canonical(uint64_t gva, uint64_t bytes);
 bool guest_is_memory(const struct guest_span *span);
 void guest_copy_out(const struct guest_span *span, void *buf);
 void guest_copy_in(const struct guest_span *span, const void *buf);

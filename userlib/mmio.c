@@ -14,6 +14,10 @@ struct cache {
 	struct insn insns[CACHE_ENTRIES];
 };
 
+/* SDM 3A, "Code- and Data-Segment Descriptor Types". */
+#define AR_DOWN		0x4U
+#define AR_CODE_OR_DOWN	0xcU
+
 /* --- finding the instruction --- */
 
 static struct insn *cache_entry(struct vee_vcpu *vcpu)
@@ -62,7 +66,8 @@ static bool needs_base(const struct insn *insn, unsigned int segment)
 	return insn->mode != 8 || segment == SEG_FS || segment == SEG_GS;
 }
 
-uint64_t segment_base(const struct mmio *mmio, unsigned int segment)
+static const struct vee_segment *find_segment(const struct mmio *mmio,
+					      unsigned int segment)
 {
 	const struct vee_segments *segments = &mmio->vcpu->page->segments;
 	const struct vee_segment *by_number[] = {
@@ -71,9 +76,35 @@ uint64_t segment_base(const struct mmio *mmio, unsigned int segment)
 		[SEG_FS] = &segments->fs, [SEG_GS] = &segments->gs,
 	};
 
+	return by_number[segment];
+}
+
+uint64_t segment_base(const struct mmio *mmio, unsigned int segment)
+{
 	if (!needs_base(mmio->insn, segment))
 		return 0;
-	return by_number[segment]->base;
+	return find_segment(mmio, segment)->base;
+}
+
+/* SDM 3A, "Limit Checking": an expand-down segment has what is above its limit. */
+static bool is_in_limit(const struct vee_segment *segment, uint64_t offset, uint64_t bytes)
+{
+	uint64_t last = offset + bytes - 1;
+
+	if (segment->access_rights & VEE_AR_UNUSABLE)
+		return false;
+	if ((segment->access_rights & AR_CODE_OR_DOWN) != AR_DOWN)
+		return last <= segment->limit;
+	return offset > segment->limit &&
+	       last <= (segment->access_rights & VEE_AR_DB ? UINT32_MAX : UINT16_MAX);
+}
+
+bool segment_reaches(const struct mmio *mmio, unsigned int segment, uint64_t offset,
+		     uint64_t bytes)
+{
+	if (mmio->insn->mode == 8)
+		return guest_is_canonical(offset + segment_base(mmio, segment), bytes);
+	return is_in_limit(find_segment(mmio, segment), offset, bytes);
 }
 
 static uint64_t get_register(const struct mmio *mmio)
@@ -353,13 +384,17 @@ static unsigned int stack_width(const struct mmio *mmio)
 static int find_stack(const struct mmio *mmio, uint64_t rsp,
 		      unsigned int access, struct guest_span *span)
 {
-	uint64_t gva = (rsp & low_bits(stack_width(mmio))) +
-		       segment_base(mmio, SEG_SS);
+	uint64_t offset = rsp & low_bits(stack_width(mmio));
+	uint64_t gva = offset + segment_base(mmio, SEG_SS);
 	int err;
 
+	if (!segment_reaches(mmio, SEG_SS, offset, mmio->insn->width))
+		return guest_fault(mmio->vcpu, VECTOR_SS);
 	if (mmio->insn->mode != 8)
 		gva = (uint32_t)gva;
 	err = guest_find(mmio->vcpu, gva, mmio->insn->width, access, span);
+	if (err == -EFAULT)
+		return -EOPNOTSUPP;
 	if (err)
 		return err;
 	return guest_is_memory(span) ? 0 : -EOPNOTSUPP;

@@ -9,7 +9,9 @@
 struct end {
 	bool used;
 	unsigned int reg;
-	uint64_t gva;		/* of the first element */
+	unsigned int segment;
+	uint64_t offset;	/* of the first element, and its linear address */
+	uint64_t gva;
 	struct guest_span span;	/* of all elements of the batch */
 };
 
@@ -26,12 +28,13 @@ static void set_end(const struct string *string, struct end *end,
 		    unsigned int reg, unsigned int segment)
 {
 	const struct insn *insn = string->mmio->insn;
-	uint64_t offset = string->mmio->vcpu->page->regs.gpr[reg];
 
 	end->used = true;
 	end->reg = reg;
-	end->gva = (offset & low_bits(insn->address_width)) +
-		   segment_base(string->mmio, segment);
+	end->segment = segment;
+	end->offset = string->mmio->vcpu->page->regs.gpr[reg] &
+		      low_bits(insn->address_width);
+	end->gva = end->offset + segment_base(string->mmio, segment);
 	if (insn->mode != 8)
 		end->gva = (uint32_t)end->gva;
 }
@@ -57,6 +60,20 @@ static uint64_t limit_to_page(const struct string *string, const struct end *end
 			    string->down);
 }
 
+/* How far below the first element the batch begins. */
+static uint64_t below(const struct string *string, uint64_t count)
+{
+	return string->down ? (count - 1) * string->width : 0;
+}
+
+/* Are the first @count elements in the segment, and at canonical addresses? */
+static bool reaches(const struct string *string, const struct end *end, uint64_t count)
+{
+	return !end->used ||
+	       segment_reaches(string->mmio, end->segment,
+			       end->offset - below(string, count), count * string->width);
+}
+
 static uint64_t batch(const struct string *string)
 {
 	const struct insn *insn = string->mmio->insn;
@@ -66,7 +83,12 @@ static uint64_t batch(const struct string *string)
 	if (insn->rep)
 		count = rcx & low_bits(insn->address_width);
 	count = min_u64(count, limit_to_page(string, &string->source));
-	return min_u64(count, limit_to_page(string, &string->destination));
+	count = min_u64(count, limit_to_page(string, &string->destination));
+	/* Near a limit one by one, so that those below it are done. */
+	if (count > 1 && !(reaches(string, &string->source, count) &&
+			   reaches(string, &string->destination, count)))
+		return 1;
+	return count;
 }
 
 /* The end that the exit was about needs no walk: the CPU has done it. */
@@ -78,11 +100,16 @@ static bool is_at_exit(const struct string *string, const struct end *end)
 	       (exit->gpa & PAGE_OFFSET) + string->width <= PAGE_BYTES;
 }
 
+/* A prefix for SS counts outside 64-bit mode alone. */
+static unsigned int fault_vector(const struct string *string, const struct end *end)
+{
+	return end->segment == SEG_SS && string->mmio->insn->mode != 8 ? VECTOR_SS : VECTOR_GP;
+}
+
 static int find_end(const struct string *string, struct end *end,
 		    unsigned int access)
 {
-	uint64_t bytes = string->count * string->width;
-	uint64_t below = string->down ? bytes - string->width : 0;
+	uint64_t first = below(string, string->count);
 	int err;
 
 	if (!end->used)
@@ -90,12 +117,14 @@ static int find_end(const struct string *string, struct end *end,
 	if (is_at_exit(string, end)) {
 		end->span = (struct guest_span) {
 			.count = 1,
-			.part[0].gpa = string->mmio->exit->gpa - below,
+			.part[0].gpa = string->mmio->exit->gpa - first,
 		};
 		return 0;
 	}
-	err = guest_find(string->mmio->vcpu, end->gva - below, bytes, access,
-			 &end->span);
+	if (!reaches(string, end, 1))
+		return guest_fault(string->mmio->vcpu, fault_vector(string, end));
+	err = guest_find(string->mmio->vcpu, end->gva - first,
+			 string->count * string->width, access, &end->span);
 	if (err == -EFAULT)
 		return -EOPNOTSUPP;
 	if (!err && end->span.count > 1 && !guest_is_memory(&end->span))

@@ -68,10 +68,12 @@ static int do_batch(const struct pio *pio, uint64_t gva, uint64_t count,
 {
 	uint8_t data[PAGE_BYTES];
 	struct guest_span span;
-	uint64_t done;
-	int err = guest_find(pio->vcpu, gva, count * pio->exit.width,
-			     pio->write ? VEE_READ : VEE_WRITE, &span);
+	uint64_t done, bytes = count * pio->exit.width;
+	int err;
 
+	if (!guest_is_canonical(gva, bytes))
+		return guest_fault(pio->vcpu, VECTOR_GP);
+	err = guest_find(pio->vcpu, gva, bytes, pio->write ? VEE_READ : VEE_WRITE, &span);
 	if (err)
 		return err;
 	if (!guest_is_memory(&span))

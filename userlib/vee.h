@@ -791,7 +791,8 @@ typedef int (*vee_pio_fn)(void *arg, uint16_t port, void *data,
  *
  * IN, OUT, INS and OUTS, with and without REP. Of a REP it does what lies in one
  * page of memory and resumes at the instruction while there is more to do. If
- * the memory is not the guest's to access, #PF is injected and that is success.
+ * the memory is not the guest's to access, #PF is injected, or #GP if there is no
+ * such address, and that is success.
  *
  * Return: 0, or -EINVAL (the last exit wasn't VEE_EXIT_PIO), -EFAULT (INS or
  * OUTS on an address that no slot covers), what @fn returned, or an error of

@@ -684,6 +684,69 @@ static void push_can_fault(void)
 	rig_end(&rig);
 }
 
+/* A stack that the guest may not write to, where a slot is. */
+static void push_to_rom(void)
+{
+	begin_64bit();
+	CHECK_EQUAL(vee_vm_map(rig.vm, 0x8000, memory, PAGE_BYTES, VEE_READ), 0);
+	rig.vcpu->page->regs.rsp = 0x9000;
+	set_exit((const uint8_t[]) { 0xff, 0x33 }, 2, 0);
+	CHECK_EQUAL(assist(), -EOPNOTSUPP);
+	CHECK_EQUAL(accesses, 0);
+	CHECK_EQUAL(rig.vcpu->page->regs.rsp, 0x9000);
+	rig_end(&rig);
+}
+
+/* PUSH of the register at [BX], [EBX] or [RBX]: #SS(0) if @faults. */
+static void check_push(unsigned int mode, uint64_t rsp, bool faults)
+{
+	static const uint8_t push[] = { [2] = 0x37, [4] = 0x33, [8] = 0x33 };
+	struct vee_vcpu_page *page = rig.vcpu->page;
+
+	test_case("mode %u, RSP %#llx", mode, (unsigned long long)rsp);
+	page->regs.rsp = rsp;
+	page->inject = (struct vee_event) { 0 };
+	set_exit((const uint8_t[]) { 0xff, push[mode] }, 2, 0);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(page->inject.flags & VEE_EVENT_VALID, faults);
+	CHECK_EQUAL(page->inject.vector, faults ? 12 : 0);
+	CHECK_EQUAL(page->inject.error_code, 0);
+	CHECK_EQUAL(accesses, !faults);
+	CHECK_EQUAL(page->resume, faults ? VEE_RESUME_HERE : VEE_RESUME_NEXT);
+	CHECK_EQUAL(page->regs.rsp == rsp, faults);
+}
+
+static void stacks_have_limits(void)
+{
+	struct vee_segment *ss;
+
+	begin(8);
+	fake_map(0x7ffffffff000, 0x8000, VEE_READ | VEE_WRITE, false);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, 0x10000, NULL), 0);
+	check_push(8, 0x800000000000, false);
+	check_push(8, 0x800000000001, true);	/* it lies half beyond */
+	check_push(8, 0x900000000000, true);
+	rig_end(&rig);
+	begin(4);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, 0x10000, NULL), 0);
+	ss = &rig.vcpu->page->segments.ss;
+	ss->limit = 0x7fff;
+	check_push(4, 0x8000, false);
+	check_push(4, 0x8001, true);
+	ss->access_rights |= 0x4;		/* from 8000H to FFFFFFFFH */
+	check_push(4, 0x8004, false);
+	check_push(4, 0x8003, true);
+	ss->access_rights |= VEE_AR_UNUSABLE;
+	check_push(4, 0x9000, true);
+	rig_end(&rig);
+	begin(2);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, 0x10000, NULL), 0);
+	check_push(2, 0, false);
+	check_push(2, 1, true);			/* FFFFH and beyond */
+	CHECK_EQUAL(rig.vcpu->page->inject.flags, VEE_EVENT_VALID);
+	rig_end(&rig);
+}
+
 /* --- what it doesn't do --- */
 
 static void check_refused(const uint8_t *code, size_t bytes)
@@ -870,6 +933,8 @@ const struct test tests[] = {
 	{ "the cache knows mode and bytes", the_cache_knows_the_mode },
 	{ "PUSH and POP", push_and_pop },
 	{ "PUSH can fault", push_can_fault },
+	{ "PUSH to what is read-only", push_to_rom },
+	{ "PUSH beyond the stack's limit", stacks_have_limits },
 	{ "refuses other instructions", refuses_other_instructions },
 	{ "refuses other exits", refuses_other_exits },
 	{ "errors of the device change nothing", errors_of_the_device_change_nothing },

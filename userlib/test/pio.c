@@ -260,6 +260,23 @@ static void page_faults(void)
 	check_fault(3, VEE_READ, true, false, 7);
 }
 
+static void addresses_must_be_canonical(void)
+{
+	struct vee_exit_pio *pio = begin(VEE_PIO_IN, 4);
+	struct vee_vcpu_page *page = rig.vcpu->page;
+
+	vee_vcpu_set_long_mode(rig.vcpu, 0, 0x1000);
+	fake.identity = true;
+	make_string(pio, 0x7ffffffffffe, 2);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(page->inject.vector, 13);
+	CHECK_EQUAL(page->inject.error_code, 0);
+	CHECK_EQUAL(page->regs.rcx, 2);
+	CHECK_EQUAL(stream_at, 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "OUT", plain_out },
 	{ "IN", plain_in },
@@ -270,5 +287,6 @@ const struct test tests[] = {
 	{ "a failing port stops in the middle", a_failing_port_stops_in_the_middle },
 	{ "memory must be there", memory_must_be_there },
 	{ "page faults", page_faults },
+	{ "addresses must be canonical", addresses_must_be_canonical },
 	{ 0 }
 };

@@ -280,6 +280,62 @@ static void memory_can_fault(void)
 	end();
 }
 
+/* MOVSB from the device to what is no address at all. */
+static void addresses_must_be_canonical(void)
+{
+	static const uint8_t code[4] = { 0xf3, 0xa4 };
+	struct vee_vcpu_page *page;
+
+	begin(true, false);
+	page = rig.vcpu->page;
+	page->regs.rcx = 10;
+	page->regs.rsi = (uintptr_t)source;
+	page->regs.rdi = 0x800000000000;
+	set_exit(code, true);
+	CHECK_EQUAL(vee_mmio_assist(rig.vcpu, touch_device, NULL), 0);
+	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE);
+	CHECK_EQUAL(page->inject.vector, 13);
+	CHECK_EQUAL(page->inject.error_code, 0);
+	CHECK_EQUAL(page->regs.rcx, 10);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	end();
+}
+
+/* Those below the limit of ES are done, and the next one faults. */
+static void segments_have_limits(void)
+{
+	static const uint8_t code[4] = { 0xf3, 0xa4 };
+	struct vee_vcpu_page *page;
+	int calls = 0;
+
+	begin(true, false);
+	page = rig.vcpu->page;
+	vee_vcpu_set_protected_mode(rig.vcpu, 0x1000);
+	page->control.cr0 |= CR0_PG;
+	page->segments.es.limit = (uintptr_t)target + 4;
+	page->regs.rcx = 10;
+	page->regs.rsi = (uintptr_t)source;
+	page->regs.rdi = (uintptr_t)target;
+	while (!page->inject.flags && calls++ < 10) {
+		set_exit(code, true);
+		CHECK_EQUAL(vee_mmio_assist(rig.vcpu, touch_device, NULL), 0);
+	}
+	CHECK_EQUAL(page->inject.vector, 13);
+	CHECK_EQUAL(page->regs.rcx, 5);
+	CHECK_EQUAL(page->regs.rdi, (uintptr_t)target + 5);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	/* The stack's own, by a prefix: another vector. */
+	page->inject = (struct vee_event) { 0 };
+	page->segments.ss.limit = 0x10;
+	page->segments.es.limit = UINT32_MAX;
+	page->regs.rdi = page->regs.rsi;
+	page->regs.rsi = (uintptr_t)target;
+	set_exit((const uint8_t[]) { 0x36, 0xa4, 0, 0 }, false);
+	CHECK_EQUAL(vee_mmio_assist(rig.vcpu, touch_device, NULL), 0);
+	CHECK_EQUAL(page->inject.vector, 12);
+	end();
+}
+
 const struct test tests[] = {
 	{ "from memory to a device", memory_to_device },
 	{ "from a device to memory", device_to_memory },
@@ -288,5 +344,7 @@ const struct test tests[] = {
 	{ "32-bit addresses in 64-bit mode", narrow_addresses },
 	{ "16-bit addresses wrap", addresses_wrap_at_64k },
 	{ "the memory side can fault", memory_can_fault },
+	{ "addresses must be canonical", addresses_must_be_canonical },
+	{ "segments have limits", segments_have_limits },
 	{ 0 }
 };
