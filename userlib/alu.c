@@ -121,18 +121,16 @@ static uint64_t shift_once(enum alu_op op, unsigned int bytes, uint64_t a, bool 
 	return a >> 1 | (in ? top : 0);
 }
 
-/* SDM 2, "SAL/SAR/SHL/SHR" and "RCL/RCR/ROL/ROR": by 0 they leave all flags alone. */
-static uint64_t shift(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
-		      uint64_t *rflags)
+static unsigned int shift_count(unsigned int bytes, uint64_t count)
 {
-	unsigned int count = b & (bytes == 8 ? 63 : 31);
-	bool carry = *rflags & RFLAGS_CF;
-	uint64_t flags = 0, r = a;
+	return count & (bytes == 8 ? 63 : 31);
+}
 
-	if (!count)
-		return a;
-	for (unsigned int i = 0; i < count; i++)
-		r = shift_once(op, bytes, r, &carry);
+static void shift_flags(enum alu_op op, unsigned int bytes, uint64_t r, bool carry,
+			uint64_t *rflags)
+{
+	uint64_t flags = 0;
+
 	if (carry)
 		flags |= RFLAGS_CF;
 	if (is_left(op) ? !(r & sign_bit(bytes)) == carry : (r ^ r << 1) & sign_bit(bytes))
@@ -141,6 +139,53 @@ static uint64_t shift(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b
 	if (op == ALU_SHL || op == ALU_SHR || op == ALU_SAR)
 		set_flags(rflags, ARITHMETIC_FLAGS & ~(RFLAGS_CF | RFLAGS_OF),
 			  result_flags(r, bytes));
+}
+
+/* SDM 2, "SAL/SAR/SHL/SHR" and "RCL/RCR/ROL/ROR": by 0 they leave all flags alone. */
+static uint64_t shift(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
+		      uint64_t *rflags)
+{
+	unsigned int count = shift_count(bytes, b);
+	bool carry = *rflags & RFLAGS_CF;
+
+	if (!count)
+		return a;
+	for (unsigned int i = 0; i < count; i++)
+		a = shift_once(op, bytes, a, &carry);
+	shift_flags(op, bytes, a, carry, rflags);
+	return a;
+}
+
+/* By rotating through CF what @b gives, which is so rotated out of it. */
+uint64_t alu_shift_double(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
+			  uint64_t count, uint64_t *rflags)
+{
+	enum alu_op rotate = op == ALU_SHL ? ALU_RCL : ALU_RCR;
+	bool carry = false;
+
+	count = shift_count(bytes, count);
+	a &= low_bits(bytes);
+	b &= low_bits(bytes);
+	if (!count)
+		return a;
+	for (unsigned int i = 0; i < count; i++) {
+		b = shift_once(op, bytes, b, &carry);
+		a = shift_once(rotate, bytes, a, &carry);
+	}
+	shift_flags(op, bytes, a, carry, rflags);
+	return a;
+}
+
+/* Of AF, PF, SF and ZF nothing is defined: they stay. */
+static uint64_t multiply(unsigned int bytes, uint64_t a, uint64_t b, uint64_t *rflags)
+{
+	unsigned int shift = 64 - bytes * 8;
+	__int128 product = (__int128)((int64_t)(a << shift) >> shift) *
+			   ((int64_t)(b << shift) >> shift);
+	uint64_t r = product & low_bits(bytes);
+	bool fits = (int64_t)(r << shift) >> shift == product;
+
+	set_flags(rflags, RFLAGS_CF | RFLAGS_OF, fits ? 0 : RFLAGS_CF | RFLAGS_OF);
 	return r;
 }
 
@@ -173,6 +218,12 @@ uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
 		break;
 	case ALU_NEG:
 		r = sub(bytes, 0, a, false, &flags);
+		break;
+	case ALU_IMUL:
+		return multiply(bytes, a, b, rflags);
+	case ALU_POPCNT:
+		r = __builtin_popcountll(b);
+		flags = b ? 0 : RFLAGS_ZF;
 		break;
 	case ALU_NOT:
 		return ~a & low_bits(bytes);

@@ -63,6 +63,15 @@ static const struct meaning meanings[] = {
 	ALU(CMP), ALU(TEST), ALU(INC), ALU(DEC), ALU(NEG), ALU(NOT),
 	ALU(ROL), ALU(ROR), ALU(RCL), ALU(RCR), ALU(SHL), ALU(SHR), ALU(SAR),
 	ALU(BT), ALU(BTS), ALU(BTR), ALU(BTC),
+	{ ZYDIS_MNEMONIC_POPCNT, INSN_NONE, INSN_ALU_TO_REGISTER, ALU_POPCNT },
+	{ ZYDIS_MNEMONIC_IMUL, INSN_MULTIPLY, INSN_ALU_TO_REGISTER, ALU_IMUL },
+	{ ZYDIS_MNEMONIC_MUL, INSN_MULTIPLY, INSN_NONE, ALU_MUL },
+	{ ZYDIS_MNEMONIC_DIV, INSN_DIVIDE, INSN_NONE, ALU_DIV },
+	{ ZYDIS_MNEMONIC_IDIV, INSN_DIVIDE, INSN_NONE, ALU_IDIV },
+	{ ZYDIS_MNEMONIC_SHLD, INSN_SHIFT_DOUBLE, INSN_NONE, ALU_SHL },
+	{ ZYDIS_MNEMONIC_SHRD, INSN_SHIFT_DOUBLE, INSN_NONE, ALU_SHR },
+	{ ZYDIS_MNEMONIC_CMPXCHG8B, INSN_EXCHANGE_PAIR, INSN_NONE, 0 },
+	{ ZYDIS_MNEMONIC_CMPXCHG16B, INSN_EXCHANGE_PAIR, INSN_NONE, 0 },
 	VECTOR(MOVUPS), VECTOR(MOVAPS), VECTOR(MOVUPD), VECTOR(MOVAPD),
 	VECTOR(MOVDQU), VECTOR(MOVDQA), VECTOR(MOVD), VECTOR(MOVQ),
 	VECTOR(MOVSS), VECTOR(MOVSD),
@@ -109,6 +118,10 @@ static bool take_register(ZydisRegister reg, struct insn *insn)
 	case ZYDIS_REGCLASS_XMM:
 		insn->reg = reg - ZYDIS_REGISTER_XMM0;
 		insn->reg_width = 16;
+		return true;
+	case ZYDIS_REGCLASS_SEGMENT:
+		insn->reg = reg - ZYDIS_REGISTER_ES;
+		insn->reg_width = 2;
 		return true;
 	default:
 		return false;
@@ -171,6 +184,21 @@ static bool take_other(const ZydisDecodedOperand *operand, struct insn *insn)
 	return true;
 }
 
+/* IMUL has an immediate there, SHLD and SHRD that or CL. */
+static bool take_third(const ZydisDecodedOperand *operand, struct insn *insn)
+{
+	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER)
+		return operand->reg.value == ZYDIS_REGISTER_CL;
+	insn->has_imm = true;
+	return operand->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && take_other(operand, insn);
+}
+
+static bool is_segment(const ZydisDecodedOperand *operand)
+{
+	return operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	       ZydisRegisterGetClass(operand->reg.value) == ZYDIS_REGCLASS_SEGMENT;
+}
+
 static bool is_memory(const ZydisDecodedOperand *operand)
 {
 	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY &&
@@ -182,9 +210,10 @@ static bool take_operands(const struct decoded *decoded, struct insn *insn)
 	const ZydisDecodedOperand *first = &decoded->operands[0];
 	const ZydisDecodedOperand *second = &decoded->operands[1];
 	unsigned int count = decoded->insn.operand_count_visible;
+	const ZydisDecodedOperand *other;
 	bool memory_first;
 
-	if (count < 1 || count > 2)
+	if (count < 1 || count > 3)
 		return false;
 	memory_first = is_memory(first);
 	if (!memory_first && (count == 1 || !is_memory(second)))
@@ -193,9 +222,16 @@ static bool take_operands(const struct decoded *decoded, struct insn *insn)
 	insn->width = (memory_first ? first->size : second->size) / 8;
 	if (!insn->width || insn->width > 16 || insn->width & (insn->width - 1))
 		return false;
-	if (count == 2 && !take_other(memory_first ? second : first, insn))
+	other = memory_first ? second : first;
+	if (count >= 2 && !take_other(other, insn))
+		return false;
+	if (count == 3 && !take_third(&decoded->operands[2], insn))
 		return false;
 	insn->kind = take_meaning(&decoded->insn, memory_first, insn);
+	insn->pair_width = insn->kind == INSN_EXCHANGE_PAIR ? insn->width / 2 : insn->width;
+	/* Loading a segment register takes more than reading memory. */
+	if (count == 2 && is_segment(other))
+		insn->kind = insn->kind == INSN_STORE ? INSN_STORE_SEGMENT : INSN_NONE;
 	insn->bit_offset = insn->reg != NO_REGISTER && insn->alu >= ALU_BT;
 	return insn->kind != INSN_NONE;
 }

@@ -10,6 +10,8 @@ enum alu_op {
 	ALU_ADD, ALU_OR, ALU_ADC, ALU_SBB, ALU_AND, ALU_SUB, ALU_XOR,
 	ALU_CMP, ALU_TEST,		/* no result */
 	ALU_INC, ALU_DEC, ALU_NEG, ALU_NOT,
+	ALU_IMUL, ALU_POPCNT,
+	ALU_MUL, ALU_DIV, ALU_IDIV,	/* of RDX:RAX: not for alu() */
 	ALU_ROL, ALU_ROR, ALU_RCL, ALU_RCR, ALU_SHL, ALU_SHR, ALU_SAR,
 	ALU_BT, ALU_BTS, ALU_BTR, ALU_BTC,
 };
@@ -20,8 +22,13 @@ enum insn_kind {
 	INSN_LOAD_IF,		/* CMOVcc */
 	INSN_STORE,		/* memory <- register or immediate */
 	INSN_STORE_IF,		/* SETcc */
+	INSN_STORE_SEGMENT,	/* memory <- selector */
 	INSN_ALU_TO_MEMORY,	/* memory <- memory op (register or immediate) */
 	INSN_ALU_TO_REGISTER,	/* register <- register op (memory or immediate) */
+	INSN_SHIFT_DOUBLE,	/* SHLD, SHRD */
+	INSN_MULTIPLY,		/* RDX:RAX <- RAX op memory */
+	INSN_DIVIDE,		/* RAX, RDX <- RDX:RAX op memory */
+	INSN_EXCHANGE_PAIR,	/* CMPXCHG8B, CMPXCHG16B */
 	INSN_XCHG,
 	INSN_XADD,
 	INSN_CMPXCHG,
@@ -54,8 +61,10 @@ enum insn_segment { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
  * @alu: operation of the two ALU kinds
  * @condition: of the two IF kinds, as encoded in the opcode
  * @width: bytes of the memory operand, or of an element
- * @reg: the register operand, general or XMM, or NO_REGISTER: @imm it is
+ * @reg: the register operand (general, XMM or segment), or NO_REGISTER: @imm it is
  * @reg_width: bytes of it
+ * @has_imm: @imm is there besides @reg
+ * @pair_width: bytes of each half of a number in two registers
  * @high_byte: it is bits 15 to 8 of @reg
  * @sign: extend with the sign
  * @swap: reverse the bytes (MOVBE)
@@ -79,6 +88,8 @@ struct insn {
 	uint8_t width;
 	uint8_t reg;
 	uint8_t reg_width;
+	bool has_imm;
+	uint8_t pair_width;
 	bool high_byte;
 	bool sign;
 	bool swap;
@@ -104,6 +115,9 @@ bool insn_decode(const uint8_t *bytes, unsigned int count, unsigned int mode,
  */
 uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
 	     uint64_t *rflags);
+/* SHLD and SHRD (ALU_SHL, ALU_SHR): what comes in comes from @b. */
+uint64_t alu_shift_double(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
+			  uint64_t count, uint64_t *rflags);
 bool alu_condition(unsigned int condition, uint64_t rflags);
 
 /* mmio.c: one memory exit under way. */
@@ -115,6 +129,11 @@ struct mmio {
 	void *arg;
 };
 
+/* Reads or writes the operand in the device; of 16 bytes each half. */
+int mmio_access(const struct mmio *mmio, void *data, bool write);
+int mmio_multiply(const struct mmio *mmio);
+int mmio_divide(const struct mmio *mmio);
+int mmio_exchange_pair(const struct mmio *mmio);
 int mmio_string(const struct mmio *mmio);
 int mmio_vector_load(const struct mmio *mmio);
 int mmio_vector_store(const struct mmio *mmio);

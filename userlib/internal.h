@@ -43,6 +43,7 @@
 #define RFLAGS_VM	0x20000ULL
 #define RFLAGS_AC	0x40000ULL
 
+#define VECTOR_DE	0
 #define VECTOR_SS	12
 #define VECTOR_GP	13
 #define VECTOR_PF	14

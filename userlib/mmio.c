@@ -201,18 +201,27 @@ static int check_place(const struct mmio *mmio)
 	return 0;
 }
 
+int mmio_access(const struct mmio *mmio, void *data, bool write)
+{
+	unsigned int piece = min_u64(mmio->insn->width, 8);
+	int err = 0;
+
+	for (unsigned int at = 0; !err && at < mmio->insn->width; at += piece)
+		err = mmio->fn(mmio->arg, mmio->exit->gpa + at, (uint8_t *)data + at,
+			       piece, write);
+	return err;
+}
+
 static int read_memory(const struct mmio *mmio, uint64_t *value)
 {
 	*value = 0;
-	return mmio->fn(mmio->arg, mmio->exit->gpa, value, mmio->insn->width,
-			false);
+	return mmio_access(mmio, value, false);
 }
 
 static int write_memory(const struct mmio *mmio, uint64_t value)
 {
 	value &= low_bits(mmio->insn->width);
-	return mmio->fn(mmio->arg, mmio->exit->gpa, &value, mmio->insn->width,
-			true);
+	return mmio_access(mmio, &value, true);
 }
 
 void mmio_set_rflags(const struct mmio *mmio, uint64_t rflags)
@@ -284,6 +293,15 @@ static int do_store_if(const struct mmio *mmio)
 						mmio->vcpu->page->regs.rflags));
 }
 
+static int do_store_segment(const struct mmio *mmio)
+{
+	int err = vee_vcpu_sync(mmio->vcpu, VEE_STATE_SEGMENTS);
+
+	if (err)
+		return err;
+	return write_memory(mmio, find_segment(mmio, mmio->insn->reg)->selector);
+}
+
 static bool only_flags(enum alu_op op)
 {
 	return op == ALU_CMP || op == ALU_TEST || op == ALU_BT;
@@ -315,11 +333,30 @@ static int do_alu_to_register(const struct mmio *mmio)
 
 	if (err)
 		return err;
-	value = alu(insn->alu, insn->width, get_register(mmio), value, &rflags);
+	value = alu(insn->alu, insn->width,
+		    insn->has_imm ? insn->imm : get_register(mmio), value, &rflags);
 	if (!only_flags(insn->alu))
 		set_register(mmio, value);
 	mmio_set_rflags(mmio, rflags);
 	return 0;
+}
+
+static int do_shift_double(const struct mmio *mmio)
+{
+	const struct vee_regs *regs = &mmio->vcpu->page->regs;
+	const struct insn *insn = mmio->insn;
+	uint64_t rflags = regs->rflags;
+	uint64_t value;
+	int err = read_memory(mmio, &value);
+
+	if (err)
+		return err;
+	value = alu_shift_double(insn->alu, insn->width, value, get_register(mmio),
+				 insn->has_imm ? insn->imm : regs->rcx, &rflags);
+	err = write_memory(mmio, value);
+	if (!err)
+		mmio_set_rflags(mmio, rflags);
+	return err;
 }
 
 static int do_xchg(const struct mmio *mmio)
@@ -444,6 +481,11 @@ static int (*const doers[INSN_KINDS])(const struct mmio *mmio) = {
 	[INSN_STORE_IF] = do_store_if,
 	[INSN_ALU_TO_MEMORY] = do_alu_to_memory,
 	[INSN_ALU_TO_REGISTER] = do_alu_to_register,
+	[INSN_STORE_SEGMENT] = do_store_segment,
+	[INSN_SHIFT_DOUBLE] = do_shift_double,
+	[INSN_MULTIPLY] = mmio_multiply,
+	[INSN_DIVIDE] = mmio_divide,
+	[INSN_EXCHANGE_PAIR] = mmio_exchange_pair,
 	[INSN_XCHG] = do_xchg,
 	[INSN_XADD] = do_xadd,
 	[INSN_CMPXCHG] = do_cmpxchg,

@@ -37,16 +37,6 @@ static uint8_t *find_xmm(const struct mmio *mmio, uint8_t *area)
 	return area + XMM_OFFSET + mmio->insn->reg * XMM_BYTES;
 }
 
-static int access_device(const struct mmio *mmio, uint8_t *data, bool write)
-{
-	unsigned int piece = min_u64(mmio->insn->width, 8);
-	int err = 0;
-
-	for (unsigned int at = 0; !err && at < mmio->insn->width; at += piece)
-		err = mmio->fn(mmio->arg, mmio->exit->gpa + at, data + at, piece, write);
-	return err;
-}
-
 /* All of them clear what they don't load. */
 int mmio_vector_load(const struct mmio *mmio)
 {
@@ -57,7 +47,7 @@ int mmio_vector_load(const struct mmio *mmio)
 	area = get_area(mmio, &err);
 	if (!area)
 		return err;
-	err = access_device(mmio, data, false);
+	err = mmio_access(mmio, data, false);
 	if (!err) {
 		memcpy(find_xmm(mmio, area), data, XMM_BYTES);
 		err = vee_vcpu_set_xsave(mmio->vcpu, area,
@@ -75,7 +65,7 @@ int mmio_vector_store(const struct mmio *mmio)
 	area = get_area(mmio, &err);
 	if (!area)
 		return err;
-	err = access_device(mmio, find_xmm(mmio, area), true);
+	err = mmio_access(mmio, find_xmm(mmio, area), true);
 	free(area);
 	return err;
 }

@@ -755,18 +755,20 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  * read, such as a ROM: @fn is then called in place of the slot.
  *
  * Does loads, stores, MOVZX, MOVSX, the string instructions with and without
- * REP, and those that read, modify and write; flags as the CPU sets them. Calls
- * @fn, sets registers and memory, and arranges to resume after the instruction,
- * or at it while a REP has more to do. If the instruction would fault, the fault
- * is injected and that is success.
+ * REP, arithmetic, logic and shifts with either operand in memory, and SSE moves
+ * (as two accesses if they are of 16 bytes); flags as the CPU sets them.
+ * vee_mmio_assist(3) has the list. Calls @fn, sets registers and memory, and
+ * arranges to resume after the instruction, or at it while a REP has more to do.
+ * If the instruction would fault, the fault is injected and that is success.
  *
  * It needs VEE_PREFETCH_INSN and VEE_STATE_REGS in vcpu->page->prefetch, which
  * is what a new vCPU has; with VEE_STATE_SEGMENTS there too it spares a system
  * call. Accesses that cross into another page are not done.
  *
  * Return: 0, or -EINVAL (the last exit was another one), -EOPNOTSUPP (not an
- * instruction that it does, and nothing is changed), -ENOMEM, what @fn returned, or
- * an error of vee_vcpu_sync() or vee_vcpu_translate().
+ * instruction that it does, and nothing is changed: exit.memory.insn has its bytes),
+ * -ENOMEM, what @fn returned, or an error of vee_vcpu_sync(), vee_vcpu_translate(),
+ * vee_vcpu_get_xsave() or vee_vcpu_set_xsave().
  */
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg);
 

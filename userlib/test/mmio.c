@@ -113,6 +113,10 @@ static void random_state(struct native *native, uint64_t gva)
 	/* So that comparisons find something equal, too. */
 	if (test_random() & 1)
 		memcpy(memory + (gva & PAGE_OFFSET), &native->gpr[RAX], 8);
+	if (!(test_random() & 7))
+		memcpy(memory + (gva & PAGE_OFFSET) + 8, &native->gpr[RDX], 8);
+	if (!(test_random() & 7))
+		memcpy(memory + (gva & PAGE_OFFSET) + 4, &native->gpr[RDX], 4);
 	memcpy(device, memory, sizeof(device));
 }
 
@@ -191,6 +195,13 @@ static void try_form(const uint8_t *code, size_t bytes, uint64_t undefined)
 	FORM(undefined_, 0x48, __VA_ARGS__);				\
 } while (0)
 
+static bool has_cpuid1_ecx(unsigned int bits)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bits;
+}
+
 static void loads_and_stores(void)
 {
 	begin_64bit();
@@ -228,13 +239,6 @@ static void extending_loads(void)
 	FORM(0, 0x48, 0x63, 0x07);
 	FORM(0, 0x4c, 0x63, 0x07);
 	rig_end(&rig);
-}
-
-static bool has_cpuid1_ecx(unsigned int bits)
-{
-	unsigned int eax, ebx, ecx, edx;
-
-	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bits;
 }
 
 static void byte_swapping(void)
@@ -363,6 +367,161 @@ static void shifts(void)
 		try_shifts(op, 0, 32);
 		try_shifts(op, 0x48, 64);
 	}
+	rig_end(&rig);
+}
+
+/* SHLD and SHRD; what is left of 16 bits shifted by more is undefined, too. */
+static void double_shifts(void)
+{
+	static const uint8_t prefixes[] = { 0x66, 0x48, 0 };
+	static const unsigned int bits[] = { 16, 64, 32 };
+	uint8_t code[5];
+
+	begin_64bit();
+	for (int i = 0; i < 6; i++) {
+		unsigned int wide = bits[i / 2];
+		uint8_t *p = code;
+
+		if (prefixes[i / 2])
+			*p++ = prefixes[i / 2];
+		p[0] = 0x0f;
+		p[1] = i % 2 ? 0xac : 0xa4;
+		p[2] = 0x17;		/* (%rdi), %edx */
+		for (unsigned int count = 0; count < wide; count++) {
+			p[3] = count;
+			try_form(code, p + 4 - code, shift_undefined(4, count, wide));
+		}
+		p[1]++;
+		if (wide > 16)
+			try_shift_by_cl(code, p + 3 - code, 4, wide);
+	}
+	rig_end(&rig);
+}
+
+#define IMUL_UNDEFINED	(RFLAGS_SF | RFLAGS_ZF | RFLAGS_AF | RFLAGS_PF)
+
+static void multiplication(void)
+{
+	begin_64bit();
+	FORM_SIZES(IMUL_UNDEFINED, 0x0f, 0xaf, 0x0f);
+	FORM_SIZES(IMUL_UNDEFINED, 0x6b, 0x0f, 0x85);
+	FORM(IMUL_UNDEFINED, 0x66, 0x69, 0x0f, 0x34, 0x92);
+	FORM(IMUL_UNDEFINED, 0x48, 0x69, 0x0f, 0x78, 0x56, 0x34, 0x92);
+	FORM(IMUL_UNDEFINED, 0xf6, 0x27);	/* mul, imul with the accumulator */
+	FORM(IMUL_UNDEFINED, 0xf6, 0x2f);
+	FORM_SIZES(IMUL_UNDEFINED, 0xf7, 0x27);
+	FORM_SIZES(IMUL_UNDEFINED, 0xf7, 0x2f);
+	if (has_cpuid1_ecx(bit_POPCNT)) {
+		FORM(0, 0xf3, 0x0f, 0xb8, 0x07);
+		FORM(0, 0x66, 0xf3, 0x0f, 0xb8, 0x07);
+		FORM(0, 0xf3, 0x48, 0x0f, 0xb8, 0x07);
+	}
+	rig_end(&rig);
+}
+
+/* Operands whose quotient fits: the CPU at hand must not see a #DE. */
+static void random_division(struct native *native, uint64_t *divisor, unsigned int width,
+			    bool is_signed)
+{
+	uint64_t below = low_bits(width) >> is_signed;
+	uint64_t high, low = test_random() & below;
+	unsigned __int128 dividend;
+
+	*divisor = test_random() >> test_random() % (width * 8) & below;
+	if (!*divisor)
+		*divisor = 3;
+	high = *divisor >> is_signed ? test_random() % (*divisor >> is_signed) : 0;
+	dividend = (unsigned __int128)high << width * 8 | low;
+	if (is_signed && test_random() & 1)
+		dividend = -dividend;
+	if (is_signed && test_random() & 1)
+		*divisor = -*divisor;
+	native->gpr[RAX] = dividend;
+	native->gpr[RDX] = dividend >> width * 8;
+}
+
+static void try_division(const uint8_t *code, size_t bytes, unsigned int width,
+			 bool is_signed)
+{
+	uint64_t gva = (uintptr_t)memory + 0x800, divisor;
+	struct native native;
+
+	name_form(code, bytes);
+	for (int i = 0; i < ROUNDS; i++) {
+		random_state(&native, gva);
+		random_division(&native, &divisor, width, is_signed);
+		memcpy(memory + (gva & PAGE_OFFSET), &divisor, width);
+		memcpy(device, memory, sizeof(device));
+		if (!try_once(code, bytes, &native, gva, STATUS))
+			return;
+	}
+}
+
+/* 1 byte each: what divides a dividend so that the quotient does not fit. */
+static void check_division_error(uint8_t modrm, uint16_t ax, uint8_t divisor)
+{
+	struct vee_vcpu_page *page = rig.vcpu->page;
+
+	test_case("modrm %02x, %04x by %02x", modrm, ax, divisor);
+	page->regs.rax = ax;
+	page->inject = (struct vee_event) { 0 };
+	device[0] = divisor;
+	set_exit((const uint8_t[]) { 0xf6, modrm }, 2, page->regs.rdi);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
+	CHECK_EQUAL(page->inject.vector, 0);
+	CHECK_EQUAL(page->regs.rax, ax);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+}
+
+static void division(void)
+{
+	begin_64bit();
+	for (int is_signed = 0; is_signed < 2; is_signed++) {
+		uint8_t code[] = { 0x66, 0xf7, is_signed ? 0x3f : 0x37 };
+
+		try_division(code, 3, 2, is_signed);
+		try_division(code + 1, 2, 4, is_signed);
+		code[0] = 0x48;
+		try_division(code, 3, 8, is_signed);
+		code[1] = 0xf6;
+		try_division(code + 1, 2, 1, is_signed);
+	}
+	rig.vcpu->page->regs.rdi = 0;
+	check_division_error(0x37, 0x1234, 0);
+	check_division_error(0x37, 0x0100, 1);
+	check_division_error(0x3f, 0x1234, 0);
+	check_division_error(0x3f, 0x0080, 1);
+	check_division_error(0x3f, 0xff80, 0xff);	/* 128 */
+	check_division_error(0x3f, 0x8000, 0xff);
+	rig_end(&rig);
+}
+
+static void pairs(void)
+{
+	begin_64bit();
+	FORM(0, 0x0f, 0xc7, 0x0f);		/* cmpxchg8b */
+	FORM(0, 0xf0, 0x0f, 0xc7, 0x0f);
+	if (has_cpuid1_ecx(bit_CMPXCHG16B))
+		FORM(0, 0x48, 0x0f, 0xc7, 0x0f);
+	rig_end(&rig);
+}
+
+static void selectors(void)
+{
+	struct vee_segments *segments;
+
+	begin_64bit();
+	segments = &rig.vcpu->page->segments;
+	segments->gs.selector = 0x1234;
+	rig.vcpu->page->regs.rdi = 0;
+	memset(device, 0x55, 16);
+	set_exit((const uint8_t[]) { 0x8c, 0x2f }, 2, 0);	/* mov %gs, (%rdi) */
+	CHECK_EQUAL(assist(), 0);
+	CHECK(!memcmp(device, "\x34\x12\x55", 3));
+	set_exit((const uint8_t[]) { 0x48, 0x8c, 0x1f }, 3, 0);	/* %ds; 2 bytes, too */
+	CHECK_EQUAL(assist(), 0);
+	CHECK(!memcmp(device, "\x10\x00\x55", 3));
 	rig_end(&rig);
 }
 
@@ -774,7 +933,6 @@ static void refuses_other_instructions(void)
 	REFUSED(0x90, 0x90, 0x90);
 	REFUSED(0x0f, 0x0b, 0);			/* ud2 */
 	REFUSED(0x8e, 0x07, 0);			/* mov (%rdi), %es */
-	REFUSED(0x8c, 0x07, 0);			/* mov %es, (%rdi) */
 	REFUSED(0xff, 0x17, 0);			/* call (%rdi) */
 	REFUSED(0xff, 0x27, 0);			/* jmp (%rdi) */
 	REFUSED(0x50, 0, 0);			/* push %rax */
@@ -784,7 +942,6 @@ static void refuses_other_instructions(void)
 	REFUSED(0x0f, 0x7e, 0x07);		/* movd %mm0, (%rdi) */
 	REFUSED(0xc5, 0xf8, 0x10, 0x07);	/* vmovups */
 	REFUSED(0xd9, 0x07, 0);			/* fld */
-	REFUSED(0x0f, 0xc7, 0x0f);		/* cmpxchg8b */
 	REFUSED(0x0f, 0x01, 0x17);		/* lgdt */
 	REFUSED(0x8d, 0x07, 0);			/* lea */
 	REFUSED(0x0f, 0x18, 0x07);		/* prefetchnta */
@@ -924,6 +1081,11 @@ const struct test tests[] = {
 	{ "CMOVcc, SETcc", conditions },
 	{ "BT and kin, immediate", bits_by_immediate },
 	{ "BT and kin, register", bits_by_register },
+	{ "SHLD, SHRD", double_shifts },
+	{ "MUL, IMUL, POPCNT", multiplication },
+	{ "DIV, IDIV", division },
+	{ "CMPXCHG8B, CMPXCHG16B", pairs },
+	{ "MOV of a segment register", selectors },
 	{ "SSE moves", vectors },
 	{ "SSE moves after RESET", vectors_after_reset },
 	{ "addresses in 64-bit mode", addresses_in_64bit_mode },

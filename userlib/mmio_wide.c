@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Instructions with a device at one end, and a number in RDX:RAX at the other. */
+#include "insn.h"
+
+typedef unsigned __int128 wide;
+
+/* An operand of 1 byte has AX instead. */
+static wide get_pair(const struct mmio *mmio, enum gpr high, enum gpr low)
+{
+	const __u64 *gpr = mmio->vcpu->page->regs.gpr;
+	unsigned int width = mmio->insn->pair_width;
+
+	if (width == 1)
+		return gpr[low] & 0xffff;
+	return (wide)(gpr[high] & low_bits(width)) << width * 8 | (gpr[low] & low_bits(width));
+}
+
+static void set_accumulator(const struct mmio *mmio, wide value)
+{
+	unsigned int width = mmio->insn->pair_width;
+
+	if (width == 1) {
+		set_gpr(mmio->vcpu, RAX, 2, value);
+		return;
+	}
+	set_gpr(mmio->vcpu, RAX, width, value & low_bits(width));
+	set_gpr(mmio->vcpu, RDX, width, value >> width * 8 & low_bits(width));
+}
+
+static __int128 sign_extend_wide(wide value, unsigned int bytes)
+{
+	unsigned int shift = 128 - bytes * 8;
+
+	return (__int128)(value << shift) >> shift;
+}
+
+/* SDM 2, "MUL" and "IMUL": CF and OF say that the upper half has a part in it. */
+int mmio_multiply(const struct mmio *mmio)
+{
+	uint64_t rflags = mmio->vcpu->page->regs.rflags & ~(RFLAGS_CF | RFLAGS_OF);
+	unsigned int width = mmio->insn->width;
+	uint64_t rax = mmio->vcpu->page->regs.rax & low_bits(width);
+	uint64_t value = 0;
+	wide product;
+	bool fits;
+	int err = mmio_access(mmio, &value, false);
+
+	if (err)
+		return err;
+	if (mmio->insn->alu == ALU_IMUL) {
+		product = sign_extend_wide(rax, width) * sign_extend_wide(value, width);
+		fits = (wide)sign_extend_wide(product, width) == product;
+	} else {
+		product = (wide)rax * value;
+		fits = !(product >> width * 8);
+	}
+	set_accumulator(mmio, product);
+	mmio_set_rflags(mmio, fits ? rflags : rflags | RFLAGS_CF | RFLAGS_OF);
+	return 0;
+}
+
+/* False: #DE. Quotients are of @bytes. */
+static bool divide(wide a, uint64_t b, unsigned int bytes, wide *quotient, wide *rest)
+{
+	if (!b)
+		return false;
+	*quotient = a / b;
+	*rest = a % b;
+	return *quotient <= low_bits(bytes);
+}
+
+/* By magnitudes: the rest has the sign of the dividend. */
+static bool divide_signed(wide a, uint64_t b, unsigned int bytes, wide *quotient,
+			  wide *rest)
+{
+	bool a_negative = sign_extend_wide(a, 2 * bytes) < 0;
+	bool b_negative = sign_extend_wide(b, bytes) < 0;
+	wide a_size = sign_extend_wide(a, 2 * bytes);
+	uint64_t b_size = sign_extend_wide(b, bytes);
+
+	if (!divide(a_negative ? -a_size : a_size, b_negative ? -b_size : b_size, 8,
+		    quotient, rest))
+		return false;
+	if (a_negative != b_negative)
+		*quotient = -*quotient;
+	if (a_negative)
+		*rest = -*rest;
+	return (wide)sign_extend_wide(*quotient, bytes) == *quotient;
+}
+
+int mmio_divide(const struct mmio *mmio)
+{
+	unsigned int width = mmio->insn->width;
+	uint64_t value = 0;
+	wide a, quotient, rest;
+	bool fits;
+	int err = mmio_access(mmio, &value, false);
+
+	if (err)
+		return err;
+	a = get_pair(mmio, RDX, RAX);
+	if (mmio->insn->alu == ALU_IDIV)
+		fits = divide_signed(a, value, width, &quotient, &rest);
+	else
+		fits = divide(a, value, width, &quotient, &rest);
+	if (!fits) {
+		vee_inject_exception(mmio->vcpu, VECTOR_DE);
+		return GUEST_FAULTED;
+	}
+	set_accumulator(mmio, (rest & low_bits(width)) << width * 8 |
+			      (quotient & low_bits(width)));
+	return 0;
+}
+
+/* CMPXCHG8B and CMPXCHG16B: as CMPXCHG they write in either case. */
+int mmio_exchange_pair(const struct mmio *mmio)
+{
+	uint64_t rflags = mmio->vcpu->page->regs.rflags & ~RFLAGS_ZF;
+	wide old = 0, new;
+	bool equal;
+	int err = mmio_access(mmio, &old, false);
+
+	if (err)
+		return err;
+	equal = old == get_pair(mmio, RDX, RAX);
+	new = equal ? get_pair(mmio, RCX, RBX) : old;
+	err = mmio_access(mmio, &new, true);
+	if (err)
+		return err;
+	if (!equal)
+		set_accumulator(mmio, old);
+	mmio_set_rflags(mmio, equal ? rflags | RFLAGS_ZF : rflags);
+	return 0;
+}
