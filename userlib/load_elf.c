@@ -269,20 +269,25 @@ static int plan(const struct elf *elf, struct vee_vm *vm, struct extras *extras)
 	return err;
 }
 
-static int start(struct vee_vcpu *vcpu, const struct elf *elf,
-		 const struct extras *extras)
+/* First of all that is written: it is what memory of this process can fail for. */
+static int write_tables(const struct elf *elf, struct vee_vm *vm,
+			const struct extras *extras)
 {
 	int ret = 0;
 
-	if (elf->bits == 64) {
-		ret = vee_vm_identity_map(vcpu->vm, extras->tables,
-					  extras->mapped);
-		vee_vcpu_set_long_mode(vcpu, extras->tables, elf->entry);
-	} else {
-		vee_vcpu_set_protected_mode(vcpu, elf->entry);
-	}
-	vcpu->page->regs.rsp = extras->stack + STACK_BYTES;
+	if (elf->bits == 64)
+		ret = vee_vm_identity_map(vm, extras->tables, extras->mapped);
 	return ret < 0 ? ret : 0;
+}
+
+static void start(struct vee_vcpu *vcpu, const struct elf *elf,
+		  const struct extras *extras)
+{
+	if (elf->bits == 64)
+		vee_vcpu_set_long_mode(vcpu, extras->tables, elf->entry);
+	else
+		vee_vcpu_set_protected_mode(vcpu, elf->entry);
+	vcpu->page->regs.rsp = extras->stack + STACK_BYTES;
 }
 
 int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes)
@@ -294,8 +299,10 @@ int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes)
 	if (!err)
 		err = plan(&elf, vcpu->vm, &extras);
 	if (!err)
+		err = write_tables(&elf, vcpu->vm, &extras);
+	if (!err)
 		err = elf_write(&elf, image, vcpu->vm);
 	if (!err)
-		err = start(vcpu, &elf, &extras);
+		start(vcpu, &elf, &extras);
 	return err;
 }

@@ -87,14 +87,60 @@ static int new_fd(size_t bytes)
 
 int __wrap_open(const char *path, int flags, ...)
 {
-	if (!strcmp(path, "/dev/vee"))
-		return new_fd(0);
-	return __real_open(path, flags, 0);
+	if (strcmp(path, "/dev/vee"))
+		return __real_open(path, flags, 0);
+	errno = -fake.open_error;
+	return fake.open_error ? -1 : new_fd(0);
+}
+
+static bool fails(void)
+{
+	if (!fake.fail_allocation || --fake.fail_allocation)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+	return fails() ? NULL : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+	return fails() ? NULL : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *old, size_t bytes)
+{
+	return fails() ? NULL : __real_realloc(old, bytes);
+}
+
+unsigned int fail_each_allocation(int (*call)(void))
+{
+	unsigned int count = 0;
+	bool failed;
+	int ret;
+
+	do {
+		fake.fail_allocation = ++count;
+		ret = call();
+		failed = !fake.fail_allocation;
+		fake.fail_allocation = 0;
+		test_case("allocation %u", count);
+		CHECK(failed ? ret == -ENOMEM : ret >= 0);
+	} while (failed);
+	return count - 1;
+}
+
+int __wrap_io_uring_submit(struct io_uring *uring)
+{
+	return fake.submits_nothing ? 0 : __real_io_uring_submit(uring);
 }
 
 static int get_info(struct vee_info *info)
 {
-	info->api_version = VEE_API_VERSION;
+	info->api_version = fake.api_version ?: VEE_API_VERSION;
 	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
 	info->gpa_bits = GPA_BITS;
 	info->xsave_bytes = XSAVE_BYTES;

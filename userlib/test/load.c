@@ -608,6 +608,55 @@ static void files(void)
 	CHECK_EQUAL(vee_read_file("/dev/zero", &data, &bytes), -EINVAL);
 }
 
+/* What fail_each_allocation() calls. */
+static struct {
+	loader load;
+	const void *image;
+	size_t bytes;
+} allocating;
+
+static int load_allocating(void)
+{
+	int err = allocating.load(allocating.image, allocating.bytes);
+
+	CHECK(!err || is_untouched());
+	return err;
+}
+
+static void fail_allocations(loader load, const void *image, size_t bytes,
+			     unsigned int expected_count)
+{
+	allocating.load = load;
+	allocating.image = image;
+	allocating.bytes = bytes;
+	begin(MEMORY);
+	CHECK_EQUAL(fail_each_allocation(load_allocating), expected_count);
+	end();
+}
+
+static int read_file(void)
+{
+	void *data = NULL;
+	size_t bytes;
+	int err = vee_read_file("/proc/self/exe", &data, &bytes);
+
+	CHECK(!data == !!err);
+	free(data);
+	return err;
+}
+
+static void allocations_can_fail(void)
+{
+	make_elf_kernel();
+	make_bzimage();
+	fail_allocations(load_elf, &elf32, sizeof(elf32), 1);
+	fail_allocations(load_elf, &elf64, sizeof(elf64), 2);
+	fail_allocations(load_multiboot, &elf_kernel, sizeof(elf_kernel), 2);
+	fail_allocations(load_linux, bzimage, sizeof(bzimage), 2);
+	fail_allocations(load_any, bzimage, sizeof(bzimage), 2);
+	CHECK_EQUAL(fail_each_allocation(read_file), 1);
+}
+
 const struct test tests[] = {
 	{ "64-bit ELF", elf_64_bit },
 	{ "32-bit ELF", elf_32_bit },
@@ -621,5 +670,6 @@ const struct test tests[] = {
 	{ "flat", flat },
 	{ "formats are told apart", told_apart },
 	{ "files", files },
+	{ "allocations can fail", allocations_can_fail },
 	{ 0 }
 };

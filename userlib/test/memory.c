@@ -20,6 +20,67 @@ static void creation_passes_errors_on(void)
 	vee_vcpu_destroy(NULL);
 }
 
+static void creation_has_errors_of_its_own(void)
+{
+	struct vee_vm *vm = NULL;
+	struct vee_info info;
+
+	fake.open_error = -ENOENT;
+	CHECK_EQUAL(vee_vm_create(&vm), -ENOENT);
+	CHECK_EQUAL(vee_get_info(&info), -ENOENT);
+	fake.open_error = -EACCES;
+	CHECK_EQUAL(vee_vm_create(&vm), -EACCES);
+	CHECK_EQUAL(vee_get_info(&info), -EACCES);
+	fake.open_error = 0;
+	fake.api_version = VEE_API_VERSION + 1;
+	CHECK_EQUAL(vee_vm_create(&vm), -EPROTONOSUPPORT);
+	CHECK(!vm);
+	/* To say which it is must still be possible. */
+	CHECK_EQUAL(vee_get_info(&info), 0);
+	CHECK_EQUAL(info.api_version, VEE_API_VERSION + 1);
+}
+
+static struct rig allocating;
+
+static int create_vm(void)
+{
+	struct vee_vm *vm = NULL;
+	int err = vee_vm_create(&vm);
+
+	CHECK(!vm == !!err);
+	vee_vm_destroy(vm);
+	return err;
+}
+
+static int create_vcpu(void)
+{
+	struct vee_vcpu *vcpu = NULL;
+	int err = vee_vcpu_create(allocating.vm, 1, &vcpu);
+
+	CHECK(!vcpu == !!err);
+	vee_vcpu_destroy(vcpu);
+	return err;
+}
+
+/* Nothing that failed is there. */
+static int alloc_slot(void)
+{
+	int err = vee_vm_alloc(allocating.vm, 0x1000, 0x1000, NULL);
+
+	CHECK(!vee_vm_at(allocating.vm, 0x1000, 1) == !!err);
+	CHECK_EQUAL(fake.map_count, !err);
+	return err;
+}
+
+static void allocations_can_fail(void)
+{
+	rig_begin(&allocating);
+	CHECK_EQUAL(fail_each_allocation(create_vm), 1);
+	CHECK_EQUAL(fail_each_allocation(alloc_slot), 1);
+	CHECK_EQUAL(fail_each_allocation(create_vcpu), 1);
+	rig_end(&allocating);
+}
+
 static void slots_are_found(void)
 {
 	struct rig rig;
@@ -145,6 +206,8 @@ static void many_threads_look_up_while_one_maps(void)
 
 const struct test tests[] = {
 	{ "creation passes errors on", creation_passes_errors_on },
+	{ "creation has errors of its own", creation_has_errors_of_its_own },
+	{ "allocations can fail", allocations_can_fail },
 	{ "slots are found, and nothing beside them", slots_are_found },
 	{ "large memory is aligned with the guest's",
 	  large_memory_is_aligned_with_the_guests },

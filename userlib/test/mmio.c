@@ -1017,6 +1017,27 @@ static void errors_of_the_device_change_nothing(void)
 	rig_end(&rig);
 }
 
+static int assist_again(void)
+{
+	static const uint8_t movups[] = { 0x0f, 0x10, 0x07 };
+	int err;
+
+	set_exit(movups, sizeof(movups), 0);
+	err = assist();
+	CHECK_EQUAL(accesses, err ? 0 : 2);
+	CHECK_EQUAL(rig.vcpu->page->resume, err ? VEE_RESUME_HERE : VEE_RESUME_NEXT);
+	return err;
+}
+
+/* The cache of what was decoded, and an XSAVE area. */
+static void allocations_can_fail(void)
+{
+	begin_64bit();
+	rig.vcpu->page->regs.rdi = 0;
+	CHECK_EQUAL(fail_each_allocation(assist_again), 2);
+	rig_end(&rig);
+}
+
 static void any_bytes_are_survived(void)
 {
 	uint8_t code[VEE_INSN_MAX];
@@ -1100,6 +1121,7 @@ const struct test tests[] = {
 	{ "refuses other instructions", refuses_other_instructions },
 	{ "refuses other exits", refuses_other_exits },
 	{ "errors of the device change nothing", errors_of_the_device_change_nothing },
+	{ "allocations can fail", allocations_can_fail },
 	{ "any bytes are survived", any_bytes_are_survived },
 	{ "writes to a ROM", writes_to_rom },
 	{ 0 }

@@ -4,6 +4,13 @@
  * that takes no commands, so each run of it ends with -EOPNOTSUPP.
  */
 #include <liburing.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "test.h"
 
@@ -90,10 +97,160 @@ static void errors(void)
 	vee_ring_destroy(NULL);
 }
 
+static int create_ring(void)
+{
+	struct vee_ring *ring = NULL;
+	int err = vee_ring_create(&ring, 1);
+
+	CHECK(!ring == !!err);
+	vee_ring_destroy(ring);
+	return err;
+}
+
+/* A ring takes a descriptor: there is none left. */
+static void no_descriptors(void)
+{
+	struct rlimit old, none;
+	int fd = dup(1);
+
+	close(fd);
+	CHECK(!getrlimit(RLIMIT_NOFILE, &old));
+	none = old;
+	none.rlim_cur = fd;
+	CHECK(!setrlimit(RLIMIT_NOFILE, &none));
+	CHECK_EQUAL(create_ring(), -EMFILE);
+	CHECK(!setrlimit(RLIMIT_NOFILE, &old));
+	CHECK(!create_ring());
+}
+
+/* io_uring_setup(2) as where io_uring is switched off, or was never built. */
+static bool refuse_setup(int error)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {
+		.len = sizeof(filter) / sizeof(*filter), .filter = filter,
+	};
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+static void check_refused(int error)
+{
+	pid_t child = fork();
+	int status = -1;
+
+	if (!child)
+		_exit(refuse_setup(error) && create_ring() == -error ? 0 : 1);
+	CHECK(waitpid(child, &status, 0) == child);
+	CHECK_EQUAL(status, 0);
+}
+
+static void not_to_be_had(void)
+{
+	check_refused(EPERM);
+	check_refused(ENOSYS);
+}
+
+/* Queues runs until there is no room for another. */
+static void fill(struct vee_ring *ring, struct vee_vcpu *vcpu)
+{
+	while (io_uring_sq_space_left(vee_ring_uring(ring)))
+		CHECK(!vee_ring_run(ring, vcpu, 0));
+}
+
+static void too_much_is_queued(void)
+{
+	struct vee_ring *ring = new_ring(1);
+	struct rig rig;
+
+	if (!ring)
+		return;
+	rig_begin(&rig);
+	fill(ring, rig.vcpu);
+	fake.submits_nothing = true;
+	CHECK_EQUAL(vee_ring_run(ring, rig.vcpu, 0), -EBUSY);
+	CHECK_EQUAL(vee_ring_cancel(ring, rig.vcpu), -EBUSY);
+	fake.submits_nothing = false;
+	CHECK_EQUAL(vee_ring_run(ring, rig.vcpu, 0), 0);
+	rig_end(&rig);
+	vee_ring_destroy(ring);
+}
+
+struct shared {
+	struct vee_ring *ring;
+	struct vee_vcpu *vcpu;
+};
+
+static void *use_from_another_thread(void *arg)
+{
+	struct vee_ring_event event;
+	struct shared *shared = arg;
+
+	CHECK_EQUAL(vee_ring_wait(shared->ring, &event), -EEXIST);
+	fill(shared->ring, shared->vcpu);
+	CHECK_EQUAL(vee_ring_run(shared->ring, shared->vcpu, 0), -EEXIST);
+	CHECK_EQUAL(vee_ring_cancel(shared->ring, shared->vcpu), -EEXIST);
+	CHECK_EQUAL(vee_ring_wait(shared->ring, &event), -EEXIST);
+	return NULL;
+}
+
+static void one_thread_alone(void)
+{
+	struct shared shared = { .ring = new_ring(1) };
+	pthread_t thread;
+	struct rig rig;
+
+	if (!shared.ring)
+		return;
+	rig_begin(&rig);
+	shared.vcpu = rig.vcpu;
+	CHECK(!pthread_create(&thread, NULL, use_from_another_thread, &shared));
+	CHECK(!pthread_join(thread, NULL));
+	rig_end(&rig);
+	vee_ring_destroy(shared.ring);
+}
+
+static void allocations_can_fail(void)
+{
+	struct vee_ring *ring = new_ring(1);
+
+	if (!ring)
+		return;
+	vee_ring_destroy(ring);
+	CHECK_EQUAL(fail_each_allocation(create_ring), 1);
+}
+
+/* Their number does not wrap on the way to a number of entries. */
+static void very_many(void)
+{
+	struct vee_ring *ring = NULL;
+
+	CHECK_EQUAL(vee_ring_create(&ring, UINT32_MAX), -EINVAL);
+	CHECK_EQUAL(vee_ring_create(&ring, 1U << 31), -EINVAL);
+	CHECK(!ring);
+	ring = new_ring(INT32_MAX);
+	if (!ring)
+		return;
+	CHECK(io_uring_sq_space_left(vee_ring_uring(ring)) >= 4096);
+	vee_ring_destroy(ring);
+}
+
 const struct test tests[] = {
 	{ "runs", runs },
 	{ "requests of one's own", own_requests },
 	{ "a worker for each vCPU", workers },
 	{ "errors", errors },
+	{ "no descriptors left", no_descriptors },
+	{ "no io_uring to be had", not_to_be_had },
+	{ "too much is queued", too_much_is_queued },
+	{ "a ring is one thread's", one_thread_alone },
+	{ "allocations can fail", allocations_can_fail },
+	{ "very many vCPUs", very_many },
 	{ 0 }
 };

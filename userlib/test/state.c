@@ -149,6 +149,26 @@ static void identity_map(void)
 	rig_end(&rig);
 }
 
+static struct rig allocating;
+
+static int map_identity(void)
+{
+	return vee_vm_identity_map(allocating.vm, 0, GIB);
+}
+
+static void identity_map_can_fail(void)
+{
+	uint64_t *tables;
+
+	rig_begin(&allocating);
+	CHECK_EQUAL(vee_vm_alloc(allocating.vm, 0, 0x3000, (void **)&tables), 0);
+	fake.fail_allocation = 1;
+	CHECK_EQUAL(map_identity(), -ENOMEM);
+	CHECK_EQUAL(tables[0], 0);
+	CHECK_EQUAL(fail_each_allocation(map_identity), 1);
+	rig_end(&allocating);
+}
+
 static void answers(void)
 {
 	struct vee_regs *regs;
@@ -210,6 +230,7 @@ const struct test tests[] = {
 	{ "protected mode", protected_mode },
 	{ "long mode", long_mode },
 	{ "identity map", identity_map },
+	{ "identity map without memory", identity_map_can_fail },
 	{ "answers to exits", answers },
 	{ "events and kicks", events },
 	{ 0 }

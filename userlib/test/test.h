@@ -55,10 +55,23 @@ struct fake_page {
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
+void *__real_malloc(size_t bytes);
+void *__wrap_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *old, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+struct io_uring;
+int __real_io_uring_submit(struct io_uring *uring);
+int __wrap_io_uring_submit(struct io_uring *uring);
 
 /* What the stand-in answers, and what it saw. */
 extern struct fake_kernel {
 	int error;			/* every request fails so, if not 0 */
+	int open_error;			/* likewise opening the device */
+	unsigned int api_version;	/* if not 0 */
+	unsigned int fail_allocation;	/* the how-manieth from now; 0: none */
+	bool submits_nothing;		/* io_uring */
 	bool identity;			/* every page maps to itself */
 	int page_count;
 	struct fake_page pages[FAKE_PAGES];
@@ -80,6 +93,8 @@ struct rig {
 
 void rig_begin(struct rig *rig);
 void rig_end(struct rig *rig);
+/* Fails each allocation of @call's in turn, which must give -ENOMEM for it. */
+unsigned int fail_each_allocation(int (*call)(void));
 void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user);
 
 /* --- native.c: the machine that the tests run on --- */
