@@ -180,7 +180,7 @@ uint64_t alu_shift_double(enum alu_op op, unsigned int bytes, uint64_t a, uint64
 static uint64_t multiply(unsigned int bytes, uint64_t a, uint64_t b, uint64_t *rflags)
 {
 	unsigned int shift = 64 - bytes * 8;
-	__int128 product = (__int128)((int64_t)(a << shift) >> shift) *
+	__int128_t product = (__int128_t)((int64_t)(a << shift) >> shift) *
 			   ((int64_t)(b << shift) >> shift);
 	uint64_t r = product & low_bits(bytes);
 	bool fits = (int64_t)(r << shift) >> shift == product;

@@ -2,20 +2,19 @@
 /* Instructions with a device at one end, and a number in RDX:RAX at the other. */
 #include "insn.h"
 
-typedef unsigned __int128 wide;
-
 /* An operand of 1 byte has AX instead. */
-static wide get_pair(const struct mmio *mmio, enum gpr high, enum gpr low)
+static __uint128_t get_pair(const struct mmio *mmio, enum gpr high, enum gpr low)
 {
 	const __u64 *gpr = mmio->vcpu->page->regs.gpr;
 	unsigned int width = mmio->insn->pair_width;
 
 	if (width == 1)
 		return gpr[low] & 0xffff;
-	return (wide)(gpr[high] & low_bits(width)) << width * 8 | (gpr[low] & low_bits(width));
+	return (__uint128_t)(gpr[high] & low_bits(width)) << width * 8 |
+	       (gpr[low] & low_bits(width));
 }
 
-static void set_accumulator(const struct mmio *mmio, wide value)
+static void set_accumulator(const struct mmio *mmio, __uint128_t value)
 {
 	unsigned int width = mmio->insn->pair_width;
 
@@ -27,11 +26,11 @@ static void set_accumulator(const struct mmio *mmio, wide value)
 	set_gpr(mmio->vcpu, RDX, width, value >> width * 8 & low_bits(width));
 }
 
-static __int128 sign_extend_wide(wide value, unsigned int bytes)
+static __int128_t sign_extend_wide(__uint128_t value, unsigned int bytes)
 {
 	unsigned int shift = 128 - bytes * 8;
 
-	return (__int128)(value << shift) >> shift;
+	return (__int128_t)(value << shift) >> shift;
 }
 
 /* SDM 2, "MUL" and "IMUL": CF and OF say that the upper half has a part in it. */
@@ -41,7 +40,7 @@ int mmio_multiply(const struct mmio *mmio)
 	unsigned int width = mmio->insn->width;
 	uint64_t rax = mmio->vcpu->page->regs.rax & low_bits(width);
 	uint64_t value = 0;
-	wide product;
+	__uint128_t product;
 	bool fits;
 	int err = mmio_access(mmio, &value, false);
 
@@ -49,9 +48,9 @@ int mmio_multiply(const struct mmio *mmio)
 		return err;
 	if (mmio->insn->alu == ALU_IMUL) {
 		product = sign_extend_wide(rax, width) * sign_extend_wide(value, width);
-		fits = (wide)sign_extend_wide(product, width) == product;
+		fits = (__uint128_t)sign_extend_wide(product, width) == product;
 	} else {
-		product = (wide)rax * value;
+		product = (__uint128_t)rax * value;
 		fits = !(product >> width * 8);
 	}
 	set_accumulator(mmio, product);
@@ -60,7 +59,8 @@ int mmio_multiply(const struct mmio *mmio)
 }
 
 /* False: #DE. Quotients are of @bytes. */
-static bool divide(wide a, uint64_t b, unsigned int bytes, wide *quotient, wide *rest)
+static bool divide(__uint128_t a, uint64_t b, unsigned int bytes, __uint128_t *quotient,
+		   __uint128_t *rest)
 {
 	if (!b)
 		return false;
@@ -70,12 +70,12 @@ static bool divide(wide a, uint64_t b, unsigned int bytes, wide *quotient, wide 
 }
 
 /* By magnitudes: the rest has the sign of the dividend. */
-static bool divide_signed(wide a, uint64_t b, unsigned int bytes, wide *quotient,
-			  wide *rest)
+static bool divide_signed(__uint128_t a, uint64_t b, unsigned int bytes,
+			  __uint128_t *quotient, __uint128_t *rest)
 {
 	bool a_negative = sign_extend_wide(a, 2 * bytes) < 0;
 	bool b_negative = sign_extend_wide(b, bytes) < 0;
-	wide a_size = sign_extend_wide(a, 2 * bytes);
+	__uint128_t a_size = sign_extend_wide(a, 2 * bytes);
 	uint64_t b_size = sign_extend_wide(b, bytes);
 
 	if (!divide(a_negative ? -a_size : a_size, b_negative ? -b_size : b_size, 8,
@@ -85,14 +85,14 @@ static bool divide_signed(wide a, uint64_t b, unsigned int bytes, wide *quotient
 		*quotient = -*quotient;
 	if (a_negative)
 		*rest = -*rest;
-	return (wide)sign_extend_wide(*quotient, bytes) == *quotient;
+	return (__uint128_t)sign_extend_wide(*quotient, bytes) == *quotient;
 }
 
 int mmio_divide(const struct mmio *mmio)
 {
 	unsigned int width = mmio->insn->width;
 	uint64_t value = 0;
-	wide a, quotient, rest;
+	__uint128_t a, quotient, rest;
 	bool fits;
 	int err = mmio_access(mmio, &value, false);
 
@@ -116,7 +116,7 @@ int mmio_divide(const struct mmio *mmio)
 int mmio_exchange_pair(const struct mmio *mmio)
 {
 	uint64_t rflags = mmio->vcpu->page->regs.rflags & ~RFLAGS_ZF;
-	wide old = 0, new;
+	__uint128_t old = 0, new;
 	bool equal;
 	int err = mmio_access(mmio, &old, false);
 

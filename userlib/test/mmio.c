@@ -425,13 +425,15 @@ static void random_division(struct native *native, uint64_t *divisor, unsigned i
 {
 	uint64_t below = low_bits(width) >> is_signed;
 	uint64_t high, low = test_random() & below;
-	unsigned __int128 dividend;
+	__uint128_t dividend = 0;
 
 	*divisor = test_random() >> test_random() % (width * 8) & below;
 	if (!*divisor)
 		*divisor = 3;
-	high = *divisor >> is_signed ? test_random() % (*divisor >> is_signed) : 0;
-	dividend = (unsigned __int128)high << width * 8 | low;
+	high = *divisor >> is_signed;
+	if (high)
+		high = test_random() % high;
+	dividend = (__uint128_t)high << width * 8 | low;
 	if (is_signed && test_random() & 1)
 		dividend = -dividend;
 	if (is_signed && test_random() & 1)
