@@ -328,9 +328,12 @@ static uint64_t piece(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
 		      unsigned int access, uint8_t **hva)
 {
 	size_t at = find_slot(vm, gpa);
-	const struct slot *slot = &vm->slots[at];
+	const struct slot *slot;
 
-	if (at == vm->count || gpa < slot->gpa || access & ~slot->access)
+	if (at == vm->count)
+		return 0;
+	slot = &vm->slots[at];
+	if (gpa < slot->gpa || access & ~slot->access)
 		return 0;
 	*hva = slot->hva + (gpa - slot->gpa);
 	return min_u64(bytes, slot->bytes - (gpa - slot->gpa));

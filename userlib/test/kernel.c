@@ -89,8 +89,8 @@ int __wrap_open(const char *path, int flags, ...)
 {
 	if (strcmp(path, "/dev/vee"))
 		return __real_open(path, flags, 0);
-	errno = -fake.open_error;
-	return fake.open_error ? -1 : new_fd(0);
+	errno = fake.open_error;
+	return errno ? -1 : new_fd(0);
 }
 
 static bool fails(void)
@@ -140,7 +140,7 @@ int __wrap_io_uring_submit(struct io_uring *uring)
 
 static int get_info(struct vee_info *info)
 {
-	info->api_version = fake.api_version ?: VEE_API_VERSION;
+	info->api_version = fake.api_version ? fake.api_version : VEE_API_VERSION;
 	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
 	info->gpa_bits = GPA_BITS;
 	info->xsave_bytes = XSAVE_BYTES;

@@ -25,10 +25,10 @@ static void creation_has_errors_of_its_own(void)
 	struct vee_vm *vm = NULL;
 	struct vee_info info;
 
-	fake.open_error = -ENOENT;
+	fake.open_error = ENOENT;
 	CHECK_EQUAL(vee_vm_create(&vm), -ENOENT);
 	CHECK_EQUAL(vee_get_info(&info), -ENOENT);
-	fake.open_error = -EACCES;
+	fake.open_error = EACCES;
 	CHECK_EQUAL(vee_vm_create(&vm), -EACCES);
 	CHECK_EQUAL(vee_get_info(&info), -EACCES);
 	fake.open_error = 0;

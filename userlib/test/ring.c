@@ -228,7 +228,7 @@ static void allocations_can_fail(void)
 	CHECK_EQUAL(fail_each_allocation(create_ring), 1);
 }
 
-/* Their number does not wrap on the way to a number of entries. */
+/* More than a kernel counts are refused, and as many as it counts make no small ring. */
 static void very_many(void)
 {
 	struct vee_ring *ring = NULL;

@@ -68,8 +68,8 @@ int __wrap_io_uring_submit(struct io_uring *uring);
 /* What the stand-in answers, and what it saw. */
 extern struct fake_kernel {
 	int error;			/* every request fails so, if not 0 */
-	int open_error;			/* likewise opening the device */
-	unsigned int api_version;	/* if not 0 */
+	int open_error;			/* likewise errno of opening the device */
+	uint32_t api_version;		/* the module's; 0: the library's */
 	unsigned int fail_allocation;	/* the how-manieth from now; 0: none */
 	bool submits_nothing;		/* io_uring */
 	bool identity;			/* every page maps to itself */
