@@ -29,6 +29,7 @@ asm(".pushsection .rodata\n"
 );
 
 #define GPA	0x1000		/* where in the guest's memory to put it */
+#define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
 
 /* libvee's functions return 0 or more, or -errno. */
 static void check(int ret, const char *what)
@@ -44,8 +45,9 @@ int main(void)
 	struct vee_vcpu *vcpu;
 	struct vee_vm *vm;
 	const struct vee_exit *exit;
+	int ret;
 
-	check(vee_vm_create(&vm), "/dev/vee");
+	check(vee_vm_create(&vm), NO_VEE);
 	check(vee_vm_alloc(vm, 0, 0x10000, NULL), "giving the VM 64 KiB of memory");
 	check(vee_vm_write(vm, GPA, guest, guest_end - guest), "copying the guest");
 	check(vee_vcpu_create(vm, 0, &vcpu), "making a vCPU");
@@ -53,7 +55,10 @@ int main(void)
 
 	exit = &vcpu->page->exit;
 	for (;;) {
-		check(vee_vcpu_run(vcpu), "running the guest");
+		ret = vee_vcpu_run(vcpu);
+		if (ret == -EINTR)	/* a signal, and no exit to answer */
+			continue;
+		check(ret, "running the guest");
 		if (exit->reason == VEE_EXIT_HLT)
 			break;
 		if (exit->reason != VEE_EXIT_PIO || exit->pio.port != 0xe9)

@@ -9,11 +9,9 @@
 #include <stdio.h>
 #include <vee.h>
 
-/* The guest's memory, by guest-physical address. */
 /* The guest, from 16 bits upward. */
 extern const char guest[], guest_end[];
-asm(".pushsection .rodata\n"
-"	.code16\n"
+asm(".pushsection .rodata; .code16\n"
 "guest:	mov	%cs, %ax\n"
 "	mov	%ax, %ds\n"
 "	mov	$-1, %ax\n"		/* 16 bits of ones */
@@ -24,8 +22,7 @@ asm(".pushsection .rodata\n"
 "	mov	%cr0, %eax\n"
 "	or	$1, %al\n"		/* CR0.PE */
 "	mov	%eax, %cr0\n"
-"	ljmpl	$8, $bits32 - guest + 0x1000\n"
-"	.code32\n"
+"	ljmpl	$8, $bits32 - guest + 0x1000; .code32\n"
 "bits32:	mov	$24, %eax\n"
 "	mov	%eax, %ds\n"
 "	mov	$-1, %eax\n"		/* 32 bits of ones */
@@ -44,8 +41,7 @@ asm(".pushsection .rodata\n"
 "	mov	%cr0, %eax\n"
 "	or	$0x80000000, %eax\n"	/* CR0.PG */
 "	mov	%eax, %cr0\n"
-"	ljmp	$16, $bits64 - guest + 0x1000\n"
-"	.code64\n"
+"	ljmp	$16, $bits64 - guest + 0x1000; .code64\n"
 "bits64:	mov	$-1, %rax\n"	/* 64 bits of ones */
 "	vmcall\n"
 "	mov	$0x40000000, %ebx\n"	/* WINDOW: paging makes it STRANGE */
@@ -57,17 +53,16 @@ asm(".pushsection .rodata\n"
 "	.quad	0x00cf9b000000ffff\n"	/*  8: 32-bit code, 4 GiB */
 "	.quad	0x00af9b000000ffff\n"	/* 16: 64-bit code */
 "	.quad	0x00cf93000000ffff\n"	/* 24: data, 4 GiB */
-"gdtr:	.word	gdtr - gdt - 1\n"
-"	.long	gdt - guest + 0x1000\n"
-"guest_end:\n"
-"	.popsection\n"
-);
+"gdtr:	.word	gdtr - gdt - 1; .long gdt - guest + 0x1000\n"
+"guest_end: .popsection\n");
 
+/* The guest's memory, by guest-physical address. */
 #define CODE	0x1000
 #define TABLES	0x10000		/* page tables: see page_tables() */
 #define STRANGE	0x3000		/* a page that paging shows elsewhere, too */
 #define WINDOW	0x40000000	/* where: at 1 GiB, far beyond the memory */
 #define MEMORY	0x20000
+#define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
 
 static void check(int ret, const char *what)
 {
@@ -94,13 +89,23 @@ static void page_tables(struct vee_vm *vm)
 	table[4][0] = STRANGE | 3;
 }
 
+/* To the next exit; a signal, as after Ctrl-Z and fg, is none. */
+static void run(struct vee_vcpu *vcpu)
+{
+	int ret = -EINTR;
+
+	while (ret == -EINTR)
+		ret = vee_vcpu_run(vcpu);
+	check(ret, "running the guest");
+}
+
 /* Runs to the next stop, and says what mode the vCPU is in. */
 static void climb(struct vee_vcpu *vcpu, const char *name, unsigned int bits)
 {
 	const struct vee_vcpu_page *page = vcpu->page;
 	unsigned int cs, is;
 
-	check(vee_vcpu_run(vcpu), "running the guest");
+	run(vcpu);
 	if (page->exit.reason != VEE_EXIT_HYPERCALL)
 		errx(1, "%s: the guest stopped with %s, RIP %#llx", name,
 		     vee_exit_name(page->exit.reason), page->regs.rip);
@@ -123,7 +128,7 @@ int main(void)
 	uint32_t seed = 0;
 
 	setlinebuf(stdout);
-	check(vee_vm_create(&vm), "/dev/vee");
+	check(vee_vm_create(&vm), NO_VEE);
 	check(vee_vm_alloc(vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(vm, CODE, guest, guest_end - guest), "copying the guest");
 	page_tables(vm);
@@ -134,7 +139,7 @@ int main(void)
 	climb(vcpu, "real mode     ", 16);
 	climb(vcpu, "protected mode", 32);
 	climb(vcpu, "long mode     ", 64);
-	check(vee_vcpu_run(vcpu), "running the guest");
+	run(vcpu);
 	check(vee_vm_read(vm, STRANGE, &seed, sizeof(seed)), "reading guest memory");
 	check(vee_vcpu_translate(vcpu, WINDOW, &found), "walking the guest's page tables");
 	printf("paging          what it wrote at linear %#x is at physical %#llx: %#x\n",

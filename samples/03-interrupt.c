@@ -52,6 +52,8 @@ asm(".pushsection .rodata\n"
 #define CODE	0x1000
 #define VECTOR	0x20
 
+#define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
+
 static void check(int ret, const char *what)
 {
 	if (ret < 0) {
@@ -84,9 +86,10 @@ int main(void)
 	struct vee_vcpu *vcpu;
 	struct vee_vm *vm;
 	const struct vee_exit *exit;
+	int ret;
 
 	setlinebuf(stdout);
-	check(vee_vm_create(&vm), "/dev/vee");
+	check(vee_vm_create(&vm), NO_VEE);
 	check(vee_vm_alloc(vm, 0, 0x10000, NULL), "giving the VM memory");
 	check(vee_vm_write(vm, CODE, guest, guest_end - guest), "copying the guest");
 	check(vee_vcpu_create(vm, 0, &vcpu), "making a vCPU");
@@ -94,7 +97,10 @@ int main(void)
 	exit = &vcpu->page->exit;
 
 	for (;;) {
-		check(vee_vcpu_run(vcpu), "running the guest");
+		ret = vee_vcpu_run(vcpu);
+		if (ret == -EINTR)	/* a signal, and no exit to answer */
+			continue;
+		check(ret, "running the guest");
 		if (exit->reason == VEE_EXIT_HLT) {
 			if (!(exit->flags & VEE_EXIT_INTERRUPT_READY))
 				break;		/* HLT with interrupts off */

@@ -30,6 +30,8 @@ asm(".pushsection .rodata\n"
 #define TABLES	0x10000		/* page tables: 64 bits need them */
 #define MEMORY	0x20000
 
+#define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
+
 static void check(int ret, const char *what)
 {
 	if (ret < 0) {
@@ -57,10 +59,10 @@ int main(void)
 	struct vee_vcpu_page *page;
 	struct vee_vcpu *vcpu;
 	struct vee_vm *vm;
-	int steps = 0;
+	int ret, steps = 0;
 
 	setlinebuf(stdout);
-	check(vee_vm_create(&vm), "/dev/vee");
+	check(vee_vm_create(&vm), NO_VEE);
 	check(vee_vm_alloc(vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(vm, CODE, guest, guest_end - guest), "copying the guest");
 	check(vee_vm_identity_map(vm, TABLES, MEMORY), "writing page tables");
@@ -72,7 +74,10 @@ int main(void)
 	puts("RIP     instruction               RAX   RBX   RDX  ZF");
 	for (;;) {
 		show_instruction(vcpu);
-		check(vee_vcpu_run(vcpu), "running the guest");
+		do {
+			ret = vee_vcpu_run(vcpu);
+		} while (ret == -EINTR);	/* a signal, and no step */
+		check(ret, "running the guest");
 		if (page->exit.reason == VEE_EXIT_HLT)
 			break;
 		if (page->exit.reason != VEE_EXIT_DEBUG || !page->exit.debug.step)

@@ -45,6 +45,8 @@ asm(".pushsection .rodata\n"
 #define MEMORY	0x20000
 #define ROUNDS	1000
 
+#define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
+
 struct machine {
 	const char *name;
 	uint64_t secret;
@@ -63,7 +65,7 @@ static void check(int ret, const char *what)
 
 static void build(struct machine *m)
 {
-	check(vee_vm_create(&m->vm), "/dev/vee");
+	check(vee_vm_create(&m->vm), NO_VEE);
 	check(vee_vm_alloc(m->vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(m->vm, CODE, guest, guest_end - guest), "copying the guest");
 	check(vee_vm_identity_map(m->vm, TABLES, MEMORY), "writing page tables");
@@ -82,10 +84,14 @@ static void *run(void *arg)
 {
 	struct machine *m = arg;
 	const struct vee_exit *exit = &m->vcpu->page->exit;
+	int ret;
 
 	pthread_barrier_wait(&both);
 	for (;;) {
-		check(vee_vcpu_run(m->vcpu), "running the guest");
+		ret = vee_vcpu_run(m->vcpu);
+		if (ret == -EINTR)	/* a signal, and no exit to answer */
+			continue;
+		check(ret, "running the guest");
 		if (exit->reason == VEE_EXIT_HLT)
 			return NULL;
 		if (exit->reason != VEE_EXIT_PIO)

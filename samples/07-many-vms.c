@@ -32,6 +32,8 @@ asm(".pushsection .rodata; .code16\n"
 #define MEMORY		0x10000
 #define BUDGET_US	1000	/* a step takes far less, going round for ever more */
 
+#define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
+
 struct machine {
 	struct vee_vm *vm;
 	struct vee_vcpu *vcpu;
@@ -51,7 +53,7 @@ static void check(int ret, const char *what)
 
 static void build(struct machine *m, unsigned int number)
 {
-	check(vee_vm_create(&m->vm), "/dev/vee");
+	check(vee_vm_create(&m->vm), NO_VEE);
 	check(vee_vm_alloc(m->vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(m->vm, CODE, guest, guest_end - guest), "copying the guest");
 	check(vee_vcpu_create(m->vm, 0, &m->vcpu), "making a vCPU");

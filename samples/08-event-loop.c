@@ -16,18 +16,13 @@
 /* The guest, in real mode: handlers for vectors 20H (tick) and 21H (mail). */
 extern const char guest[], guest_end[], on_tick[], on_mail[];
 asm(".pushsection .rodata; .code16\n"
-"guest:	sti\n"
-"	hlt\n"
-"	jmp	guest\n"
-"on_tick: out	%al, $0x20\n"
-"	iret\n"
+"guest:	sti; hlt; jmp guest\n"
+"on_tick: out	%al, $0x20; iret\n"
 "on_mail: in	$0x21, %al\n"
 "	out	%al, $0xe9\n"
 "	cmp	$'!', %al\n"
-"	je	over\n"
-"	iret\n"
-"over:	cli\n"
-"	hlt\n"
+"	je	over; iret\n"
+"over:	cli; hlt\n"
 "guest_end: .code64; .popsection\n");
 
 #define CODE		0x1000
@@ -35,6 +30,7 @@ asm(".pushsection .rodata; .code16\n"
 #define BUDGET_US	500
 #define TICK		0x20	/* vectors, and the ports that go with them */
 #define MAIL		0x21
+#define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
 
 /* user_data of our own requests: even numbers. */
 enum { TIMER = 2, SOCKET = 4 };
@@ -59,7 +55,7 @@ static void build(struct vee_vm **vm)
 {
 	uint16_t vectors[] = { on_tick - guest, CODE >> 4, on_mail - guest, CODE >> 4 };
 
-	check(vee_vm_create(vm), "/dev/vee");
+	check(vee_vm_create(vm), NO_VEE);
 	check(vee_vm_alloc(*vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(*vm, CODE, guest, guest_end - guest), "copying the guest");
 	check(vee_vm_write(*vm, 4 * TICK, vectors, sizeof(vectors)), "copying its vectors");
@@ -128,6 +124,7 @@ int main(void)
 {
 	struct vee_ring_event event;
 	struct vee_vm *vm;
+	int ret;
 
 	check(vee_ring_create(&ring, 1), "making a ring of io_uring's");
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
@@ -137,7 +134,10 @@ int main(void)
 	wait_for_mail();
 	check(vee_ring_run(ring, vcpu, BUDGET_US), "queueing a run");
 	for (;;) {
-		check(vee_ring_wait(ring, &event), "waiting");
+		ret = vee_ring_wait(ring, &event);
+		if (ret == -EINTR)	/* a signal, and no event */
+			continue;
+		check(ret, "waiting");
 		if (!event.vcpu)
 			on_event(&event);
 		else if (on_exit_of_guest(event.result))
