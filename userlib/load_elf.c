@@ -67,6 +67,8 @@ static int read_header(const uint8_t *image, size_t bytes, unsigned int *bits,
 
 	if (bytes < EI_NIDENT)
 		return -EINVAL;
+	if (image[EI_CLASS] != ELFCLASS64 && image[EI_CLASS] != ELFCLASS32)
+		return -EINVAL;
 	if (image[EI_DATA] != ELFDATA2LSB)
 		return -EOPNOTSUPP;
 	*bits = image[EI_CLASS] == ELFCLASS64 ? 64 : 32;
@@ -84,6 +86,9 @@ static int check_header(const struct header *header, unsigned int bits,
 		return -EOPNOTSUPP;
 	if (!header->phnum)
 		return -EINVAL;
+	/* The number is elsewhere, and too large at that. */
+	if (header->phnum == PN_XNUM)
+		return -EOPNOTSUPP;
 	if (!within(header->phoff, (uint64_t)header->phnum * header->phentsize,
 		    bytes))
 		return -EINVAL;
@@ -136,6 +141,16 @@ static int add_segment(struct elf *elf, const struct elf_segment *segment,
 	return 0;
 }
 
+/*
+ * What wants a dynamic linker, that is an operating system; and what wants to be
+ * moved, as shared libraries and static-pie programs do: nobody here relocates.
+ */
+static bool is_dynamic(const struct header *header, uint32_t type)
+{
+	return type == PT_INTERP ||
+	       (type == PT_DYNAMIC && header->type == ET_DYN);
+}
+
 static int read_segments(const uint8_t *image, size_t bytes,
 			 const struct header *header, struct elf *elf)
 {
@@ -148,8 +163,7 @@ static int read_segments(const uint8_t *image, size_t bytes,
 
 		type = elf->bits == 64 ? read_segment64(phdr, &segment) :
 					 read_segment32(phdr, &segment);
-		/* It wants a dynamic linker, that is an operating system. */
-		if (type == PT_INTERP)
+		if (is_dynamic(header, type))
 			return -EOPNOTSUPP;
 		if (type != PT_LOAD)
 			continue;

@@ -236,7 +236,8 @@ static void elf_that_is_wrong(void)
 	WRONG(ehdr.e_machine, EM_AARCH64, -EOPNOTSUPP);
 	WRONG(ehdr.e_type, ET_REL, -EOPNOTSUPP);
 	WRONG(ehdr.e_phnum, 0, -EINVAL);
-	WRONG(ehdr.e_phnum, 0xffff, -EINVAL);
+	WRONG(ehdr.e_phnum, PN_XNUM - 1, -EINVAL);
+	WRONG(ehdr.e_phnum, PN_XNUM, -EOPNOTSUPP);
 	WRONG(ehdr.e_phentsize, 1, -EINVAL);
 	WRONG(ehdr.e_phoff, UINT64_MAX, -EINVAL);
 	WRONG(ehdr.e_entry, 0x200000, -EINVAL);
@@ -250,6 +251,15 @@ static void elf_that_is_wrong(void)
 	WRONG(phdr[0].p_paddr, UINT64_MAX - 100, -EINVAL);
 	WRONG(phdr[0].p_paddr, MEMORY, -E2BIG);
 	WRONG(phdr[0].p_paddr, MEMORY - 1, -E2BIG);
+	for (int class = 0; class < 256; class++) {
+		typeof(elf32) wrong = elf32;
+
+		wrong.ehdr.e_ident[EI_CLASS] = class;
+		test_case("class %d", class);
+		if (class != ELFCLASS32)
+			CHECK_EQUAL(load_elf(&wrong, sizeof(wrong)), -EINVAL);
+	}
+	CHECK(is_untouched());
 	end();
 	/* It fits, but nothing is left for page tables and stack. */
 	begin(PAGE_BYTES * 3);
@@ -259,6 +269,41 @@ static void elf_that_is_wrong(void)
 	elf64.phdr[0].p_paddr = TEXT;
 	elf64.ehdr.e_entry = 0xffffffff80000004;
 	end();
+}
+
+/* One that is to be moved is refused, one that merely may be isn't. */
+static void elf_that_moves(void)
+{
+	typeof(elf64) moves = elf64;
+
+	begin(MEMORY);
+	moves.ehdr.e_type = ET_DYN;
+	CHECK_EQUAL(load_elf(&moves, sizeof(moves)), 0);
+	memset(ram, 0, MEMORY);
+	moves.phdr[1].p_type = PT_DYNAMIC;
+	CHECK_EQUAL(load_elf(&moves, sizeof(moves)), -EOPNOTSUPP);
+	CHECK(is_untouched());
+	moves.ehdr.e_type = ET_EXEC;
+	CHECK_EQUAL(load_elf(&moves, sizeof(moves)), 0);
+	end();
+}
+
+/* A number of program headers that is no number, in an image that has so many. */
+static void elf_with_many_headers(void)
+{
+	const size_t bytes = sizeof(elf64) + PN_XNUM * sizeof(Elf64_Phdr);
+	typeof(elf64) *many = calloc(1, bytes);
+
+	*many = elf64;
+	begin(MEMORY);
+	many->ehdr.e_phnum = PN_XNUM;
+	CHECK_EQUAL(load_elf(many, bytes), -EOPNOTSUPP);
+	CHECK(is_untouched());
+	memset(many->text, 0, TEXT_BYTES);	/* more headers, of no type */
+	many->ehdr.e_phnum = PN_XNUM - 1;
+	CHECK_EQUAL(load_elf(many, bytes), 0);
+	end();
+	free(many);
 }
 
 /* --- multiboot --- */
@@ -661,6 +706,8 @@ const struct test tests[] = {
 	{ "64-bit ELF", elf_64_bit },
 	{ "32-bit ELF", elf_32_bit },
 	{ "ELF that is wrong", elf_that_is_wrong },
+	{ "ELF that moves", elf_that_moves },
+	{ "ELF with many headers", elf_with_many_headers },
 	{ "multiboot with addresses", multiboot_with_addresses },
 	{ "multiboot as ELF", multiboot_as_elf },
 	{ "multiboot that is wrong", multiboot_that_is_wrong },
