@@ -74,7 +74,9 @@ void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
 		unsigned int access);
 unsigned int vm_page_bytes(const struct vee_vm *vm);
 unsigned int vm_xsave_bytes(const struct vee_vm *vm);
-bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
+/* Likewise, in as many slots as it takes. */
+bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
+	    unsigned int access);
 int vm_zero(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
 
 /* Memory that the guest may read and write, ranges that touch joined. */
@@ -118,7 +120,9 @@ struct layout {
 
 int layout_begin(struct layout *layout, struct vee_vm *vm);
 void layout_end(struct layout *layout);
-/* -E2BIG: not memory. Several may take the same: an image may overlap itself. */
+/* May a loader write there? -E2BIG: not memory; -EACCES: the guest may not. */
+int layout_check(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
+/* The same errors, and -E2BIG: too many. Several may take the same: an image may overlap itself. */
 int layout_take(struct layout *layout, uint64_t gpa, uint64_t bytes);
 /* The highest free place that ends at or below @limit; -E2BIG: none. */
 int layout_place(struct layout *layout, uint64_t bytes, uint64_t align,

@@ -52,12 +52,26 @@ void layout_end(struct layout *layout)
 	free(layout->ram);
 }
 
+/*
+ * What the guest may not write the caller may have no right to write either, and
+ * there is no asking: writing there could be the end of this process.
+ */
+int layout_check(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
+{
+	if (!vm_has(vm, gpa, bytes, 0))
+		return -E2BIG;
+	return vm_has(vm, gpa, bytes, VEE_WRITE) ? 0 : -EACCES;
+}
+
 int layout_take(struct layout *layout, uint64_t gpa, uint64_t bytes)
 {
+	int err;
+
 	if (!bytes)
 		return 0;
-	if (!vm_has(layout->vm, gpa, bytes))
-		return -E2BIG;
+	err = layout_check(layout->vm, gpa, bytes);
+	if (err)
+		return err;
 	if (layout->taken_count == LAYOUT_MAX)
 		return -E2BIG;
 	layout->taken[layout->taken_count++] =

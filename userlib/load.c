@@ -88,9 +88,16 @@ static void start_real(struct vee_vcpu *vcpu, uint32_t gpa)
 int vee_load_flat(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 		  uint64_t gpa)
 {
+	int err;
+
 	if (!bytes)
 		return -ENOEXEC;
-	if (gpa > UINT32_MAX || vee_vm_write(vcpu->vm, gpa, image, bytes))
+	if (gpa > UINT32_MAX)
+		return -E2BIG;
+	err = layout_check(vcpu->vm, gpa, bytes);
+	if (err)
+		return err;
+	if (vee_vm_write(vcpu->vm, gpa, image, bytes))
 		return -E2BIG;
 	if (gpa < MIB)
 		start_real(vcpu, gpa);

@@ -624,6 +624,7 @@ void vee_vcpu_set_long_mode(struct vee_vcpu *vcpu, uint64_t cr3, uint64_t rip);
  *	-ENOEXEC	not of this format
  *	-EINVAL		of this format, but damaged
  *	-EOPNOTSUPP	sound, but needs what the loader doesn't have
+ *	-EACCES		it would go where the guest may not write
  *	-E2BIG		the guest has no memory where it must go, or too little
  *	-ENOMEM		memory of this process ran out
  *
@@ -640,7 +641,7 @@ void vee_vcpu_set_long_mode(struct vee_vcpu *vcpu, uint64_t cr3, uint64_t rip);
  * Starts in real mode if @gpa is below 1 MiB (at 0:@gpa below 64 KiB), else in
  * protected mode, which reaches up to 4 GiB.
  *
- * Return: 0, or -ENOEXEC (no bytes), -E2BIG.
+ * Return: 0, or -ENOEXEC (no bytes), -EACCES, -E2BIG.
  */
 int vee_load_flat(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 		  uint64_t gpa);
@@ -656,8 +657,8 @@ int vee_load_flat(struct vee_vcpu *vcpu, const void *image, size_t bytes,
  * themselves; both with a stack of 16 KiB. Page tables and stack are in memory
  * that no segment takes.
  *
- * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (another machine's, or
- * dynamically linked), -E2BIG, -ENOMEM.
+ * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (another machine's, dynamically
+ * linked, or to be relocated), -EACCES, -E2BIG, -ENOMEM.
  */
 int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes);
 
@@ -669,8 +670,9 @@ int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes);
  * @cmdline: its command line, or NULL
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (its header requires a feature
- * besides page alignment and memory information; or as of vee_load_elf()), -E2BIG,
- * -ENOMEM.
+ * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (its header requires a feature
+ * besides page alignment and memory information; or as of vee_load_elf()), -EACCES,
+ * -E2BIG, -ENOMEM.
  */
 int vee_load_multiboot(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 		       const char *cmdline);
@@ -698,7 +700,9 @@ struct vee_linux_boot {
  * slots as they are now, without A0000H to FFFFFH.
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (a protocol before 2.03, or a
- * zImage), -E2BIG (also: the command line is longer than the kernel takes), -ENOMEM.
+ * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (a protocol before 2.03, or a
+ * zImage), -EACCES, -E2BIG (also: the command line is longer than the kernel takes),
+ * -ENOMEM.
  */
 int vee_load_linux(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 		   const struct vee_linux_boot *boot);

@@ -356,14 +356,15 @@ void *vee_vm_at(const struct vee_vm *vm, uint64_t gpa, size_t bytes)
 	return vm_at_for(vm, gpa, bytes, 0);
 }
 
-static bool has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
+static bool has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
+		unsigned int access)
 {
 	uint8_t *hva;
 
 	if (!within(gpa, bytes, UINT64_MAX))
 		return false;
 	while (bytes) {
-		uint64_t n = piece(vm, gpa, bytes, 0, &hva);
+		uint64_t n = piece(vm, gpa, bytes, access, &hva);
 
 		if (!n)
 			return false;
@@ -373,12 +374,13 @@ static bool has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
 	return true;
 }
 
-bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
+bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
+	    unsigned int access)
 {
 	bool all;
 
 	lock_to_read(vm);
-	all = has(vm, gpa, bytes);
+	all = has(vm, gpa, bytes, access);
 	unlock(vm);
 	return all;
 }
@@ -403,7 +405,7 @@ static int copy_guest(const struct vee_vm *vm, enum copy copy, uint64_t gpa,
 	int err = -EFAULT;
 
 	lock_to_read(vm);
-	if (has(vm, gpa, bytes)) {
+	if (has(vm, gpa, bytes, 0)) {
 		while (bytes) {
 			uint64_t n = piece(vm, gpa, bytes, 0, &hva);
 

@@ -3,6 +3,7 @@
 #include <asm/bootparam.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -608,6 +609,29 @@ static void flat(void)
 	end();
 }
 
+/* Memory that neither guest nor caller may write, in each image's way. */
+static void memory_to_read(void)
+{
+	const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	void *rom = mmap(NULL, MIB, PROT_READ, flags, -1, 0);
+
+	make_elf_kernel();
+	make_bzimage();
+	begin(MIB);
+	CHECK_EQUAL(vee_vm_map(rig.vm, MIB, rom, MIB, VEE_READ | VEE_EXECUTE), 0);
+	CHECK_EQUAL(load_elf(&elf64, sizeof(elf64)), -EACCES);
+	CHECK_EQUAL(load_elf(&elf32, sizeof(elf32)), -EACCES);
+	CHECK_EQUAL(load_multiboot(&elf_kernel, sizeof(elf_kernel)), -EACCES);
+	CHECK_EQUAL(load_multiboot(&flat_kernel, sizeof(flat_kernel)), -EACCES);
+	CHECK_EQUAL(load_linux(bzimage, sizeof(bzimage)), -EACCES);
+	CHECK_EQUAL(vee_load_flat(rig.vcpu, "code", 4, MIB), -EACCES);
+	CHECK_EQUAL(vee_load_flat(rig.vcpu, "code", 4, MIB - 1), -EACCES);
+	CHECK_EQUAL(vee_load_flat(rig.vcpu, "code", 4, 2 * MIB - 3), -E2BIG);
+	CHECK_EQUAL(ram[MIB - 1], 0);
+	end();
+	munmap(rom, MIB);
+}
+
 static void told_apart(void)
 {
 	const struct vee_regs *regs;
@@ -715,6 +739,7 @@ const struct test tests[] = {
 	{ "Linux that relocates", linux_that_relocates },
 	{ "Linux that is wrong", linux_that_is_wrong },
 	{ "flat", flat },
+	{ "memory that is not to be written", memory_to_read },
 	{ "formats are told apart", told_apart },
 	{ "files", files },
 	{ "allocations can fail", allocations_can_fail },
