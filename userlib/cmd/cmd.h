@@ -76,9 +76,16 @@ struct console {
 	struct outlet debug;
 };
 
+struct file {
+	uint8_t *data;
+	size_t bytes;
+};
+
 struct machine {
 	const struct options *options;
 	const char *name;	/* begins what is said of it */
+	struct file image;	/* until it is loaded */
+	struct file initrd;
 	struct vee_vm *vm;
 	struct vee_vcpu *vcpu;
 	pthread_mutex_t lock;	/* guards the three that follow */
@@ -117,7 +124,11 @@ bool initrd_is_whole(const void *data, size_t bytes);
 
 /* --- machine.c --- */
 
-/* Both say what is wrong, and return an exit status. */
+/*
+ * All say what is wrong, and return an exit status. The files come first: what is
+ * wrong with them is so with or without vee.
+ */
+int machine_read(struct machine *machine, const struct options *options);
 int machine_create(struct machine *machine, const struct options *options,
 		   const char *name);
 int machine_load(struct machine *machine);

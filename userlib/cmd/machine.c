@@ -18,6 +18,58 @@
 #define SHADOW_BYTES	0x20000
 #define SHADOW_END	0x100000
 
+/* --- its files --- */
+
+static int read_file(const char *path, struct file *file)
+{
+	void *data;
+	int err = vee_read_file(path, &data, &file->bytes);
+
+	if (err)
+		return fail("%s: %s", path, err == -EINVAL ?
+			    "not a regular file" : strerror(-err));
+	file->data = data;
+	return file->bytes ? STATUS_OK : fail("%s: the file is empty", path);
+}
+
+static bool is_compressed(const struct file *file)
+{
+	return file->bytes > 2 && file->data[0] == 0x1f && file->data[1] == 0x8b;
+}
+
+static int check_image(const struct options *options, const struct file *image)
+{
+	if (options->bios && (image->bytes % ROM_ALIGN || image->bytes > ROM_MAX))
+		return fail("%s: not a ROM image: its size is no multiple of 64 KiB up to 16 MiB",
+			    options->path);
+	if (!options->bios && is_compressed(image))
+		return fail("%s: compressed: gunzip it first", options->path);
+	return STATUS_OK;
+}
+
+static int read_initrd(const char *path, struct file *initrd)
+{
+	int status = read_file(path, initrd);
+
+	if (!status && !initrd_is_whole(initrd->data, initrd->bytes))
+		return fail("%s: no initramfs, or damaged or cut short: get or make it anew",
+			    path);
+	return status;
+}
+
+int machine_read(struct machine *machine, const struct options *options)
+{
+	int status = read_file(options->path, &machine->image);
+
+	if (!status)
+		status = check_image(options, &machine->image);
+	if (!status && options->initrd)
+		status = read_initrd(options->initrd, &machine->initrd);
+	return status;
+}
+
+/* --- the machine --- */
+
 static int alloc_memory(struct machine *machine, uint64_t bytes)
 {
 	uint64_t low = bytes < LOW_MEMORY_END ? bytes : LOW_MEMORY_END;
@@ -37,11 +89,12 @@ static int cannot_create(int err)
 		return fail("no /dev/vee: the module isn't loaded; see \"vee check\"");
 	case EACCES:
 	case EPERM:
-		return fail("no permission for /dev/vee: be root, or ask for access to it");
+		return fail("no permission for /dev/vee: be root, or ask root for access to it");
 	case EPROTONOSUPPORT:
-		return fail("the module is of another version: load the one of this command");
+		return fail("the module is of another version: \"make unload load\" (as root)");
 	default:
-		return fail("can't make a virtual machine: %s", strerror(-err));
+		return fail("can't make a virtual machine: %s; see \"vee check\"",
+			    strerror(-err));
 	}
 }
 
@@ -54,7 +107,7 @@ static int create_vm(struct machine *machine)
 		return cannot_create(err);
 	err = alloc_memory(machine, bytes);
 	if (err)
-		return fail("can't give the guest %llu MiB of memory: %s",
+		return fail("can't give the guest %llu MiB of memory: %s; try less (--memory)",
 			    (unsigned long long)(bytes >> 20), strerror(-err));
 	err = vee_vcpu_create(machine->vm, 0, &machine->vcpu);
 	if (err)
@@ -134,69 +187,52 @@ void machine_flush(struct machine *machine)
 	console_drain(machine);
 }
 
+/* --- what goes into it --- */
+
 static int cannot_load(const char *path, int err)
 {
 	switch (-err) {
 	case ENOEXEC:
 		return fail("%s: nothing that can be run", path);
 	case EINVAL:
-		return fail("%s: the file is damaged or cut short", path);
+		return fail("%s: the file is damaged or cut short: get it anew", path);
 	case EOPNOTSUPP:
-		return fail("%s: not for a bare x86 machine, or it needs what vee lacks",
+		return fail("%s: needs what vee lacks (if a program: link it with -static -no-pie)",
 			    path);
 	case E2BIG:
-		return fail("%s: too big for the guest (--memory), or its command line is",
+		return fail("%s: too big: give the guest more --memory, or a shorter command line",
 			    path);
 	default:
 		return fail("%s: %s", path, strerror(-err));
 	}
 }
 
-static int read_file(const char *path, void **data, size_t *bytes)
+static int load_linux(struct machine *machine)
 {
-	int err = vee_read_file(path, data, bytes);
+	const struct options *options = machine->options;
+	const struct vee_linux_boot boot = {
+		.cmdline = options->cmdline,
+		.initrd = machine->initrd.data,
+		.initrd_bytes = machine->initrd.bytes,
+	};
+	int err = vee_load_linux(machine->vcpu, machine->image.data,
+				 machine->image.bytes, &boot);
 
-	if (err)
-		return fail("%s: %s", path, err == -EINVAL ?
-			    "not a regular file" : strerror(-err));
-	if (*bytes)
-		return STATUS_OK;
-	free(*data);
-	return fail("%s: the file is empty", path);
-}
-
-static int load_with_initrd(struct machine *machine,
-			    const struct options *options, const void *image,
-			    size_t bytes)
-{
-	struct vee_linux_boot boot = { .cmdline = options->cmdline };
-	void *initrd;
-	int err, status = read_file(options->initrd, &initrd, &boot.initrd_bytes);
-
-	if (status)
-		return status;
-	if (!initrd_is_whole(initrd, boot.initrd_bytes)) {
-		free(initrd);
-		return fail("%s: no initramfs, or it is damaged or cut short",
-			    options->initrd);
-	}
-	boot.initrd = initrd;
-	err = vee_load_linux(machine->vcpu, image, bytes, &boot);
-	free(initrd);
 	if (err == -ENOEXEC)
-		return fail("%s: not a Linux kernel, so --initrd has no meaning",
+		return fail("%s: not a Linux kernel: --initrd is for those alone",
 			    options->path);
 	return err ? cannot_load(options->path, err) : STATUS_OK;
 }
 
-static int load_image(struct machine *machine, const struct options *options,
-		      const void *image, size_t bytes)
+static int load_image(struct machine *machine)
 {
+	const struct options *options = machine->options;
 	int err;
 
 	if (options->initrd)
-		return load_with_initrd(machine, options, image, bytes);
-	err = vee_load(machine->vcpu, image, bytes, options->cmdline);
+		return load_linux(machine);
+	err = vee_load(machine->vcpu, machine->image.data, machine->image.bytes,
+		       options->cmdline);
 	return err ? cannot_load(options->path, err) : STATUS_OK;
 }
 
@@ -214,14 +250,15 @@ static int put_tables(struct machine *machine)
 /* --- a BIOS --- */
 
 /* Memory that the guest may only read; its writes come to the bus. */
-static int map_rom(struct machine *machine, const void *image, size_t bytes)
+static int map_rom(struct machine *machine)
 {
+	size_t bytes = machine->image.bytes;
 	uint64_t gpa = HIGH_MEMORY - bytes;
 	void *rom = aligned_alloc(ROM_ALIGN, bytes);
 
 	if (!rom)
 		return -ENOMEM;
-	memcpy(rom, image, bytes);
+	memcpy(rom, machine->image.data, bytes);
 	rom_init(&machine->rom, &machine->memory, gpa, rom, bytes);
 	return vee_vm_map(machine->vm, gpa, rom, bytes, VEE_READ | VEE_EXECUTE);
 }
@@ -232,45 +269,34 @@ static int map_rom(struct machine *machine, const void *image, size_t bytes)
  * vCPU is as after RESET, so nothing else is to be done. The copy is memory: a BIOS
  * that is unlocked writes there.
  */
-static int load_bios(struct machine *machine, const void *image, size_t bytes)
+static int load_bios(struct machine *machine)
 {
-	const char *path = machine->options->path;
-	size_t shadow = bytes < SHADOW_BYTES ? bytes : SHADOW_BYTES;
-	int err;
+	const struct file *image = &machine->image;
+	size_t shadow = image->bytes < SHADOW_BYTES ? image->bytes : SHADOW_BYTES;
+	int err = map_rom(machine);
 
-	if (!bytes || bytes % ROM_ALIGN || bytes > ROM_MAX)
-		return fail("%s: not a ROM image: its size is no multiple of 64 KiB up to 16 MiB",
-			    path);
-	err = map_rom(machine, image, bytes);
 	if (!err)
 		err = vee_vm_write(machine->vm, SHADOW_END - shadow,
-				   (const uint8_t *)image + bytes - shadow,
-				   shadow);
-	return err ? fail("%s: %s", path, strerror(-err)) : STATUS_OK;
+				   image->data + image->bytes - shadow, shadow);
+	return err ? fail("%s: %s", machine->options->path, strerror(-err)) :
+		     STATUS_OK;
 }
 
-static bool is_compressed(const uint8_t *image, size_t bytes)
+static int load(struct machine *machine)
 {
-	return bytes > 2 && image[0] == 0x1f && image[1] == 0x8b;
+	int status;
+
+	if (machine->options->bios)
+		return load_bios(machine);
+	status = put_tables(machine);
+	return status ? status : load_image(machine);
 }
 
 int machine_load(struct machine *machine)
 {
-	const struct options *options = machine->options;
-	size_t bytes;
-	void *image;
-	int status = read_file(options->path, &image, &bytes);
+	int status = load(machine);
 
-	if (status)
-		return status;
-	if (options->bios)
-		status = load_bios(machine, image, bytes);
-	else if (is_compressed(image, bytes))
-		status = fail("%s: compressed: gunzip it first", options->path);
-	else
-		status = put_tables(machine);
-	if (!status && !options->bios)
-		status = load_image(machine, options, image, bytes);
-	free(image);
+	free(machine->image.data);
+	free(machine->initrd.data);
 	return status;
 }

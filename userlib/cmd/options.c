@@ -190,7 +190,8 @@ int cmd_run(int argc, char **argv)
 		int n = first_guest(argc, argv);
 
 		if (count == MAX_GUESTS)
-			return fail("no more than %d guests", MAX_GUESTS);
+			return fail("no more than %d guests; another \"vee run\" takes more",
+				    MAX_GUESTS);
 		argv[0] = "vee run";
 		optind = 0;		/* getopt's state is the last guest's */
 		options[count].memory = DEFAULT_MEMORY;

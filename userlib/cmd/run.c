@@ -340,6 +340,8 @@ static int create_all(struct machine *machines, const struct options *options,
 	int status = STATUS_OK;
 
 	for (unsigned int i = 0; i < count && !status; i++)
+		status = machine_read(&machines[i], &options[i]);
+	for (unsigned int i = 0; i < count && !status; i++)
 		status = create(&machines[i], &options[i],
 				count > 1 ? names[i] : "vee");
 	return status;

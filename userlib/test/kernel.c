@@ -248,6 +248,8 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VM_DOORBELL:
 		fake.doorbell = *(struct vee_doorbell *)arg;
 		return 0;
+	case VEE_VCPU_GET_CPUID:
+		return 0;
 	case VEE_VCPU_SYNC:
 		return sync_groups(arg);
 	case VEE_VCPU_TRANSLATE:
