@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* "vee check": what this machine offers, and why vee can or can't run here. */
-#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,7 +24,14 @@ static const char *const state_names[] = {
 	[UNKNOWN] = "unknown",
 };
 
+static const char usage[] =
+	"usage: vee check\n"
+	"\n"
+	"Tells what this machine offers, feature by feature, and whether vee can run here;\n"
+	"with status 1 if it can't. It tells more to root, after \"modprobe msr\".\n";
+
 static unsigned int blockers;
+static unsigned int unknowns;	/* of what is required */
 
 static void heading(const char *text)
 {
@@ -49,43 +55,16 @@ static void require(bool good, const char *what, const char *cure)
 	blockers++;
 }
 
+/* Nobody may look whether there is what is required. */
+static void unknown(const char *what)
+{
+	row(UNKNOWN, what);
+	unknowns++;
+}
+
 static void want(bool good, const char *what)
 {
 	row(good ? OK : OPTIONAL, what);
-}
-
-/* --- files of the kernel's --- */
-
-static bool read_text(const char *path, char *text, size_t room)
-{
-	FILE *file = fopen(path, "re");
-	size_t n;
-
-	*text = 0;
-	if (!file)
-		return false;
-	n = fread(text, 1, room - 1, file);
-	text[n] = 0;
-	fclose(file);
-	return n > 0;
-}
-
-/* The line of a file that begins with @start: what follows it. */
-static bool read_line(const char *path, const char *start, char *text,
-		      size_t room)
-{
-	FILE *file = fopen(path, "re");
-	bool found = false;
-
-	if (!file)
-		return false;
-	while (!found && fgets(text, room, file))
-		found = !strncmp(text, start, strlen(start));
-	fclose(file);
-	if (found)
-		memmove(text, text + strlen(start),
-			strlen(text + strlen(start)) + 1);
-	return found;
 }
 
 static bool has_word(const char *text, const char *word)
@@ -102,32 +81,34 @@ static bool has_word(const char *text, const char *word)
 	return false;
 }
 
-static bool read_msr(uint32_t index, uint64_t *value)
+/* Of the first CPU: what the kernel has found there and left on. */
+static bool read_flags(char *flags, size_t room)
 {
-	int fd = open("/dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
-	bool good;
+	return host_line("/proc/cpuinfo", "flags", flags, room);
+}
 
-	if (fd < 0)
-		return false;
-	good = pread(fd, value, sizeof(*value), index) == sizeof(*value);
-	close(fd);
-	return good;
+#define FLAGS_BYTES	8192
+
+static bool module_loaded(void)
+{
+	return host_has("/sys/module/vee");
 }
 
 /* --- the CPU --- */
 
 #define ECX_VMX		0x20U
 #define ECX_XSAVE	0x4000000U
+#define ECX_OSXSAVE	0x8000000U	/* the kernel has switched it on */
 #define ECX_HYPERVISOR	0x80000000U
 
 static bool is_intel(char vendor[13])
 {
-	unsigned int max, ebx = 0, ecx = 0, edx = 0;
+	struct host_cpuid regs;
 
-	__cpuid(0, max, ebx, ecx, edx);
-	memcpy(vendor, &ebx, 4);
-	memcpy(vendor + 4, &edx, 4);
-	memcpy(vendor + 8, &ecx, 4);
+	host_cpuid(0, &regs);
+	memcpy(vendor, &regs.ebx, 4);
+	memcpy(vendor + 4, &regs.edx, 4);
+	memcpy(vendor + 8, &regs.ecx, 4);
 	vendor[12] = 0;
 	return !strcmp(vendor, "GenuineIntel");
 }
@@ -142,7 +123,9 @@ static void check_vmx(unsigned int ecx)
 		"only Intel's CPUs have it; " TRY_LAB);
 	if (!intel)
 		note("the CPU is a \"%s\"", vendor);
-	require(ecx & ECX_XSAVE, "XSAVE", "the CPU is too old; " TRY_LAB);
+	require(ecx & ECX_OSXSAVE, "XSAVE, in use by the kernel", ecx & ECX_XSAVE ?
+		"boot the kernel without noxsave; or " TRY_LAB :
+		"the CPU is too old; " TRY_LAB);
 	if (!(ecx & ECX_HYPERVISOR))
 		return;
 	note("this is a virtual machine already: VMX in it takes nested virtualization,");
@@ -153,38 +136,49 @@ static void check_vmx(unsigned int ecx)
 #define FEATURE_LOCKED		0x1U
 #define FEATURE_VMX		0x4U
 
+/* Linux takes the flag away from a CPU on which the firmware has VMX off. */
+static enum state firmware_state(void)
+{
+	char flags[FLAGS_BYTES];
+	uint64_t control;
+
+	if (module_loaded())
+		return OK;
+	if (host_msr(FEATURE_CONTROL, &control))
+		return !(control & FEATURE_LOCKED) || control & FEATURE_VMX ?
+			OK : MISSING;
+	if (!read_flags(flags, sizeof(flags)))
+		return UNKNOWN;
+	return has_word(flags, "vmx") ? OK : MISSING;
+}
+
 static void check_firmware(void)
 {
 	static const char what[] = "VMX allowed by the firmware";
-	uint64_t control;
+	enum state state = firmware_state();
 
-	if (!read_msr(FEATURE_CONTROL, &control)) {
-		row(UNKNOWN, what);
-		note("to see: as root, \"modprobe msr\" first");
+	if (state != UNKNOWN) {
+		require(state == OK, what,
+			"enable Intel Virtualization Technology (VT-x) in the firmware set-up");
 		return;
 	}
-	require(!(control & FEATURE_LOCKED) || control & FEATURE_VMX, what,
-		"enable Intel Virtualization Technology (VT-x) in the firmware set-up");
+	unknown(what);
+	note("to see: as root, \"modprobe msr\" first");
 }
 
 static bool check_cpu(void)
 {
-	unsigned int eax, ebx, ecx = 0, edx;
+	struct host_cpuid regs;
 
 	heading("The CPU");
-	__get_cpuid(1, &eax, &ebx, &ecx, &edx);
-	check_vmx(ecx);
-	if (ecx & ECX_VMX)
+	host_cpuid(1, &regs);
+	check_vmx(regs.ecx);
+	if (regs.ecx & ECX_VMX)
 		check_firmware();
-	return ecx & ECX_VMX;
+	return regs.ecx & ECX_VMX;
 }
 
 /* --- the kernel --- */
-
-static bool module_loaded(void)
-{
-	return !access("/sys/module/vee", F_OK);
-}
 
 /* Name, size, users: as /proc/modules has them. */
 static int kvm_users(void)
@@ -192,7 +186,7 @@ static int kvm_users(void)
 	char text[256];
 	int users;
 
-	if (!read_line("/proc/modules", "kvm_intel ", text, sizeof(text)))
+	if (!host_line("/proc/modules", "kvm_intel ", text, sizeof(text)))
 		return -1;
 	if (sscanf(text, "%*u %d", &users) != 1)
 		return -1;
@@ -204,17 +198,17 @@ static bool kvm_takes_vmx_at_load(void)
 {
 	char text[16];
 
-	return read_text("/sys/module/kvm/parameters/enable_virt_at_load", text,
+	return host_text("/sys/module/kvm/parameters/enable_virt_at_load", text,
 			 sizeof(text)) && *text == 'Y';
 }
 
 static void check_kvm(void)
 {
 	static const char what[] = "VMX not taken by KVM";
-	bool built_in = access("/sys/module/kvm_intel/initstate", F_OK);
+	bool built_in = !host_has("/sys/module/kvm_intel/initstate");
 	int users = kvm_users();
 
-	if (access("/sys/module/kvm_intel", F_OK)) {
+	if (!host_has("/sys/module/kvm_intel")) {
 		row(OK, what);
 		return;
 	}
@@ -228,6 +222,19 @@ static void check_kvm(void)
 		"end KVM's virtual machines, then \"modprobe -r kvm_intel\" (as root)");
 	if (users > 0)
 		note("kvm_intel has %d users", users);
+}
+
+/* The host's NMI handler is reached through the IDT. */
+static void check_fred(void)
+{
+	static const char what[] = "NMIs taken by an IDT, not by FRED";
+	char flags[FLAGS_BYTES];
+
+	if (read_flags(flags, sizeof(flags)))
+		require(!has_word(flags, "fred"), what,
+			"boot the kernel with fred=off");
+	else
+		unknown(what);
 }
 
 #define EFIVARS			"/sys/firmware/efi/efivars/"
@@ -251,9 +258,9 @@ static bool secure_boot(void)
 static void check_lockdown(void)
 {
 	char text[100];
-	bool locked = read_text("/sys/kernel/security/lockdown", text,
+	bool locked = host_text("/sys/kernel/security/lockdown", text,
 				sizeof(text)) && !strstr(text, "[none]");
-	bool enforced = read_text("/sys/module/module/parameters/sig_enforce",
+	bool enforced = host_text("/sys/module/module/parameters/sig_enforce",
 				  text, sizeof(text)) && *text == 'Y';
 
 	if (module_loaded())
@@ -273,7 +280,7 @@ static void check_headers(void)
 	uname(&name);
 	snprintf(path, sizeof(path), "/lib/modules/%s/build/Makefile",
 		 name.release);
-	if (!access(path, F_OK)) {
+	if (host_has(path)) {
 		row(OK, "kernel headers, to build the module");
 		return;
 	}
@@ -294,23 +301,47 @@ static void check_io_uring(void)
 	     "this kernel is built without it: vCPUs run by ioctl alone");
 }
 
-static void check_module(int error)
+/* Is there no device, or nobody behind it? */
+static bool is_absence(int error)
 {
-	if (!error) {
-		row(OK, "vee loaded");
-		return;
-	}
-	if (error == -EACCES || error == -EPERM) {
-		row(OK, "vee loaded");
+	return error == -ENOENT || error == -ENXIO || error == -ENODEV;
+}
+
+static void check_device(int error)
+{
+	static const char what[] = "/dev/vee, of the module that is loaded";
+
+	switch (-error) {
+	case EACCES:
+	case EPERM:
 		require(false, "permission for /dev/vee",
 			"be root, or give yourself access to the device");
+		break;
+	case EPROTONOSUPPORT:
+		require(false, "the interface that this command knows",
+			"the module is of another version: \"make unload load\" (as root)");
+		break;
+	case ENOENT:
+		require(false, what,
+			"/dev lacks it: is devtmpfs there? In a container it has to be passed in");
+		break;
+	default:
+		require(false, what,
+			"it can't be used: \"make unload load\" (as root), and look at dmesg");
+		note("it says: %s", strerror(-error));
+	}
+}
+
+static void check_module(int error)
+{
+	if (is_absence(error) && !module_loaded()) {
+		row(OPTIONAL, "vee loaded");
+		note("\"make load\" (as root) builds and loads it");
 		return;
 	}
-	row(OPTIONAL, "vee loaded");
-	if (module_loaded())
-		note("it is, but /dev/vee says: %s", strerror(-error));
-	else
-		note("\"make load\" (as root) builds and loads it");
+	row(OK, "vee loaded");
+	if (error)
+		check_device(error);
 }
 
 static void check_kernel(int error)
@@ -319,6 +350,7 @@ static void check_kernel(int error)
 
 	uname(&name);
 	printf("The kernel: %s %s\n", name.sysname, name.release);
+	check_fred();
 	check_kvm();
 	check_lockdown();
 	check_headers();
@@ -341,27 +373,30 @@ enum { PIN, PROC, PROC2, EXIT, ENTRY };
 #define MSR_PROC2	0x48b
 #define MSR_EPT_VPID	0x48c
 #define BASIC_TRUE	0x80000000000000ULL
+#define BASIC_BYTES(basic)	((basic) >> 32 & 0x1fff)
+#define BASIC_TYPE(basic)	((basic) >> 50 & 0xf)
+#define TYPE_WRITE_BACK		6
 
 static bool read_words(struct capabilities *caps)
 {
 	/* Pin, proc, exit, entry: the old ones, then the TRUE ones. */
 	uint32_t base = caps->basic & BASIC_TRUE ? 0x48d : 0x481;
 
-	return read_msr(base, &caps->word[PIN]) &&
-	       read_msr(base + 1, &caps->word[PROC]) &&
-	       read_msr(base + 2, &caps->word[EXIT]) &&
-	       read_msr(base + 3, &caps->word[ENTRY]);
+	return host_msr(base, &caps->word[PIN]) &&
+	       host_msr(base + 1, &caps->word[PROC]) &&
+	       host_msr(base + 2, &caps->word[EXIT]) &&
+	       host_msr(base + 3, &caps->word[ENTRY]);
 }
 
 /* These two are there only if controls in the words before say so. */
 static bool read_capabilities(struct capabilities *caps)
 {
 	memset(caps, 0, sizeof(*caps));
-	if (!read_msr(MSR_BASIC, &caps->basic) || !read_words(caps))
+	if (!host_msr(MSR_BASIC, &caps->basic) || !read_words(caps))
 		return false;
-	if (!read_msr(MSR_PROC2, &caps->word[PROC2]))
+	if (!host_msr(MSR_PROC2, &caps->word[PROC2]))
 		caps->word[PROC2] = 0;
-	if (!read_msr(MSR_EPT_VPID, &caps->ept_vpid))
+	if (!host_msr(MSR_EPT_VPID, &caps->ept_vpid))
 		caps->ept_vpid = 0;
 	return true;
 }
@@ -447,6 +482,10 @@ static const struct {
 static void check_capabilities(const struct capabilities *caps)
 {
 	heading("What its VMX can do");
+	require(BASIC_BYTES(caps->basic) <= 4096 &&
+		BASIC_TYPE(caps->basic) == TYPE_WRITE_BACK,
+		"a VMCS in one page, write-back",
+		"this CPU wants it otherwise; " TRY_LAB);
 	for (size_t i = 0; i < sizeof(controls) / sizeof(*controls); i++)
 		check_control(&controls[i], caps->word[controls[i].word]);
 	for (size_t i = 0;
@@ -484,7 +523,7 @@ static void check_cpuinfo(void)
 	char flags[1000];
 
 	heading("What its VMX can do (by /proc/cpuinfo; as root, \"modprobe msr\" tells all)");
-	if (!read_line("/proc/cpuinfo", "vmx flags", flags, sizeof(flags))) {
+	if (!host_line("/proc/cpuinfo", "vmx flags", flags, sizeof(flags))) {
 		row(UNKNOWN, "controls");
 		return;
 	}
@@ -510,6 +549,7 @@ static void check_controls(const struct vee_info *info)
 		check_capabilities(&caps);
 	} else {
 		check_cpuinfo();
+		unknowns++;	/* it doesn't have all */
 	}
 }
 
@@ -528,6 +568,8 @@ static int verdict(bool loaded)
 {
 	if (!blockers && loaded)
 		printf("\nvee runs here.\n");
+	else if (!blockers && unknowns)
+		puts("\nvee can probably run here: as root, after \"modprobe msr\", this is sure.");
 	else if (!blockers)
 		printf("\nvee can run here: \"make load\" (as root) loads it.\n");
 	else
@@ -539,12 +581,18 @@ static int verdict(bool loaded)
 int cmd_check(int argc, char **argv)
 {
 	struct vee_info info;
-	int error = vee_get_info(&info);
 	bool has_vmx;
+	int error;
 
-	(void)argv;
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		fputs(usage, stdout);
+		return STATUS_OK;
+	}
 	if (argc > 1)
-		return fail("check takes no arguments");
+		return fail("check takes no arguments; \"vee check --help\" tells more");
+	error = vee_get_info(&info);
+	if (!error && info.api_version != VEE_API_VERSION)
+		error = -EPROTONOSUPPORT;
 	has_vmx = check_cpu();
 	check_kernel(error);
 	if (has_vmx)

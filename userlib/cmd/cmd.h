@@ -180,6 +180,21 @@ void outlet_put(struct outlet *outlet, const uint8_t *bytes, size_t count);
 /* Until no more than @most are on their way, or never will be. */
 void outlet_wait(struct outlet *outlet, size_t most);
 
+/* --- host.c: what "vee check" asks this machine --- */
+
+struct host_cpuid {
+	uint32_t eax, ebx, ecx, edx;
+};
+
+bool host_has(const char *path);
+/* A file's beginning. */
+bool host_text(const char *path, char *text, size_t room);
+/* The line of a file that begins with @start: what follows it. */
+bool host_line(const char *path, const char *start, char *text, size_t room);
+/* False: there is none, or it takes root and the kernel's module msr. */
+bool host_msr(uint32_t index, uint64_t *value);
+void host_cpuid(uint32_t leaf, struct host_cpuid *regs);
+
 /* --- cpuid.c --- */
 
 /* Before the vCPU first runs. -errno. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What "vee run" says of what it can't run, and what to do about it. */
+/* What the command says of what can't be done, and what to do about it. */
 #include <elf.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,37 +27,41 @@ static void make_file(const void *data, size_t bytes)
 	close(fd);
 }
 
-/* In a child: what the command has it leaves to the end of its process. */
-static int run_child(FILE *error, int argc, char **argv)
-{
-	pid_t child = fork();
-	int status = 0;
+static char said[16384];	/* what the command has said, on either stream */
 
+/* In a child: what the command has it leaves to the end of its process. */
+static int run_command(int (*command)(int argc, char **argv), int argc, char **argv)
+{
+	FILE *output = tmpfile();
+	int status = 0;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
 	if (!child) {
-		dup2(fileno(error), STDERR_FILENO);
-		_exit(cmd_run(argc, argv));
+		dup2(fileno(output), STDOUT_FILENO);
+		dup2(fileno(output), STDERR_FILENO);
+		status = command(argc, argv);
+		fflush(stdout);
+		_exit(status);
 	}
 	waitpid(child, &status, 0);
-	return status;
+	rewind(output);
+	said[fread(said, 1, sizeof(said) - 1, output)] = 0;
+	fclose(output);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
+
+/* --- vee run --- */
 
 /* It fails with one line, which has @words. */
 static void check_says(const char *words, int argc, char **argv)
 {
-	FILE *error = tmpfile();
-	int status = run_child(error, argc, argv);
-	char text[1000];
-	size_t bytes;
-
-	rewind(error);
-	bytes = fread(text, 1, sizeof(text) - 1, error);
-	fclose(error);
-	text[bytes] = 0;
-	CHECK(bytes && strchr(text, '\n') == text + bytes - 1);
-	text[strcspn(text, "\n")] = 0;
-	test_case("%.190s", text);
-	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == STATUS_FAILED);
-	CHECK(strstr(text, words));
+	CHECK_EQUAL(run_command(cmd_run, argc, argv), STATUS_FAILED);
+	CHECK(*said && strchr(said, '\n') == said + strlen(said) - 1);
+	said[strcspn(said, "\n")] = 0;
+	test_case("%.190s", said);
+	CHECK(strstr(said, words));
 }
 
 #define CHECK_SAYS(words, ...) do {						\
@@ -117,8 +121,200 @@ static void programs_that_move(void)
 	unlink(path);
 }
 
+/* --- vee check: a machine for it --- */
+
+static struct {
+	const char *flags;	/* of /proc/cpuinfo; NULL: that is not to be read */
+	const char *vmx_flags;
+	bool loaded;
+	bool no_msrs;
+	uint64_t feature_control;
+	uint64_t basic;
+	uint32_t ecx;		/* CPUID.01H */
+} host;
+
+#define FEATURE_CONTROL	0x3a
+#define LOCKED		0x1
+#define VMX_OUTSIDE_SMX	0x4
+
+#define BASIC		0x480
+#define ONE_PAGE	(4096ULL << 32)
+#define WRITE_BACK	(6ULL << 50)
+#define TRUE_CONTROLS	(1ULL << 55)
+#define EPT_VPID	0x48c
+
+#define HAS_VMX		0x00000020U
+#define HAS_XSAVE	0x04000000U
+#define USES_XSAVE	0x08000000U
+
+bool host_has(const char *path)
+{
+	return host.loaded && !strcmp(path, "/sys/module/vee");
+}
+
+bool host_text(const char *path, char *text, size_t room)
+{
+	(void)path;
+	(void)text;
+	(void)room;
+	return false;
+}
+
+bool host_line(const char *path, const char *start, char *text, size_t room)
+{
+	const char *line = !strcmp(start, "flags") ? host.flags : host.vmx_flags;
+
+	if (strcmp(path, "/proc/cpuinfo") || !line)
+		return false;
+	snprintf(text, room, "\t: %s\n", line);
+	return true;
+}
+
+bool host_msr(uint32_t index, uint64_t *value)
+{
+	if (host.no_msrs)
+		return false;
+	switch (index) {
+	case FEATURE_CONTROL:
+		*value = host.feature_control;
+		break;
+	case BASIC:
+		*value = host.basic;
+		break;
+	case EPT_VPID:
+		*value = ~0ULL;
+		break;
+	default:
+		*value = ~0ULL << 32;	/* each control may be 0 and may be 1 */
+	}
+	return true;
+}
+
+void host_cpuid(uint32_t leaf, struct host_cpuid *regs)
+{
+	*regs = (struct host_cpuid) { .ecx = host.ecx };
+	if (leaf)
+		return;
+	memcpy(&regs->ebx, "Genu", 4);
+	memcpy(&regs->edx, "ineI", 4);
+	memcpy(&regs->ecx, "ntel", 4);
+}
+
+/* Nothing is missing but the module. */
+static void good_host(void)
+{
+	memset(&host, 0, sizeof(host));
+	host.flags = "fpu vmx xsave";
+	host.vmx_flags = "ept unrestricted_guest vnmi tsc_offset";
+	host.feature_control = LOCKED | VMX_OUTSIDE_SMX;
+	host.basic = ONE_PAGE | WRITE_BACK | TRUE_CONTROLS;
+	host.ecx = HAS_VMX | HAS_XSAVE | USES_XSAVE;
+	fake.open_error = ENOENT;
+	fake.api_version = 0;
+}
+
+/* Its status, and what it says; then the host is good again. */
+static void check_judges(int status, const char *words)
+{
+	char *argv[] = { "check", NULL };
+
+	test_case("%s", words);
+	CHECK_EQUAL(run_command(cmd_check, 1, argv), status);
+	CHECK(strstr(said, words));
+	good_host();
+}
+
+static void judges_the_cpu(void)
+{
+	good_host();
+	check_judges(0, "\nvee can run here");
+	host.ecx &= ~HAS_VMX;
+	check_judges(1, "the CPU has none");
+	host.ecx &= ~USES_XSAVE;
+	check_judges(1, "without noxsave");
+	host.ecx &= ~(USES_XSAVE | HAS_XSAVE);
+	check_judges(1, "too old");
+	host.basic = 4097ULL << 32 | WRITE_BACK;
+	check_judges(1, "wants it otherwise");
+	host.basic = ONE_PAGE;
+	check_judges(1, "wants it otherwise");
+	host.flags = "fpu vmx fred";
+	check_judges(1, "fred=off");
+	host.flags = "fpu vmx fred_of_another_kind";
+	check_judges(0, "\nvee can run here");
+}
+
+static void judges_the_firmware(void)
+{
+	good_host();
+	host.feature_control = 0;
+	check_judges(0, "\nvee can run here");
+	host.feature_control = LOCKED;
+	check_judges(1, "VT-x");
+	host.no_msrs = true;
+	host.flags = "fpu";
+	check_judges(1, "VT-x");
+}
+
+/* Without MSRs the kernel tells some of it. */
+static void admits_what_it_does_not_know(void)
+{
+	good_host();
+	host.no_msrs = true;
+	check_judges(0, "\nvee can probably run here");
+	host.no_msrs = true;
+	host.vmx_flags = NULL;
+	check_judges(0, "\nvee can probably run here");
+	host.no_msrs = true;
+	host.vmx_flags = "ept vnmi tsc_offset";
+	check_judges(1, "\nvee can't run here: 1 ");
+	host.flags = NULL;
+	check_judges(0, "\nvee can probably run here");
+}
+
+static void judges_the_module(void)
+{
+	good_host();
+	host.loaded = true;
+	fake.open_error = 0;
+	check_judges(0, "\nvee runs here");
+	host.loaded = true;
+	fake.open_error = 0;
+	fake.api_version = VEE_API_VERSION + 1;
+	check_judges(1, "make unload load");
+	host.loaded = true;
+	fake.open_error = EIO;
+	check_judges(1, "it says: Input/output error");
+	host.loaded = true;
+	fake.open_error = ENODEV;
+	check_judges(1, "it says: No such device");
+	host.loaded = true;
+	check_judges(1, "devtmpfs");
+	host.loaded = true;
+	fake.open_error = EACCES;
+	check_judges(1, "be root");
+	fake.open_error = ENXIO;
+	check_judges(0, "\nvee can run here");
+}
+
+static void helps(void)
+{
+	char *help[] = { "check", "--help", NULL };
+	char *wrong[] = { "check", "this", NULL };
+
+	CHECK_EQUAL(run_command(cmd_check, 2, help), 0);
+	CHECK(!strncmp(said, "usage: vee check\n", 17));
+	CHECK_EQUAL(run_command(cmd_check, 2, wrong), STATUS_FAILED);
+	CHECK(strstr(said, "vee check --help"));
+}
+
 const struct test tests[] = {
-	{ "files come first", files_come_first },
-	{ "programs that move", programs_that_move },
+	{ "run: files come first", files_come_first },
+	{ "run: programs that move", programs_that_move },
+	{ "check: judges the CPU", judges_the_cpu },
+	{ "check: judges the firmware", judges_the_firmware },
+	{ "check: admits what it doesn't know", admits_what_it_does_not_know },
+	{ "check: judges the module", judges_the_module },
+	{ "check: helps", helps },
 	{ 0 }
 };

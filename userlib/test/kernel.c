@@ -71,6 +71,8 @@ uint64_t test_random(void)
 
 #define MAX_MAPS	16
 #define GPA_BITS	40
+#define VMX_BASIC	(6ULL << 50 | PAGE_BYTES << 32)	/* write-back; a VMCS's bytes */
+#define ANY_CONTROL	(~0ULL << 32)	/* may be 0, may be 1 */
 
 struct fake_kernel fake;
 static struct vee_map maps[MAX_MAPS];
@@ -144,6 +146,13 @@ static int get_info(struct vee_info *info)
 	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
 	info->gpa_bits = GPA_BITS;
 	info->xsave_bytes = XSAVE_BYTES;
+	info->vmx_basic = VMX_BASIC;
+	info->vmx_pin = ANY_CONTROL;
+	info->vmx_proc = ANY_CONTROL;
+	info->vmx_proc2 = ANY_CONTROL;
+	info->vmx_exit = ANY_CONTROL;
+	info->vmx_entry = ANY_CONTROL;
+	info->vmx_ept_vpid = ~0ULL;
 	return 0;
 }
 
