@@ -101,7 +101,7 @@ int main(void)
 	struct vee_ring *ring;
 	int ret;
 
-	check(vee_ring_create(&ring, MACHINES), "making a ring of io_uring's");
+	check(vee_ring_create(&ring, MACHINES), "a ring of io_uring's (\"vee check\" tells more)");
 	for (int i = 0; i < MACHINES; i++) {
 		build(&machines[i], i);
 		check(vee_ring_run(ring, machines[i].vcpu, BUDGET_US), "queueing a run");

@@ -126,7 +126,7 @@ int main(void)
 	struct vee_vm *vm;
 	int ret;
 
-	check(vee_ring_create(&ring, 1), "making a ring of io_uring's");
+	check(vee_ring_create(&ring, 1), "a ring of io_uring's (\"vee check\" tells more)");
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		err(1, "a socket");
 	build(&vm);
