@@ -3,13 +3,12 @@
  * Lifetimes: descriptors closed in any order, owners that die, are replaced or
  * give descriptors away, and the module itself coming and going.
  */
-#include <dirent.h>
 #include <sys/klog.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "vee_util.h"
+#include "module_util.h"
 
 #define EXEC_VARIABLE	"VEE_LIFETIME_EXEC"
 
@@ -475,81 +474,17 @@ TEST_F(lifetime, exec)
 /* --- the module ------------------------------------------------------------ */
 
 FIXTURE(module) {
-	char path[256];
-	char parameters[256];
+	struct module as_it_was;
 };
-
-static int module_unload(void)
-{
-	return syscall(SYS_delete_module, "vee", O_NONBLOCK) ? -errno : 0;
-}
-
-static int module_load(const char *path, const char *parameters)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	int ret;
-
-	if (fd < 0)
-		return -errno;
-	ret = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-/* The file that the module was loaded from: the kernel doesn't know. */
-static bool find_module(char *path, size_t bytes)
-{
-	const char *named = getenv("VEE_KO");
-
-	/* Where the lab has it. */
-	snprintf(path, bytes, "%s", named ? named : "/lab/vee.ko");
-	return !access(path, R_OK);
-}
-
-/* As they are now, so that the module can come back the same. */
-static void read_parameters(char *text, size_t bytes)
-{
-	DIR *dir = opendir(MODULE "/parameters");
-	struct dirent *entry;
-	size_t used = 0;
-
-	while (dir && (entry = readdir(dir))) {
-		char path[512], value[64] = "";
-		FILE *f;
-
-		snprintf(path, sizeof(path), MODULE "/parameters/%s", entry->d_name);
-		f = entry->d_name[0] == '.' ? NULL : fopen(path, "r");
-		if (!f)
-			continue;
-		if (fscanf(f, "%63s", value) == 1 && used < bytes)
-			used += snprintf(text + used, bytes - used, "%s=%s ",
-					 entry->d_name, value);
-		fclose(f);
-	}
-	if (dir)
-		closedir(dir);
-}
 
 FIXTURE_SETUP(module)
 {
-	int dev = vee_open(_metadata);
-
-	close(dev);
-	if (!find_module(self->path, sizeof(self->path)))
-		VEE_SKIP("no vee.ko here: name it by VEE_KO");
-	if (geteuid())
-		VEE_SKIP("loading modules takes root");
-	if (!WAIT_FOR(!module_users()))
-		VEE_SKIP("somebody else uses the module");
-	read_parameters(self->parameters, sizeof(self->parameters));
+	module_take(_metadata, &self->as_it_was);
 }
 
 FIXTURE_TEARDOWN(module)
 {
-	if (module_users() < 0)
-		EXPECT_EQ(0, module_load(self->path, self->parameters));
-	/* Not on every machine is the device there at once. */
-	EXPECT_TRUE(WAIT_FOR(!access("/dev/vee", F_OK)));
+	module_give_back(_metadata, &self->as_it_was);
 }
 
 static void run_one(struct __test_metadata *_metadata)
@@ -584,7 +519,7 @@ TEST_F(module, unload_refused)
 	EXPECT_TRUE(WAIT_FOR(!module_users()));
 	EXPECT_EQ(0, module_unload());
 	EXPECT_EQ(-1, access("/dev/vee", F_OK));
-	EXPECT_EQ(0, module_load(self->path, self->parameters));
+	EXPECT_EQ(0, module_load(&self->as_it_was));
 	run_one(_metadata);
 }
 
@@ -594,7 +529,7 @@ TEST_F_TIMEOUT(module, a_hundred_times, 200)
 
 	for (i = 0; i < 100; i++) {
 		ASSERT_EQ(0, module_unload()) TH_LOG("time %d", i);
-		ASSERT_EQ(0, module_load(self->path, self->parameters))
+		ASSERT_EQ(0, module_load(&self->as_it_was))
 			TH_LOG("time %d", i);
 		if (i % 10 == 0)
 			run_one(_metadata);
@@ -605,8 +540,8 @@ TEST_F(module, bad_parameters)
 {
 	ASSERT_EQ(0, module_unload());
 	/* The kernel ignores what a module doesn't know, but not nonsense. */
-	EXPECT_EQ(-EINVAL, module_load(self->path, "slice_us=many"));
-	ASSERT_EQ(0, module_load(self->path, self->parameters));
+	EXPECT_EQ(-EINVAL, module_load_with(&self->as_it_was, "slice_us=many"));
+	ASSERT_EQ(0, module_load(&self->as_it_was));
 	run_one(_metadata);
 }
 
@@ -687,11 +622,11 @@ TEST_F(module, vee_after_kvm)
 	vm = kvm_vm();
 	if (vm < 0) {
 		kvm_unload();
-		module_load(self->path, self->parameters);
+		module_load(&self->as_it_was);
 		VEE_SKIP("no VM of KVM's to be had: %s", strerror(-vm));
 	}
 	write_file("/dev/kmsg", "<6>" LOG_MARK "\n");
-	EXPECT_EQ(-EBUSY, module_load(self->path, self->parameters));
+	EXPECT_EQ(-EBUSY, module_load(&self->as_it_was));
 	EXPECT_EQ(1, count_log_lines(""));
 	EXPECT_EQ(1, count_log_lines("modprobe -r kvm_intel"));
 	/* KVM hasn't suffered from the attempt. */
@@ -700,7 +635,7 @@ TEST_F(module, vee_after_kvm)
 	EXPECT_LE(0, vm);
 	close(vm);
 	kvm_unload();
-	ASSERT_EQ(0, module_load(self->path, self->parameters));
+	ASSERT_EQ(0, module_load(&self->as_it_was));
 	run_one(_metadata);
 }
 
