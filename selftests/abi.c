@@ -8,6 +8,8 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
+#include <linux/capability.h>
+
 #include "vee_util.h"
 
 #define VMCS_GUEST_RIP	0x681e
@@ -479,6 +481,33 @@ TEST_F(abi, longer_with_something)
 	}
 }
 
+/* Nobody's struct is larger than a page, be it all zeros. */
+TEST_F(abi, longest)
+{
+	static const struct {
+		__u32 size;
+		int ret;
+	} cases[] = {
+		{ PAGE_BYTES - 1, 0 },
+		{ PAGE_BYTES, 0 },
+		{ PAGE_BYTES + 1, -E2BIG },
+		{ 2 * PAGE_BYTES, -E2BIG },
+		{ 1U << 31, -E2BIG },
+		{ -1U, -E2BIG },
+	};
+	const struct request *r;
+	unsigned int i;
+
+	for (r = requests; r < requests_end; r++) {
+		for (i = 0; i < ARRAY_SIZE(cases); i++) {
+			good_arg(&self->g, r, &self->arg, sizeof(self->arg));
+			self->arg.size = cases[i].size;
+			EXPECT_EQ(cases[i].ret, call(&self->g, r, &self->arg))
+				TH_LOG("%s, size %u", r->name, cases[i].size);
+		}
+	}
+}
+
 TEST_F(abi, unknown_flags)
 {
 	const struct request *r;
@@ -742,6 +771,47 @@ TEST_F(abi, out_of_descriptors)
 	EXPECT_EQ(-EMFILE, vm);
 	EXPECT_EQ(-EMFILE, vcpu);
 	/* The id was not used up. */
+	vcpu = vcpu_create(self->g.vm, 1);
+	EXPECT_LE(0, vcpu);
+	close(vcpu);
+}
+
+#define FILE_MAX	"/proc/sys/fs/file-max"
+
+/* All that this process is permitted, or nothing, for the time being. */
+static int use_capabilities(bool use)
+{
+	struct __user_cap_header_struct header = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+	int i;
+
+	if (syscall(SYS_capget, &header, data))
+		return -errno;
+	for (i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		data[i].effective = use ? data[i].permitted : 0;
+	return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+/* The limit is the system's, and does not hold for CAP_SYS_ADMIN. */
+TEST_F(abi, out_of_files)
+{
+	long most = read_number(FILE_MAX);
+	char text[32];
+	int vm, vcpu;
+
+	if (!getenv("VEE_LAB"))
+		VEE_SKIP("it takes files from all of the system: for the lab alone");
+	snprintf(text, sizeof(text), "%ld", most);
+	ASSERT_EQ(0, write_file(FILE_MAX, "0"));
+	EXPECT_EQ(0, use_capabilities(false));
+	vm = vm_create(self->g.dev);
+	vcpu = vcpu_create(self->g.vm, 1);
+	EXPECT_EQ(0, use_capabilities(true));
+	ASSERT_EQ(0, write_file(FILE_MAX, text));
+	EXPECT_EQ(-ENFILE, vm);
+	EXPECT_EQ(-ENFILE, vcpu);
 	vcpu = vcpu_create(self->g.vm, 1);
 	EXPECT_LE(0, vcpu);
 	close(vcpu);

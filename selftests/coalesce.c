@@ -38,7 +38,7 @@ FIXTURE_TEARDOWN(coalesce)
 }
 
 static int coalesce_in(const struct guest *g, __u32 space, __u64 first, __u64 bytes,
-		       bool remove)
+		       __u32 remove)
 {
 	struct vee_coalesce arg = {
 		.size = sizeof(arg),
@@ -51,12 +51,12 @@ static int coalesce_in(const struct guest *g, __u32 space, __u64 first, __u64 by
 	return vee_call(g->vm, VEE_VM_COALESCE, &arg);
 }
 
-static int coalesce(const struct guest *g, __u64 first, __u64 bytes, bool remove)
+static int coalesce(const struct guest *g, __u64 first, __u64 bytes, __u32 remove)
 {
 	return coalesce_in(g, VEE_SPACE_PORT, first, bytes, remove);
 }
 
-static int coalesce_memory(const struct guest *g, __u64 first, __u64 bytes, bool remove)
+static int coalesce_memory(const struct guest *g, __u64 first, __u64 bytes, __u32 remove)
 {
 	return coalesce_in(g, VEE_SPACE_MEMORY, first, bytes, remove);
 }
@@ -294,6 +294,10 @@ TEST_F(coalesce, errors)
 	EXPECT_EQ(-EINVAL, coalesce(g, PORT, 0, false));
 	EXPECT_EQ(-EINVAL, coalesce(g, 0xffff, 2, false));
 	EXPECT_EQ(-EINVAL, coalesce(g, 1, -1ULL, false));
+	for (i = 2; i; i <<= 1) {
+		EXPECT_EQ(-EINVAL, coalesce(g, PORT, 4, i))
+			TH_LOG("remove %#x", i);
+	}
 	EXPECT_EQ(-ENOENT, coalesce(g, PORT, 4, true));
 	EXPECT_EQ(0, coalesce(g, PORT, 4, false));
 	EXPECT_EQ(-EEXIST, coalesce(g, PORT, 4, false));
@@ -320,6 +324,14 @@ TEST_F(coalesce, errors)
 	EXPECT_EQ(-EINVAL, set_doorbell(g, &bell));
 	bell = doorbell(-1);
 	EXPECT_EQ(-EBADF, set_doorbell(g, &bell));
+	for (i = 2; i < 256; i <<= 1) {
+		bell = doorbell(fd);
+		bell.match = i;
+		EXPECT_EQ(-EINVAL, set_doorbell(g, &bell)) TH_LOG("match %#x", i);
+		bell = doorbell(fd);
+		bell.remove = i;
+		EXPECT_EQ(-EINVAL, set_doorbell(g, &bell)) TH_LOG("remove %#x", i);
+	}
 	bell = doorbell(fd);
 	bell.reserved[4] = 1;
 	EXPECT_EQ(-EINVAL, set_doorbell(g, &bell));
