@@ -838,6 +838,96 @@ TEST_F(memory, userfaultfd)
 	close(fd);
 }
 
+/**
+ * struct mapper - a thread that makes a VM_MAP of which it must first fetch the argument
+ * @thread: the thread
+ * @vm: whose
+ * @map: the argument, in a page that is missing
+ * @ret: what it returned
+ */
+struct mapper {
+	pthread_t thread;
+	int vm;
+	struct vee_map *map;
+	int ret;
+};
+
+static void *mapper_main(void *arg)
+{
+	struct mapper *m = arg;
+
+	m->ret = vee_call(m->vm, VEE_VM_MAP, m->map);
+	return NULL;
+}
+
+/*
+ * A process's first slot has the kernel stop at all locks of its memory, and a signal
+ * interrupts that. It comes while the argument is being fetched, so none is early. No
+ * fixture: that would have mapped a slot.
+ */
+TEST(map_interrupted)
+{
+	int dev = vee_open(_metadata), vm = vm_create(dev);
+	void *mem = anon_memory(PAGE_BYTES), *where = anon_memory(PAGE_BYTES);
+	struct vee_map *map = anon_memory(PAGE_BYTES);
+	int fd = watch_missing(_metadata, where, PAGE_BYTES);
+	struct uffdio_copy copy = {
+		.dst = (unsigned long)where,
+		.src = (unsigned long)map,
+		.len = PAGE_BYTES,
+	};
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	struct mapper m = { .vm = vm, .map = where };
+
+	*map = (struct vee_map) {
+		.size = sizeof(*map),
+		.hva = (unsigned long)mem,
+		.bytes = PAGE_BYTES,
+		.access = VEE_READ,
+	};
+	catch_sigusr1();
+	ASSERT_EQ(0, pthread_create(&m.thread, NULL, mapper_main, &m));
+	ASSERT_EQ(1, poll(&poll_fd, 1, 5000));
+	EXPECT_EQ(0, pthread_kill(m.thread, SIGUSR1));
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &copy));
+	pthread_join(m.thread, NULL);
+	EXPECT_EQ(-EINTR, m.ret);
+	EXPECT_EQ(-ENOENT, vm_unmap(vm, 0, PAGE_BYTES));
+	EXPECT_EQ(0, vee_call(vm, VEE_VM_MAP, map));
+	close(fd);
+	close(vm);
+	close(dev);
+}
+
+/* --- memory that is broken --------------------------------------------------- */
+
+TEST_F(memory, hardware_poison)
+{
+	struct sigaction ignored = { .sa_handler = signal_ignored };
+	struct guest *g = &self->g;
+	int ret;
+
+	if (!getenv("VEE_LAB"))
+		VEE_SKIP("it costs the machine a page: for the lab alone");
+	/* The kernel may tell whom it takes the page from. */
+	sigaction(SIGBUS, &ignored, NULL);
+	GUEST_LONG(g, accesses);
+	ASSERT_STORES(g, 1, GPA_EXTRA);
+	ASSERT_STORES(g, 2, GPA_EXTRA + PAGE_BYTES);
+	ret = madvise(self->extra, PAGE_BYTES, MADV_HWPOISON) ? -errno : 0;
+	if (ret == -EINVAL)
+		VEE_SKIP("a kernel without memory failures");
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(VEE_EXIT_MEMORY, guest_load64(g, GPA_EXTRA));
+	ASSERT_REFUSED(g, -EHWPOISON, VEE_READ, GPA_EXTRA);
+	ASSERT_EQ(VEE_EXIT_MEMORY, guest_store64(g, GPA_EXTRA, 3));
+	ASSERT_REFUSED(g, -EHWPOISON, VEE_WRITE, GPA_EXTRA);
+	ASSERT_LOADS(g, 2, GPA_EXTRA + PAGE_BYTES);
+	/* The caller's to replace. */
+	ASSERT_EQ(0, madvise(self->extra, PAGE_BYTES, MADV_DONTNEED));
+	ASSERT_LOADS(g, 0, GPA_EXTRA);
+}
+
 /* --- races ----------------------------------------------------------------- */
 
 /*
