@@ -7,6 +7,7 @@
 
 GUEST_CODE(spin, 64, SPIN);
 GUEST_CODE(halt, 64, "hlt; hlt");
+GUEST_CODE(count_down, 64, "1: cli; dec %rcx; jnz 1b; hlt");
 GUEST_CODE(cpuid_loop, 64, "1: xor %eax, %eax; cpuid; jmp 1b");
 
 FIXTURE(kick) {
@@ -188,17 +189,25 @@ TEST_F(kick, none_is_lost)
 
 /**
  * struct short_runs - a thread of short runs, and which of them were kicked
+ * @thread: the thread
  * @g: what it runs
+ * @allowed: bits of the reasons that a run may end for
+ * @prepare: what is done before run number n, or NULL
  * @first: number of the first run
  * @done: it has ended
- * @bad: a run ended neither with HLT nor by a kick
+ * @bad: a run ended otherwise, or did not move the number on by one
+ * @ends: how many ended for each reason
  * @ended: runs that ended by a kick
  */
 struct short_runs {
+	pthread_t thread;
 	struct guest *g;
+	__u32 allowed;
+	void (*prepare)(struct guest *g, unsigned int n);
 	__u64 first;
 	bool done;
 	int bad;
+	unsigned int ends[32];
 	bool ended[SHORT_RUNS];
 };
 
@@ -208,47 +217,112 @@ static void *run_short(void *arg)
 	unsigned int i;
 
 	for (i = 0; i < SHORT_RUNS; i++) {
-		int ret = guest_run_once(s->g);
-		__u32 reason = s->g->page->exit.reason;
+		__u32 reason;
+		int ret;
 
-		if (ret == -EINTR)
-			continue;
-		if (ret || (reason != VEE_EXIT_HLT &&
-			    reason != VEE_EXIT_KICKED))
+		if (s->prepare)
+			s->prepare(s->g, i);
+		ret = guest_run_once(s->g);
+		reason = s->g->page->exit.reason;
+		if (!(s->allowed & 1U << reason) || generation(s->g) != s->first + i + 1 ||
+		    ret != (reason == VEE_EXIT_INTERRUPTED ? -EINTR : 0))
 			s->bad++;
+		s->ends[reason % ARRAY_SIZE(s->ends)]++;
 		s->ended[i] = reason == VEE_EXIT_KICKED;
 	}
 	__atomic_store_n(&s->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
-/* No run ends by a kick that did not name it. */
-TEST_F(kick, none_goes_astray)
+/*
+ * Kicks whatever run is under way, at intervals below @most_us, with a signal too at
+ * times if @signals. No run ends by a kick that did not name it, and each ends once.
+ */
+static void kick_short_runs(struct __test_metadata *_metadata, struct short_runs *s,
+			    unsigned int most_us, bool signals)
 {
-	struct short_runs s = { .g = &self->g };
 	bool kicked[SHORT_RUNS] = { false };
 	unsigned int i, turn = 0;
-	pthread_t thread;
 
-	GUEST_LONG(s.g, halt);
-	s.first = generation(s.g);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, run_short, &s));
-	while (!__atomic_load_n(&s.done, __ATOMIC_ACQUIRE)) {
-		__u64 number = generation(s.g);
-		int ret = vcpu_kick(s.g->vcpu, number);
+	s->first = generation(s->g);
+	ASSERT_EQ(0, pthread_create(&s->thread, NULL, run_short, s));
+	while (!__atomic_load_n(&s->done, __ATOMIC_ACQUIRE)) {
+		__u64 number = generation(s->g);
+		int ret = vcpu_kick(s->g->vcpu, number);
 
 		ASSERT_TRUE(!ret || ret == -ESTALE);
-		if (!ret && number - s.first < SHORT_RUNS)
-			kicked[number - s.first] = true;
-		usleep(turn++ % 50);
+		if (!ret && number - s->first < SHORT_RUNS)
+			kicked[number - s->first] = true;
+		if (signals && turn % 3 == 0)
+			pthread_kill(s->thread, SIGUSR1);
+		usleep(turn++ * 37 % most_us);
 	}
-	pthread_join(thread, NULL);
-	EXPECT_EQ(0, s.bad);
-	EXPECT_EQ(s.first + SHORT_RUNS, generation(s.g));
+	pthread_join(s->thread, NULL);
+	EXPECT_EQ(0, s->bad);
+	EXPECT_EQ(s->first + SHORT_RUNS, generation(s->g));
 	for (i = 0; i < SHORT_RUNS; i++) {
-		EXPECT_FALSE(s.ended[i] && !kicked[i])
+		EXPECT_FALSE(s->ended[i] && !kicked[i])
 			TH_LOG("run %u", i);
 	}
+}
+
+#define EVER_ALLOWED	(1U << VEE_EXIT_KICKED | 1U << VEE_EXIT_INTERRUPTED)
+
+TEST_F(kick, none_goes_astray)
+{
+	struct short_runs s = {
+		.g = &self->g,
+		.allowed = EVER_ALLOWED | 1U << VEE_EXIT_HLT,
+	};
+
+	GUEST_LONG(s.g, halt);
+	kick_short_runs(_metadata, &s, 50, false);
+}
+
+#define SWEEP_US	2000	/* longer than it takes to begin a run, anywhere */
+
+/* Deadlines from 1 ns on, in steps that are no multiple of the kicks'. */
+static void sweep_deadline(struct guest *g, unsigned int n)
+{
+	g->page->deadline_ns = 1 + n * 70 % SWEEP_US * 1000ULL;
+}
+
+TEST_F(kick, deadline_meets_kick)
+{
+	struct short_runs s = {
+		.g = &self->g,
+		.allowed = EVER_ALLOWED | 1U << VEE_EXIT_DEADLINE,
+		.prepare = sweep_deadline,
+	};
+
+	GUEST_LONG(s.g, spin);
+	kick_short_runs(_metadata, &s, SWEEP_US, false);
+	EXPECT_LT(0, s.ends[VEE_EXIT_DEADLINE]);
+	EXPECT_LT(0, s.ends[VEE_EXIT_KICKED]);
+}
+
+/* Both, and a guest that halts after as many rounds as its run has a number. */
+static void sweep_all(struct guest *g, unsigned int n)
+{
+	sweep_deadline(g, n);
+	g->page->regs.rcx = 1 + n * 130 % (SWEEP_US * 20);
+	guest_set_rip(g, GPA_CODE);
+}
+
+TEST_F(kick, all_ends_meet)
+{
+	struct short_runs s = {
+		.g = &self->g,
+		.allowed = EVER_ALLOWED | 1U << VEE_EXIT_DEADLINE | 1U << VEE_EXIT_HLT,
+		.prepare = sweep_all,
+	};
+
+	GUEST_LONG(s.g, count_down);
+	kick_short_runs(_metadata, &s, SWEEP_US, true);
+	EXPECT_LT(0, s.ends[VEE_EXIT_DEADLINE]);
+	EXPECT_LT(0, s.ends[VEE_EXIT_KICKED]);
+	EXPECT_LT(0, s.ends[VEE_EXIT_HLT]);
+	EXPECT_LT(0, s.ends[VEE_EXIT_INTERRUPTED]);
 }
 
 /* --- deadlines ------------------------------------------------------------- */
