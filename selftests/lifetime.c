@@ -3,6 +3,7 @@
  * Lifetimes: descriptors closed in any order, owners that die, are replaced or
  * give descriptors away, and the module itself coming and going.
  */
+#include <sys/eventfd.h>
 #include <sys/klog.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -36,97 +37,186 @@ FIXTURE_TEARDOWN(lifetime)
 
 /* --- descriptors ----------------------------------------------------------- */
 
-enum part { DEV, VM, VCPU, PAGE, MEM, PARTS };
+enum part { DEV, VM, VCPU, PAGE, VCPU2, PAGE2, RING, BELL, MEM, PARTS };
 
-static void close_part(struct guest *g, enum part part)
+/**
+ * struct parts - a VM with all that there can be of it, and what is closed
+ * @g: it, with a vCPU
+ * @second: a further vCPU
+ * @ring: its posted writes
+ * @bell: an eventfd that it signals
+ * @closed: bits of enum part
+ */
+struct parts {
+	struct guest g;
+	struct guest second;
+	struct vee_post_ring *ring;
+	int bell;
+	unsigned int closed;
+};
+
+#define PORT		0x10	/* posted */
+#define PORT_BELL	0x20
+GUEST_CODE(report, 64, "out %al, $0x10; out %al, $0x20; hlt");
+
+static void open_parts(struct __test_metadata *_metadata, struct parts *p)
 {
+	struct vee_coalesce coalesce = {
+		.size = sizeof(coalesce),
+		.first = PORT,
+		.bytes = 1,
+	};
+	struct vee_doorbell bell = {
+		.size = sizeof(bell),
+		.address = PORT_BELL,
+	};
+
+	p->closed = 0;
+	guest_open(_metadata, &p->g);
+	guest_open_sibling(_metadata, &p->g, &p->second, 1);
+	p->ring = mmap(NULL, VEE_POST_RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       p->g.vm, 0);
+	ASSERT_NE(MAP_FAILED, p->ring);
+	ASSERT_EQ(0, vee_call(p->g.vm, VEE_VM_COALESCE, &coalesce));
+	p->bell = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	bell.eventfd = p->bell;
+	ASSERT_EQ(0, vee_call(p->g.vm, VEE_VM_DOORBELL, &bell));
+}
+
+static void close_part(struct parts *p, enum part part)
+{
+	p->closed |= 1U << part;
 	switch (part) {
 	case DEV:
-		close(g->dev);
+		close(p->g.dev);
 		break;
 	case VM:
-		close(g->vm);
+		close(p->g.vm);
 		break;
 	case VCPU:
-		close(g->vcpu);
+		close(p->g.vcpu);
 		break;
 	case PAGE:
-		munmap(g->page, VEE_VCPU_PAGE_BYTES);
+		munmap(p->g.page, VEE_VCPU_PAGE_BYTES);
+		break;
+	case VCPU2:
+		close(p->second.vcpu);
+		break;
+	case PAGE2:
+		munmap(p->second.page, VEE_VCPU_PAGE_BYTES);
+		break;
+	case RING:
+		munmap(p->ring, VEE_POST_RING_BYTES);
+		break;
+	case BELL:
+		close(p->bell);
 		break;
 	default:
-		munmap(g->mem, GUEST_BYTES);
+		munmap(p->g.mem, GUEST_BYTES);
+	}
+}
+
+static bool is_open(const struct parts *p, enum part part)
+{
+	return !(p->closed & 1U << part);
+}
+
+/* What a run of @g is to be seen by: as much as is there to see it. */
+static void try_vcpu(struct __test_metadata *_metadata, const struct parts *p,
+		     const struct guest *g, enum part page)
+{
+	bool has_memory = is_open(p, MEM);
+	__u32 tail = is_open(p, RING) ? p->ring->tail : 0;
+	__u64 rung = 0;
+
+	if (is_open(p, page)) {
+		g->page->regs.rip = GPA_CODE;
+		g->page->dirty |= VEE_STATE_REGS;
+	}
+	EXPECT_EQ(0, vee_call(g->vcpu, VEE_VCPU_RUN, NULL));
+	if (is_open(p, page))
+		EXPECT_EQ(has_memory ? VEE_EXIT_HLT : VEE_EXIT_MEMORY,
+			  g->page->exit.reason);
+	/* A vCPU without its page can't be sent back to where it writes. */
+	if (!is_open(p, page) || !has_memory)
+		return;
+	if (is_open(p, RING))
+		EXPECT_EQ(tail + 1, p->ring->tail);
+	if (is_open(p, BELL)) {
+		EXPECT_EQ(sizeof(rung), read(p->bell, &rung, sizeof(rung)));
+		EXPECT_LE(1, rung);
 	}
 }
 
 /* What is left works as if all were there, as far as it doesn't need the rest. */
-static void try_rest(struct __test_metadata *_metadata, const struct guest *g,
-		     unsigned int closed)
+static void try_rest(struct __test_metadata *_metadata, const struct parts *p)
 {
-	unsigned int reason = closed & 1U << MEM ? VEE_EXIT_MEMORY : VEE_EXIT_HLT;
-
-	if (!(closed & 1U << DEV))
-		EXPECT_EQ(VEE_API_VERSION, vee_info(g->dev).api_version);
-	if (!(closed & 1U << VCPU))
-		EXPECT_EQ(0, vee_call(g->vcpu, VEE_VCPU_RUN, NULL));
-	if (!(closed & 1U << PAGE)) {
-		EXPECT_EQ(sizeof(*g->page), g->page->size);
-		if (!(closed & 1U << VCPU))
-			EXPECT_EQ(reason, g->page->exit.reason);
-	}
-	if (!(closed & 1U << VM)) {
+	if (is_open(p, DEV))
+		EXPECT_EQ(VEE_API_VERSION, vee_info(p->g.dev).api_version);
+	if (is_open(p, VCPU))
+		try_vcpu(_metadata, p, &p->g, PAGE);
+	if (is_open(p, VCPU2))
+		try_vcpu(_metadata, p, &p->second, PAGE2);
+	if (is_open(p, PAGE))
+		EXPECT_EQ(sizeof(*p->g.page), p->g.page->size);
+	if (is_open(p, PAGE2))
+		EXPECT_EQ(sizeof(*p->g.page), p->second.page->size);
+	if (is_open(p, VM)) {
 		/* The vCPU is there as long as its descriptor or its mapping. */
-		bool gone = closed & 1U << VCPU && closed & 1U << PAGE;
-		int again = vcpu_create(g->vm, 0);
+		bool gone = !is_open(p, VCPU) && !is_open(p, PAGE);
+		int again = vcpu_create(p->g.vm, 0);
 
 		EXPECT_EQ(gone, again >= 0) TH_LOG("vCPU again: %d", again);
 		close(again);
-		EXPECT_EQ(-ENOENT, vm_unmap(g->vm, PAGES_1G, PAGE_BYTES));
+		EXPECT_EQ(-ENOENT, vm_unmap(p->g.vm, PAGES_1G, PAGE_BYTES));
 	}
 }
 
 static void close_in_order(struct __test_metadata *_metadata, const enum part *order)
 {
-	unsigned int closed = 0;
-	struct guest g;
+	struct parts p;
 	int i;
 
-	guest_open(_metadata, &g);
-	GUEST_LONG(&g, halt);
-	ASSERT_RUN(&g, VEE_EXIT_HLT);
+	open_parts(_metadata, &p);
+	GUEST_LONG(&p.g, report);
+	guest_set_long(&p.second);
+	try_rest(_metadata, &p);
 	for (i = 0; i < PARTS; i++) {
-		close_part(&g, order[i]);
-		closed |= 1U << order[i];
-		try_rest(_metadata, &g, closed);
+		close_part(&p, order[i]);
+		try_rest(_metadata, &p);
 	}
 }
 
-/* The @n-th of all orders. */
-static void permute(enum part *order, unsigned int n)
+/* Any of the orders, each as likely: Fisher and Yates's shuffle. */
+static void shuffle(enum part *order, unsigned int *seed)
 {
 	unsigned int i, j;
 
 	for (i = 0; i < PARTS; i++)
 		order[i] = i;
-	for (i = PARTS; i > 1; n /= i, i--) {
+	for (i = PARTS; i > 1; i--) {
 		enum part last = order[i - 1];
 
-		j = n % i;
+		j = rand_r(seed) % i;
 		order[i - 1] = order[j];
 		order[j] = last;
 	}
 }
 
-TEST_F_TIMEOUT(lifetime, close_in_any_order, 90)
+#define ORDERS	150	/* of 362880, the same each time */
+
+TEST_F_TIMEOUT(lifetime, close_in_any_order, 120)
 {
 	enum part order[PARTS];
-	unsigned int n;
+	unsigned int n, seed = 1;
 
-	for (n = 0; n < 120; n++) {
-		permute(order, n);
+	for (n = 0; n < ORDERS; n++) {
+		shuffle(order, &seed);
 		close_in_order(_metadata, order);
 		EXPECT_TRUE(_metadata->passed)
-			TH_LOG("order %d %d %d %d %d", order[0], order[1], order[2],
-			       order[3], order[4]);
+			TH_LOG("order %d %d %d %d %d %d %d %d %d", order[0], order[1],
+			       order[2], order[3], order[4], order[5], order[6],
+			       order[7], order[8]);
 		if (!_metadata->passed)
 			break;
 	}
