@@ -13,6 +13,7 @@
 #define GPA_EXTRA	0x400000ULL
 #define LONG_NS		(20 * DEADLINE_NS)
 
+#define CPU0_ONLINE	"/sys/devices/system/cpu/cpu0/online"
 #define CPU1_ONLINE	"/sys/devices/system/cpu/cpu1/online"
 
 #define VMCS_GUEST_RIP	0x681e
@@ -37,6 +38,7 @@ FIXTURE_TEARDOWN(smp)
 {
 	if (!CPU_COUNT(&self->cpus))
 		return;
+	write_file(CPU0_ONLINE, "1");
 	write_file(CPU1_ONLINE, "1");
 	guest_close(&self->g);
 }
@@ -623,31 +625,46 @@ TEST_F(smp, destroyed_while_offline)
 	guest_close(&other);
 }
 
-TEST_F_TIMEOUT(smp, offline_while_running, 60)
+/* @online: the file of @cpu, of which one of the guests is there each time. */
+static void offline_while_running(struct __test_metadata *_metadata, struct guest *g,
+				  int cpu, const char *online)
 {
-	struct guest other, *guests[] = { &self->g, &other };
+	struct guest other, *guests[] = { g, &other };
 	struct runner runners[2];
 	int i, j;
 
-	need_hotplug(_metadata);
 	guest_open(_metadata, &other);
 	for (j = 0; j < 2; j++) {
 		set_watch(_metadata, guests[j], 40 + j);
 		ASSERT_EQ(0, runner_insist(&runners[j], guests[j]));
 	}
 	for (i = 0; i < 3; i++) {
-		ASSERT_EQ(0, pin_runner(&runners[i & 1], 1));
+		ASSERT_EQ(0, pin_runner(&runners[i & 1], cpu));
 		ASSERT_TRUE(counts_on(guests[i & 1]));
-		ASSERT_EQ(0, write_file(CPU1_ONLINE, "0"));
-		EXPECT_TRUE(counts_on(&self->g));
+		ASSERT_EQ(0, write_file(online, "0"));
+		EXPECT_TRUE(counts_on(g));
 		EXPECT_TRUE(counts_on(&other));
-		ASSERT_EQ(0, write_file(CPU1_ONLINE, "1"));
-		EXPECT_TRUE(counts_on(&self->g));
+		ASSERT_EQ(0, write_file(online, "1"));
+		EXPECT_TRUE(counts_on(g));
 		EXPECT_TRUE(counts_on(&other));
 	}
 	for (j = 0; j < 2; j++)
 		end_watch(_metadata, &runners[j]);
 	guest_close(&other);
+}
+
+TEST_F_TIMEOUT(smp, offline_while_running, 60)
+{
+	need_hotplug(_metadata);
+	offline_while_running(_metadata, &self->g, 1, CPU1_ONLINE);
+}
+
+/* Few kernels let it go: until 6.4 those booted with cpu0_hotplug. */
+TEST_F_TIMEOUT(smp, cpu_0_offline_while_running, 60)
+{
+	if (access(CPU0_ONLINE, W_OK))
+		VEE_SKIP("CPU 0 can't be taken offline");
+	offline_while_running(_metadata, &self->g, 0, CPU0_ONLINE);
 }
 
 TEST_HARNESS_MAIN
