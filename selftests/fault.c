@@ -76,7 +76,8 @@ TEST_F(fault, those_around_come_along)
 {
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
-	EXPECT_EQ(PAGES / PIECE_PAGES, faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
+	EXPECT_EQ(PAGES / PIECE_PAGES,
+		  faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
 }
 
 /* Downwards, as a stack grows. */
