@@ -1,0 +1,647 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * No memory, and arguments that can't be copied: each allocation and each copy that a
+ * request makes fails in turn, by the kernel's fault injection (/proc/self/fail-nth).
+ */
+#include <dirent.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include "module_util.h"
+
+#define FAIL_NTH	"/proc/self/fail-nth"
+#define INJECTORS	"/sys/kernel/debug/"
+#define MOST_FAULTS	400	/* no request has as many */
+
+#define MAP_GPA		0x10000000ULL
+#define PORT		0x50
+
+GUEST_CODE(halt, 64, "hlt");
+GUEST_CODE(touch, 64, "movl $1, (%rbx); hlt");
+
+/* --- the kernel's fault injection -------------------------------------------- */
+
+/* Allocations that may wait, and single pages, fail too; none of it is logged. */
+static struct setting {
+	const char *file;
+	const char *value;
+	char before[16];
+} settings[] = {
+	{ INJECTORS "failslab/ignore-gfp-wait", "N", "" },
+	{ INJECTORS "failslab/verbose", "0", "" },
+	{ INJECTORS "failslab/times", "0", "" },
+	{ INJECTORS "fail_page_alloc/ignore-gfp-wait", "N", "" },
+	{ INJECTORS "fail_page_alloc/ignore-gfp-highmem", "N", "" },
+	{ INJECTORS "fail_page_alloc/min-order", "0", "" },
+	{ INJECTORS "fail_page_alloc/verbose", "0", "" },
+	{ INJECTORS "fail_page_alloc/times", "0", "" },
+	{ INJECTORS "fail_usercopy/verbose", "0", "" },
+	{ INJECTORS "fail_usercopy/times", "0", "" },
+};
+
+static bool read_word(const char *path, char *word)
+{
+	FILE *f = fopen(path, "re");
+	bool read = f && fscanf(f, "%15s", word) == 1;
+
+	if (f)
+		fclose(f);
+	return read;
+}
+
+static void settings_change(struct __test_metadata *_metadata)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		if (read_word(settings[i].file, settings[i].before))
+			EXPECT_EQ(0, write_file(settings[i].file, settings[i].value));
+}
+
+static void settings_restore(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		if (settings[i].before[0])
+			write_file(settings[i].file, settings[i].before);
+}
+
+static void need_injection(struct __test_metadata *_metadata)
+{
+	if (access(FAIL_NTH, W_OK))
+		VEE_SKIP("no %s: CONFIG_FAULT_INJECTION, and root", FAIL_NTH);
+	mount("debugfs", INJECTORS, "debugfs", 0, NULL);
+	if (access(INJECTORS "failslab", F_OK) || access(INJECTORS "fail_page_alloc", F_OK))
+		VEE_SKIP("the kernel has no failslab, or no fail_page_alloc");
+}
+
+/* For FIXTURE_SETUP: the descriptor of FAIL_NTH. */
+static int injection_begin(struct __test_metadata *_metadata)
+{
+	int fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	settings_change(_metadata);
+	return fd;
+}
+
+static void injection_end(int fd)
+{
+	close(fd);
+	settings_restore();
+}
+
+/* The @n-th thing that can fail from now on does. */
+static void arm(int fd, unsigned int n)
+{
+	char text[16];
+
+	pwrite(fd, text, snprintf(text, sizeof(text), "%u", n), 0);
+}
+
+/* Did it? Reading may use up what was left: that fails, and counts as not. */
+static bool disarm(int fd)
+{
+	char text[16] = "";
+	bool injected = pread(fd, text, sizeof(text) - 1, 0) > 0 && text[0] == '0';
+
+	/* Again, in case that it fell upon this very write. */
+	arm(fd, 0);
+	arm(fd, 0);
+	return injected;
+}
+
+/* --- requests ------------------------------------------------------------------ */
+
+static struct vee_cpuid_entry old_cpuid[VEE_MAX_CPUID], new_cpuid[VEE_MAX_CPUID];
+static unsigned int cpuid_count;
+static struct vee_vmcs_value vmcs_values[1024];
+static unsigned char old_xsave[16384], new_xsave[16384];
+static __u32 xsave_bytes;
+static int bell_fd;
+
+static int map_call(struct guest *g)
+{
+	return vm_map(g->vm, MAP_GPA, g->mem, PAGE_BYTES, VEE_READ);
+}
+
+static int map_undo(struct guest *g, int ret)
+{
+	return vm_unmap(g->vm, MAP_GPA, PAGE_BYTES);
+}
+
+static int create_call(struct guest *g)
+{
+	return vm_create(g->dev);
+}
+
+static int close_undo(struct guest *g, int ret)
+{
+	return close(ret);
+}
+
+static int vcpu_call(struct guest *g)
+{
+	return vcpu_create(g->vm, 1);
+}
+
+/* It runs, even where it has to do without something. */
+static int vcpu_undo(struct guest *g, int ret)
+{
+	struct guest second = *g;
+	int err;
+
+	second.borrowed = true;
+	second.vcpu = ret;
+	second.page = vcpu_page(ret);
+	GUEST_LONG(&second, halt);
+	err = guest_run(&second) || second.page->exit.reason != VEE_EXIT_HLT;
+	guest_close(&second);
+	return err;
+}
+
+static int coalesce(struct guest *g, __u32 remove)
+{
+	struct vee_coalesce arg = {
+		.size = sizeof(arg),
+		.first = PORT,
+		.bytes = 1,
+		.remove = remove,
+	};
+
+	return vee_call(g->vm, VEE_VM_COALESCE, &arg);
+}
+
+static int coalesce_call(struct guest *g)
+{
+	return coalesce(g, 0);
+}
+
+static int coalesce_undo(struct guest *g, int ret)
+{
+	return coalesce(g, 1);
+}
+
+static int coalesce_undo_call(struct guest *g)
+{
+	return coalesce(g, 1);
+}
+
+static int coalesce_redo(struct guest *g, int ret)
+{
+	return coalesce(g, 0);
+}
+
+static int doorbell(struct guest *g, __u8 remove)
+{
+	struct vee_doorbell arg = {
+		.size = sizeof(arg),
+		.address = PORT,
+		.eventfd = bell_fd,
+		.remove = remove,
+	};
+
+	return vee_call(g->vm, VEE_VM_DOORBELL, &arg);
+}
+
+static int doorbell_call(struct guest *g)
+{
+	return doorbell(g, 0);
+}
+
+static int doorbell_undo(struct guest *g, int ret)
+{
+	return doorbell(g, 1);
+}
+
+static int cpuid(struct guest *g, unsigned long request, struct vee_cpuid_entry *table,
+		 unsigned int count)
+{
+	struct vee_cpuid arg = {
+		.size = sizeof(arg),
+		.count = count,
+		.entries = (unsigned long)table,
+	};
+	int ret = vee_call(g->vcpu, request, &arg);
+
+	cpuid_count = arg.count;
+	return ret;
+}
+
+/* One entry less, for a change. */
+static int cpuid_call(struct guest *g)
+{
+	return cpuid(g, VEE_VCPU_SET_CPUID, old_cpuid, cpuid_count - 1);
+}
+
+static bool cpuid_kept(struct guest *g)
+{
+	unsigned int count = cpuid_count + 1;
+	int ret = cpuid(g, VEE_VCPU_GET_CPUID, new_cpuid, VEE_MAX_CPUID);
+
+	return !ret && cpuid_count == count &&
+	       !memcmp(old_cpuid, new_cpuid, count * sizeof(*old_cpuid));
+}
+
+static int cpuid_undo(struct guest *g, int ret)
+{
+	return cpuid(g, VEE_VCPU_SET_CPUID, old_cpuid, cpuid_count + 1);
+}
+
+static int xsave(struct guest *g, unsigned long request, unsigned char *area)
+{
+	struct vee_xsave arg = {
+		.size = sizeof(arg),
+		.bytes = xsave_bytes,
+		.area = (unsigned long)area,
+	};
+
+	return vee_call(g->vcpu, request, &arg);
+}
+
+#define XSAVE_ST0	32
+
+static int xsave_call(struct guest *g)
+{
+	memcpy(new_xsave, old_xsave, sizeof(old_xsave));
+	new_xsave[XSAVE_ST0] ^= 1;
+	return xsave(g, VEE_VCPU_SET_XSAVE, new_xsave);
+}
+
+static bool xsave_kept(struct guest *g)
+{
+	return !xsave(g, VEE_VCPU_GET_XSAVE, new_xsave) &&
+	       !memcmp(old_xsave, new_xsave, sizeof(old_xsave));
+}
+
+static int xsave_undo(struct guest *g, int ret)
+{
+	return xsave(g, VEE_VCPU_SET_XSAVE, old_xsave);
+}
+
+static int snapshot_call(struct guest *g)
+{
+	struct vee_vmcs_snapshot arg = {
+		.size = sizeof(arg),
+		.count = ARRAY_SIZE(vmcs_values),
+		.values = (unsigned long)vmcs_values,
+	};
+
+	return vee_call(g->vcpu, VEE_VCPU_VMCS_SNAPSHOT, &arg);
+}
+
+static void *mapping;
+
+static int map_shared(int fd, size_t bytes)
+{
+	mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	return mapping == MAP_FAILED ? -errno : 0;
+}
+
+static int page_call(struct guest *g)
+{
+	return map_shared(g->vcpu, VEE_VCPU_PAGE_BYTES);
+}
+
+static int page_undo(struct guest *g, int ret)
+{
+	return ((struct vee_vcpu_page *)mapping)->size != sizeof(struct vee_vcpu_page) ||
+	       munmap(mapping, VEE_VCPU_PAGE_BYTES);
+}
+
+static int ring_call(struct guest *g)
+{
+	return map_shared(g->vm, VEE_POST_RING_BYTES);
+}
+
+static int ring_undo(struct guest *g, int ret)
+{
+	return munmap(mapping, VEE_POST_RING_BYTES);
+}
+
+FIXTURE(request) {
+	struct guest g;
+	int fail_nth;
+	long users;
+};
+
+/*
+ * What is to fail. @undo makes it possible once more: 0, or else. @kept tells if all is
+ * as it was after a failure; without it, to make the request again will. @no_copy: it
+ * copies nothing from or to the caller. @begins_done: it takes away what is to be there.
+ */
+FIXTURE_VARIANT(request) {
+	int (*call)(struct guest *g);
+	int (*undo)(struct guest *g, int ret);
+	bool (*kept)(struct guest *g);
+	bool no_copy;
+	bool begins_done;
+};
+
+FIXTURE_VARIANT_ADD(request, vm_create) {
+	.call = create_call,
+	.undo = close_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, vm_map) {
+	.call = map_call,
+	.undo = map_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, create_vcpu) {
+	.call = vcpu_call,
+	.undo = vcpu_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, coalesce) {
+	.call = coalesce_call,
+	.undo = coalesce_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, coalesce_no_more) {
+	.call = coalesce_undo_call,
+	.undo = coalesce_redo,
+	.begins_done = true,
+};
+
+FIXTURE_VARIANT_ADD(request, doorbell) {
+	.call = doorbell_call,
+	.undo = doorbell_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, set_cpuid) {
+	.call = cpuid_call,
+	.undo = cpuid_undo,
+	.kept = cpuid_kept,
+};
+
+FIXTURE_VARIANT_ADD(request, set_xsave) {
+	.call = xsave_call,
+	.undo = xsave_undo,
+	.kept = xsave_kept,
+};
+
+FIXTURE_VARIANT_ADD(request, snapshot) {
+	.call = snapshot_call,
+};
+
+FIXTURE_VARIANT_ADD(request, map_page) {
+	.call = page_call,
+	.undo = page_undo,
+	.no_copy = true,
+};
+
+FIXTURE_VARIANT_ADD(request, map_ring) {
+	.call = ring_call,
+	.undo = ring_undo,
+	.no_copy = true,
+};
+
+/*
+ * The ring is made before: for a vmalloc() that fails the kernel itself logs a stack.
+ * What the tests touch is in memory, so that no page fault of theirs is the one to fail.
+ */
+static int prepare(struct __test_metadata *_metadata, struct guest *g)
+{
+	int dev = vee_open(_metadata);
+
+	close(dev);
+	need_injection(_metadata);
+	guest_open(_metadata, g);
+	GUEST_LONG(g, halt);
+	ASSERT_HLT(g, GPA_CODE);
+	bell_fd = eventfd(0, EFD_CLOEXEC);
+	ASSERT_EQ(0, ring_call(g));
+	ASSERT_EQ(0, ring_undo(g, 0));
+	ASSERT_EQ(0, cpuid(g, VEE_VCPU_GET_CPUID, old_cpuid, VEE_MAX_CPUID));
+	xsave_bytes = vee_info(g->dev).xsave_bytes;
+	ASSERT_EQ(0, xsave(g, VEE_VCPU_GET_XSAVE, old_xsave));
+	ASSERT_EQ(0, mlockall(MCL_CURRENT));
+	return injection_begin(_metadata);
+}
+
+FIXTURE_SETUP(request)
+{
+	self->fail_nth = prepare(_metadata, &self->g);
+	self->users = module_users();
+}
+
+FIXTURE_TEARDOWN(request)
+{
+	injection_end(self->fail_nth);
+	close(bell_fd);
+	guest_close(&self->g);
+}
+
+/* All that can fail does, one after the other, until nothing is left to fail. */
+TEST_F(request, fails)
+{
+	unsigned int n, no_memory = 0, no_copy = 0;
+	struct guest *g = &self->g;
+	bool injected = true;
+	int ret = 0;
+
+	/* A second watch, so that there is a table to make without the first. */
+	if (variant->begins_done)
+		ASSERT_EQ(0, doorbell_call(g) ?: variant->undo(g, 0));
+	for (n = 1; injected && n < MOST_FAULTS; n++) {
+		arm(self->fail_nth, n);
+		ret = variant->call(g);
+		injected = disarm(self->fail_nth);
+		no_memory += ret == -ENOMEM;
+		no_copy += ret == -EFAULT;
+		if (ret >= 0 && variant->undo)
+			EXPECT_EQ(0, variant->undo(g, ret)) TH_LOG("fault %u", n);
+		if (ret >= 0)
+			continue;
+		EXPECT_TRUE(injected && (ret == -ENOMEM || ret == -EFAULT))
+			TH_LOG("fault %u: %s", n, strerror(-ret));
+		EXPECT_TRUE(!variant->kept || variant->kept(g)) TH_LOG("fault %u", n);
+		EXPECT_TRUE(WAIT_FOR(module_users() == self->users))
+			TH_LOG("fault %u", n);
+	}
+	EXPECT_FALSE(injected);
+	EXPECT_LE(0, ret) TH_LOG("%s", strerror(-ret));
+	EXPECT_LT(0, no_memory);
+	EXPECT_TRUE(variant->no_copy || no_copy || access(INJECTORS "fail_usercopy", F_OK));
+	GUEST_LONG(g, halt);
+	ASSERT_HLT(g, GPA_CODE);
+}
+
+FIXTURE(nomem) {
+	struct guest g;
+	int fail_nth;
+	long users;
+};
+
+FIXTURE_SETUP(nomem)
+{
+	self->fail_nth = prepare(_metadata, &self->g);
+	self->users = module_users();
+}
+
+FIXTURE_TEARDOWN(nomem)
+{
+	injection_end(self->fail_nth);
+	close(bell_fd);
+	guest_close(&self->g);
+}
+
+/* A process's first slot has more to allocate than others. */
+TEST_F(nomem, first_slot)
+{
+	unsigned int n, no_memory = 0;
+	bool injected = true;
+	int status;
+
+	for (n = 1; injected && n < MOST_FAULTS; n++) {
+		pid_t child = fork();
+
+		if (!child) {
+			struct guest g = self->g;
+			int ret, fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+
+			g.dev = open("/dev/vee", O_RDWR | O_CLOEXEC);
+			g.vm = vm_create(g.dev);
+			mlockall(MCL_CURRENT);
+			arm(fd, n);
+			ret = map_call(&g);
+			injected = disarm(fd);
+			if (ret && ret != -ENOMEM && ret != -EFAULT)
+				_exit(4);
+			if (ret && map_call(&g))
+				_exit(5);
+			_exit(!injected ? 1 : ret == -ENOMEM ? 2 : 3);
+		}
+		ASSERT_EQ(child, waitpid(child, &status, 0));
+		ASSERT_TRUE(WIFEXITED(status));
+		EXPECT_GE(3, WEXITSTATUS(status)) TH_LOG("fault %u: %#x", n, status);
+		injected = WEXITSTATUS(status) != 1;
+		no_memory += WEXITSTATUS(status) == 2;
+	}
+	EXPECT_FALSE(injected);
+	EXPECT_LT(1, no_memory);
+	EXPECT_TRUE(WAIT_FOR(module_users() == self->users));
+}
+
+/* --- the guest's memory ---------------------------------------------------------- */
+
+/* Nobody has touched it, guest or caller: pages and tables are all to be allocated. */
+static void *map_fresh(struct __test_metadata *_metadata, struct guest *g)
+{
+	void *mem = anon_memory(PAGES_2M);
+
+	ASSERT_NE(MAP_FAILED, mem);
+	madvise(mem, PAGES_2M, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_map(g->vm, MAP_GPA, mem, PAGES_2M, VEE_RWX));
+	return mem;
+}
+
+TEST_F(nomem, first_touch)
+{
+	unsigned int n, no_memory = 0;
+	struct guest *g = &self->g;
+	bool injected = true;
+
+	for (n = 1; injected && n < MOST_FAULTS; n++) {
+		__u32 *mem = map_fresh(_metadata, g);
+		const struct vee_exit *exit = &g->page->exit;
+		int ret;
+
+		GUEST_LONG(g, touch);
+		g->page->regs.rbx = MAP_GPA;
+		arm(self->fail_nth, n);
+		ret = guest_run_once(g);
+		injected = disarm(self->fail_nth);
+		ASSERT_EQ(0, ret) TH_LOG("fault %u: %s", n, strerror(-ret));
+		if (exit->reason == VEE_EXIT_MEMORY) {
+			no_memory++;
+			EXPECT_TRUE(injected);
+			EXPECT_EQ(-ENOMEM, exit->memory.error) TH_LOG("fault %u", n);
+			EXPECT_EQ(MAP_GPA, exit->memory.gpa);
+			/* There is some again: the guest is none the wiser. */
+			ASSERT_RUN(g, VEE_EXIT_HLT);
+		}
+		EXPECT_EQ(VEE_EXIT_HLT, exit->reason) TH_LOG("fault %u", n);
+		EXPECT_EQ(1, *mem);
+		ASSERT_EQ(0, vm_unmap(g->vm, MAP_GPA, PAGES_2M));
+		munmap(mem, PAGES_2M);
+	}
+	EXPECT_FALSE(injected);
+	/* The caller's page, and the EPT's tables. */
+	EXPECT_LT(2, no_memory);
+}
+
+/* --- the module -------------------------------------------------------------------- */
+
+FIXTURE(nomem_module) {
+	struct module as_it_was;
+	int fail_nth;
+};
+
+FIXTURE_SETUP(nomem_module)
+{
+	module_take(_metadata, &self->as_it_was);
+	need_injection(_metadata);
+	self->fail_nth = injection_begin(_metadata);
+}
+
+FIXTURE_TEARDOWN(nomem_module)
+{
+	injection_end(self->fail_nth);
+	module_give_back(_metadata, &self->as_it_was);
+}
+
+/* How many things could have failed while the module was loaded; @ret: how that went. */
+static unsigned int count_faults(int fd, const struct module *module, const char *parameters,
+				 int *ret)
+{
+	const unsigned int many = 1000000;
+	char text[16] = "";
+
+	arm(fd, many);
+	*ret = module_load_with(module, parameters);
+	pread(fd, text, sizeof(text) - 1, 0);
+	disarm(fd);
+	return many - atoi(text);
+}
+
+#define LOADS	60	/* at most: each takes the debug kernel a while */
+
+/*
+ * The kernel's own part of loading ends with the parameters, which are what fails first
+ * in it without a stack in the log. What comes after is the kernel's sysfs, and vee.
+ */
+TEST_F_TIMEOUT(nomem_module, load, 250)
+{
+	const struct module *m = &self->as_it_was;
+	unsigned int n, first, last, step, no_memory = 0;
+	int ret;
+
+	ASSERT_EQ(0, module_unload());
+	first = count_faults(self->fail_nth, m, "slice_us=many", &ret);
+	ASSERT_EQ(-EINVAL, ret);
+	last = count_faults(self->fail_nth, m, m->parameters, &ret);
+	ASSERT_EQ(0, ret);
+	ASSERT_LT(first, last);
+	step = 1 + (last - first) / LOADS;
+	for (n = first + 1; n <= last; n += step) {
+		ASSERT_EQ(0, module_unload()) TH_LOG("fault %u", n);
+		arm(self->fail_nth, n);
+		ret = module_load(m);
+		disarm(self->fail_nth);
+		if (!ret)
+			continue;
+		no_memory++;
+		EXPECT_EQ(-ENOMEM, ret) TH_LOG("fault %u: %s", n, strerror(-ret));
+		EXPECT_EQ(-1, module_users());
+		EXPECT_EQ(-1, access("/dev/vee", F_OK));
+		ASSERT_EQ(0, module_load(m)) TH_LOG("fault %u", n);
+	}
+	TH_LOG("%u to %u: %u failed", first, last, no_memory);
+	EXPECT_LT(0, no_memory);
+}
+
+TEST_HARNESS_MAIN
