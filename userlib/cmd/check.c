@@ -569,7 +569,7 @@ static int verdict(bool loaded)
 	if (!blockers && loaded)
 		printf("\nvee runs here.\n");
 	else if (!blockers && unknowns)
-		puts("\nvee can probably run here: as root, after \"modprobe msr\", this is sure.");
+		puts("\nvee can probably run here: root knows, after \"modprobe msr\".");
 	else if (!blockers)
 		printf("\nvee can run here: \"make load\" (as root) loads it.\n");
 	else
