@@ -700,7 +700,6 @@ struct vee_linux_boot {
  * slots as they are now, without A0000H to FFFFFH.
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (a protocol before 2.03, or a
- * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (a protocol before 2.03, or a
  * zImage), -EACCES, -E2BIG (also: the command line is longer than the kernel takes),
  * -ENOMEM.
  */
@@ -718,7 +717,7 @@ int vee_load_linux(struct vee_vcpu *vcpu, const void *image, size_t bytes,
  * is taken as a flat image and goes to 7C00H, where a PC loads a boot sector.
  *
  * Return: 0, or -ENOEXEC (an empty file, nothing else), -EINVAL, -EOPNOTSUPP,
- * -E2BIG, -ENOMEM.
+ * -EACCES, -E2BIG, -ENOMEM.
  */
 int vee_load(struct vee_vcpu *vcpu, const void *image, size_t bytes,
 	     const char *cmdline);
