@@ -338,10 +338,8 @@ static int run(struct vee_vcpu *vcpu)
 		do {
 			next = stretch(vcpu);
 		} while (try_elsewhere(next));
-		if (next == NEXT_SLEEP) {
+		if (next == NEXT_SLEEP)
 			next = vcpu->sleeper(vcpu);
-			vcpu->l1d_clean_at = L1D_NEVER_CLEAN;
-		}
 		if (next == NEXT_USER)
 			break;
 		if (next < 0)

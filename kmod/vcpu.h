@@ -407,7 +407,7 @@ static inline void host_flush_l1d_again(struct vee_vcpu *vcpu)
 		host_clean_l1d(vcpu);
 }
 
-/* The caller's secrets are in it, or those of a page fault. */
+/* The caller's secrets are in it. */
 #define L1D_NEVER_CLEAN	ULONG_MAX
 
 /* Interrupts off, right after an exit: an NMI or machine check of the host's. */

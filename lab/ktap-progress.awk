@@ -6,6 +6,11 @@
 /^ok [0-9]+/ { if (/# *SKIP/) skip++; else ok++ }
 /^not ok [0-9]+/ { bad++ }
 /^# ended: / {
+	if ($4 == 4 && !ok && !skip) {
+		printf "  %-7s %-28s all skipped\n", kernel, $3
+		fflush()
+		next
+	}
 	printf "  %-7s %-28s %3d ok", kernel, $3, ok
 	if (bad) printf ", %d NOT OK", bad
 	if (skip) printf ", %d skipped", skip

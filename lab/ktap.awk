@@ -13,7 +13,8 @@ function fail(why) { print "failed " why; failed++; bad++ }
 }
 /^1\.\.[0-9]+/ && plan < 0 {
 	plan = substr($1, 4) + 0
-	if ($2 == "#" && toupper($3) ~ /^SKIP/) whole_skip = 1
+	why = $0
+	sub(/^[^#]*#? *(SKIP)? */, "", why)
 	next
 }
 /^(not )?ok [0-9]+/ && running {
@@ -34,7 +35,7 @@ function fail(why) { print "failed " why; failed++; bad++ }
 	status = $4
 	running = 0
 	if (status == 4 && results == 0)
-		{ print "skipped " name ": all of it"; skipped++ }
+		{ print "skipped " name ": all of it: " why; skipped++ }
 	else if (status == 137)
 		fail(name ": killed, or the time limit (status 137)")
 	else if (status >= 128)

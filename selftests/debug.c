@@ -456,21 +456,6 @@ TEST_F(debug, own_trap_flag)
 	ASSERT_HLT(g, AT(traps, trapped) + 1);
 }
 
-/* MOV SS holds TF's trap off for the instruction behind it, INT1's own it doesn't. */
-GUEST_LABEL(shadowed);
-GUEST_CODE(int1_in_shadow, 64,
-	   "mov %ss, %eax; pushf; orq $0x100, (%rsp); popf; mov %eax, %ss;"
-	   "shadowed: .byte 0xf1; hlt");
-
-TEST_F(debug, own_int1_in_shadow)
-{
-	struct guest *g = &self->g;
-
-	GUEST_LONG(g, int1_in_shadow);
-	ASSERT_VECTOR(g, VECTOR_DB);
-	EXPECT_EQ(AT(int1_in_shadow, shadowed) + 1, guest_read64(g, g->page->regs.rsp));
-}
-
 /* TF and an instruction that vee does: the trap comes right after it. */
 GUEST_LABEL(after_cpuid);
 GUEST_CODE(trap_cpuid, 64,

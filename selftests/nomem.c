@@ -68,13 +68,13 @@ static void settings_restore(void)
 			write_file(settings[i].file, settings[i].before);
 }
 
-static void need_injection(struct __test_metadata *_metadata)
+__attribute__((constructor)) static void need_injection(void)
 {
 	if (access(FAIL_NTH, W_OK))
-		VEE_SKIP("no %s: CONFIG_FAULT_INJECTION, and root", FAIL_NTH);
+		skip_all("no " FAIL_NTH ": it takes CONFIG_FAULT_INJECTION, and root");
 	mount("debugfs", INJECTORS, "debugfs", 0, NULL);
 	if (access(INJECTORS "failslab", F_OK) || access(INJECTORS "fail_page_alloc", F_OK))
-		VEE_SKIP("the kernel has no failslab, or no fail_page_alloc");
+		skip_all("the kernel has no failslab, or no fail_page_alloc");
 }
 
 /* For FIXTURE_SETUP: the descriptor of FAIL_NTH. */
@@ -408,7 +408,6 @@ static int prepare(struct __test_metadata *_metadata, struct guest *g)
 	int dev = vee_open(_metadata);
 
 	close(dev);
-	need_injection(_metadata);
 	guest_open(_metadata, g);
 	GUEST_LONG(g, halt);
 	ASSERT_HLT(g, GPA_CODE);
@@ -584,7 +583,6 @@ FIXTURE(nomem_module) {
 FIXTURE_SETUP(nomem_module)
 {
 	module_take(_metadata, &self->as_it_was);
-	need_injection(_metadata);
 	self->fail_nth = injection_begin(_metadata);
 }
 

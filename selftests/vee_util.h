@@ -269,16 +269,20 @@ static inline void guest_write32(const struct guest *g, __u64 gpa, __u32 value)
 /* --- without vee ------------------------------------------------------------- */
 
 /*
- * Before any test runs: a program whose tests were all skipped, one by one, would be
- * one that passed.
+ * For a constructor, before any test runs: a program whose tests were all skipped, one
+ * by one, would be one that passed.
  */
-__attribute__((constructor)) static void need_device(void)
+static inline void skip_all(const char *why)
 {
-	if (!access("/dev/vee", F_OK))
-		return;
-	printf("TAP version 13\n1..0 # SKIP there is no /dev/vee: load vee.ko\n");
+	printf("TAP version 13\n1..0 # SKIP %s\n", why);
 	fflush(stdout);
 	_exit(KSFT_SKIP);
+}
+
+__attribute__((constructor)) static void need_device(void)
+{
+	if (access("/dev/vee", F_OK))
+		skip_all("there is no /dev/vee: load vee.ko");
 }
 
 /* --- descriptors ----------------------------------------------------------- */
