@@ -8,10 +8,10 @@
  * the ring full the write is an ordinary exit.
  */
 #include <linux/eventfd.h>
+#include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "compat.h"
 #include "vcpu.h"
@@ -234,6 +234,9 @@ static bool space_has(u32 space, u64 first, u64 span)
 	}
 }
 
+/* The caller's, so no message if there is no memory for it. */
+#define RING_GFP	(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
+
 /* Before anything can be posted there is a ring. */
 static int make_ring(struct post_office *office)
 {
@@ -241,7 +244,7 @@ static int make_ring(struct post_office *office)
 
 	mutex_lock(&office->change);
 	if (!office->ring)
-		office->ring = vmalloc_user(VEE_POST_RING_BYTES);
+		office->ring = alloc_pages_exact(VEE_POST_RING_BYTES, RING_GFP);
 	if (!office->ring)
 		err = -ENOMEM;
 	mutex_unlock(&office->change);
@@ -295,15 +298,29 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 
 /* --- the ring, and all of it ------------------------------------------------------- */
 
+static vm_fault_t ring_fault(struct vm_fault *vmf)
+{
+	struct vee_vm *vm = vmf->vma->vm_file->private_data;
+
+	/* A mapping can grow, by mremap(2). */
+	if (vmf->pgoff >= VEE_POST_RING_BYTES / PAGE_SIZE)
+		return VM_FAULT_SIGBUS;
+	vmf->page = virt_to_page((void *)vm->office.ring + vmf->pgoff * PAGE_SIZE);
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct ring_ops = {
+	.fault = ring_fault,
+};
+
 int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma)
 {
-	int err;
-
 	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != VEE_POST_RING_BYTES ||
 	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
-	err = make_ring(&vm->office);
-	return err ?: remap_vmalloc_range(vma, vm->office.ring, 0);
+	vma->vm_ops = &ring_ops;
+	return make_ring(&vm->office);
 }
 
 void post_init(struct post_office *office)
@@ -321,5 +338,6 @@ void post_destroy(struct post_office *office)
 		if (watches->watch[i].bell)
 			eventfd_ctx_put(watches->watch[i].bell);
 	kfree(watches);
-	vfree(office->ring);
+	if (office->ring)
+		free_pages_exact(office->ring, VEE_POST_RING_BYTES);
 }

@@ -488,12 +488,10 @@ static void load_events(struct vee_vcpu *vcpu)
 	vcpu->nmi = events->nmi;
 }
 
-static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
+static noinline void load_others(struct vee_vcpu *vcpu, u32 wanted)
 {
 	struct staged_state *staged = &vcpu->staged;
 
-	if (wanted & VEE_STATE_REGS)
-		load_regs(&staged->regs);
 	if (wanted & VEE_STATE_SEGMENTS)
 		load_segments(&staged->segments);
 	if (wanted & VEE_STATE_CONTROL)
@@ -504,7 +502,15 @@ static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
 		load_msrs(vcpu);
 	if (wanted & VEE_STATE_EVENTS)
 		load_events(vcpu);
-	staged->groups = 0;
+}
+
+static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
+{
+	if (wanted & VEE_STATE_REGS)
+		load_regs(&vcpu->staged.regs);
+	if (unlikely(wanted & ~VEE_STATE_REGS))
+		load_others(vcpu, wanted);
+	vcpu->staged.groups = 0;
 }
 
 void state_load_staged(struct vee_vcpu *vcpu)

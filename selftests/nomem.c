@@ -412,8 +412,6 @@ static int prepare(struct __test_metadata *_metadata, struct guest *g)
 	GUEST_LONG(g, halt);
 	ASSERT_HLT(g, GPA_CODE);
 	bell_fd = eventfd(0, EFD_CLOEXEC);
-	ASSERT_EQ(0, ring_call(g));
-	ASSERT_EQ(0, ring_undo(g, 0));
 	ASSERT_EQ(0, cpuid(g, VEE_VCPU_GET_CPUID, old_cpuid, VEE_MAX_CPUID));
 	xsave_bytes = vee_info(g->dev).xsave_bytes;
 	ASSERT_EQ(0, xsave(g, VEE_VCPU_GET_XSAVE, old_xsave));
