@@ -701,6 +701,12 @@ static inline void guest_close(struct guest *g)
 	munmap(g->mem, GUEST_BYTES);
 }
 
+/* For kicks. */
+static inline __u64 generation(const struct guest *g)
+{
+	return __atomic_load_n(&g->page->generation, __ATOMIC_ACQUIRE);
+}
+
 /* --- first touches --------------------------------------------------------- */
 
 #define PIECE_PAGES	16	/* small ones that come with one fault: see fault.c */
