@@ -72,9 +72,11 @@ SYM_FUNC_START(vmx_enter)
 	/* The same thread comes from the same depth: rarely a VMWRITE. */
 	cmp	%rsp, FRAME_HOST_RSP(%rsi)
 	je	.Lhost_rsp_is_right
-	mov	%rsp, FRAME_HOST_RSP(%rsi)
 	mov	$VMCS_ASM_HOST_RSP, %eax
+.Lvmwrite:
 	vmwrite	%rsp, %rax
+	jna	.Lfailed
+	mov	%rsp, FRAME_HOST_RSP(%rsi)
 .Lhost_rsp_is_right:
 
 	/* MOVs below leave the flags of this comparison alone. */
@@ -108,6 +110,7 @@ SYM_FUNC_START(vmx_enter)
 .Lvmlaunch:
 	vmlaunch
 	jmp	.Lfailed
+	_ASM_EXTABLE(.Lvmwrite, .Lfailed)
 	_ASM_EXTABLE(.Lresume, .Lfailed)
 	_ASM_EXTABLE(.Lvmlaunch, .Lfailed)
 
