@@ -64,6 +64,7 @@ void cr4_write(struct vee_vcpu *vcpu, u64 cr4)
 {
 	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
 	vmcs_write(VMCS_GUEST_CR4, cr4 | vee_caps.cr4_fixed0 | X86_CR4_MCE);
+	fpu_set_osxsave(vcpu, cr4 & X86_CR4_OSXSAVE);
 	vcpu_flush_tlb(vcpu);
 }
 

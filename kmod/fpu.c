@@ -6,6 +6,9 @@
  * registers until kernel_fpu_end(); in between they are the guest's, over any
  * number of entries and exits. Components of the host's XCR0 that a guest can't
  * have (PKRU, AMX) are left alone: the guest's XCR0 and CR4 never enable them.
+ *
+ * While the guest's CR4.OSXSAVE is 0 nothing there depends on XCR0 (SDM 1, "Enabling
+ * the XSAVE Feature Set and XSAVE-Enabled Features"): then the host's stays.
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -73,14 +76,14 @@ void fpu_load_guest(struct vee_vcpu *vcpu)
 		area_init(vcpu->xsave);
 		area_load(vcpu->xsave);
 	}
-	if (vcpu->xcr0 != vee_caps.host_xcr0)
+	if (vcpu->osxsave && vcpu->xcr0 != vee_caps.host_xcr0)
 		xcr0_load(vcpu->xcr0);
 }
 
 void fpu_load_host(struct vee_vcpu *vcpu)
 {
 	/* The area covers what the guest may have, not what it has enabled. */
-	if (vcpu->xcr0 != vee_caps.host_xcr0)
+	if (vcpu->osxsave && vcpu->xcr0 != vee_caps.host_xcr0)
 		xcr0_load(vee_caps.host_xcr0);
 	area_save(vcpu->xsave);
 	kernel_fpu_end();
@@ -90,7 +93,15 @@ void fpu_load_host(struct vee_vcpu *vcpu)
 void fpu_set_xcr0(struct vee_vcpu *vcpu, u64 xcr0)
 {
 	vcpu->xcr0 = xcr0;
-	xcr0_load(xcr0);
+	if (vcpu->osxsave)
+		xcr0_load(xcr0);
+}
+
+/* Likewise: CR4.OSXSAVE. */
+void fpu_set_osxsave(struct vee_vcpu *vcpu, bool osxsave)
+{
+	vcpu->osxsave = osxsave;
+	xcr0_load(osxsave ? vcpu->xcr0 : vee_caps.host_xcr0);
 }
 
 #define XCR0_AVX512	(XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 | \

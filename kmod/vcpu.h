@@ -176,6 +176,7 @@ struct limit {
  * @cr2: CR2
  * @cr8: CR8
  * @xcr0: XCR0
+ * @osxsave: CR4.OSXSAVE: @xcr0 is in the CPU
  * @dr: DR0 to DR3
  * @dr6: DR6
  * @dr7: DR7 when last seen
@@ -255,6 +256,7 @@ struct vee_vcpu {
 	u64 cr2;
 	u64 cr8;
 	u64 xcr0;
+	bool osxsave;
 	u64 dr[4];
 	u64 dr6;
 	u64 dr7;
@@ -424,6 +426,7 @@ void fpu_load_host(struct vee_vcpu *vcpu);
 int fpu_set(struct vee_vcpu *vcpu, const void __user *area);
 int fpu_get(struct vee_vcpu *vcpu, void __user *area);
 void fpu_set_xcr0(struct vee_vcpu *vcpu, u64 xcr0);
+void fpu_set_osxsave(struct vee_vcpu *vcpu, bool osxsave);
 bool xcr0_valid(u64 xcr0);
 
 /* --- state.c -------------------------------------------------------------- */

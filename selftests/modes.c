@@ -1018,6 +1018,29 @@ TEST_F(modes, xsetbv)
 	}
 }
 
+/* OSXSAVE on and off and on, with an exit to the caller at each. */
+GUEST_CODE(switch_osxsave, 64,
+	   "xor %ecx, %ecx; xor %edx, %edx; mov $3, %eax; xsetbv; out %al, $0x42;"
+	   "mov %cr4, %rbx; btr $18, %rbx; mov %rbx, %cr4; out %al, $0x42;"
+	   "bts $18, %rbx; mov %rbx, %cr4; xor %eax, %eax; xgetbv; out %al, $0x42;"
+	   "hlt");
+
+TEST_F(modes, xcr0_outlasts_osxsave)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, switch_osxsave);
+	g->page->control.cr4 |= X86_CR4_OSXSAVE;
+	for (i = 0; i < 3; i++) {
+		ASSERT_RUN(g, VEE_EXIT_PIO);
+		EXPECT_EQ(3, g->page->control.xcr0);
+		guest_resume_next(g);
+	}
+	EXPECT_EQ(3, g->page->regs.rax | g->page->regs.rdx << 32);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+}
+
 TEST_F(modes, xsetbv_refused)
 {
 	struct guest *g = &self->g;
