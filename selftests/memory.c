@@ -3,7 +3,6 @@
  * Guest memory: slots, what they allow, and what the caller does to the memory
  * behind them, before the guest runs and while it does.
  */
-#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sys/wait.h>
 
@@ -790,22 +789,6 @@ TEST_F(memory, hugetlb)
 }
 
 /* --- userfaultfd ----------------------------------------------------------- */
-
-static int watch_missing(struct __test_metadata *_metadata, void *mem, __u64 bytes)
-{
-	struct uffdio_register reg = {
-		.range = { (unsigned long)mem, bytes },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	struct uffdio_api api = { .api = UFFD_API };
-	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		VEE_SKIP("no userfaultfd: %s", strerror(errno));
-	ASSERT_EQ(0, ioctl(fd, UFFDIO_API, &api));
-	ASSERT_EQ(0, ioctl(fd, UFFDIO_REGISTER, &reg));
-	return fd;
-}
 
 /* A page that another thread supplies when the guest asks for it. */
 TEST_F(memory, userfaultfd)

@@ -346,6 +346,39 @@ TEST_F(uring, page_fault_in_a_worker)
 	EXPECT_LT(1, threads());
 }
 
+#define GPA_PDPT_APART	0x400000ULL
+
+GUEST_CODE(halt_32, 32, "hlt");
+
+/* ... that another thread has to supply: PDPTEs, in the state that the caller loads. */
+TEST_F(uring, tables_are_waited_for_in_a_worker)
+{
+	__u64 *source = anon_memory(PAGE_BYTES), *pdpt = anon_memory(PAGE_BYTES);
+	int fd = watch_missing(_metadata, pdpt, PAGE_BYTES);
+	struct uffdio_copy copy = {
+		.dst = (unsigned long)pdpt,
+		.src = (unsigned long)source,
+		.len = PAGE_BYTES,
+	};
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	struct guest *g = &self->g;
+
+	GUEST_PROTECTED(g, halt_32);
+	guest_write_page_tables(g);
+	source[0] = GPA_PD | PTE_P;
+	ASSERT_EQ(0, vm_map(g->vm, GPA_PDPT_APART, pdpt, PAGE_BYTES,
+			    VEE_READ | VEE_WRITE));
+	guest_set_control(g, X86_CR0_PG | X86_CR0_PE | X86_CR0_ET, GPA_PDPT_APART,
+			  X86_CR4_PAE, 0);
+	ring_run(&self->ring, g->vcpu, LONG_US, 1);
+	/* It comes back, or nobody could supply them. */
+	ASSERT_EQ(1, ring_submit(&self->ring));
+	ASSERT_EQ(1, poll(&poll_fd, 1, 5000));
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &copy));
+	EXPECT_EQ(VEE_EXIT_HLT, ring_result_of(&self->ring, 1));
+	close(fd);
+}
+
 TEST_F(uring, sqpoll)
 {
 	struct guest *g = &self->g;

@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include <asm/processor-flags.h>
+#include <linux/userfaultfd.h>
 #include <linux/vee.h>
 
 #include "kselftest_harness.h"
@@ -699,6 +700,24 @@ static inline void guest_close(struct guest *g)
 	close(g->vm);
 	close(g->dev);
 	munmap(g->mem, GUEST_BYTES);
+}
+
+/* Pages of @mem that are not there are to be asked for: a userfaultfd. */
+static inline int watch_missing(struct __test_metadata *_metadata, void *mem,
+				__u64 bytes)
+{
+	struct uffdio_register reg = {
+		.range = { (unsigned long)mem, bytes },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	struct uffdio_api api = { .api = UFFD_API };
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		VEE_SKIP("no userfaultfd: %s", strerror(errno));
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_API, &api));
+	ASSERT_EQ(0, ioctl(fd, UFFDIO_REGISTER, &reg));
+	return fd;
 }
 
 /* For kicks. */
