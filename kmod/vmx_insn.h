@@ -12,6 +12,7 @@
 #ifndef _VEE_VMX_INSN_H
 #define _VEE_VMX_INSN_H
 
+#include <linux/compiler.h>
 #include <linux/errno.h>
 #include <linux/types.h>
 #include <asm/asm.h>
@@ -75,12 +76,13 @@ static inline int vmread_raw(u32 field, u64 *value)
 {
 	u64 read;
 
-	asm goto("1: vmread %[field], %[read]\n\t"
-		 "jna %l[fail]\n\t"
-		 _ASM_EXTABLE(1b, %l[fail])
-		 : [read] "=r" (read)
-		 : [field] "r" ((u64)field)
-		 : "cc" : fail);
+	/* GCC before 14 takes one with an output for free of side effects otherwise. */
+	asm_goto_output("1: vmread %[field], %[read]\n\t"
+			"jna %l[fail]\n\t"
+			_ASM_EXTABLE(1b, %l[fail])
+			: [read] "=r" (read)
+			: [field] "r" ((u64)field)
+			: "cc" : fail);
 	*value = read;
 	return 0;
 fail:
