@@ -12,7 +12,6 @@
 #include <linux/string.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
-#include <asm/trapnr.h>
 
 #include "vcpu.h"
 
@@ -165,11 +164,6 @@ void cr_write_pdptes(const u64 pdpte[4])
 
 /* --- MOV to CR0 and CR4 ------------------------------------------------------ */
 
-static enum next general_protection(struct vee_vcpu *vcpu)
-{
-	return event_fault_error(vcpu, X86_TRAP_GP, 0);
-}
-
 /*
  * The sleeping half of a move that turns PAE paging on or changes it: the
  * PDPTEs come from guest memory. The result goes the way of a state that the
@@ -208,18 +202,6 @@ static enum next read_pdptes_first(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 
 	return NEXT_SLEEP;
 }
 
-/* IA32_EFER.LMA */
-static bool long_mode_active(const struct vee_vcpu *vcpu)
-{
-	return vcpu->entry & ENTRY_IA32E_GUEST;
-}
-
-static bool in_64bit_code(const struct vee_vcpu *vcpu)
-{
-	return long_mode_active(vcpu) &&
-	       vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L;
-}
-
 static bool paging_switch_valid(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
 {
 	bool lme = efer & EFER_LME;
@@ -235,7 +217,7 @@ static enum next switch_paging(struct vee_vcpu *vcpu, u64 cr0)
 	u64 cr4 = cr4_read(), efer = vmcs_read(VMCS_GUEST_EFER);
 
 	if (!paging_switch_valid(vcpu, cr0, cr4, efer))
-		return general_protection(vcpu);
+		return event_gp(vcpu);
 	efer &= ~EFER_LMA;
 	if (cr0 & X86_CR0_PG && efer & EFER_LME)
 		efer |= EFER_LMA;
@@ -249,14 +231,18 @@ static enum next switch_paging(struct vee_vcpu *vcpu, u64 cr0)
 static enum next move_to_cr0(struct vee_vcpu *vcpu, u64 cr0)
 {
 	if (!cr0_valid(cr0))
-		return general_protection(vcpu);
+		return event_gp(vcpu);
 	/* Reserved bits below bit 32 are ignored. */
 	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
 	if ((cr0 ^ vcpu->cr0) & X86_CR0_PG)
 		return switch_paging(vcpu, cr0);
 	/* CD and NW have the PDPTEs loaded anew, too. */
-	if (cr0 & X86_CR0_PG && !long_mode_active(vcpu) && cr4_read() & X86_CR4_PAE)
-		return read_pdptes_first(vcpu, cr0, cr4_read(), vmcs_read(VMCS_GUEST_EFER));
+	if (!long_mode_active(vcpu)) {
+		u64 cr4 = cr4_read(), efer = vmcs_read(VMCS_GUEST_EFER);
+
+		if (cr_uses_pdptes(cr0, cr4, efer))
+			return read_pdptes_first(vcpu, cr0, cr4, efer);
+	}
 	cr0_write(vcpu, cr0);
 	return event_skip(vcpu);
 }
@@ -278,12 +264,12 @@ static enum next move_to_cr4(struct vee_vcpu *vcpu, u64 cr4)
 	u64 efer = vmcs_read(VMCS_GUEST_EFER), changed = cr4 ^ cr4_read();
 
 	if (!cr4_valid(vcpu, cr4))
-		return general_protection(vcpu);
+		return event_gp(vcpu);
 	if (efer & EFER_LMA && !(cr4 & X86_CR4_PAE))
-		return general_protection(vcpu);
+		return event_gp(vcpu);
 	if (changed & cr4 & X86_CR4_PCIDE &&
 	    (!(efer & EFER_LMA) || vmcs_read(VMCS_GUEST_CR3) & CR3_PCID))
-		return general_protection(vcpu);
+		return event_gp(vcpu);
 	if (cr_uses_pdptes(vcpu->cr0, cr4, efer))
 		return read_pdptes_first(vcpu, cr0_read(), cr4, efer);
 	cr4_write(vcpu, cr4);
@@ -324,7 +310,7 @@ static enum next access_cr8(struct vee_vcpu *vcpu)
 		u64 value = source_register(vcpu);
 
 		if (value > CR8_MAX)
-			return general_protection(vcpu);
+			return event_gp(vcpu);
 		vcpu->cr8 = value;
 	} else if (number == CR_RSP) {
 		vmcs_write(VMCS_GUEST_RSP, vcpu->cr8);
@@ -356,7 +342,7 @@ enum next exit_xsetbv(struct vee_vcpu *vcpu)
 	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
 
 	if ((u32)READ_ONCE(regs->rcx) || !xcr0_valid(value))
-		return general_protection(vcpu);
+		return event_gp(vcpu);
 	fpu_set_xcr0(vcpu, value);
 	return event_skip(vcpu);
 }

@@ -357,20 +357,25 @@ bool event_wakes(struct vee_vcpu *vcpu)
 
 /* --- faults that vee raises ------------------------------------------------------ */
 
-enum next event_fault(struct vee_vcpu *vcpu, u8 vector)
+static void fault(struct vee_vcpu *vcpu, u8 vector)
 {
 	vcpu->delivering = (struct vee_event) {
 		.vector = vector,
 		.type = VEE_EVENT_EXCEPTION,
 		.flags = VEE_EVENT_VALID,
 	};
+}
+
+enum next event_ud(struct vee_vcpu *vcpu)
+{
+	fault(vcpu, X86_TRAP_UD);
 	return NEXT_PREPARE;
 }
 
-enum next event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code)
+enum next event_gp(struct vee_vcpu *vcpu)
 {
-	event_fault(vcpu, vector);
-	event_set_error(vcpu, &vcpu->delivering, error_code);
+	fault(vcpu, X86_TRAP_GP);
+	event_set_error(vcpu, &vcpu->delivering, 0);
 	return NEXT_PREPARE;
 }
 

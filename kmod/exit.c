@@ -246,16 +246,6 @@ static enum next exit_timer(struct vee_vcpu *vcpu)
 
 /* --- instructions ------------------------------------------------------------------ */
 
-static enum next exit_undefined(struct vee_vcpu *vcpu)
-{
-	return event_fault(vcpu, X86_TRAP_UD);
-}
-
-static enum next exit_protection(struct vee_vcpu *vcpu)
-{
-	return event_fault_error(vcpu, X86_TRAP_GP, 0);
-}
-
 /* INVD would drop the host's dirty cache lines, WBINVD keeps a whole socket busy. */
 static enum next exit_nothing(struct vee_vcpu *vcpu)
 {
@@ -353,11 +343,9 @@ static enum next exit_io(struct vee_vcpu *vcpu)
 
 static enum next exit_vmcall(struct vee_vcpu *vcpu)
 {
-	u32 cs = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS);
-
 	vcpu->page->exit.hypercall = (struct vee_exit_hypercall) {
 		.cpl = cpl(),
-		.long_mode = vcpu->entry & ENTRY_IA32E_GUEST && cs & VEE_AR_L,
+		.long_mode = in_64bit_code(vcpu),
 	};
 	return exit_user(vcpu, VEE_EXIT_HYPERCALL);
 }
@@ -398,40 +386,40 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_NMI_WINDOW]		= EVENT(exit_nmi_window),
 	[VMX_EXIT_TASK_SWITCH]		= INSN_QUALIFIED(exit_other_between),
 	[VMX_EXIT_CPUID]		= INSN(exit_cpuid),
-	[VMX_EXIT_GETSEC]		= EVENT(exit_undefined),
+	[VMX_EXIT_GETSEC]		= EVENT(event_ud),
 	[VMX_EXIT_HLT]			= INSN(exit_hlt),
 	[VMX_EXIT_INVD]			= INSN(exit_nothing),
-	[VMX_EXIT_RDPMC]		= EVENT(exit_protection),
+	[VMX_EXIT_RDPMC]		= EVENT(event_gp),
 	[VMX_EXIT_VMCALL]		= INSN(exit_vmcall),
 	/* CPUID has no VMX and CR4.VMXE can't be set: they are not there. */
-	[VMX_EXIT_VMCLEAR]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMLAUNCH]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMPTRLD]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMPTRST]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMREAD]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMRESUME]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMWRITE]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMXOFF]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMXON]		= EVENT(exit_undefined),
-	[VMX_EXIT_INVEPT]		= EVENT(exit_undefined),
-	[VMX_EXIT_INVVPID]		= EVENT(exit_undefined),
-	[VMX_EXIT_VMFUNC]		= EVENT(exit_undefined),
+	[VMX_EXIT_VMCLEAR]		= EVENT(event_ud),
+	[VMX_EXIT_VMLAUNCH]		= EVENT(event_ud),
+	[VMX_EXIT_VMPTRLD]		= EVENT(event_ud),
+	[VMX_EXIT_VMPTRST]		= EVENT(event_ud),
+	[VMX_EXIT_VMREAD]		= EVENT(event_ud),
+	[VMX_EXIT_VMRESUME]		= EVENT(event_ud),
+	[VMX_EXIT_VMWRITE]		= EVENT(event_ud),
+	[VMX_EXIT_VMXOFF]		= EVENT(event_ud),
+	[VMX_EXIT_VMXON]		= EVENT(event_ud),
+	[VMX_EXIT_INVEPT]		= EVENT(event_ud),
+	[VMX_EXIT_INVVPID]		= EVENT(event_ud),
+	[VMX_EXIT_VMFUNC]		= EVENT(event_ud),
 	[VMX_EXIT_CR_ACCESS]		= INSN_QUALIFIED(exit_cr),
 	[VMX_EXIT_MOV_DR]		= EVENT(exit_dr),
 	[VMX_EXIT_IO]			= INSN_QUALIFIED(exit_io),
 	[VMX_EXIT_RDMSR]		= INSN(exit_rdmsr),
 	[VMX_EXIT_WRMSR]		= INSN(exit_wrmsr),
-	[VMX_EXIT_MWAIT]		= EVENT(exit_undefined),
+	[VMX_EXIT_MWAIT]		= EVENT(event_ud),
 	[VMX_EXIT_MONITOR_TRAP_FLAG]	= EVENT(exit_step),
-	[VMX_EXIT_MONITOR]		= EVENT(exit_undefined),
+	[VMX_EXIT_MONITOR]		= EVENT(event_ud),
 	[VMX_EXIT_EPT_VIOLATION]	= QUALIFIED(exit_ept_violation),
 	[VMX_EXIT_EPT_MISCONFIG]	= EVENT(exit_other_between),
 	[VMX_EXIT_PREEMPTION_TIMER]	= EVENT(exit_timer),
 	[VMX_EXIT_WBINVD]		= INSN(exit_nothing),
 	[VMX_EXIT_XSETBV]		= INSN(exit_xsetbv),
 	/* Nor has CPUID SGX. */
-	[VMX_EXIT_ENCLS]		= EVENT(exit_undefined),
-	[VMX_EXIT_ENCLV]		= EVENT(exit_undefined),
+	[VMX_EXIT_ENCLS]		= EVENT(event_ud),
+	[VMX_EXIT_ENCLV]		= EVENT(event_ud),
 };
 
 #define VMX_REASON(name, number, words) \

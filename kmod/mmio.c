@@ -50,11 +50,9 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 /* Bytes of a default address in the code segment. */
 static u8 code_width(struct vee_vcpu *vcpu)
 {
-	u32 cs = vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS);
-
-	if (vcpu->entry & ENTRY_IA32E_GUEST && cs & VEE_AR_L)
+	if (in_64bit_code(vcpu))
 		return 8;
-	return cs & VEE_AR_DB ? 4 : 2;
+	return vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_DB ? 4 : 2;
 }
 
 /* What walk_read() will need once the VMCS is out of reach. */

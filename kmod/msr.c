@@ -11,7 +11,6 @@
 #include <linux/string.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
-#include <asm/trapnr.h>
 
 #include "vcpu.h"
 
@@ -207,6 +206,6 @@ enum next exit_wrmsr(struct vee_vcpu *vcpu)
 	if (!handler)
 		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
 	if (!handler->write(vcpu, (void *)&vcpu->msrs + handler->place, index, value))
-		return event_fault_error(vcpu, X86_TRAP_GP, 0);
+		return event_gp(vcpu);
 	return event_skip(vcpu);
 }

@@ -525,7 +525,7 @@ void state_load_staged(struct vee_vcpu *vcpu)
 	}
 	if (unlikely(staged->fault)) {
 		staged->fault = false;
-		event_fault_error(vcpu, X86_TRAP_GP, 0);
+		event_gp(vcpu);
 	}
 }
 

@@ -535,9 +535,9 @@ void event_entry_failed(struct vee_vcpu *vcpu);
 bool event_make_way(struct vee_vcpu *vcpu);
 bool event_wakes(struct vee_vcpu *vcpu);
 void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_code);
-/* Both NEXT_PREPARE, so that a handler can end with them. */
-enum next event_fault(struct vee_vcpu *vcpu, u8 vector);
-enum next event_fault_error(struct vee_vcpu *vcpu, u8 vector, u32 error_code);
+/* The guest gets #UD, #GP(0). NEXT_PREPARE, so that a handler can end with them, or be. */
+enum next event_ud(struct vee_vcpu *vcpu);
+enum next event_gp(struct vee_vcpu *vcpu);
 /* @rflags: the guest's */
 u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags);
 /* NEXT_ENTER, likewise. */
@@ -740,6 +740,19 @@ int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags);
 #define DR6_ACCESS	BIT(13)	/* BD: a debug register was accessed */
 #define DR7_DETECT	BIT(13)	/* GD: and that is to be detected */
 #define DR7_ALWAYS_ONE	BIT(10)
+
+/* IA32_EFER.LMA of the guest. */
+static inline bool long_mode_active(const struct vee_vcpu *vcpu)
+{
+	return vcpu->entry & ENTRY_IA32E_GUEST;
+}
+
+/* Inside the bracket. */
+static inline bool in_64bit_code(const struct vee_vcpu *vcpu)
+{
+	return long_mode_active(vcpu) &&
+	       vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L;
+}
 
 /* RAX, RDX and so on of the guest: always live in the vCPU page. */
 static inline struct vee_regs *guest_regs(struct vee_vcpu *vcpu)
