@@ -14,6 +14,29 @@
 
 #include "request.h"
 
+/* --- memory of the kernel's that the caller maps ------------------------------------ */
+
+/* All of it, and shared: a private mapping would show a copy, from the first write on. */
+static int map_all_of(struct vm_area_struct *vma, unsigned long bytes,
+		      const struct vm_operations_struct *ops)
+{
+	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != bytes ||
+	    !(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	vma->vm_ops = ops;
+	return 0;
+}
+
+/* A mapping can grow beyond @bytes, by mremap(2). */
+static vm_fault_t map_page_of(struct vm_fault *vmf, void *memory, unsigned long bytes)
+{
+	if (vmf->pgoff >= bytes / PAGE_SIZE)
+		return VM_FAULT_SIGBUS;
+	vmf->page = virt_to_page(memory + vmf->pgoff * PAGE_SIZE);
+	get_page(vmf->page);
+	return 0;
+}
+
 /* --- a vCPU ----------------------------------------------------------------------- */
 
 static long run(struct vee_vcpu *vcpu, unsigned long arg)
@@ -42,25 +65,16 @@ static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
 {
 	struct vee_vcpu *vcpu = vmf->vma->vm_file->private_data;
 
-	if (vmf->pgoff)
-		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page(vcpu->page);
-	get_page(vmf->page);
-	return 0;
+	return map_page_of(vmf, vcpu->page, VEE_VCPU_PAGE_BYTES);
 }
 
 static const struct vm_operations_struct vcpu_page_ops = {
 	.fault = vcpu_page_fault,
 };
 
-/* A private mapping would show a copy, from the first write on. */
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != VEE_VCPU_PAGE_BYTES ||
-	    !(vma->vm_flags & VM_SHARED))
-		return -EINVAL;
-	vma->vm_ops = &vcpu_page_ops;
-	return 0;
+	return map_all_of(vma, VEE_VCPU_PAGE_BYTES, &vcpu_page_ops);
 }
 
 static int vcpu_release(struct inode *inode, struct file *file)
@@ -140,9 +154,23 @@ static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 	return request_do(request, vm, (void __user *)arg);
 }
 
-static int vm_map_ring(struct file *file, struct vm_area_struct *vma)
+static vm_fault_t post_ring_fault(struct vm_fault *vmf)
 {
-	return post_mmap(file->private_data, vma);
+	struct vee_vm *vm = vmf->vma->vm_file->private_data;
+
+	return map_page_of(vmf, vm->office.ring, VEE_POST_RING_BYTES);
+}
+
+static const struct vm_operations_struct post_ring_ops = {
+	.fault = post_ring_fault,
+};
+
+static int vm_mmap_ring(struct file *file, struct vm_area_struct *vma)
+{
+	struct vee_vm *vm = file->private_data;
+
+	return map_all_of(vma, VEE_POST_RING_BYTES, &post_ring_ops) ?:
+	       post_make_ring(&vm->office);
 }
 
 static int vm_release(struct inode *inode, struct file *file)
@@ -155,7 +183,7 @@ static const struct file_operations vm_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = vm_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.mmap = vm_map_ring,
+	.mmap = vm_mmap_ring,
 	.release = vm_release,
 	.llseek = noop_llseek,
 };

@@ -9,7 +9,6 @@
  */
 #include <linux/eventfd.h>
 #include <linux/gfp.h>
-#include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
@@ -238,7 +237,7 @@ static bool space_has(u32 space, u64 first, u64 span)
 #define RING_GFP	(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
 
 /* Before anything can be posted there is a ring. */
-static int make_ring(struct post_office *office)
+int post_make_ring(struct post_office *office)
 {
 	int err = 0;
 
@@ -262,7 +261,7 @@ int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg)
 
 	if (!arg->bytes || arg->remove > 1 || !space_has(arg->space, watch.first, watch.span))
 		return -EINVAL;
-	err = make_ring(&vm->office);
+	err = post_make_ring(&vm->office);
 	return err ?: change_watch(&vm->office, &watch, arg->remove);
 }
 
@@ -296,32 +295,7 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 	return err;
 }
 
-/* --- the ring, and all of it ------------------------------------------------------- */
-
-static vm_fault_t ring_fault(struct vm_fault *vmf)
-{
-	struct vee_vm *vm = vmf->vma->vm_file->private_data;
-
-	/* A mapping can grow, by mremap(2). */
-	if (vmf->pgoff >= VEE_POST_RING_BYTES / PAGE_SIZE)
-		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page((void *)vm->office.ring + vmf->pgoff * PAGE_SIZE);
-	get_page(vmf->page);
-	return 0;
-}
-
-static const struct vm_operations_struct ring_ops = {
-	.fault = ring_fault,
-};
-
-int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma)
-{
-	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != VEE_POST_RING_BYTES ||
-	    !(vma->vm_flags & VM_SHARED))
-		return -EINVAL;
-	vma->vm_ops = &ring_ops;
-	return make_ring(&vm->office);
-}
+/* --- all of it ------------------------------------------------------- */
 
 void post_init(struct post_office *office)
 {

@@ -345,7 +345,8 @@ void post_init(struct post_office *office);
 void post_destroy(struct post_office *office);
 int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg);
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
-int post_mmap(struct vee_vm *vm, struct vm_area_struct *vma);
+/* Before the caller maps it. */
+int post_make_ring(struct post_office *office);
 /*
  * Both with interrupts off. The guest makes the write in vee_vcpu.post, true: that's
  * all there was to do about it. The other: a write that begins there may be such a one.
