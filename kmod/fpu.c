@@ -68,6 +68,12 @@ fault:
 	return -EINVAL;
 }
 
+/* What XCR0 is while the guest's state is loaded. */
+static u64 guest_xcr0(const struct vee_vcpu *vcpu)
+{
+	return vcpu->osxsave ? vcpu->xcr0 : vee_caps.host_xcr0;
+}
+
 void fpu_load_guest(struct vee_vcpu *vcpu)
 {
 	kernel_fpu_begin_mask(0);
@@ -76,14 +82,14 @@ void fpu_load_guest(struct vee_vcpu *vcpu)
 		area_init(vcpu->xsave);
 		area_load(vcpu->xsave);
 	}
-	if (vcpu->osxsave && vcpu->xcr0 != vee_caps.host_xcr0)
+	if (guest_xcr0(vcpu) != vee_caps.host_xcr0)
 		xcr0_load(vcpu->xcr0);
 }
 
 void fpu_load_host(struct vee_vcpu *vcpu)
 {
 	/* The area covers what the guest may have, not what it has enabled. */
-	if (vcpu->osxsave && vcpu->xcr0 != vee_caps.host_xcr0)
+	if (guest_xcr0(vcpu) != vee_caps.host_xcr0)
 		xcr0_load(vee_caps.host_xcr0);
 	area_save(vcpu->xsave);
 	kernel_fpu_end();
@@ -93,15 +99,14 @@ void fpu_load_host(struct vee_vcpu *vcpu)
 void fpu_set_xcr0(struct vee_vcpu *vcpu, u64 xcr0)
 {
 	vcpu->xcr0 = xcr0;
-	if (vcpu->osxsave)
-		xcr0_load(xcr0);
+	xcr0_load(guest_xcr0(vcpu));
 }
 
 /* Likewise: CR4.OSXSAVE. */
 void fpu_set_osxsave(struct vee_vcpu *vcpu, bool osxsave)
 {
 	vcpu->osxsave = osxsave;
-	xcr0_load(osxsave ? vcpu->xcr0 : vee_caps.host_xcr0);
+	xcr0_load(guest_xcr0(vcpu));
 }
 
 #define XCR0_AVX512	(XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 | \
