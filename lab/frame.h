@@ -10,6 +10,8 @@
 #ifndef VEE_LAB_FRAME_H
 #define VEE_LAB_FRAME_H
 
+#define E9_PORT		0xe9
+
 #define FRAME_HIGH	0x80	/* | bits 7..4 of a data byte */
 #define FRAME_LOW	0x90	/* | bits 3..0 of it: the byte is complete */
 

@@ -20,7 +20,6 @@
 
 #include "frame.h"
 
-#define E9_PORT		0xe9
 #define LIMIT_S		5
 
 static const char guest[] = "\xeb\xfe";		/* 1: jmp 1b */

@@ -3,7 +3,6 @@
  * Guest memory: slots, what they allow, and what the caller does to the memory
  * behind them, before the guest runs and while it does.
  */
-#include <poll.h>
 #include <sys/wait.h>
 
 #include "vee_util.h"
@@ -795,12 +794,6 @@ TEST_F(memory, userfaultfd)
 {
 	int fd = watch_missing(_metadata, self->extra, PAGE_BYTES);
 	__u64 *source = anon_memory(PAGE_BYTES);
-	struct uffdio_copy copy = {
-		.dst = (unsigned long)self->extra,
-		.src = (unsigned long)source,
-		.len = PAGE_BYTES,
-	};
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	struct guest *g = &self->g;
 	struct uffd_msg msg;
 	struct runner r;
@@ -808,13 +801,13 @@ TEST_F(memory, userfaultfd)
 	GUEST_LONG(g, accesses);
 	g->page->regs.rbx = GPA_EXTRA + 8;
 	ASSERT_EQ(0, runner_start(&r, g));
-	ASSERT_EQ(1, poll(&poll_fd, 1, 5000));
+	ASSERT_TRUE(wait_missing(fd));
 	ASSERT_EQ(sizeof(msg), read(fd, &msg, sizeof(msg)));
 	EXPECT_EQ(UFFD_EVENT_PAGEFAULT, msg.event);
 	EXPECT_EQ((unsigned long)self->extra,
 		  msg.arg.pagefault.address & ~(PAGE_BYTES - 1));
 	source[1] = 1234567;
-	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &copy));
+	ASSERT_EQ(0, supply_missing(fd, self->extra, source));
 	ASSERT_EQ(0, runner_join(&r));
 	EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason);
 	EXPECT_EQ(1234567, g->page->regs.rax);
@@ -854,12 +847,6 @@ TEST(map_interrupted)
 	void *mem = anon_memory(PAGE_BYTES), *where = anon_memory(PAGE_BYTES);
 	struct vee_map *map = anon_memory(PAGE_BYTES);
 	int fd = watch_missing(_metadata, where, PAGE_BYTES);
-	struct uffdio_copy copy = {
-		.dst = (unsigned long)where,
-		.src = (unsigned long)map,
-		.len = PAGE_BYTES,
-	};
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	struct mapper m = { .vm = vm, .map = where };
 
 	*map = (struct vee_map) {
@@ -870,9 +857,9 @@ TEST(map_interrupted)
 	};
 	catch_sigusr1();
 	ASSERT_EQ(0, pthread_create(&m.thread, NULL, mapper_main, &m));
-	ASSERT_EQ(1, poll(&poll_fd, 1, 5000));
+	ASSERT_TRUE(wait_missing(fd));
 	EXPECT_EQ(0, pthread_kill(m.thread, SIGUSR1));
-	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &copy));
+	ASSERT_EQ(0, supply_missing(fd, where, map));
 	pthread_join(m.thread, NULL);
 	EXPECT_EQ(-EINTR, m.ret);
 	EXPECT_EQ(-ENOENT, vm_unmap(vm, 0, PAGE_BYTES));

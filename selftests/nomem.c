@@ -399,10 +399,7 @@ FIXTURE_VARIANT_ADD(request, map_ring) {
 	.no_copy = true,
 };
 
-/*
- * The ring is made before: for a vmalloc() that fails the kernel itself logs a stack.
- * What the tests touch is in memory, so that no page fault of theirs is the one to fail.
- */
+/* What the tests touch is in memory, so that no page fault of theirs is the one to fail. */
 static int prepare(struct __test_metadata *_metadata, struct guest *g)
 {
 	int dev = vee_open(_metadata);

@@ -355,12 +355,6 @@ TEST_F(uring, tables_are_waited_for_in_a_worker)
 {
 	__u64 *source = anon_memory(PAGE_BYTES), *pdpt = anon_memory(PAGE_BYTES);
 	int fd = watch_missing(_metadata, pdpt, PAGE_BYTES);
-	struct uffdio_copy copy = {
-		.dst = (unsigned long)pdpt,
-		.src = (unsigned long)source,
-		.len = PAGE_BYTES,
-	};
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	struct guest *g = &self->g;
 
 	GUEST_PROTECTED(g, halt_32);
@@ -373,8 +367,8 @@ TEST_F(uring, tables_are_waited_for_in_a_worker)
 	ring_run(&self->ring, g->vcpu, LONG_US, 1);
 	/* It comes back, or nobody could supply them. */
 	ASSERT_EQ(1, ring_submit(&self->ring));
-	ASSERT_EQ(1, poll(&poll_fd, 1, 5000));
-	ASSERT_EQ(0, ioctl(fd, UFFDIO_COPY, &copy));
+	ASSERT_TRUE(wait_missing(fd));
+	ASSERT_EQ(0, supply_missing(fd, pdpt, source));
 	EXPECT_EQ(VEE_EXIT_HLT, ring_result_of(&self->ring, 1));
 	close(fd);
 }

@@ -11,6 +11,7 @@
 #define SELFTESTS_VEE_UTIL_H
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -718,6 +719,26 @@ static inline int watch_missing(struct __test_metadata *_metadata, void *mem,
 	ASSERT_EQ(0, ioctl(fd, UFFDIO_API, &api));
 	ASSERT_EQ(0, ioctl(fd, UFFDIO_REGISTER, &reg));
 	return fd;
+}
+
+/* Waits until a page is asked for: whether one was. */
+static inline bool wait_missing(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	return poll(&poll_fd, 1, 5000) == 1;
+}
+
+/* The page at @page becomes a copy of the one at @source. */
+static inline int supply_missing(int fd, void *page, const void *source)
+{
+	struct uffdio_copy copy = {
+		.dst = (unsigned long)page,
+		.src = (unsigned long)source,
+		.len = PAGE_BYTES,
+	};
+
+	return ioctl(fd, UFFDIO_COPY, &copy);
 }
 
 /* For kicks. */
