@@ -37,7 +37,6 @@
 #include "complaint.h"
 #include "frame.h"
 
-
 #define SYSLOG_ACTION_READ_ALL		3
 #define SYSLOG_ACTION_SIZE_BUFFER	10
 
