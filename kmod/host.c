@@ -149,6 +149,12 @@ static void save_segments(struct host_state *host)
 	host->fs_base = x86_fsbase_read_cpu();
 }
 
+/* The kernel's helper, but for its array in the unlikely half: that guards the stack. */
+static noinline void reload_task_register(void)
+{
+	invalidate_tss_limit();
+}
+
 static void restore_segments(struct host_state *host)
 {
 	if (unlikely(host->ds | host->es)) {
@@ -169,7 +175,10 @@ static void restore_segments(struct host_state *host)
 	native_load_idt(&host->idt);
 	native_load_gdt(&host->gdt);
 	/* For a caller with an I/O bitmap; the rest is done when one runs. */
-	invalidate_tss_limit();
+	if (unlikely(test_thread_flag(TIF_IO_BITMAP)))
+		reload_task_register();
+	else
+		this_cpu_write(__tss_limit_invalid, true);
 }
 
 /* --- debug registers -------------------------------------------------------- */

@@ -138,11 +138,17 @@ static int make_current(struct root_cpu *root, struct vmcs *vmcs)
  * A CPU on its way down leaves VMX operation a little before the scheduler has
  * moved the last task off it. Such a task is to try again, elsewhere.
  */
-static int why_off(void)
+static noinline int why_off(void)
 {
 	if (!READ_ONCE(going_down) && !cpu_active(smp_processor_id()))
 		return -EAGAIN;
 	return -ESHUTDOWN;
+}
+
+/* From nowhere to here; from another CPU vmx_root_pull() has to fetch it first. */
+static noinline int bring_here(struct root_cpu *root, struct vmcs *vmcs, int cpu)
+{
+	return cpu == NO_CPU ? activate(root, vmcs) : -EAGAIN;
 }
 
 int vmx_root_load(struct vmcs *vmcs)
@@ -151,13 +157,11 @@ int vmx_root_load(struct vmcs *vmcs)
 	int cpu = vmcs_cpu(vmcs);
 	int error = 0;
 
-	if (!root->on)
+	if (unlikely(!root->on))
 		return why_off();
-	if (cpu == NO_CPU)
-		error = activate(root, vmcs);
-	else if (cpu != smp_processor_id())
-		error = -EAGAIN;
-	return error ?: make_current(root, vmcs);
+	if (unlikely(cpu != smp_processor_id()))
+		error = bring_here(root, vmcs, cpu);
+	return unlikely(error) ? error : make_current(root, vmcs);
 }
 
 /* --- a VMCS from afar ------------------------------------------------------ */
