@@ -98,19 +98,26 @@ struct io_uring *vee_ring_uring(struct vee_ring *ring)
 	return &ring->uring;
 }
 
-/* What is queued goes to the kernel if there is no room for more. */
-static int get_sqe(struct vee_ring *ring, struct io_uring_sqe **sqe)
+/* What is queued goes to the kernel to make room for more. */
+static __attribute__((noinline)) struct io_uring_sqe *make_room(struct vee_ring *ring, int *err)
 {
-	int err;
+	struct io_uring_sqe *sqe = NULL;
+	int ret = io_uring_submit(&ring->uring);
 
-	*sqe = io_uring_get_sqe(&ring->uring);
-	if (*sqe)
-		return 0;
-	err = io_uring_submit(&ring->uring);
-	if (err < 0)
-		return err;
-	*sqe = io_uring_get_sqe(&ring->uring);
-	return *sqe ? 0 : -EBUSY;
+	if (ret >= 0) {
+		sqe = io_uring_get_sqe(&ring->uring);
+		ret = -EBUSY;
+	}
+	*err = ret;
+	return sqe;
+}
+
+/* NULL: @err says why. */
+static inline struct io_uring_sqe *get_sqe(struct vee_ring *ring, int *err)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+
+	return sqe ? sqe : make_room(ring, err);
 }
 
 static uint64_t tag(const struct vee_vcpu *vcpu)
@@ -121,10 +128,10 @@ static uint64_t tag(const struct vee_vcpu *vcpu)
 int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us)
 {
 	struct vee_uring_cmd cmd = { .budget_us = budget_us };
-	struct io_uring_sqe *sqe;
-	int err = get_sqe(ring, &sqe);
+	int err;
+	struct io_uring_sqe *sqe = get_sqe(ring, &err);
 
-	if (err)
+	if (!sqe)
 		return err;
 	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, vcpu->fd, NULL, 0, 0);
 	sqe->cmd_op = VEE_VCPU_RUN;
@@ -136,10 +143,10 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
 
 int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu)
 {
-	struct io_uring_sqe *sqe;
-	int err = get_sqe(ring, &sqe);
+	int err;
+	struct io_uring_sqe *sqe = get_sqe(ring, &err);
 
-	if (err)
+	if (!sqe)
 		return err;
 	io_uring_prep_cancel64(sqe, tag(vcpu), 0);
 	sqe->user_data = tag(NULL);
@@ -153,10 +160,10 @@ int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu)
  */
 static int nudge(struct vee_ring *ring)
 {
-	struct io_uring_sqe *sqe;
-	int err = get_sqe(ring, &sqe);
+	int err;
+	struct io_uring_sqe *sqe = get_sqe(ring, &err);
 
-	if (err)
+	if (!sqe)
 		return err;
 	io_uring_prep_nop(sqe);
 	io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
