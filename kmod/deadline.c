@@ -6,6 +6,9 @@
  * With the VMX-preemption timer the CPU itself ends the guest (SDM 3C,
  * "VMX-Preemption Timer"): it is set anew at each entry to what is left. Without
  * it an hrtimer kicks the thread that runs the vCPU.
+ *
+ * An inline run enters its guest with the whole budget left, and most enter it only
+ * once, with the same budget as the run before: then the timer is set already.
  */
 #include <linux/cache.h>
 #include <linux/hrtimer.h>
@@ -29,13 +32,12 @@ module_param(slice_us, uint, 0444);
 MODULE_PARM_DESC(slice_us,
 		 "End each stay in the guest after so many microseconds, for machines where an interrupt does not end that of a guest that was entered with interrupts off: Bochs 2.7 (default: 0, never)");
 
-/* The CPU's timer it is, not an hrtimer. */
-static bool in_hardware __ro_after_init;
+bool limits_in_hardware __ro_after_init;
 
 int deadline_setup(void)
 {
-	in_hardware = preemption_timer && tsc_khz &&
-		      caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+	limits_in_hardware = preemption_timer && tsc_khz &&
+			     caps_has(VEE_FEATURE_PREEMPTION_TIMER);
 	return 0;
 }
 
@@ -70,22 +72,20 @@ static u64 to_tsc(u64 ns)
 	return now + ticks < now ? U64_MAX : now + ticks;
 }
 
-void limit_start(struct limit *limit, u64 ns)
+static void limit_start(struct limit *limit, u64 ns)
 {
-	limit->on = true;
-	if (likely(in_hardware))
+	if (likely(limits_in_hardware))
 		limit->tsc = to_tsc(ns);
 	else
 		hrtimer_start(&limit->timer, min_t(u64, ns, KTIME_MAX),
 			      HRTIMER_MODE_REL);
 }
 
-void limit_stop(struct limit *limit)
+static void limit_stop(struct limit *limit)
 {
-	if (unlikely(!in_hardware))
+	if (unlikely(!limits_in_hardware))
 		hrtimer_cancel(&limit->timer);
 	limit->tsc = U64_MAX;
-	limit->on = false;
 }
 
 static u64 ticks_until(u64 tsc)
@@ -104,9 +104,27 @@ void deadline_init(struct vee_vcpu *vcpu)
 	limit_init(&vcpu->budget, vcpu);
 }
 
-void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
+void deadline_set(struct vee_vcpu *vcpu, u64 ns)
+{
+	limit_start(&vcpu->deadline, ns);
+	vcpu->limits |= LIMIT_DEADLINE;
+}
+
+void deadline_clear(struct vee_vcpu *vcpu)
+{
+	limit_stop(&vcpu->deadline);
+	vcpu->limits &= ~LIMIT_DEADLINE;
+}
+
+void budget_set_timer(struct vee_vcpu *vcpu, u32 budget_us)
 {
 	limit_start(&vcpu->budget, (u64)budget_us * NSEC_PER_USEC);
+	vcpu->limits |= LIMIT_BUDGET;
+}
+
+void budget_clear_timer(struct vee_vcpu *vcpu)
+{
+	limit_stop(&vcpu->budget);
 }
 
 enum next budget_end(struct vee_vcpu *vcpu)
@@ -115,15 +133,17 @@ enum next budget_end(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
-void budget_stop(struct vee_vcpu *vcpu)
-{
-	limit_stop(&vcpu->budget);
-}
-
 /* What the timer is set to: it is a timer of 32 bits. */
 static u32 timer_value(u64 ticks)
 {
 	return min_t(u64, ticks >> vee_caps.timer_shift, U32_MAX);
+}
+
+void budget_convert(struct vee_vcpu *vcpu, u32 budget_us)
+{
+	vcpu->budget_us = budget_us;
+	vcpu->budget_ticks = (u64)budget_us * tsc_khz / USEC_PER_MSEC;
+	vcpu->budget_timer = timer_value(vcpu->budget_ticks);
 }
 
 /* A guest that is entered with interrupts on is left for those of the host. */
@@ -147,13 +167,21 @@ ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 	return ns_to_ktime(mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz));
 }
 
+static u64 budget_left(struct vee_vcpu *vcpu)
+{
+	if (!(vcpu->limits & LIMIT_WHOLE))
+		return ticks_until(vcpu->budget.tsc);
+	budget_begin(vcpu);
+	return vcpu->budget_ticks;
+}
+
 /* A later moment than the timer can count is an exit in between. */
 void deadline_prepare(struct vee_vcpu *vcpu)
 {
 	u64 ticks = U64_MAX;
 
-	if (in_hardware)
-		ticks = ticks_until(min(vcpu->deadline.tsc, vcpu->budget.tsc));
+	if (limits_in_hardware)
+		ticks = min(ticks_until(vcpu->deadline.tsc), budget_left(vcpu));
 	if (sliced())
 		ticks = min(ticks, slice_ticks());
 	if (ticks == U64_MAX)

@@ -240,6 +240,25 @@ static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 	}
 }
 
+/* Of an inline run: an entry after this one has less of the budget left. */
+static __always_inline enum next enter_within_budget(struct vee_vcpu *vcpu)
+{
+	budget_begin(vcpu);
+	vcpu->step = STEP_NONE;
+	return enter_and_handle(vcpu, true);
+}
+
+static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
+{
+	unsigned int needs = entry_needs(vcpu);
+
+	if (!needs)
+		return enter_plainly(vcpu);
+	if (needs == NEEDS_LIMIT && budget_is_set(vcpu))
+		return enter_within_budget(vcpu);
+	return enter_prepared(vcpu, needs);
+}
+
 static enum next in_bracket(struct vee_vcpu *vcpu)
 {
 	enum next next = may_enter(vcpu);
@@ -250,9 +269,7 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 	flush_stale(vcpu);
 	host_flush_l1d(vcpu);
 	for (;;) {
-		unsigned int needs = entry_needs(vcpu);
-
-		next = needs ? enter_prepared(vcpu, needs) : enter_plainly(vcpu);
+		next = enter_as_needed(vcpu);
 		if (next > NEXT_PREPARE)
 			return next;
 		if (step_is_over(vcpu))

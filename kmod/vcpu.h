@@ -102,17 +102,20 @@ struct staged_state {
 #define CPUID_SLOTS	128
 static_assert(VEE_MAX_CPUID <= U8_MAX);
 
+/* vee_vcpu.limits: what is under way of these. */
+#define LIMIT_DEADLINE	BIT(0)
+#define LIMIT_BUDGET	BIT(1)
+#define LIMIT_WHOLE	BIT(2)	/* the budget, up to the run's first entry */
+
 /**
  * struct limit - a moment after which a vCPU is not to run on
  * @tsc: the host's TSC at it, U64_MAX: unknown or never
  * @timer: without the VMX-preemption timer: sets @tsc to 0
- * @on: one of the two is set
  * @vcpu: whose it is
  */
 struct limit {
 	u64 tsc;
 	struct hrtimer timer;
-	bool on;
 	struct vee_vcpu *vcpu;
 };
 
@@ -144,8 +147,12 @@ struct limit {
  * @paused: an inline run was interrupted, and is to go on in another thread
  * @halted: where the runner sleeps while the guest is in HLT
  *
+ * @limits: LIMIT_ bits
  * @deadline: when the run ends
  * @budget: when an inline run is to be paused
+ * @budget_us: a budget in microseconds, 0: none yet
+ * @budget_ticks: ... of the TSC
+ * @budget_timer: ... as preemption-timer value
  *
  * @pin: what the VMCS holds as pin-based controls
  * @proc: ... as primary processor-based controls
@@ -226,8 +233,12 @@ struct vee_vcpu {
 	bool paused;
 	wait_queue_head_t halted;
 
+	u32 limits;
 	struct limit deadline;
 	struct limit budget;
+	u32 budget_us;
+	u64 budget_ticks;
+	u32 budget_timer;
 
 	u32 pin;
 	u32 proc;
@@ -642,58 +653,93 @@ int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 
 int deadline_setup(void);
 void deadline_init(struct vee_vcpu *vcpu);
-void limit_start(struct limit *limit, u64 ns);
-void limit_stop(struct limit *limit);
+void deadline_set(struct vee_vcpu *vcpu, u64 ns);
+void deadline_clear(struct vee_vcpu *vcpu);
 extern unsigned int slice_us;
+/* By the CPU's timer, not by an hrtimer. */
+extern bool limits_in_hardware;
 
 static inline void deadline_start(struct vee_vcpu *vcpu)
 {
 	u64 ns = READ_ONCE(vcpu->page->deadline_ns);
 
 	if (unlikely(ns))
-		limit_start(&vcpu->deadline, ns);
+		deadline_set(vcpu, ns);
 }
 
 static inline void deadline_stop(struct vee_vcpu *vcpu)
 {
-	if (unlikely(vcpu->deadline.on))
-		limit_stop(&vcpu->deadline);
+	if (unlikely(vcpu->limits & LIMIT_DEADLINE))
+		deadline_clear(vcpu);
 }
 
 /* Is there a timer to set, or to turn off? */
 static inline bool deadline_armed(const struct vee_vcpu *vcpu)
 {
-	return vcpu->deadline.on || vcpu->budget.on || slice_us ||
-	       vcpu->pin & PIN_PREEMPTION_TIMER;
+	return vcpu->limits || slice_us || vcpu->pin & PIN_PREEMPTION_TIMER;
 }
 
 /* Inside the bracket. */
 void deadline_prepare(struct vee_vcpu *vcpu);
 
-static inline bool limit_passed(const struct limit *limit)
-{
-	return unlikely(limit->on) && rdtsc() >= READ_ONCE(limit->tsc);
-}
-
 static inline bool deadline_passed(const struct vee_vcpu *vcpu)
 {
-	return limit_passed(&vcpu->deadline);
+	return unlikely(vcpu->limits & LIMIT_DEADLINE) &&
+	       rdtsc() >= READ_ONCE(vcpu->deadline.tsc);
 }
 
 /* How long a sleep may last that nothing else ends. */
 ktime_t deadline_timeout(struct vee_vcpu *vcpu);
+
+void budget_set_timer(struct vee_vcpu *vcpu, u32 budget_us);
+void budget_clear_timer(struct vee_vcpu *vcpu);
+void budget_convert(struct vee_vcpu *vcpu, u32 budget_us);
+
 /* For how long a run may be inline. */
-void budget_start(struct vee_vcpu *vcpu, u32 budget_us);
+static inline void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
+{
+	if (unlikely(!limits_in_hardware)) {
+		budget_set_timer(vcpu, budget_us);
+		return;
+	}
+	if (unlikely(vcpu->budget_us != budget_us))
+		budget_convert(vcpu, budget_us);
+	vcpu->budget.tsc = rdtsc() + vcpu->budget_ticks;
+	vcpu->limits |= LIMIT_WHOLE;
+}
+
+static inline void budget_stop(struct vee_vcpu *vcpu)
+{
+	if (unlikely(!limits_in_hardware))
+		budget_clear_timer(vcpu);
+	vcpu->budget.tsc = U64_MAX;
+	vcpu->limits &= LIMIT_DEADLINE;
+}
+
+static inline bool budget_passed(const struct vee_vcpu *vcpu)
+{
+	return unlikely(vcpu->limits & LIMIT_BUDGET) &&
+	       rdtsc() >= READ_ONCE(vcpu->budget.tsc);
+}
+
 /*
  * For vee_vcpu.sleeper of an inline run: what it has to do may sleep. The guest does
  * its part again, in a thread that may.
  */
 enum next budget_end(struct vee_vcpu *vcpu);
-void budget_stop(struct vee_vcpu *vcpu);
 
-static inline bool budget_passed(const struct vee_vcpu *vcpu)
+/* At the first entry: from then on less is left, and has to be looked after. */
+static inline void budget_begin(struct vee_vcpu *vcpu)
 {
-	return limit_passed(&vcpu->budget);
+	vcpu->limits ^= LIMIT_WHOLE | LIMIT_BUDGET;
+}
+
+/* The first entry finds all that deadline_prepare() would do for it done. */
+static inline bool budget_is_set(const struct vee_vcpu *vcpu)
+{
+	return vcpu->limits == LIMIT_WHOLE && !slice_us &&
+	       vcpu->pin & PIN_PREEMPTION_TIMER &&
+	       vcpu->timer == vcpu->budget_timer;
 }
 
 /* --- step.c: inside the bracket -------------------------------------------- */

@@ -335,6 +335,61 @@ TEST_F(plain, deadlines_come_and_go)
 	}
 }
 
+#define BUDGET_US	3000
+#define BUDGET_NS	(BUDGET_US * 1000ULL)
+
+/* Stays until the TSC is at RDI: with interrupts off, so only the timer ends that. */
+GUEST_CODE(stay, 64, "1: rdtsc; shl $32, %rdx; or %rdx, %rax; cmp %rdi, %rax; jb 1b; hlt");
+
+/* How long the thread that submits it is kept by a run. */
+static __u64 time_inline(struct __test_metadata *_metadata, struct ring *ring, struct guest *g)
+{
+	__u64 before = now_ns();
+
+	ring_run(ring, g->vcpu, BUDGET_US, 0);
+	ASSERT_EQ(1, ring_submit(ring));
+	return now_ns() - before;
+}
+
+/*
+ * Inline runs with one budget: for each it is whole again, however often the one before
+ * entered its guest, and whether or not it used all of it.
+ */
+TEST_F(plain, budgets_come_and_go)
+{
+	struct guest *g = &self->g;
+	__u64 ticks = vee_info(g->dev).tsc_khz * 3ULL * BUDGET_US / 1000, spent;
+	struct ring ring;
+	unsigned int i;
+	int ret = ring_open(&ring, 0);
+
+	if (ring.fd < 0)
+		VEE_SKIP("no io_uring: %s", strerror(-ret));
+	for (i = 0; i < 4; i++) {
+		GUEST_LONG(g, halt);
+		time_inline(_metadata, &ring, g);
+		ASSERT_EQ(VEE_EXIT_HLT, ring_result(&ring));
+
+		GUEST_LONG(g, stay);
+		g->page->regs.rdi = host_tsc() + ticks;
+		spent = time_inline(_metadata, &ring, g);
+		EXPECT_LE(BUDGET_NS - BUDGET_NS / 100, spent);
+		EXPECT_GE(2 * BUDGET_NS, spent) TH_LOG("%llu ns", spent);
+		EXPECT_EQ(VEE_EXIT_HLT, ring_result(&ring));
+
+		GUEST_LONG(g, cpuid_loop);
+		set_interrupts(g);
+		spent = time_inline(_metadata, &ring, g);
+		EXPECT_LE(BUDGET_NS - BUDGET_NS / 100, spent);
+		EXPECT_GE(2 * BUDGET_NS, spent) TH_LOG("%llu ns", spent);
+		/* In a worker it goes on with no budget. */
+		usleep(2000);
+		EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+		EXPECT_EQ(VEE_EXIT_KICKED, ring_result(&ring));
+	}
+	ring_close(&ring);
+}
+
 GUEST_LABEL(few_open);
 GUEST_LABEL(few_hlt);
 GUEST_CODE(few, 64,
