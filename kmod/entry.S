@@ -69,7 +69,7 @@ SYM_FUNC_START(vmx_enter)
 	push	%rsi			/* struct vmx_frame */
 	push	%rdi			/* struct vee_regs; HOST_RSP points here */
 
-	/* The same thread comes from the same depth: rarely a VMWRITE. */
+	/* The kernel shifts the stack per system call: no VMWRITE within one. */
 	cmp	%rsp, FRAME_HOST_RSP(%rsi)
 	je	.Lhost_rsp_is_right
 	mov	$VMCS_ASM_HOST_RSP, %eax
