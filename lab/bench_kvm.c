@@ -55,6 +55,36 @@ static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
 	};
 }
 
+/*
+ * Linux 6.12 has no long mode for a vCPU without a CPUID that has it. 6.1 does without,
+ * and is quicker so.
+ */
+static bool wants_cpuid;
+
+static void set_cpuid(struct guest *g)
+{
+	static union {
+		struct kvm_cpuid2 table;
+		uint8_t room[sizeof(struct kvm_cpuid2) + 256 * sizeof(struct kvm_cpuid_entry2)];
+	} all;
+
+	all.table.nent = 256;
+	check(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &all), "CPUID");
+	check(ioctl(g->vcpu, KVM_SET_CPUID2, &all), "CPUID");
+}
+
+static void set_sregs(struct guest *g, struct kvm_sregs *sregs)
+{
+	int ret = ioctl(g->vcpu, KVM_SET_SREGS, sregs);
+
+	if (ret && errno == EINVAL && !wants_cpuid) {
+		wants_cpuid = true;
+		set_cpuid(g);
+		ret = ioctl(g->vcpu, KVM_SET_SREGS, sregs);
+	}
+	check(ret, "registers");
+}
+
 static void set_long_mode(struct guest *g)
 {
 	struct kvm_regs regs = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
@@ -73,7 +103,7 @@ static void set_long_mode(struct guest *g)
 	sregs.cr3 = GPA_PML4;
 	sregs.cr4 = CR4_LONG;
 	sregs.efer = EFER_LONG;
-	check(ioctl(g->vcpu, KVM_SET_SREGS, &sregs), "registers");
+	set_sregs(g, &sregs);
 	check(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
 }
 
@@ -99,6 +129,8 @@ static void create(struct guest *g)
 	g->vcpu = check(ioctl(g->vm, KVM_CREATE_VCPU, 0), "vCPU");
 	g->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
 	check(g->run == MAP_FAILED ? -1 : 0, "mmap");
+	if (wants_cpuid)
+		set_cpuid(g);
 	set_long_mode(g);
 	set_tsc_offset(g);
 }
