@@ -45,7 +45,8 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
 	struct limit *limit = container_of(timer, struct limit, timer);
 
-	WRITE_ONCE(limit->tsc, 0);
+	/* The mark before the look at who runs; may_enter() the reverse. */
+	smp_store_mb(limit->tsc, 0);
 	vcpu_interrupt(limit->vcpu);
 	return HRTIMER_NORESTART;
 }
@@ -149,7 +150,7 @@ void budget_convert(struct vee_vcpu *vcpu, u32 budget_us)
 /* A guest that is entered with interrupts on is left for those of the host. */
 static bool sliced(void)
 {
-	return unlikely(slice_us) && caps_has(VEE_FEATURE_PREEMPTION_TIMER) &&
+	return unlikely(slice_us) && tsc_khz && caps_has(VEE_FEATURE_PREEMPTION_TIMER) &&
 	       !(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF);
 }
 
@@ -162,7 +163,8 @@ ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 {
 	u64 ticks = ticks_until(READ_ONCE(vcpu->deadline.tsc));
 
-	if (ticks == U64_MAX)
+	/* An hrtimer wakes the sleeper itself. */
+	if (!limits_in_hardware || ticks == U64_MAX)
 		return KTIME_MAX;
 	return ns_to_ktime(mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz));
 }

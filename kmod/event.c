@@ -217,7 +217,8 @@ static bool waits(struct vee_vcpu *vcpu, const struct vee_event *event)
 /*
  * Only some CPUs hold the exit for an NMI window off while STI blocks interrupts (SDM
  * 3C, "Other Causes of VM Exits"). On the others it would come before the instruction
- * that ends the blocking, again and again; the other window opens right behind it.
+ * that ends the blocking, again and again; the other window opens right behind it. If
+ * that instruction is a CLI it doesn't, and the NMI comes after the next exit.
  */
 static u32 nmi_window(void)
 {

@@ -14,6 +14,7 @@
 #include <linux/pagemap.h>
 #include <linux/pfn.h>
 #include <linux/pgtable.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <asm/cpufeature.h>
@@ -88,15 +89,22 @@ static int fault_get_page(struct fault *fault)
 	return got == 1 ? 0 : gup_error(got);
 }
 
-/* False: the page is a file's that is written back. No filesystem cleans the others. */
+/*
+ * False: the page is a file's that is written back. No filesystem cleans the others.
+ * Without the page's lock its mapping may be truncated and freed while it is in use
+ * here, but for RCU, which inodes are freed by.
+ */
 static bool dirty_without_lock(struct page *page)
 {
 	struct folio *folio = page_folio(page);
 
 	if (!folio_test_swapbacked(folio))
 		return false;
-	if (!folio_test_dirty(folio))
+	if (!folio_test_dirty(folio)) {
+		rcu_read_lock();
 		set_page_dirty(page);
+		rcu_read_unlock();
+	}
 	return true;
 }
 

@@ -373,7 +373,7 @@ static __always_inline void vmcs_set_host(u32 field, u64 *copy, u64 value)
  * What differs from one entry to the next: CR3 (PCID), CR4 (the kernel toggles
  * bits per task), the caller's FS base. @fs_base: as host_save() found it.
  */
-static inline void vmcs_load_host(struct vee_vcpu *vcpu)
+static __always_inline void vmcs_load_host(struct vee_vcpu *vcpu)
 {
 	struct host_state *host = &vcpu->host;
 

@@ -4,6 +4,9 @@
 # the sections' names and all functions' addresses, then the trace.
 #
 # An instruction's ticks are those until the next one: a repeated one has many.
+#
+# To the file "listing", if it has a name, each instruction under vee:
+# PATH|TICKS|FUNCTION|GROUP|ADDRESS|INSTRUCTION
 
 BEGIN {
 	OUTSIDE = "system call: the kernel outside the engine"
@@ -186,6 +189,9 @@ function account(engine, path,   key, i, m, name, group, kind) {
 			listed[path, group, name] = 1
 			members[path, group] = members[path, group] SUBSEP name
 		}
+		if (engine == "vee" && listing)
+			printf "%s|%d|%s|%s|%s|%s\n", path, kept_ticks[key, i], name, group,
+				substr(kept_place[key, i], 6), kept[key, i] >listing
 		kind = m == "guest" ? 0 : dear(kept[key, i])
 		if (kind)
 			dear_count[path, kind, engine]++

@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <vee.h>
 
@@ -15,9 +16,13 @@
 /* Enough for all caches of the kernel's, and one without an interrupt in it. */
 #define WARM		200
 #define SECTIONS	5
+/* There are 32 huge pages to touch. */
+#define WARM_HUGE	20
 
-#define PATH(name, text)						\
-	GUEST_CODE(name, "mov $" VALUE(WARM) ", %r12d\n"		\
+#define PATH(name, text)	PATH_AFTER(name, WARM, text)
+#define PATH_AFTER(name, warm, text)					\
+	GUEST_CODE(name, "mov $" VALUE(GPA_TOUCH) ", %r13d\n"		\
+		   "mov $" VALUE(warm) ", %r12d\n"			\
 		   "1:\n" text "\n"					\
 		   "dec %r12d\n"					\
 		   "jnz 1b\n"						\
@@ -34,6 +39,10 @@ PATH(cpuid, "xor %eax, %eax; cpuid");
 PATH(wrmsr, "mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr");
 PATH(cr0, "mov %cr0, %rax; xor $0x20, %eax; mov %rax, %cr0");
 PATH(mmio, "mov %eax, 0x20000000");
+PATH(hlt, "hlt");
+PATH_AFTER(huge, WARM_HUGE, "mov %eax, (%r13); add $0x200000, %r13");
+
+static uint8_t *touch;
 
 static void post_outs(const struct guest *g)
 {
@@ -47,7 +56,7 @@ static void post_outs(const struct guest *g)
 static void trace(const char *what, const uint8_t *code, const uint8_t *end,
 		  void (*prepare)(const struct guest *g))
 {
-	struct guest g = { .memory = memory };
+	struct guest g = { .memory = memory, .touch = touch };
 
 	memcpy(memory + GPA_CODE, code, end - code);
 	engine->create(&g);
@@ -67,6 +76,12 @@ void measure(void)
 	trace("WRMSR, answered in the kernel", wrmsr, wrmsr_end, NULL);
 	trace("MOV to CR0, answered in the kernel", cr0, cr0_end, NULL);
 	trace("MMIO write to user space and back", mmio, mmio_end, NULL);
+	trace("HLT exit to user space and back", hlt, hlt_end, NULL);
+	touch = map(TOUCH_BYTES, MADV_HUGEPAGE);
+	memset(touch, 1, TOUCH_BYTES);
+	trace("first touch of a 2 MiB page, host page present", huge, huge_end, NULL);
+	munmap(touch, TOUCH_BYTES);
+	touch = NULL;
 	if (engine == &engine_vee)
 		trace("OUT that is posted (vee alone)", out, out_end, post_outs);
 }
