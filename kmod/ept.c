@@ -103,10 +103,10 @@ void ept_free_tables(struct list_head *freed)
 	}
 }
 
-/* Enough for a walk from the root that finds nothing: -ENOMEM or 0. */
+/* -ENOMEM or 0. */
 int ept_cache_fill(struct ept_cache *cache)
 {
-	while (cache->count < ARRAY_SIZE(cache->table)) {
+	while (!ept_cache_is_full(cache)) {
 		void *table = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 
 		if (!table)

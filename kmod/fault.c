@@ -317,10 +317,9 @@ static noinline int fault_map_around(struct fault *fault, unsigned long seq,
 	return error;
 }
 
-/* -EAGAIN: the host was at it at the same time. */
-static int fault_try(struct fault *fault, struct ept_cache *cache)
+/* -EAGAIN: the host has been at it since @seq. */
+static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *cache)
 {
-	unsigned long seq = mmu_interval_read_begin(&fault->slot->notifier);
 	int error = fault_get_page(fault);
 
 	if (error)
@@ -339,7 +338,11 @@ static int fault_resolve(struct fault *fault, struct ept_cache *cache)
 	int error = ept_cache_fill(cache);
 
 	while (!error) {
-		error = fault_try(fault, cache);
+		/* Waits for the end of a change. */
+		unsigned long seq = mmu_interval_read_begin(&fault->slot->notifier);
+
+		WRITE_ONCE(fault->slot->seq, seq);
+		error = fault_try(fault, seq, cache);
 		if (error != -EAGAIN)
 			return error;
 		/* Others may keep the host busy there for as long as they like. */
@@ -349,32 +352,61 @@ static int fault_resolve(struct fault *fault, struct ept_cache *cache)
 	return error;
 }
 
-int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
+/*
+ * With preemption off. If nothing of the slot has changed since somebody began to read
+ * it, that is as good as to begin just now, and takes no wait.
+ */
+static int fault_resolve_now(struct fault *fault, struct ept_cache *cache)
 {
-	struct vee_vm *vm = vcpu->vm;
+	unsigned long seq = READ_ONCE(fault->slot->seq);
+
+	if (!ept_cache_is_full(cache))
+		return -EBUSY;
+	if (mmu_interval_check_retry(&fault->slot->notifier, seq))
+		return -EAGAIN;
+	return fault_try(fault, seq, cache);
+}
+
+static int fault_begin(struct fault *fault, struct vee_vm *vm, unsigned int access)
+{
+	fault->slot = slot_find(vm, fault->gpa, fault->gpa);
+	if (!fault->slot)
+		return -ENOENT;
+	if (access & ~fault->slot->access)
+		return -EACCES;
+	fault->hva = fault->slot->hva + (fault->gpa - fault->slot->node.start);
+	return 0;
+}
+
+static __always_inline int fault_by(struct vee_vcpu *vcpu, u64 gpa, unsigned int access,
+				   bool may_sleep,
+				   int (*fn)(struct fault *fault, struct ept_cache *cache))
+{
 	struct fault fault = {
 		.gpa = gpa & PAGE_MASK,
 		.write = access & VEE_WRITE,
 		.execute = access & VEE_EXECUTE,
-		.may_sleep = !vcpu->is_inline,
+		.may_sleep = may_sleep,
 	};
-	int error = mem_lock(vm, fault.may_sleep);
+	int error = mem_lock(vcpu->vm, may_sleep);
 
 	if (error)
 		return error;
-
-	fault.slot = slot_find(vm, gpa, gpa);
-	if (!fault.slot) {
-		error = -ENOENT;
-	} else if (access & ~fault.slot->access) {
-		error = -EACCES;
-	} else {
-		fault.hva = fault.slot->hva + (fault.gpa - fault.slot->node.start);
-		error = fault_resolve(&fault, &vcpu->ept_cache);
-	}
-
-	mem_unlock(vm, fault.may_sleep);
+	error = fault_begin(&fault, vcpu->vm, access);
+	if (!error)
+		error = fn(&fault, &vcpu->ept_cache);
+	mem_unlock(vcpu->vm, may_sleep);
 	if (!error)
 		vcpu->stats.faults++;
 	return error;
+}
+
+int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
+{
+	return fault_by(vcpu, gpa, access, !vcpu->is_inline, fault_resolve);
+}
+
+int mem_fault_now(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
+{
+	return fault_by(vcpu, gpa, access, false, fault_resolve_now);
 }

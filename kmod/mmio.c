@@ -175,8 +175,10 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 
 static enum next resolve(struct vee_vcpu *vcpu)
 {
-	int err = mem_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification));
+	int err = vcpu->fault_error;
 
+	if (err == -EBUSY || err == -EAGAIN)
+		err = mem_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification));
 	trace_vee_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification), err);
 	switch (err) {
 	case 0:
@@ -208,5 +210,17 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 		note_insn(vcpu);
 	exit_user(vcpu, VEE_EXIT_MMIO);
 	vcpu->sleeper = resolve;
-	return NEXT_SLEEP;
+	return NEXT_FAULT;
+}
+
+/* Most are of pages that are there, and need nothing that sleeps. */
+enum next exit_fault(struct vee_vcpu *vcpu)
+{
+	u32 access = access_of(vcpu->qualification);
+
+	vcpu->fault_error = mem_fault_now(vcpu, vcpu->fault_gpa, access);
+	if (vcpu->fault_error)
+		return NEXT_SLEEP;
+	trace_vee_fault(vcpu, vcpu->fault_gpa, access, 0);
+	return NEXT_HOST;
 }

@@ -311,6 +311,8 @@ static int stretch(struct vee_vcpu *vcpu)
 			break;
 		next = in_bracket(vcpu);
 		bracket_leave(vcpu);
+		if (next == NEXT_FAULT)
+			next = exit_fault(vcpu);
 	} while (next == NEXT_HOST && !need_resched());
 	stretch_end(vcpu);
 	return next;

@@ -26,6 +26,7 @@ struct io_uring_cmd;
 enum next {
 	NEXT_ENTER,	/* handled: enter the guest again, interrupts stay off */
 	NEXT_PREPARE,	/* likewise, but there is an event for it */
+	NEXT_FAULT,	/* exit_fault() must go on, with interrupts on */
 	NEXT_HOST,	/* let the host have its interrupts and signals first */
 	NEXT_SLEEP,	/* vee_vcpu.sleeper must do the rest, it may sleep */
 	NEXT_USER,	/* the caller's: vee_vcpu_page.exit is filled */
@@ -168,6 +169,7 @@ struct limit {
  * @paging: at an exit that has to walk the guest's tables
  * @fetch_gva: linear address of the instruction at such an exit
  * @fault_gpa: guest-physical address of an EPT violation
+ * @fault_error: why it could not be resolved with preemption off
  * @may_post: it is a write that may be posted, if an instruction's that can be decoded
  * @fault_gva: with @may_post: linear address
  * @fault_rsp: with @may_post: RSP
@@ -254,6 +256,7 @@ struct vee_vcpu {
 	struct paging paging;
 	u64 fetch_gva;
 	u64 fault_gpa;
+	int fault_error;
 	bool may_post;
 	u64 fault_gva;
 	u64 fault_rsp;
@@ -603,6 +606,8 @@ enum next halt_sleep(struct vee_vcpu *vcpu);
 /* --- mmio.c --------------------------------------------------------------- */
 
 enum next exit_ept_violation(struct vee_vcpu *vcpu);
+/* Outside the bracket, for NEXT_FAULT. */
+enum next exit_fault(struct vee_vcpu *vcpu);
 
 /* --- store.c -------------------------------------------------------------- */
 

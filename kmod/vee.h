@@ -214,6 +214,12 @@ struct ept_cache {
 	void *table[EPT_LEVELS - 1];
 };
 
+/* Enough for a walk from the root that finds nothing. */
+static inline bool ept_cache_is_full(const struct ept_cache *cache)
+{
+	return cache->count == ARRAY_SIZE(cache->table);
+}
+
 int ept_init(struct ept *ept);
 void ept_destroy(struct ept *ept);
 int ept_cache_fill(struct ept_cache *cache);
@@ -260,8 +266,9 @@ static inline bool ept_flush_this_cpu(struct ept *ept)
  * @vm: its VM
  * @hva: where that memory is in the VM's address space
  * @access: VEE_READ, VEE_WRITE, VEE_EXECUTE
+ * @seq: of @notifier when last begun to be read; 0: not yet
  *
- * Constant while it is in the tree.
+ * But for @seq constant while it is in the tree.
  */
 struct slot {
 	struct interval_tree_node node;
@@ -269,6 +276,7 @@ struct slot {
 	struct vee_vm *vm;
 	unsigned long hva;
 	unsigned int access;
+	unsigned long seq;
 };
 
 struct slot *slot_find(struct vee_vm *vm, u64 gpa, u64 last);
@@ -295,6 +303,8 @@ int mem_read_word(struct vee_vm *vm, u64 gpa, unsigned int bytes, u64 *value);
  * would have had to sleep; else what struct vee_exit_memory, @error says.
  */
 int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access);
+/* With preemption off; also -EBUSY or -EAGAIN: mem_fault() has to do it. */
+int mem_fault_now(struct vee_vcpu *vcpu, u64 gpa, unsigned int access);
 
 /* --- walk.c --------------------------------------------------------------- */
 

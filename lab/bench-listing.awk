@@ -22,13 +22,15 @@ $2 != path {
 		last_function = $4
 	}
 	printf "\t\t%s\n", $7
-	if (!(where in ticks)) {
-		order[++count] = where
-		is_source[where] = $1 != ""
-		function_of[where] = $4
-	}
-	ticks[where] += $3
 	sum += $3
+	if (!$1) {
+		others += $3
+		next
+	}
+	row = row_of($1, source($1, $4))
+	if (!(row in ticks))
+		order[++count] = row
+	ticks[row] += $3
 }
 
 END { finish_path() }
@@ -48,30 +50,46 @@ function source(where, name,   part, n, text) {
 	return text == "{" ? name "() {" : text == "}" ? "} of " name "()" : text
 }
 
-# In the order in which they come; the kernel's functions are another table's.
-function finish_path(   i, others) {
-	if (!count)
-		return
-	printf "\n### %s: ticks by line of source\n\n", path >lines
-	print "| ticks | where | |" >lines
-	print "| ---: | --- | --- |" >lines
-	for (i = 1; i <= count; i++) {
-		if (is_source[order[i]])
-			printf "| %d | %s | `%s` |\n", ticks[order[i]],
-				substr(order[i], 6), quote(source(order[i], function_of[order[i]])) >lines
-		else
-			others += ticks[order[i]]
-	}
-	printf "| %d | the guest, the kernel, the program | |\n", others >lines
-	printf "| %d | all | |\n", sum >lines
-	delete ticks
-	delete is_source
-	count = sum = 0
-	last_where = ""
+# Of the assembly a row has all that serves one end.
+function row_of(where, text,   file) {
+	file = where
+	sub(/^kmod\//, "", file)
+	sub(/:.*/, "", file)
+	if (file == "entry.S")
+		return file " | " end_of(text)
+	# A bar would end the cell.
+	gsub(/\|/, "\\|", text)
+	return file " | `" text "`"
 }
 
-# A bar would end the cell.
-function quote(text) {
-	gsub(/\|/, "\\|", text)
-	return text
+function end_of(text) {
+	if (text ~ /^xor/)
+		return "no value of the guest's left in a register"
+	if (text ~ /^push\t%rax|^mov\t8\(%rsp\)|^pop\tRAX|^mov\t%[a-z0-9]+, R[0-9A-Z]+\(/)
+		return "the guest's registers stored"
+	if (text ~ /^mov\tR[0-9A-Z]+\(|^mov\t%rdi, %rax/)
+		return "the guest's registers loaded"
+	if (text ~ /^push|^pop|^RET|^mov\t%ebx, %eax/)
+		return "the host's registers put away, and back again"
+	if (text ~ /HOST_RSP|host_rsp|^vmwrite|^jna/)
+		return "HOST_RSP, if the stack has moved"
+	if (text ~ /^vmresume|LAUNCHED|Llaunch/)
+		return "VMRESUME, or VMLAUNCH"
+	return "mitigations: VERW, return stack, SPEC_CTRL, LFENCE"
+}
+
+# In the order in which they come; the kernel's functions are another table's.
+function finish_path(   i) {
+	if (!path)
+		return
+	printf "\n## %s\n\n", path >lines
+	print "| ticks | where | |" >lines
+	print "| ---: | --- | --- |" >lines
+	for (i = 1; i <= count; i++)
+		printf "| %d | %s |\n", ticks[order[i]], order[i] >lines
+	printf "| %d | the guest, the kernel, the program | |\n", others >lines
+	printf "| **%d** | all | |\n", sum >lines
+	delete ticks
+	count = sum = others = 0
+	last_where = ""
 }

@@ -960,13 +960,24 @@ static bool fork_once(void)
 }
 
 /* Away, and back: the guest goes without it for a moment. */
-static bool move_once(unsigned char *mem, __u64 bytes)
+static bool move_page(void *page)
 {
-	void *away = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *away = mmap(NULL, PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const int flags = MREMAP_MAYMOVE | MREMAP_FIXED;
 
 	return away != MAP_FAILED &&
-	       mremap(mem, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, away) == away &&
-	       mremap(away, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, mem) == mem;
+	       mremap(page, PAGE_BYTES, PAGE_BYTES, flags, away) == away &&
+	       mremap(away, PAGE_BYTES, PAGE_BYTES, flags, page) == page;
+}
+
+/* What was changed in part may be several mappings by now: mremap() moves one. */
+static bool move_once(unsigned char *mem, __u64 bytes)
+{
+	__u64 at = 0;
+
+	while (at < bytes && move_page(mem + at))
+		at += PAGE_BYTES;
+	return at == bytes;
 }
 
 static bool disturb(unsigned int what, unsigned char *mem, __u64 bytes)
