@@ -379,8 +379,8 @@ static int fault_begin(struct fault *fault, struct vee_vm *vm, unsigned int acce
 }
 
 static __always_inline int fault_by(struct vee_vcpu *vcpu, u64 gpa, unsigned int access,
-				   bool may_sleep,
-				   int (*fn)(struct fault *fault, struct ept_cache *cache))
+				    bool may_sleep,
+				    int (*fn)(struct fault *fault, struct ept_cache *cache))
 {
 	struct fault fault = {
 		.gpa = gpa & PAGE_MASK,
