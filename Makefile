@@ -33,9 +33,11 @@ samples: library ## The samples
 	@$(MAKE) -C samples
 
 ##@ Test
-.PHONY: check check-debug
+.PHONY: check check-static check-debug
 check: ## Build for each kernel, static checks, all kselftests in the lab
 	@lab/check
+check-static: ## What "make check" does without the lab, in two minutes: before a commit
+	@lab/check --static
 check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ...)
 	@lab/check --debug
 
