@@ -82,7 +82,7 @@ static void limit_start(struct limit *limit, u64 ns)
 			      HRTIMER_MODE_REL);
 }
 
-static void limit_stop(struct limit *limit)
+void limit_stop(struct limit *limit)
 {
 	if (unlikely(!limits_in_hardware))
 		hrtimer_cancel(&limit->timer);
@@ -123,11 +123,6 @@ void budget_set_timer(struct vee_vcpu *vcpu, u32 budget_us)
 	vcpu->limits |= LIMIT_BUDGET;
 }
 
-void budget_clear_timer(struct vee_vcpu *vcpu)
-{
-	limit_stop(&vcpu->budget);
-}
-
 enum next budget_end(struct vee_vcpu *vcpu)
 {
 	vcpu->budget.tsc = 0;
@@ -140,10 +135,15 @@ static u32 timer_value(u64 ticks)
 	return min_t(u64, ticks >> vee_caps.timer_shift, U32_MAX);
 }
 
+static u64 ticks_in(u32 us)
+{
+	return (u64)us * tsc_khz / USEC_PER_MSEC;
+}
+
 void budget_convert(struct vee_vcpu *vcpu, u32 budget_us)
 {
 	vcpu->budget_us = budget_us;
-	vcpu->budget_ticks = (u64)budget_us * tsc_khz / USEC_PER_MSEC;
+	vcpu->budget_ticks = ticks_in(budget_us);
 	vcpu->budget_timer = timer_value(vcpu->budget_ticks);
 }
 
@@ -152,11 +152,6 @@ static bool sliced(void)
 {
 	return unlikely(slice_us) && tsc_khz && caps_has(VEE_FEATURE_PREEMPTION_TIMER) &&
 	       !(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF);
-}
-
-static u64 slice_ticks(void)
-{
-	return mul_u64_u32_div(slice_us, tsc_khz, USEC_PER_MSEC);
 }
 
 ktime_t deadline_timeout(struct vee_vcpu *vcpu)
@@ -185,7 +180,7 @@ void deadline_prepare(struct vee_vcpu *vcpu)
 	if (limits_in_hardware)
 		ticks = min(ticks_until(vcpu->deadline.tsc), budget_left(vcpu));
 	if (sliced())
-		ticks = min(ticks, slice_ticks());
+		ticks = min(ticks, ticks_in(slice_us));
 	if (ticks == U64_MAX)
 		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
 	else

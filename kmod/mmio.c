@@ -3,8 +3,9 @@
  * EPT violations: first touches, memory that can't be had, and MMIO, of which
  * some writes are posted.
  *
- * The exit is described to the caller at once, while the VMCS is at hand; the
- * sleeping half then finds out whether it is the caller's at all.
+ * The exit is described to the caller at once, while the VMCS is at hand. Whether it
+ * is the caller's at all is found out then, with interrupts on: most are of pages that
+ * are there, and the sleeping half does the rest.
  */
 #include <linux/irqflags.h>
 #include <linux/mm.h>
@@ -213,7 +214,6 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 	return NEXT_FAULT;
 }
 
-/* Most are of pages that are there, and need nothing that sleeps. */
 enum next exit_fault(struct vee_vcpu *vcpu)
 {
 	u32 access = access_of(vcpu->qualification);

@@ -220,7 +220,6 @@ static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int nee
 		event_prepare(vcpu);
 	if (needs & NEEDS_LIMIT)
 		deadline_prepare(vcpu);
-	vcpu->step = STEP_NONE;
 	if (needs & NEEDS_STEP)
 		step_prepare(vcpu);
 	return enter_and_handle(vcpu, false);
@@ -231,7 +230,6 @@ static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 {
 	enum next next;
 
-	vcpu->step = STEP_NONE;
 	for (;;) {
 		next = enter_and_handle(vcpu, true);
 		if (next != NEXT_ENTER)
@@ -244,7 +242,6 @@ static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 static __always_inline enum next enter_within_budget(struct vee_vcpu *vcpu)
 {
 	budget_begin(vcpu);
-	vcpu->step = STEP_NONE;
 	return enter_and_handle(vcpu, true);
 }
 
@@ -252,6 +249,7 @@ static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
 {
 	unsigned int needs = entry_needs(vcpu);
 
+	vcpu->step = STEP_NONE;
 	if (!needs)
 		return enter_plainly(vcpu);
 	if (needs == NEEDS_LIMIT && budget_is_set(vcpu))

@@ -697,7 +697,7 @@ static inline bool deadline_passed(const struct vee_vcpu *vcpu)
 ktime_t deadline_timeout(struct vee_vcpu *vcpu);
 
 void budget_set_timer(struct vee_vcpu *vcpu, u32 budget_us);
-void budget_clear_timer(struct vee_vcpu *vcpu);
+void limit_stop(struct limit *limit);
 void budget_convert(struct vee_vcpu *vcpu, u32 budget_us);
 
 /* For how long a run may be inline. */
@@ -715,9 +715,10 @@ static inline void budget_start(struct vee_vcpu *vcpu, u32 budget_us)
 
 static inline void budget_stop(struct vee_vcpu *vcpu)
 {
-	if (unlikely(!limits_in_hardware))
-		budget_clear_timer(vcpu);
-	vcpu->budget.tsc = U64_MAX;
+	if (likely(limits_in_hardware))
+		vcpu->budget.tsc = U64_MAX;
+	else
+		limit_stop(&vcpu->budget);
 	vcpu->limits &= LIMIT_DEADLINE;
 }
 

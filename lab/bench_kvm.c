@@ -68,8 +68,11 @@ static void set_cpuid(struct guest *g)
 		uint8_t room[sizeof(struct kvm_cpuid2) + 256 * sizeof(struct kvm_cpuid_entry2)];
 	} all;
 
-	all.table.nent = 256;
-	check(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &all), "CPUID");
+	/* Once: it is no part of a VM's life. */
+	if (!all.table.nent) {
+		all.table.nent = 256;
+		check(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &all), "CPUID");
+	}
 	check(ioctl(g->vcpu, KVM_SET_CPUID2, &all), "CPUID");
 }
 

@@ -351,11 +351,11 @@ static __u64 time_inline(struct __test_metadata *_metadata, struct ring *ring, s
 	return now_ns() - before;
 }
 
-#define EXIT_PREEMPTION_TIMER	52	/* SDM 3D, "VMX Basic Exit Reasons" */
+#define REASON_TIMER	52	/* SDM 3D, "VMX Basic Exit Reasons" */
 
 static __u64 timer_exits(const struct guest *g)
 {
-	return stats_of(g).exits[EXIT_PREEMPTION_TIMER];
+	return stats_of(g).exits[REASON_TIMER];
 }
 
 /*
