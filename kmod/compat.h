@@ -9,6 +9,7 @@
 #define _VEE_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/file.h>
 #include <linux/hrtimer.h>
 #include <linux/syscore_ops.h>
 #include <asm/cpufeature.h>
@@ -17,6 +18,10 @@
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx)
 #else
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx, 1)
+#endif
+
+#ifndef fd_file
+#define fd_file(fd) ((fd).file)
 #endif
 
 /*

@@ -39,15 +39,13 @@ static vm_fault_t map_page_of(struct vm_fault *vmf, void *memory, unsigned long 
 
 /* --- a vCPU ----------------------------------------------------------------------- */
 
-static long run(struct vee_vcpu *vcpu, unsigned long arg)
+static long run(struct vee_vcpu *vcpu, u64 generation)
 {
 	long err;
 
-	if (arg)
-		return -EINVAL;
 	if (!mutex_trylock(&vcpu->lock))
 		return -EBUSY;
-	err = vcpu_run(vcpu);
+	err = vcpu_run_or_go_on(vcpu, generation);
 	mutex_unlock(&vcpu->lock);
 	return err;
 }
@@ -92,6 +90,11 @@ static const struct file_operations vcpu_fops = {
 	.release = vcpu_release,
 	.llseek = noop_llseek,
 };
+
+struct vee_vcpu *vcpu_of(const struct file *file)
+{
+	return file->f_op == &vcpu_fops ? file->private_data : NULL;
+}
 
 /* --- a VM --------------------------------------------------------------------------- */
 
@@ -230,25 +233,35 @@ static long do_vm_create(void *object, union argument *arg)
 	return fd;
 }
 
+static long do_run_each(void *object, union argument *arg)
+{
+	return each_run(&arg->run_each);
+}
+
 static const struct request device_requests[] = {
 	REQUEST(VEE_GET_INFO, vee_info, do_info, .out = true),
 	REQUEST(VEE_VM_CREATE, vee_vm_create, do_vm_create),
+	REQUEST(VEE_RUN_EACH, vee_run_each, do_run_each),
 };
 
-static long device_ioctl(struct file *file, unsigned int nr, unsigned long arg)
+long device_request(void *unused, unsigned int nr, void __user *user)
 {
 	const struct request *request;
 
 	request = request_find(device_requests, ARRAY_SIZE(device_requests), nr);
-	if (!request)
-		return -ENOTTY;
-	return request_do(request, NULL, (void __user *)arg);
+	return request ? request_do(request, NULL, user) : -ENOTTY;
+}
+
+static long device_ioctl(struct file *file, unsigned int nr, unsigned long arg)
+{
+	return device_request(NULL, nr, (void __user *)arg);
 }
 
 const struct file_operations device_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = device_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = device_uring_cmd,
 	.llseek = noop_llseek,
 };
 

@@ -305,9 +305,10 @@ static const struct request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_STATS, vee_stats, do_stats, .out = true),
 };
 
-long vcpu_request(struct vee_vcpu *vcpu, unsigned int nr, void __user *user)
+long vcpu_request(void *object, unsigned int nr, void __user *user)
 {
 	const struct request *request;
+	struct vee_vcpu *vcpu = object;
 	long ret;
 
 	request = request_find(vcpu_requests, ARRAY_SIZE(vcpu_requests), nr);

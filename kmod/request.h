@@ -20,6 +20,7 @@ union argument {
 	struct request_header header;
 	struct vee_info info;
 	struct vee_vm_create vm_create;
+	struct vee_run_each run_each;
 	struct vee_map map;
 	struct vee_unmap unmap;
 	struct vee_vcpu_create vcpu_create;
@@ -66,6 +67,10 @@ long request_do(const struct request *request, void *object, void __user *user);
  * All of a vCPU's requests but VEE_VCPU_RUN: who may, the vCPU's lock, and the
  * request itself.
  */
-long vcpu_request(struct vee_vcpu *vcpu, unsigned int nr, void __user *user);
+long vcpu_request(void *vcpu, unsigned int nr, void __user *user);
+/* All of the device's. */
+long device_request(void *unused, unsigned int nr, void __user *user);
+/* each.c */
+long each_run(const struct vee_run_each *arg);
 
 #endif /* _VEE_REQUEST_H */

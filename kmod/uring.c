@@ -52,18 +52,20 @@ static int run_inline(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, u32 bu
 	return -EAGAIN;
 }
 
-static noinline int run_in_worker(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd)
+/* Another one that took its place is no mistake of the caller's. */
+static int run_on(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd)
 {
-	if (!(ioucmd->flags & RUN_PAUSED))
-		return vcpu_run(vcpu);
+	int err = vcpu_run_on(vcpu, paused_run(ioucmd)->generation);
+
 	ioucmd->flags &= ~RUN_PAUSED;
-	return vcpu_run_on(vcpu, paused_run(ioucmd)->generation);
+	return err == -ESTALE ? -EINTR : err;
 }
 
-/* What the page says: the caller's to falsify, and its own loss. */
-static int exit_reason(struct vee_vcpu *vcpu)
+static noinline int run_in_worker(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd,
+				  u64 generation)
 {
-	return READ_ONCE(vcpu->page->exit.reason) & INT_MAX;
+	return ioucmd->flags & RUN_PAUSED ? run_on(vcpu, ioucmd) :
+					    vcpu_run_or_go_on(vcpu, generation);
 }
 
 /* Of a paused run something was taken already, so its failure is no -EBUSY. */
@@ -72,19 +74,21 @@ static noinline int busy(const struct io_uring_cmd *ioucmd)
 	return ioucmd->flags & RUN_PAUSED ? -EINTR : -EBUSY;
 }
 
-static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd,
-		   u32 budget_us, bool is_inline)
+static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, bool is_inline)
 {
+	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
+	u32 budget_us = READ_ONCE(cmd->budget_us);
+	u64 generation = READ_ONCE(cmd->arg);
 	int ret;
 
-	if (is_inline && (ioucmd->flags & RUN_PAUSED || !budget_us))
+	if (is_inline && (ioucmd->flags & RUN_PAUSED || generation || !budget_us))
 		return -EAGAIN;
 	if (unlikely(!mutex_trylock(&vcpu->lock)))
 		return busy(ioucmd);
 	ret = likely(is_inline) ? run_inline(vcpu, ioucmd, budget_us) :
-				  run_in_worker(vcpu, ioucmd);
+				  run_in_worker(vcpu, ioucmd, generation);
 	if (likely(!ret))
-		ret = exit_reason(vcpu);
+		ret = vcpu_exit_reason(vcpu);
 	mutex_unlock(&vcpu->lock);
 	return ret;
 }
@@ -105,30 +109,28 @@ static int complete_cmd(struct io_uring_cmd *ioucmd, int ret, unsigned int issue
 
 static int run(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 {
-	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 	struct vee_vcpu *vcpu = ioucmd->file->private_data;
 	int ret;
 
 	if (current->mm != vcpu->vm->mm)
 		return -EIO;
-	if (READ_ONCE(cmd->arg))
-		return -EINVAL;
-	ret = try_run(vcpu, ioucmd, READ_ONCE(cmd->budget_us),
-		      issue_flags & IO_URING_F_NONBLOCK);
+	ret = try_run(vcpu, ioucmd, issue_flags & IO_URING_F_NONBLOCK);
 	if (unlikely(ret == -EAGAIN))
 		vee_uring_wants_worker(ioucmd);
 	return complete_cmd(ioucmd, ret, issue_flags);
 }
 
-static int request(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+/* @do_request: vcpu_request() or device_request(). */
+static int request(struct io_uring_cmd *ioucmd, unsigned int issue_flags,
+		   long (*do_request)(void *object, unsigned int nr, void __user *user))
 {
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 	long ret;
 
-	if (READ_ONCE(cmd->budget_us))
+	if (READ_ONCE(cmd->flags) || READ_ONCE(cmd->budget_us))
 		return -EINVAL;
-	ret = vcpu_request(ioucmd->file->private_data, ioucmd->cmd_op,
-			   u64_to_user_ptr(READ_ONCE(cmd->arg)));
+	ret = do_request(ioucmd->file->private_data, ioucmd->cmd_op,
+			 u64_to_user_ptr(READ_ONCE(cmd->arg)));
 	return complete_cmd(ioucmd, ret, issue_flags);
 }
 
@@ -140,9 +142,12 @@ int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 {
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 
-	if (READ_ONCE(cmd->flags))
-		return -EINVAL;
-	if (likely(ioucmd->cmd_op == VEE_VCPU_RUN))
-		return run(ioucmd, issue_flags);
-	return request(ioucmd, issue_flags);
+	if (unlikely(ioucmd->cmd_op != VEE_VCPU_RUN))
+		return request(ioucmd, issue_flags, vcpu_request);
+	return READ_ONCE(cmd->flags) ? -EINVAL : run(ioucmd, issue_flags);
+}
+
+int device_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+{
+	return request(ioucmd, issue_flags, device_request);
 }

@@ -452,8 +452,10 @@ int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us)
 
 int vcpu_run_on(struct vee_vcpu *vcpu, u64 generation)
 {
-	if (!vcpu->paused || vcpu->generation != generation)
-		return -EINTR;
+	if (generation < vcpu->generation)
+		return -ESTALE;
+	if (generation > vcpu->generation || !vcpu->paused)
+		return -EINVAL;
 	vcpu->paused = false;
 	return run_to_end(vcpu);
 }

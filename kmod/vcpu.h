@@ -645,8 +645,21 @@ int vcpu_run(struct vee_vcpu *vcpu);
  * has not begun, vcpu_run() has to do all of it.
  */
 int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us);
-/* -EINTR also: run @generation is over, since another one took its place. */
+/* -ESTALE: run @generation is over, another one took its place; -EINVAL: it is not paused. */
 int vcpu_run_on(struct vee_vcpu *vcpu, u64 generation);
+
+/* VEE_VCPU_RUN, in a thread that may be kept. */
+static inline int vcpu_run_or_go_on(struct vee_vcpu *vcpu, u64 generation)
+{
+	return unlikely(generation) ? vcpu_run_on(vcpu, generation) : vcpu_run(vcpu);
+}
+
+/* What the page says: the caller's to falsify, and its own loss. */
+static inline int vcpu_exit_reason(const struct vee_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->page->exit.reason) & INT_MAX;
+}
+
 int vcpu_kick(struct vee_vcpu *vcpu, u64 generation);
 /* Has the thread that runs @vcpu look up. */
 void vcpu_interrupt(struct vee_vcpu *vcpu);
@@ -780,10 +793,13 @@ static inline bool step_is_over(struct vee_vcpu *vcpu)
 /* --- ioctl.c -------------------------------------------------------------- */
 
 extern const struct file_operations device_fops;
+/* NULL: it is none. */
+struct vee_vcpu *vcpu_of(const struct file *file);
 
 /* --- uring.c -------------------------------------------------------------- */
 
 int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags);
+int device_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags);
 
 /* In the VMCS's pending debug exceptions: a single step. */
 #define PENDING_DEBUG_BS	BIT_ULL(14)

@@ -38,6 +38,11 @@ static const struct layout layouts[] = {
 	OFFSET(vee_info, vmx_basic, 56),
 	OFFSET(vee_info, vmx_ept_vpid, 112),
 	SIZE(vee_vm_create, 8),
+	SIZE(vee_step, 16),
+	OFFSET(vee_step, result, 4),
+	OFFSET(vee_step, budget_us, 8),
+	SIZE(vee_run_each, 24),
+	OFFSET(vee_run_each, steps, 16),
 	SIZE(vee_map, 40),
 	OFFSET(vee_map, gpa, 8),
 	OFFSET(vee_map, hva, 16),
@@ -135,6 +140,7 @@ TEST(request_numbers)
 {
 	EXPECT_EQ(0xee00, VEE_GET_INFO);
 	EXPECT_EQ(0xee01, VEE_VM_CREATE);
+	EXPECT_EQ(0xee02, VEE_RUN_EACH);
 	EXPECT_EQ(0xee10, VEE_VM_MAP);
 	EXPECT_EQ(0xee11, VEE_VM_UNMAP);
 	EXPECT_EQ(0xee12, VEE_VM_CREATE_VCPU);
@@ -190,6 +196,16 @@ struct request {
 static void good_nothing(struct guest *g,
 			 void *arg)
 {
+}
+
+static void good_run_each(struct guest *g, void *arg)
+{
+	static struct vee_step one;
+	struct vee_run_each *each = arg;
+
+	one = (struct vee_step) { .vcpu = g->vcpu };
+	each->count = 1;
+	each->steps = (unsigned long)&one;
 }
 
 static void good_map(struct guest *g, void *arg)
@@ -330,6 +346,8 @@ static void good_snapshot(struct guest *g, void *arg)
 static const struct request requests[] = {
 	REQUEST(VEE_GET_INFO, ON_DEV, vee_info, 0, good_nothing),
 	REQUEST(VEE_VM_CREATE, ON_DEV, vee_vm_create, 0, good_nothing),
+	REQUEST(VEE_RUN_EACH, ON_DEV, vee_run_each,
+		offsetof(struct vee_run_each, reserved), good_run_each),
 	REQUEST(VEE_VM_MAP, ON_VM, vee_map,
 		offsetof(struct vee_map, reserved), good_map),
 	REQUEST(VEE_VM_UNMAP, ON_VM, vee_unmap, 0, good_unmap),
@@ -606,7 +624,7 @@ TEST_F(abi, read_only_argument)
 TEST_F(abi, unknown_requests)
 {
 	static const unsigned long unknown[] = {
-		_IO(VEE_IOCTL, 0x02), _IO(VEE_IOCTL, 0x0f),
+		_IO(VEE_IOCTL, 0x03), _IO(VEE_IOCTL, 0x0f),
 		_IO(VEE_IOCTL, 0x15), _IO(VEE_IOCTL, 0x2d),
 		_IO(VEE_IOCTL, 0xff), _IO(0xae, 0x00),
 		_IOW(VEE_IOCTL, 0x00, struct vee_info),

@@ -69,6 +69,9 @@ static inline bool within(uint64_t start, uint64_t bytes, uint64_t limit)
 
 /* --- vm.c --- */
 
+/* A descriptor of /dev/vee, or -errno. */
+int open_device(void);
+
 /* As VEE_VM_MAP counts: a range that the guest may use for @access. */
 void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
 		unsigned int access);

@@ -1,19 +1,52 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* vCPUs through io_uring: one thread that runs many. */
+/*
+ * vCPUs through io_uring: one thread that runs many.
+ *
+ * Runs that may begin in this thread are collected, and begin together, by one
+ * VEE_RUN_EACH: a request a run would cost more than the run. Those that it could not
+ * end go on in workers, by a VEE_VCPU_RUN each.
+ */
 #include <liburing.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "internal.h"
 
 /**
+ * struct batch - runs that begin together
+ * @each: the request for them
+ * @steps: what it takes
+ * @vcpus: whose they are
+ */
+struct batch {
+	struct vee_run_each each;
+	struct vee_step *steps;
+	struct vee_vcpu **vcpus;
+};
+
+/**
  * struct vee_ring - a ring
  * @uring: what is behind it
- * @runs: how many were queued, ever
+ * @device: a descriptor of /dev/vee
+ * @batches: see @queued
+ * @queued: the one that collects
+ * @begun: the other one, whose runs have begun
+ * @under_way: its request has not been completed
+ * @taken: how many results of it the caller has been given
+ * @room: for how many runs a batch has room
+ * @runs: how many runs were queued that may have to have a worker, ever
  * @nudged: @runs when the last nudge was queued
  * @served: @runs when it was last known that each has had a thread
  */
 struct vee_ring {
 	struct io_uring uring;
+	int device;
+	struct batch batches[2];
+	struct batch *queued;
+	struct batch *begun;
+	bool under_way;
+	unsigned int taken;
+	unsigned int room;
 	uint64_t runs;
 	uint64_t nudged;
 	uint64_t served;
@@ -22,6 +55,10 @@ struct vee_ring {
 /* In user_data: bit 0 says that it is the library's, the rest is the vCPU, or 0. */
 #define OURS	1ULL
 #define NUDGE	(2ULL | OURS)
+#define BATCH	(4ULL | OURS)
+
+/* In place of a descriptor, before the run has begun. */
+#define CANCELLED	(-1)
 
 /* The smallest submission queue: cancels and the caller's own need room, too. */
 #define ENTRIES_MIN	16U
@@ -62,6 +99,51 @@ static int size_workers(struct vee_ring *ring, unsigned int vcpus)
 	return io_uring_register_iowq_max_workers(&ring->uring, workers);
 }
 
+static int batch_alloc(struct batch *batch, unsigned int room)
+{
+	batch->each.size = sizeof(batch->each);
+	batch->steps = calloc(room, sizeof(*batch->steps));
+	batch->each.steps = (uintptr_t)batch->steps;
+	batch->vcpus = calloc(room, sizeof(*batch->vcpus));
+	return batch->steps && batch->vcpus ? 0 : -ENOMEM;
+}
+
+static struct vee_ring *ring_alloc(unsigned int vcpus)
+{
+	struct vee_ring *ring = calloc(1, sizeof(*ring));
+
+	if (!ring)
+		return NULL;
+	ring->device = -1;
+	ring->room = vcpus < VEE_MAX_STEPS ? vcpus : VEE_MAX_STEPS;
+	ring->queued = &ring->batches[0];
+	ring->begun = &ring->batches[1];
+	return ring;
+}
+
+static void ring_free(struct vee_ring *ring)
+{
+	for (int i = 0; i < 2; i++) {
+		free(ring->batches[i].steps);
+		free(ring->batches[i].vcpus);
+	}
+	if (ring->device >= 0)
+		close(ring->device);
+	free(ring);
+}
+
+static int ring_init(struct vee_ring *ring, unsigned int vcpus)
+{
+	int err = batch_alloc(ring->queued, ring->room);
+
+	if (!err)
+		err = batch_alloc(ring->begun, ring->room);
+	if (err)
+		return err;
+	ring->device = open_device();
+	return ring->device < 0 ? ring->device : queue_init(ring, vcpus);
+}
+
 int vee_ring_create(struct vee_ring **ring, unsigned int vcpus)
 {
 	struct vee_ring *new;
@@ -69,12 +151,12 @@ int vee_ring_create(struct vee_ring **ring, unsigned int vcpus)
 
 	if (!vcpus)
 		return -EINVAL;
-	new = calloc(1, sizeof(*new));
+	new = ring_alloc(vcpus);
 	if (!new)
 		return -ENOMEM;
-	err = queue_init(new, vcpus);
+	err = ring_init(new, vcpus);
 	if (err) {
-		free(new);
+		ring_free(new);
 		return err;
 	}
 	err = size_workers(new, vcpus);
@@ -90,7 +172,7 @@ void vee_ring_destroy(struct vee_ring *ring)
 	if (!ring)
 		return;
 	io_uring_queue_exit(&ring->uring);
-	free(ring);
+	ring_free(ring);
 }
 
 struct io_uring *vee_ring_uring(struct vee_ring *ring)
@@ -125,27 +207,68 @@ static uint64_t tag(const struct vee_vcpu *vcpu)
 	return (uintptr_t)vcpu | OURS;
 }
 
-int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us)
+static int queue_request(struct vee_ring *ring, int fd, unsigned int request,
+			 struct vee_uring_cmd cmd, uint64_t user_data)
 {
-	struct vee_uring_cmd cmd = { .budget_us = budget_us };
 	int err;
 	struct io_uring_sqe *sqe = get_sqe(ring, &err);
 
 	if (!sqe)
 		return err;
-	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, vcpu->fd, NULL, 0, 0);
-	sqe->cmd_op = VEE_VCPU_RUN;
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
+	sqe->cmd_op = request;
 	memcpy(sqe->cmd, &cmd, sizeof(cmd));
-	sqe->user_data = tag(vcpu);
-	ring->runs++;
+	sqe->user_data = user_data;
 	return 0;
+}
+
+/* @generation: of a paused run to go on with, or 0. */
+static int queue_run(struct vee_ring *ring, struct vee_vcpu *vcpu,
+		     unsigned int budget_us, uint64_t generation)
+{
+	struct vee_uring_cmd cmd = { .arg = generation, .budget_us = budget_us };
+	int err = queue_request(ring, vcpu->fd, VEE_VCPU_RUN, cmd, tag(vcpu));
+
+	if (!err)
+		ring->runs++;
+	return err;
+}
+
+int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us)
+{
+	struct batch *batch = ring->queued;
+	unsigned int i = batch->each.count;
+
+	if (!budget_us || i == ring->room)
+		return queue_run(ring, vcpu, budget_us, 0);
+	batch->steps[i].vcpu = vcpu->fd;
+	batch->steps[i].budget_us = budget_us;
+	batch->vcpus[i] = vcpu;
+	batch->each.count++;
+	return 0;
+}
+
+/* False: no run of it has been queued to begin in this thread. */
+static bool cancel_queued(struct batch *batch, const struct vee_vcpu *vcpu)
+{
+	bool found = false;
+
+	for (unsigned int i = 0; i < batch->each.count; i++)
+		if (batch->vcpus[i] == vcpu) {
+			batch->steps[i].vcpu = CANCELLED;
+			found = true;
+		}
+	return found;
 }
 
 int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu)
 {
+	struct io_uring_sqe *sqe;
 	int err;
-	struct io_uring_sqe *sqe = get_sqe(ring, &err);
 
+	if (cancel_queued(ring->queued, vcpu))
+		return 0;
+	sqe = get_sqe(ring, &err);
 	if (!sqe)
 		return err;
 	io_uring_prep_cancel64(sqe, tag(vcpu), 0);
@@ -189,6 +312,89 @@ static int submit_and_wait(struct vee_ring *ring)
 	return ret == -ETIME ? nudge(ring) : ret;
 }
 
+/*
+ * All that was collected begins. On its own: not as the next link of a chain of the
+ * caller's.
+ */
+static int begin_batch(struct vee_ring *ring)
+{
+	struct batch *batch = ring->queued;
+	struct vee_uring_cmd cmd = { .arg = (uintptr_t)&batch->each };
+	int err = 0;
+
+	if (io_uring_sq_ready(&ring->uring))
+		err = io_uring_submit(&ring->uring);
+	if (err >= 0)
+		err = queue_request(ring, ring->device, VEE_RUN_EACH, cmd, BATCH);
+	if (err < 0)
+		return err;
+	ring->queued = ring->begun;
+	ring->queued->each.count = 0;
+	ring->begun = batch;
+	ring->under_way = true;
+	/* What else has ended must not wait until there are no short runs left. */
+	return io_uring_submit_and_get_events(&ring->uring);
+}
+
+/* All its runs have a result now: none has begun if there is an error for all. */
+static void end_batch(struct vee_ring *ring, int err)
+{
+	struct batch *batch = ring->begun;
+
+	for (unsigned int i = 0; i < batch->each.count; i++) {
+		if (err)
+			batch->steps[i].result = err;
+		if (batch->steps[i].vcpu == CANCELLED)
+			batch->steps[i].result = -ECANCELED;
+	}
+	ring->under_way = false;
+	ring->taken = 0;
+}
+
+static bool has_results(const struct vee_ring *ring)
+{
+	return !ring->under_way && ring->taken < ring->begun->each.count;
+}
+
+/* What is left of a run that has not ended is queued. False: it has ended. */
+static bool goes_on(struct vee_ring *ring, struct vee_vcpu *vcpu, struct vee_step *step)
+{
+	int err;
+
+	switch (step->result) {
+	case -EINTR:
+		err = vee_ring_run(ring, vcpu, step->budget_us);
+		break;
+	case -EAGAIN:
+		err = queue_run(ring, vcpu, 0, 0);
+		break;
+	case -EINPROGRESS:
+		err = queue_run(ring, vcpu, 0, vcpu->page->generation);
+		break;
+	default:
+		return false;
+	}
+	/* Too much is queued: it is as if it had been cancelled. */
+	if (err)
+		step->result = -EINTR;
+	return !err;
+}
+
+/* False: it is of no interest to the caller. */
+static bool take_step(struct vee_ring *ring, struct vee_ring_event *event)
+{
+	struct vee_step *step = &ring->begun->steps[ring->taken];
+	struct vee_vcpu *vcpu = ring->begun->vcpus[ring->taken++];
+
+	if (step->result < 0 && goes_on(ring, vcpu, step))
+		return false;
+	event->vcpu = vcpu;
+	event->data = 0;
+	event->result = step->result;
+	event->flags = 0;
+	return true;
+}
+
 /* False: it is of no interest to the caller. */
 static bool take(struct vee_ring *ring, const struct io_uring_cqe *cqe,
 		 struct vee_ring_event *event)
@@ -199,27 +405,42 @@ static bool take(struct vee_ring *ring, const struct io_uring_cqe *cqe,
 		ring->served = ring->nudged;
 		return false;
 	}
+	if (cqe->user_data == BATCH) {
+		end_batch(ring, cqe->res);
+		return false;
+	}
 	event->vcpu = ours ? (struct vee_vcpu *)(uintptr_t)(cqe->user_data & ~OURS) : NULL;
 	event->data = ours ? 0 : cqe->user_data;
-	event->result = cqe->res;
+	/* Another thread has run the vCPU since the run was paused. */
+	event->result = ours && cqe->res == -ESTALE ? -EINTR : cqe->res;
 	event->flags = cqe->flags;
 	return cqe->user_data != tag(NULL);
+}
+
+static bool take_completion(struct vee_ring *ring, struct io_uring_cqe *cqe,
+			    struct vee_ring_event *event)
+{
+	bool wanted = take(ring, cqe, event);
+
+	io_uring_cqe_seen(&ring->uring, cqe);
+	return wanted;
 }
 
 int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
 {
 	struct io_uring_cqe *cqe;
 	bool wanted = false;
+	int ret = 0;
 
-	while (!wanted) {
-		while (io_uring_peek_cqe(&ring->uring, &cqe)) {
-			int ret = submit_and_wait(ring);
-
-			if (ret < 0)
-				return ret;
-		}
-		wanted = take(ring, cqe, event);
-		io_uring_cqe_seen(&ring->uring, cqe);
+	while (!wanted && ret >= 0) {
+		if (has_results(ring))
+			wanted = take_step(ring, event);
+		else if (!io_uring_peek_cqe(&ring->uring, &cqe))
+			wanted = take_completion(ring, cqe, event);
+		else if (ring->queued->each.count && !ring->under_way)
+			ret = begin_batch(ring);
+		else
+			ret = submit_and_wait(ring);
 	}
-	return 0;
+	return ret < 0 ? ret : 0;
 }

@@ -442,7 +442,7 @@ struct vee_ring_event {
  *
  * Return: 0, or -EINVAL (@vcpus is 0 or more than INT_MAX; or the kernel is older
  * than 6.1), -ENOSYS (the kernel was built without io_uring), -EPERM (io_uring is
- * switched off), -ENOMEM, -EMFILE, -ENFILE.
+ * switched off), -ENOMEM, -EMFILE, -ENFILE, -ENOENT or -EACCES (/dev/vee).
  */
 int vee_ring_create(struct vee_ring **ring, unsigned int vcpus);
 
@@ -486,8 +486,8 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
  * @ring: the ring
  * @vcpu: whose run
  *
- * It ends with -EINTR, or -ECANCELED if it was waiting for a thread; both mean: run
- * again to go on. Or as it would have ended by itself, if that was sooner.
+ * It ends with -EINTR, or -ECANCELED if it was waiting for a thread or had not begun;
+ * both mean: run again to go on. Or as it would have ended by itself, if that was sooner.
  * From other threads there is vee_vcpu_kick().
  *
  * Return: 0, or the errors of vee_ring_run().

@@ -43,7 +43,7 @@ int vee_request(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : ret;
 }
 
-static int open_device(void)
+int open_device(void)
 {
 	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 

@@ -5,7 +5,8 @@
  * Three kinds of file descriptor, each made from the one before; closing is
  * destroying, in any order:
  *
- *	/dev/vee	open(2)			VEE_GET_INFO, VEE_VM_CREATE
+ *	/dev/vee	open(2)			VEE_GET_INFO, VEE_VM_CREATE,
+ *						VEE_RUN_EACH
  *	a VM		VEE_VM_CREATE		VEE_VM_MAP, VEE_VM_UNMAP,
  *						VEE_VM_CREATE_VCPU,
  *						VEE_VM_COALESCE,
@@ -28,7 +29,8 @@
  *    (VEE_VCPU_KICK and VEE_VCPU_INJECT apart, which are made for that).
  *  - A request that fails has changed nothing.
  *
- * A vCPU's requests can also be made through io_uring: struct vee_uring_cmd.
+ * A vCPU's requests, and those of /dev/vee, can also be made through io_uring:
+ * struct vee_uring_cmd.
  *
  * Terms are those of the Intel 64 and IA-32 Architectures Software Developer's
  * Manual (SDM); section titles are given where a rule comes from.
@@ -46,6 +48,7 @@
 
 #define VEE_GET_INFO		_IO(VEE_IOCTL, 0x00)	/* struct vee_info */
 #define VEE_VM_CREATE		_IO(VEE_IOCTL, 0x01)	/* struct vee_vm_create */
+#define VEE_RUN_EACH		_IO(VEE_IOCTL, 0x02)	/* struct vee_run_each */
 
 #define VEE_VM_MAP		_IO(VEE_IOCTL, 0x10)	/* struct vee_map */
 #define VEE_VM_UNMAP		_IO(VEE_IOCTL, 0x11)	/* struct vee_unmap */
@@ -53,7 +56,7 @@
 #define VEE_VM_COALESCE		_IO(VEE_IOCTL, 0x13)	/* struct vee_coalesce */
 #define VEE_VM_DOORBELL		_IO(VEE_IOCTL, 0x14)	/* struct vee_doorbell */
 
-#define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0 */
+#define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0, or a generation */
 #define VEE_VCPU_KICK		_IO(VEE_IOCTL, 0x21)	/* struct vee_kick */
 #define VEE_VCPU_SYNC		_IO(VEE_IOCTL, 0x22)	/* struct vee_sync */
 #define VEE_VCPU_TRANSLATE	_IO(VEE_IOCTL, 0x23)	/* struct vee_translate */
@@ -70,6 +73,7 @@
 #define VEE_MAX_VCPUS		64	/* vCPUs of one VM; ids 0 to 63 */
 #define VEE_MAX_SLOTS		512	/* memory slots of one VM */
 #define VEE_MAX_WATCHES		64	/* ranges and doorbells of one VM, together */
+#define VEE_MAX_STEPS		1024	/* of one VEE_RUN_EACH */
 
 /* --- /dev/vee ------------------------------------------------------------ */
 
@@ -862,16 +866,67 @@ struct vee_vcpu_page {
 
 /*
  * VEE_VCPU_RUN, argument 0: run the guest until something needs the caller; all
- * it says is in the vCPU page.
+ * it says is in the vCPU page. Another argument: go on with the run of that
+ * generation, which VEE_RUN_EACH has paused (struct vee_step); nothing of the page
+ * is taken then.
  *
  * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
  * for this thread; what the page asked for was taken over, so just run again),
- * -EINVAL (argument not 0; an unknown bit in @prefetch, @dirty, @intercept,
- * @options; a bad @resume; a state that vee can't let the hardware load: see the
- * group's struct), -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
+ * -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options; a bad
+ * @resume; a state that vee can't let the hardware load: see the group's struct; no
+ * such run is paused), -ESTALE (that run is over: another one took its place),
+ * -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
  * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off).
  */
+
+/**
+ * struct vee_step - a short run of one vCPU
+ * @vcpu: in: its descriptor
+ * @result: out: what came of it, see below
+ * @budget_us: in: for how many microseconds it may run at most
+ * @reserved: in: must be zero
+ *
+ * @result is the exit's reason, VEE_EXIT_PIO and so on, which is more than 0; or
+ * -EINPROGRESS: the run has begun and is paused, since its time is over, it would
+ * have to sleep, or something waits for this thread. VEE_VCPU_RUN with
+ * vee_vcpu_page.generation as its argument goes on with it; a new run begins where
+ * it is, and ends it.
+ * -EAGAIN: it has not begun, for even that could sleep, or @budget_us is 0:
+ * VEE_VCPU_RUN does all of it.
+ * -EINTR: it has not begun, for a signal waits: do it again.
+ * -EBADF: no open descriptor, or not a vCPU's. -EINVAL, -EBUSY, -EIO, -ESHUTDOWN:
+ * as VEE_VCPU_RUN.
+ */
+struct vee_step {
+	__s32 vcpu;
+	__s32 result;
+	__u32 budget_us;
+	__u32 reserved;
+};
+
+/**
+ * struct vee_run_each - run several vCPUs, one after the other (VEE_RUN_EACH)
+ * @size: in: sizeof(struct vee_run_each)
+ * @flags: in: must be zero
+ * @count: in: how many steps, 1 to VEE_MAX_STEPS
+ * @reserved: in: must be zero
+ * @steps: in: the address of struct vee_step[@count]
+ *
+ * One request for many short runs, of vCPUs of any VMs of this address space. A
+ * run that needs more time or has to sleep is left to the caller, to go on in
+ * another thread (or in a worker of io_uring's: struct vee_uring_cmd).
+ *
+ * Returns 0: each step's @result says what came of it; or -EINVAL (@count), -EFAULT
+ * (a step can't be read, or its @result not written; those before it are done).
+ */
+struct vee_run_each {
+	__u32 size;
+	__u32 flags;
+	__u32 count;
+	__u32 reserved;
+	__u64 steps;
+};
 
 /**
  * struct vee_kick - end a run (VEE_VCPU_KICK)
@@ -1115,24 +1170,26 @@ struct vee_stats {
 /* --- io_uring -------------------------------------------------------------- */
 
 /**
- * struct vee_uring_cmd - a vCPU's request through io_uring
- * @arg: in: what the ioctl takes: the address of the request's struct, or 0 for
- *	VEE_VCPU_RUN
+ * struct vee_uring_cmd - a vCPU's or the device's request through io_uring
+ * @arg: in: what the ioctl takes: the address of the request's struct; for
+ *	VEE_VCPU_RUN 0 or a generation
  * @budget_us: in: VEE_VCPU_RUN: for how many microseconds the thread that submits
  *	may run the guest itself; 0 for the others
  * @flags: in: must be zero
  *
- * An SQE with opcode IORING_OP_URING_CMD, fd (or index of a fixed file) of a vCPU,
- * cmd_op one of the VEE_VCPU_ requests, and this at cmd. It fits into an SQE of 64
+ * An SQE with opcode IORING_OP_URING_CMD, fd (or index of a fixed file) of a vCPU or
+ * of /dev/vee, cmd_op one of its requests, and this at cmd. It fits into an SQE of 64
  * bytes. Checks and errors are the ioctl's, and so is the result; but VEE_VCPU_RUN
  * gives the exit's reason, VEE_EXIT_PIO and so on, which is more than 0.
  *
  * A run begins in the thread that submits it. Once @budget_us are over, or if it
  * would have to sleep, as in HLT or for a page that is on disk, or if a signal
  * waits for that thread, the same run goes on in a worker of io_uring's: it keeps
- * its generation, its deadline, and what it took of the page. With 0 it is a
- * worker's from the start. So many short steps of many vCPUs cost one system call,
- * and a long one keeps nobody.
+ * its generation, its deadline, and what it took of the page. With 0, or to go on
+ * with a paused run, it is a worker's from the start. So many short steps of many
+ * vCPUs cost one system call, and a long one keeps nobody. VEE_RUN_EACH spares even
+ * what each request costs io_uring: libvee's rings step by it, and go on with a run
+ * that it has paused by VEE_VCPU_RUN.
  *
  * Workers: io_uring has at most as many as the ring has entries, and four a CPU.
  * Guests that wait for each other need one each

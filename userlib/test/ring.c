@@ -46,6 +46,77 @@ static void runs(void)
 	vee_ring_destroy(ring);
 }
 
+/* Short runs that are queued begin together, however many there are. */
+static void short_runs(void)
+{
+	struct vee_ring *ring = new_ring(8);
+	struct vee_ring_event event;
+	struct rig rig;
+
+	if (!ring)
+		return;
+	rig_begin(&rig);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 8; i++)
+			CHECK(!vee_ring_run(ring, rig.vcpu, 1 + i));
+		CHECK_EQUAL(io_uring_sq_ready(vee_ring_uring(ring)), 0);
+		for (int i = 0; i < 8; i++) {
+			CHECK(!vee_ring_wait(ring, &event));
+			CHECK(event.vcpu == rig.vcpu);
+			CHECK_EQUAL(event.result, -EOPNOTSUPP);
+		}
+	}
+	rig_end(&rig);
+	vee_ring_destroy(ring);
+}
+
+/* Before it has begun; one that was not cancelled is not disturbed. */
+static void cancelled_at_once(void)
+{
+	struct vee_ring *ring = new_ring(2);
+	struct vee_ring_event event;
+	struct rig rig;
+
+	if (!ring)
+		return;
+	rig_begin(&rig);
+	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	CHECK(!vee_ring_cancel(ring, rig.vcpu));
+	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK_EQUAL(event.result, -ECANCELED);
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK_EQUAL(event.result, -EOPNOTSUPP);
+	rig_end(&rig);
+	vee_ring_destroy(ring);
+}
+
+/* Runs that end at once keep no timer from being heard. */
+static void timer_beside_short_runs(void)
+{
+	struct __kernel_timespec after = { .tv_nsec = 1000000 };
+	struct vee_ring_event event = { 0 };
+	struct vee_ring *ring = new_ring(1);
+	struct io_uring_sqe *sqe;
+	struct rig rig;
+
+	if (!ring)
+		return;
+	rig_begin(&rig);
+	sqe = io_uring_get_sqe(vee_ring_uring(ring));
+	io_uring_prep_timeout(sqe, &after, 0, 0);
+	sqe->user_data = 2;
+	for (int i = 0; i < 1000000 && event.data != 2; i++) {
+		if (!i || event.vcpu)
+			CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+		CHECK(!vee_ring_wait(ring, &event));
+	}
+	CHECK_EQUAL(event.data, 2);
+	CHECK_EQUAL(event.result, -ETIME);
+	rig_end(&rig);
+	vee_ring_destroy(ring);
+}
+
 static void nop(struct vee_ring *ring, uint64_t data)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(vee_ring_uring(ring));
@@ -121,6 +192,9 @@ static void no_descriptors(void)
 	CHECK_EQUAL(create_ring(), -EMFILE);
 	CHECK(!setrlimit(RLIMIT_NOFILE, &old));
 	CHECK(!create_ring());
+	fake.open_error = ENOENT;
+	CHECK_EQUAL(create_ring(), -ENOENT);
+	fake.open_error = 0;
 }
 
 /* io_uring_setup(2) as where io_uring is switched off, or was never built. */
@@ -225,7 +299,7 @@ static void allocations_can_fail(void)
 	if (!ring)
 		return;
 	vee_ring_destroy(ring);
-	CHECK_EQUAL(fail_each_allocation(create_ring), 1);
+	CHECK_EQUAL(fail_each_allocation(create_ring), 5);
 }
 
 /* More than a kernel counts are refused, and as many as it counts make no small ring. */
@@ -245,6 +319,9 @@ static void very_many(void)
 
 const struct test tests[] = {
 	{ "runs", runs },
+	{ "short runs", short_runs },
+	{ "cancelled at once", cancelled_at_once },
+	{ "a timer beside short runs", timer_beside_short_runs },
 	{ "requests of one's own", own_requests },
 	{ "a worker for each vCPU", workers },
 	{ "errors", errors },

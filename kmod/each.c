@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Short runs of many vCPUs, one after the other: what a request costs on its way
+ * into the kernel and out, these share.
+ *
+ * Each is the part of a run that io_uring would do in the thread that submits it
+ * (uring.c): the thread is kept for no longer than it said. What takes longer is
+ * paused, and goes on where the caller has it go on.
+ */
+#include <linux/file.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "request.h"
+
+static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
+{
+	int ret;
+
+	if (current->mm != vcpu->vm->mm)
+		return -EIO;
+	if (!budget_us)
+		return -EAGAIN;
+	if (unlikely(!mutex_trylock(&vcpu->lock)))
+		return -EBUSY;
+	ret = vcpu_run_inline(vcpu, budget_us) ?: vcpu_exit_reason(vcpu);
+	mutex_unlock(&vcpu->lock);
+	return ret;
+}
+
+static int step(int vcpu_fd, u32 budget_us)
+{
+	struct fd file = fdget(vcpu_fd);
+	struct vee_vcpu *vcpu;
+	int ret = -EBADF;
+
+	if (!fd_file(file))
+		return ret;
+	vcpu = vcpu_of(fd_file(file));
+	if (vcpu)
+		ret = run_within(vcpu, budget_us);
+	fdput(file);
+	return ret;
+}
+
+static int take_step(struct vee_step __user *user)
+{
+	u32 budget_us, reserved;
+	s32 vcpu;
+	int ret;
+
+	if (get_user(vcpu, &user->vcpu) || get_user(budget_us, &user->budget_us) ||
+	    get_user(reserved, &user->reserved))
+		return -EFAULT;
+	if (reserved)
+		ret = -EINVAL;
+	else if (signal_pending(current))
+		ret = -EINTR;
+	else
+		ret = step(vcpu, budget_us);
+	return put_user(ret, &user->result);
+}
+
+long each_run(const struct vee_run_each *arg)
+{
+	struct vee_step __user *steps = u64_to_user_ptr(arg->steps);
+	int err = 0;
+
+	if (arg->reserved || !arg->count || arg->count > VEE_MAX_STEPS)
+		return -EINVAL;
+	for (u32 i = 0; i < arg->count && !err; i++) {
+		err = take_step(&steps[i]);
+		cond_resched();
+	}
+	return err;
+}
