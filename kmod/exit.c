@@ -297,9 +297,11 @@ static bool is_out(u64 q)
 	return !(q & (IO_STRING | IO_IN));
 }
 
-static u32 out_data(struct vee_vcpu *vcpu)
+static u32 out_data(struct vee_vcpu *vcpu, u64 q)
 {
-	return low_bytes(READ_ONCE(guest_regs(vcpu)->rax), IO_WIDTH(vcpu->qualification));
+	static const u32 masks[] = { [0] = U8_MAX, [1] = U16_MAX, [3] = U32_MAX, [7] = 0 };
+
+	return READ_ONCE(guest_regs(vcpu)->rax) & masks[q & 7];
 }
 
 static enum next io_user(struct vee_vcpu *vcpu)
@@ -312,7 +314,7 @@ static enum next io_user(struct vee_vcpu *vcpu)
 		.width = IO_WIDTH(q),
 		.direction = q & IO_IN ? VEE_PIO_IN : VEE_PIO_OUT,
 		.count = 1,
-		.data = is_out(q) ? out_data(vcpu) : 0,
+		.data = is_out(q) ? out_data(vcpu, q) : 0,
 	};
 	if (unlikely(q & IO_STRING))
 		fill_string(vcpu, pio);
@@ -323,20 +325,14 @@ static noinline enum next out_watched(struct vee_vcpu *vcpu)
 {
 	u64 q = vcpu->qualification;
 
-	vcpu->post = (struct vee_post) {
-		.address = IO_PORT(q),
-		.data = out_data(vcpu),
-		.space = VEE_SPACE_PORT,
-		.width = IO_WIDTH(q),
-		.vcpu = vcpu->id,
-	};
-
-	return post_write(vcpu) ? event_skip(vcpu) : io_user(vcpu);
+	if (!post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), out_data(vcpu, q), IO_WIDTH(q)))
+		return io_user(vcpu);
+	return event_skip(vcpu);
 }
 
 static enum next exit_io(struct vee_vcpu *vcpu)
 {
-	if (post_watches(vcpu) && is_out(vcpu->qualification))
+	if (post_watches(vcpu, VEE_SPACE_PORT) && is_out(vcpu->qualification))
 		return out_watched(vcpu);
 	return io_user(vcpu);
 }

@@ -44,7 +44,7 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 {
 	return (vcpu->qualification & EPT_KIND) == EPT_PLAIN_WRITE &&
 	       !(vcpu->delivering.flags & VEE_EVENT_VALID) &&
-	       post_watches(vcpu) &&
+	       post_watches(vcpu, VEE_SPACE_MEMORY) &&
 	       post_is_watched(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa);
 }
 
@@ -127,16 +127,9 @@ static bool post_store(struct vee_vcpu *vcpu, const struct code *code)
 	if (!store_decode(code->insn, code->bytes, &regs, &store) ||
 	    !is_fault(vcpu, &store))
 		return false;
-	vcpu->post = (struct vee_post) {
-		.address = vcpu->fault_gpa,
-		.data = store.data,
-		.space = VEE_SPACE_MEMORY,
-		.width = store.width,
-		.vcpu = vcpu->id,
-	};
-	/* As in the bracket: other vCPUs may wait for the ring with theirs off. */
+	/* As in the bracket: other vCPUs may wait for this post with theirs off. */
 	local_irq_disable();
-	posted = post_write(vcpu);
+	posted = post_write(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa, store.data, store.width);
 	local_irq_enable();
 	if (!posted)
 		return false;

@@ -17,18 +17,16 @@
 
 /**
  * struct watch - writes that end no run
- * @space: VEE_SPACE_
  * @first: the first port or address
- * @span: how far it is from there to the last
+ * @end: the first after them; with @bell after the widest write
  * @bell: to be signalled instead of posting
  * @width: with @bell: the write's width in bytes, 0: any
  * @match: with @bell: @data alone
  * @data: see @match
  */
 struct watch {
-	u32 space;
 	u64 first;
-	u64 span;
+	u64 end;
 	struct eventfd_ctx *bell;
 	u8 width;
 	bool match;
@@ -36,12 +34,12 @@ struct watch {
 };
 
 /**
- * struct watches - all of a VM
- * @count: how many
+ * struct watches - all of a VM's in one space
+ * @end: the first after them
  * @watch: doorbells first: one may be in a range that is posted
  */
 struct watches {
-	unsigned int count;
+	const struct watch *end;
 	struct watch watch[];
 };
 
@@ -49,70 +47,84 @@ static_assert(sizeof(struct vee_post_ring) <= VEE_POST_RING_BYTES);
 
 /* --- when the guest writes: interrupts are off ---------------------------------- */
 
-static bool covers(const struct watch *watch, u64 address, unsigned int width)
+/* Of two that post at the same time one is first: nothing is posted before it. */
+static void wait_for_turn(const struct post_office *office, u32 number)
 {
-	u64 offset = address - watch->first;
-
-	return offset <= watch->span && width - 1 <= watch->span - offset;
+	while (unlikely(smp_load_acquire(&office->posted) != number))
+		cpu_relax();
 }
 
-static bool rings(const struct watch *watch, const struct vee_post *post)
-{
-	return post->address == watch->first &&
-	       (!watch->width || watch->width == post->width) &&
-	       (!watch->match || watch->data == post->data);
-}
-
-/* Only the head is believed: a caller that writes nonsense there loses posts. */
-static noinline bool post_to_ring(struct post_office *office, const struct vee_post *post)
+/*
+ * Only the head is believed: a caller that writes nonsense there loses posts. Without
+ * a lock: a number is taken if it fits, and the posts are completed by number.
+ */
+static __always_inline bool post_to_ring(struct post_office *office, struct vee_post post)
 {
 	struct vee_post_ring *ring = office->ring;
-	bool room;
-	u32 tail;
+	u32 number = READ_ONCE(office->taken);
 
-	spin_lock(&office->lock);
-	tail = office->tail;
-	/* With the caller's release: what it has taken may be overwritten. */
-	room = tail - smp_load_acquire(&ring->head) < VEE_POSTS;
-	if (room) {
-		ring->posts[tail % VEE_POSTS] = *post;
-		office->tail = ++tail;
-		/* With the caller's acquire: it sees the post whole. */
-		smp_store_release(&ring->tail, tail);
-	}
-	spin_unlock(&office->lock);
-	return room;
+	do {
+		/* With the caller's release: what it has taken may be overwritten. */
+		if (number - smp_load_acquire(&ring->head) >= VEE_POSTS)
+			return false;
+	} while (!try_cmpxchg_relaxed(&office->taken, &number, number + 1));
+	ring->posts[number % VEE_POSTS] = post;
+	wait_for_turn(office, number);
+	/* With the caller's acquire: it sees the post whole. */
+	smp_store_release(&ring->tail, number + 1);
+	smp_store_release(&office->posted, number + 1);
+	return true;
 }
 
 /* Here RCU waits for us as it is. */
-static const struct watches *look(struct vee_vcpu *vcpu)
+static const struct watches *look(struct vee_vcpu *vcpu, u32 space)
 {
-	return rcu_dereference_sched(vcpu->vm->office.watches);
+	return rcu_dereference_sched(vcpu->vm->office.watches[space]);
+}
+
+static bool covers(const struct watch *watch, u64 address, unsigned int width)
+{
+	return address >= watch->first && address + width <= watch->end;
+}
+
+static bool rings(const struct watch *watch, u64 address, u64 data, unsigned int width)
+{
+	return address == watch->first && (!watch->width || watch->width == width) &&
+	       (!watch->match || watch->data == data);
 }
 
 bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address)
 {
-	const struct watches *watches = look(vcpu);
+	const struct watches *watches = look(vcpu, space);
 
-	for (unsigned int i = 0; watches && i < watches->count; i++)
-		if (watches->watch[i].space == space && covers(&watches->watch[i], address, 1))
+	if (!watches)
+		return false;
+	for (const struct watch *watch = watches->watch; watch < watches->end; watch++)
+		if (covers(watch, address, 1))
 			return true;
 	return false;
 }
 
-bool post_write(struct vee_vcpu *vcpu)
+bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
+		unsigned int width)
 {
-	const struct vee_post *post = &vcpu->post;
-	const struct watches *watches = look(vcpu);
+	const struct watches *watches = look(vcpu, space);
+	const struct vee_post post = {
+		.address = address,
+		.data = data,
+		.space = space,
+		.width = width,
+		.vcpu = vcpu->id,
+	};
 
-	for (unsigned int i = 0; watches && i < watches->count; i++) {
-		const struct watch *watch = &watches->watch[i];
-
-		if (watch->space != post->space)
+	if (!watches)
+		return false;
+	for (const struct watch *watch = watches->watch; watch < watches->end; watch++) {
+		if (!covers(watch, address, width))
 			continue;
-		if (!watch->bell && covers(watch, post->address, post->width))
+		if (likely(!watch->bell))
 			return post_to_ring(&vcpu->vm->office, post);
-		if (watch->bell && rings(watch, post)) {
+		if (rings(watch, address, data, width)) {
 			vee_eventfd_signal(watch->bell);
 			return true;
 		}
@@ -122,17 +134,21 @@ bool post_write(struct vee_vcpu *vcpu)
 
 /* --- which writes ----------------------------------------------------------------- */
 
-static struct watches *current_watches(struct post_office *office)
+static struct watches *current_watches(struct post_office *office, u32 space)
 {
-	return rcu_dereference_protected(office->watches,
+	return rcu_dereference_protected(office->watches[space],
 					 lockdep_is_held(&office->change));
+}
+
+static unsigned int count_of(const struct watches *watches)
+{
+	return watches ? watches->end - watches->watch : 0;
 }
 
 static bool same(const struct watch *a, const struct watch *b)
 {
-	return a->space == b->space && a->first == b->first && a->span == b->span &&
-	       a->bell == b->bell && a->width == b->width && a->match == b->match &&
-	       a->data == b->data;
+	return a->first == b->first && a->end == b->end && a->bell == b->bell &&
+	       a->width == b->width && a->match == b->match && a->data == b->data;
 }
 
 /* Where in the table; the count if nowhere. */
@@ -140,17 +156,17 @@ static unsigned int find_same(const struct watches *watches, const struct watch 
 {
 	unsigned int i = 0;
 
-	while (i < watches->count && !same(&watches->watch[i], watch))
+	while (i < count_of(watches) && !same(&watches->watch[i], watch))
 		i++;
 	return i;
 }
 
 /* After it nobody looks at the old table, nor signals a bell of it. */
-static void replace(struct post_office *office, struct watches *new)
+static void replace(struct post_office *office, u32 space, struct watches *new)
 {
-	struct watches *old = current_watches(office);
+	struct watches *old = current_watches(office, space);
 
-	rcu_assign_pointer(office->watches, new);
+	rcu_assign_pointer(office->watches[space], new);
 	synchronize_rcu();
 	kfree(old);
 }
@@ -160,68 +176,79 @@ static struct watches *alloc_watches(unsigned int count)
 	struct watches *new = kzalloc(struct_size(new, watch, count), GFP_KERNEL_ACCOUNT);
 
 	if (new)
-		new->count = count;
+		new->end = new->watch + count;
+	return new;
+}
+
+/* A copy of @old with room at @at for @count more, or with so many fewer if negative. */
+static struct watches *resize(const struct watches *old, unsigned int at, int count)
+{
+	unsigned int from = count < 0 ? at - count : at, to = count > 0 ? at + count : at;
+	struct watches *new = alloc_watches(count_of(old) + count);
+
+	if (!new || !old)
+		return new;
+	memcpy(new->watch, old->watch, at * sizeof(*new->watch));
+	memcpy(new->watch + to, old->watch + from,
+	       (count_of(old) - from) * sizeof(*new->watch));
 	return new;
 }
 
 /* The table takes over the reference to the bell. */
-static int add_watch(struct post_office *office, const struct watch *watch)
+static int add_watch(struct post_office *office, u32 space, const struct watch *watch)
 {
-	static const struct watches none;
-	const struct watches *old = current_watches(office) ?: &none;
-	unsigned int at = watch->bell ? 0 : old->count;
+	const struct watches *old = current_watches(office, space);
+	const struct watches *other = current_watches(office, !space);
+	unsigned int count = count_of(old), at = watch->bell ? 0 : count;
 	struct watches *new;
 
-	if (find_same(old, watch) < old->count)
+	if (find_same(old, watch) < count)
 		return -EEXIST;
-	if (old->count == VEE_MAX_WATCHES)
+	if (count + count_of(other) == VEE_MAX_WATCHES)
 		return -ENOSPC;
-	new = alloc_watches(old->count + 1);
+	new = resize(old, at, 1);
 	if (!new)
 		return -ENOMEM;
-	memcpy(new->watch, old->watch, at * sizeof(*watch));
-	memcpy(new->watch + at + 1, old->watch + at, (old->count - at) * sizeof(*watch));
 	new->watch[at] = *watch;
-	replace(office, new);
+	replace(office, space, new);
 	return 0;
 }
 
-static int remove_watch(struct post_office *office, const struct watch *watch)
+static int remove_watch(struct post_office *office, u32 space, const struct watch *watch)
 {
-	struct watches *old = current_watches(office), *new = NULL;
-	unsigned int at = old ? find_same(old, watch) : 0;
+	struct watches *old = current_watches(office, space), *new = NULL;
+	unsigned int count = count_of(old), at = find_same(old, watch);
 	struct eventfd_ctx *bell;
 
-	if (!old || at == old->count)
+	if (at == count)
 		return -ENOENT;
-	if (old->count > 1) {
-		new = alloc_watches(old->count - 1);
+	if (count > 1) {
+		new = resize(old, at, -1);
 		if (!new)
 			return -ENOMEM;
-		memcpy(new->watch, old->watch, at * sizeof(*watch));
-		memcpy(new->watch + at, old->watch + at + 1,
-		       (old->count - 1 - at) * sizeof(*watch));
 	}
 	bell = old->watch[at].bell;
-	replace(office, new);
+	replace(office, space, new);
 	if (bell)
 		eventfd_ctx_put(bell);
 	return 0;
 }
 
-static int change_watch(struct post_office *office, const struct watch *watch, bool remove)
+static int change_watch(struct post_office *office, u32 space, const struct watch *watch,
+			bool remove)
 {
 	int err;
 
 	mutex_lock(&office->change);
-	err = remove ? remove_watch(office, watch) : add_watch(office, watch);
+	err = remove ? remove_watch(office, space, watch) : add_watch(office, space, watch);
 	mutex_unlock(&office->change);
 	return err;
 }
 
-static bool space_has(u32 space, u64 first, u64 span)
+/* @bytes: at least 1 */
+static bool space_has(u32 space, u64 first, u64 bytes)
 {
-	u64 last = first + span;
+	u64 last = first + bytes - 1;
 
 	switch (space) {
 	case VEE_SPACE_PORT:
@@ -253,16 +280,15 @@ int post_make_ring(struct post_office *office)
 int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg)
 {
 	const struct watch watch = {
-		.space = arg->space,
 		.first = arg->first,
-		.span = arg->bytes - 1,
+		.end = arg->first + arg->bytes,
 	};
 	int err;
 
-	if (!arg->bytes || arg->remove > 1 || !space_has(arg->space, watch.first, watch.span))
+	if (!arg->bytes || arg->remove > 1 || !space_has(arg->space, arg->first, arg->bytes))
 		return -EINVAL;
 	err = post_make_ring(&vm->office);
-	return err ?: change_watch(&vm->office, &watch, arg->remove);
+	return err ?: change_watch(&vm->office, arg->space, &watch, arg->remove);
 }
 
 /* 0 is any. */
@@ -274,8 +300,8 @@ static bool width_valid(u32 space, unsigned int width)
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 {
 	struct watch watch = {
-		.space = arg->space,
 		.first = arg->address,
+		.end = arg->address + sizeof(u64),
 		.width = arg->width,
 		.match = arg->match,
 		.data = arg->data,
@@ -284,12 +310,12 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 
 	if (arg->remove > 1 || arg->match > 1 || !width_valid(arg->space, arg->width) ||
 	    (arg->data && !arg->match) ||
-	    !space_has(arg->space, watch.first, watch.span))
+	    !space_has(arg->space, arg->address, 1))
 		return -EINVAL;
 	watch.bell = eventfd_ctx_fdget(arg->eventfd);
 	if (IS_ERR(watch.bell))
 		return PTR_ERR(watch.bell);
-	err = change_watch(&vm->office, &watch, arg->remove);
+	err = change_watch(&vm->office, arg->space, &watch, arg->remove);
 	if (err || arg->remove)
 		eventfd_ctx_put(watch.bell);
 	return err;
@@ -300,18 +326,21 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 void post_init(struct post_office *office)
 {
 	mutex_init(&office->change);
-	spin_lock_init(&office->lock);
+}
+
+static void free_watches(struct watches *watches)
+{
+	for (unsigned int i = 0; i < count_of(watches); i++)
+		if (watches->watch[i].bell)
+			eventfd_ctx_put(watches->watch[i].bell);
+	kfree(watches);
 }
 
 /* With no vCPU left. */
 void post_destroy(struct post_office *office)
 {
-	struct watches *watches = rcu_dereference_protected(office->watches, true);
-
-	for (unsigned int i = 0; watches && i < watches->count; i++)
-		if (watches->watch[i].bell)
-			eventfd_ctx_put(watches->watch[i].bell);
-	kfree(watches);
+	for (u32 space = 0; space < POST_SPACES; space++)
+		free_watches(rcu_dereference_protected(office->watches[space], true));
 	if (office->ring)
 		free_pages_exact(office->ring, VEE_POST_RING_BYTES);
 }

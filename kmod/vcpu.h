@@ -173,7 +173,6 @@ struct limit {
  * @may_post: it is a write that may be posted, if an instruction's that can be decoded
  * @fault_gva: with @may_post: linear address
  * @fault_rsp: with @may_post: RSP
- * @post: a write that may be posted, while that is found out
  * @memory_exit: the caller saw VEE_EXIT_MMIO or _MEMORY: it knows the
  *	instruction's length, the CPU didn't say
  * @sleeper: completes an exit with NEXT_SLEEP
@@ -260,7 +259,6 @@ struct vee_vcpu {
 	bool may_post;
 	u64 fault_gva;
 	u64 fault_rsp;
-	struct vee_post post;
 	bool memory_exit;
 	enum next (*sleeper)(struct vee_vcpu *vcpu);
 	enum step step;
@@ -575,9 +573,9 @@ static inline void state_load(struct vee_vcpu *vcpu)
 /* --- post.c: with interrupts off ------------------------------------------ */
 
 /* Without it there is nothing that post_write() would take. */
-static inline bool post_watches(struct vee_vcpu *vcpu)
+static inline bool post_watches(struct vee_vcpu *vcpu, u32 space)
 {
-	return unlikely(rcu_access_pointer(vcpu->vm->office.watches));
+	return unlikely(rcu_access_pointer(vcpu->vm->office.watches[space]));
 }
 
 /* --- exit.c --------------------------------------------------------------- */

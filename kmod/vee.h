@@ -335,20 +335,22 @@ unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
 
 struct watches;
 
+#define POST_SPACES	2	/* VEE_SPACE_PORT, VEE_SPACE_MEMORY */
+
 /**
  * struct post_office - a VM's writes that end no run
  * @change: taken to change @watches, and to make @ring
- * @watches: which they are, NULL: none; under RCU
- * @lock: guards the three below from vCPU to vCPU
+ * @watches: which they are, by VEE_SPACE_; NULL: none; under RCU
  * @ring: where they are posted, mapped by the caller
- * @tail: how many were: the one in @ring is the caller's to falsify
+ * @taken: how many posts of it were begun
+ * @posted: how many were completed: the tail in @ring is the caller's to falsify
  */
 struct post_office {
 	struct mutex change;
-	struct watches __rcu *watches;
-	spinlock_t lock;
+	struct watches __rcu *watches[POST_SPACES];
 	struct vee_post_ring *ring;
-	u32 tail;
+	u32 taken;
+	u32 posted;
 };
 
 void post_init(struct post_office *office);
@@ -358,10 +360,11 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
 /* Before the caller maps it. */
 int post_make_ring(struct post_office *office);
 /*
- * Both with interrupts off. The guest makes the write in vee_vcpu.post, true: that's
- * all there was to do about it. The other: a write that begins there may be such a one.
+ * Both with interrupts off. The guest writes @width bytes, 1 to 8; true: that's all
+ * there was to do about it. The other: a write that begins there may be such a one.
  */
-bool post_write(struct vee_vcpu *vcpu);
+bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
+		unsigned int width);
 bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address);
 
 /* --- vm.c ----------------------------------------------------------------- */
