@@ -38,7 +38,6 @@
 #define FRAME_HOST_RSP		0x00
 #define FRAME_SPEC_CTRL		0x08
 #define FRAME_LAUNCHED		0x10
-#define FRAME_RESTORE_SPEC_CTRL	0x11
 
 /* SDM 3C, "VMRESUME" and RSB underflow: as many entries as any RSB has. */
 #define RSB_ENTRIES		32
@@ -55,17 +54,14 @@
 	.text
 
 /*
- * int vmx_enter(struct vee_regs *regs, struct vmx_frame *frame)
+ * RDI: struct vee_regs, RSI: struct vmx_frame. Interrupts off, the VMCS current. EBX
+ * then: 0: a VM exit; 1: the instruction failed.
  *
- * Interrupts off, the VMCS current. 0: a VM exit; 1: the instruction failed.
+ * For vmx_enter_guest(), not by C's convention: of the general registers RBP alone
+ * survives. What the caller needs no longer is not put away and fetched back.
  */
 SYM_FUNC_START(vmx_enter)
 	push	%rbp
-	push	%rbx
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
 	push	%rsi			/* struct vmx_frame */
 	push	%rdi			/* struct vee_regs; HOST_RSP points here */
 
@@ -134,7 +130,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	mov	%r13, R13(%rax)
 	mov	%r14, R14(%rax)
 	mov	%r15, R15(%rax)
-	xor	%ebx, %ebx		/* vmx_enter()'s result */
+	xor	%ebx, %ebx		/* the result */
 .Lhost:
 	/*
 	 * No value of the guest's stays where speculation could use it, and no
@@ -160,12 +156,10 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 #ifdef X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
 	CLEAR_BRANCH_HISTORY_VMEXIT
 #endif
-	pop	%rdi
-	pop	%rsi
 
 	/* With legacy IBRS every VM exit needs the MSR written anew. */
-	cmpb	$0, FRAME_RESTORE_SPEC_CTRL(%rsi)
-	je	.Lspec_ctrl_is_right
+	ALTERNATIVE "jmp .Lspec_ctrl_is_right", "", X86_FEATURE_KERNEL_IBRS
+	mov	8(%rsp), %rsi		/* struct vmx_frame */
 	mov	$MSR_IA32_SPEC_CTRL, %ecx
 	mov	FRAME_SPEC_CTRL(%rsi), %eax
 	mov	FRAME_SPEC_CTRL+4(%rsi), %edx
@@ -174,12 +168,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	/* Not past this line with a mispredicted branch above. */
 	lfence
 
-	mov	%ebx, %eax
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbx
+	add	$16, %rsp
 	pop	%rbp
 	RET
 

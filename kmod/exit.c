@@ -452,8 +452,12 @@ enum next exit_handle(struct vee_vcpu *vcpu, u32 reason)
 {
 	const struct exit_kind *kind = find_kind(vcpu, reason & VMX_EXIT_BASIC);
 
-	vcpu->insn_length = kind->insn ? vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH) : 0;
-	vcpu->qualification = kind->qualified ? vmcs_read(VMCS_EXIT_QUALIFICATION) : 0;
+	vcpu->insn_length = 0;
+	if (likely(kind->insn))
+		vcpu->insn_length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	vcpu->qualification = 0;
+	if (likely(kind->qualified))
+		vcpu->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 	if (trace_vee_exit_enabled())
 		return handle_traced(vcpu, kind->handle);
 	return kind->handle(vcpu);

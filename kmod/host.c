@@ -237,12 +237,9 @@ static void load_host_dr(struct vee_vcpu *vcpu)
 
 void host_save(struct vee_vcpu *vcpu)
 {
-	struct vmx_frame *frame = &vcpu->vmcs.frame;
-
 	save_segments(&vcpu->host);
-	frame->restore_spec_ctrl = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
-	if (frame->restore_spec_ctrl)
-		frame->spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
+	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
+		vcpu->vmcs.frame.spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
 	load_guest_msrs(vcpu);
 	/* Armed breakpoints need them now; others on first use (exit_dr()). */
 	host_reload_guest_dr(vcpu);

@@ -116,11 +116,19 @@ static __always_inline bool enter(struct vee_vcpu *vcpu)
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
 	vcpu->stats.entries++;
-	if (unlikely(vmx_enter(guest_regs(vcpu), &vcpu->vmcs.frame)))
+	if (unlikely(!vmx_enter_guest(guest_regs(vcpu), &vcpu->vmcs.frame)))
 		return false;
 	vcpu->cr2 = native_read_cr2();
 	return true;
 }
+
+/* What entry.S has numbers for. */
+static_assert(VMCS_HOST_RSP == 0x6c14);
+static_assert(offsetof(struct vee_regs, rdi) == 0x38 &&
+	      offsetof(struct vee_regs, r15) == 0x78);
+static_assert(offsetof(struct vmx_frame, host_rsp) == 0x00 &&
+	      offsetof(struct vmx_frame, spec_ctrl) == 0x08 &&
+	      offsetof(struct vmx_frame, launched) == 0x10);
 
 static_assert(VMX_EXIT_EXCEPTION_NMI == 0 && VMX_EXIT_ENTRY_FAILURE == BIT(31));
 

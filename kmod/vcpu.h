@@ -295,9 +295,22 @@ struct vee_vcpu {
 
 /* --- entry.S -------------------------------------------------------------- */
 
-/* VM entry to VM exit. 0: exited; 1: VMLAUNCH or VMRESUME failed. */
-int vmx_enter(struct vee_regs *regs, struct vmx_frame *frame);
+/* Not for a call from C: see vmx_enter_guest(). */
+void vmx_enter(void);
 void vmx_exit_point(void);
+
+/* VM entry to VM exit. False: VMLAUNCH or VMRESUME failed. */
+static __always_inline bool vmx_enter_guest(struct vee_regs *regs, struct vmx_frame *frame)
+{
+	int failed;
+
+	asm volatile("call vmx_enter"
+		     : "=b" (failed), "+D" (regs), "+S" (frame), ASM_CALL_CONSTRAINT
+		     :
+		     : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13",
+		       "r14", "r15", "cc", "memory");
+	return !failed;
+}
 
 /* --- vmcs.c: inside the bracket, but for vmcs_writable() ------------------ */
 

@@ -110,15 +110,13 @@ static inline bool caps_has(u64 feature)
 /**
  * struct vmx_frame - what entry.S needs to know
  * @host_rsp: what the VMCS field HOST_RSP holds
- * @spec_ctrl: IA32_SPEC_CTRL of the host
+ * @spec_ctrl: IA32_SPEC_CTRL of the host, if it is to be written after a VM exit
  * @launched: VMLAUNCH has succeeded since the last VMCLEAR: VMRESUME it is
- * @restore_spec_ctrl: write @spec_ctrl after a VM exit
  */
 struct vmx_frame {
 	u64 host_rsp;
 	u64 spec_ctrl;
 	u8 launched;
-	u8 restore_spec_ctrl;
 };
 
 /**
