@@ -50,28 +50,47 @@ static_assert(sizeof(struct vee_post_ring) <= VEE_POST_RING_BYTES);
 /* Of two that post at the same time one is first: nothing is posted before it. */
 static void wait_for_turn(const struct post_office *office, u32 number)
 {
+	/* With the other's release: its tail in the ring comes before ours. */
 	while (unlikely(smp_load_acquire(&office->posted) != number))
 		cpu_relax();
 }
 
 /*
- * Only the head is believed: a caller that writes nonsense there loses posts. Without
- * a lock: a number is taken if it fits, and the posts are completed by number.
+ * Takes the next number, if there is room for it. Only the head is believed: a caller
+ * that writes nonsense there loses posts.
  */
+static __always_inline bool take_number(struct post_office *office, u32 *number)
+{
+	const u32 *head = &office->ring->head;
+
+	do {
+		*number = READ_ONCE(office->taken);
+		/* With the caller's release: what it has taken may be overwritten. */
+		while (unlikely(*number - smp_load_acquire(head) >= VEE_POSTS)) {
+			u32 now = READ_ONCE(office->taken);
+
+			/* Or others were posted meanwhile, and taken as well. */
+			if (now == *number)
+				return false;
+			*number = now;
+		}
+	} while (!try_cmpxchg_relaxed(&office->taken, number, *number + 1));
+	return true;
+}
+
+/* Without a lock: posts are completed in the order of their numbers. */
 static __always_inline bool post_to_ring(struct post_office *office, struct vee_post post)
 {
 	struct vee_post_ring *ring = office->ring;
-	u32 number = READ_ONCE(office->taken);
+	u32 number;
 
-	do {
-		/* With the caller's release: what it has taken may be overwritten. */
-		if (number - smp_load_acquire(&ring->head) >= VEE_POSTS)
-			return false;
-	} while (!try_cmpxchg_relaxed(&office->taken, &number, number + 1));
+	if (!take_number(office, &number))
+		return false;
 	ring->posts[number % VEE_POSTS] = post;
 	wait_for_turn(office, number);
 	/* With the caller's acquire: it sees the post whole. */
 	smp_store_release(&ring->tail, number + 1);
+	/* With the acquire of who waits for its turn. */
 	smp_store_release(&office->posted, number + 1);
 	return true;
 }

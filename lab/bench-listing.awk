@@ -65,12 +65,12 @@ function row_of(where, text,   file) {
 function end_of(text) {
 	if (text ~ /^xor/)
 		return "no value of the guest's left in a register"
-	if (text ~ /^push\t%rax|^mov\t8\(%rsp\)|^pop\tRAX|^mov\t%[a-z0-9]+, R[0-9A-Z]+\(/)
+	if (text ~ /^push\t%rax|^mov\t8\(%rsp\), %rax|^pop\tRAX|^mov\t%[a-z0-9]+, R[0-9A-Z]+\(/)
 		return "the guest's registers stored"
 	if (text ~ /^mov\tR[0-9A-Z]+\(|^mov\t%rdi, %rax/)
 		return "the guest's registers loaded"
-	if (text ~ /^push|^pop|^RET|^mov\t%ebx, %eax/)
-		return "the host's registers put away, and back again"
+	if (text ~ /^push|^pop|^add|^RET/)
+		return "called, and back again"
 	if (text ~ /HOST_RSP|host_rsp|^vmwrite|^jna/)
 		return "HOST_RSP, if the stack has moved"
 	if (text ~ /^vmresume|LAUNCHED|Llaunch/)

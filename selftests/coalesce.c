@@ -216,6 +216,47 @@ TEST_F(coalesce, two_writers)
 	guest_close(&sibling);
 }
 
+static void expect_full(struct __test_metadata *_metadata, struct vee_post_ring *ring,
+			const struct guest *writers, __u64 next[2])
+{
+	unsigned int i;
+
+	ASSERT_EQ(VEE_POSTS, posted(ring));
+	while (posted(ring)) {
+		struct vee_post post = take(ring);
+
+		ASSERT_GT(2, post.vcpu);
+		ASSERT_EQ(next[post.vcpu]++, post.data);
+	}
+	for (i = 0; i < 2; i++)
+		EXPECT_EQ(next[i]++, writers[i].page->exit.pio.data);
+}
+
+/* Nobody reads until both have met the end: no two had the same place, and none is left. */
+TEST_F(coalesce, two_writers_fill_the_ring)
+{
+	struct guest writers[2] = { self->g };
+	__u64 next[2] = { 0, 0 };
+	unsigned int round, i;
+
+	guest_open_sibling(_metadata, &self->g, &writers[1], 1);
+	EXPECT_EQ(0, coalesce(&self->g, PORT, 4, false));
+	GUEST_LONG(&writers[0], many);
+	guest_set_long(&writers[1]);
+	for (round = 0; round < 40; round++) {
+		struct runner runners[2];
+
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, runner_insist(&runners[i], &writers[i]));
+		for (i = 0; i < 2; i++)
+			ASSERT_EQ(0, runner_join(&runners[i]));
+		expect_full(_metadata, self->ring, writers, next);
+		for (i = 0; i < 2; i++)
+			guest_resume_next(&writers[i]);
+	}
+	guest_close(&writers[1]);
+}
+
 /* It is the caller's memory: nonsense in it harms nobody else. */
 TEST_F(coalesce, scribbled_ring)
 {

@@ -428,6 +428,31 @@ TEST_F(each, device_requests)
 	EXPECT_EQ(-EINVAL, ring_result(&self->ring));
 }
 
+static void *wait_to_be_joined(void *stop)
+{
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	return NULL;
+}
+
+/* With another thread that could close it meanwhile a step holds its vCPU: no longer. */
+TEST_F(each, descriptors_are_given_back)
+{
+	long users = module_users();
+	pthread_t thread;
+	bool stop = false;
+	struct guest g;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_to_be_joined, &stop));
+	guest_open(_metadata, &g);
+	GUEST_LONG(&g, out);
+	EXPECT_EQ(VEE_EXIT_PIO, step(self, &g, LONG_US));
+	guest_close(&g);
+	EXPECT_TRUE(WAIT_FOR(module_users() == users));
+	__atomic_store_n(&stop, true, __ATOMIC_RELEASE);
+	pthread_join(thread, NULL);
+}
+
 /* --- the end of a process --------------------------------------------------------------- */
 
 static void step_in_child(struct _test_data_each *self, struct __test_metadata *_metadata,
