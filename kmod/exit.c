@@ -299,7 +299,7 @@ static bool is_out(u64 q)
 
 static u32 out_data(struct vee_vcpu *vcpu, u64 q)
 {
-	static const u32 masks[] = { [0] = U8_MAX, [1] = U16_MAX, [3] = U32_MAX, [7] = 0 };
+	static const u32 masks[8] = { [0] = U8_MAX, [1] = U16_MAX, [3] = U32_MAX };
 
 	return READ_ONCE(guest_regs(vcpu)->rax) & masks[q & 7];
 }
