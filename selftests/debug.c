@@ -456,6 +456,20 @@ TEST_F(debug, own_trap_flag)
 	ASSERT_HLT(g, AT(traps, trapped) + 1);
 }
 
+/* The caller's last step is over: a trap of the guest's own is the guest's. */
+TEST_F(debug, own_trap_flag_after_step)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, traps);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_RUN(g, VEE_EXIT_DEBUG);
+	ASSERT_EQ(1, g->page->exit.debug.step);
+	g->page->intercept = 0;
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(AT(traps, trapped), guest_read64(g, g->page->regs.rsp));
+}
+
 /* TF and an instruction that vee does: the trap comes right after it. */
 GUEST_LABEL(after_cpuid);
 GUEST_CODE(trap_cpuid, 64,
