@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * "Run for at most so long": vee_vcpu_page.deadline_ns, and the budget of a run
- * that io_uring makes inline.
+ * that is made inline.
  *
  * With the VMX-preemption timer the CPU itself ends the guest (SDM 3C,
  * "VMX-Preemption Timer"): it is set anew at each entry to what is left. Without

@@ -44,7 +44,7 @@ static long run(struct vee_vcpu *vcpu, u64 generation)
 	long err;
 
 	if (!mutex_trylock(&vcpu->lock))
-		return -EBUSY;
+		return vcpu_busy(generation);
 	err = vcpu_run_or_go_on(vcpu, generation);
 	mutex_unlock(&vcpu->lock);
 	return err;

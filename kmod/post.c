@@ -18,7 +18,7 @@
 /**
  * struct watch - writes that end no run
  * @first: the first port or address
- * @end: the first after them; with @bell after the widest write
+ * @end: the first after them
  * @bell: to be signalled instead of posting
  * @width: with @bell: the write's width in bytes, 0: any
  * @match: with @bell: @data alone
@@ -63,19 +63,17 @@ static __always_inline bool take_number(struct post_office *office, u32 *number)
 {
 	const u32 *head = &office->ring->head;
 
-	do {
+	for (;;) {
 		*number = READ_ONCE(office->taken);
 		/* With the caller's release: what it has taken may be overwritten. */
-		while (unlikely(*number - smp_load_acquire(head) >= VEE_POSTS)) {
-			u32 now = READ_ONCE(office->taken);
-
+		if (likely(*number - smp_load_acquire(head) < VEE_POSTS)) {
+			if (likely(try_cmpxchg_relaxed(&office->taken, number, *number + 1)))
+				return true;
+		} else if (*number == READ_ONCE(office->taken)) {
 			/* Or others were posted meanwhile, and taken as well. */
-			if (now == *number)
-				return false;
-			*number = now;
+			return false;
 		}
-	} while (!try_cmpxchg_relaxed(&office->taken, number, *number + 1));
-	return true;
+	}
 }
 
 /* Without a lock: posts are completed in the order of their numbers. */
@@ -139,11 +137,10 @@ bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
 	if (!watches)
 		return false;
 	for (const struct watch *watch = watches->watch; watch < watches->end; watch++) {
-		if (!covers(watch, address, width))
-			continue;
-		if (likely(!watch->bell))
-			return post_to_ring(&vcpu->vm->office, post);
-		if (rings(watch, address, data, width)) {
+		if (likely(!watch->bell)) {
+			if (covers(watch, address, width))
+				return post_to_ring(&vcpu->vm->office, post);
+		} else if (rings(watch, address, data, width)) {
 			vee_eventfd_signal(watch->bell);
 			return true;
 		}
@@ -320,7 +317,7 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 {
 	struct watch watch = {
 		.first = arg->address,
-		.end = arg->address + sizeof(u64),
+		.end = arg->address + 1,
 		.width = arg->width,
 		.match = arg->match,
 		.data = arg->data,

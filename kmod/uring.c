@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The other front door: a vCPU's requests as IORING_OP_URING_CMD.
+ * The other front door: a vCPU's and the device's requests as IORING_OP_URING_CMD.
  *
  * io_uring issues a command first from the thread that submits it, with its ring
  * locked (IO_URING_F_NONBLOCK): whoever can't be done with it there says -EAGAIN,
@@ -68,10 +68,9 @@ static noinline int run_in_worker(struct vee_vcpu *vcpu, struct io_uring_cmd *io
 					    vcpu_run_or_go_on(vcpu, generation);
 }
 
-/* Of a paused run something was taken already, so its failure is no -EBUSY. */
-static noinline int busy(const struct io_uring_cmd *ioucmd)
+static noinline int busy(const struct io_uring_cmd *ioucmd, u64 generation)
 {
-	return ioucmd->flags & RUN_PAUSED ? -EINTR : -EBUSY;
+	return vcpu_busy(ioucmd->flags & RUN_PAUSED || generation);
 }
 
 static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, bool is_inline)
@@ -84,7 +83,7 @@ static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, bool is_i
 	if (is_inline && (ioucmd->flags & RUN_PAUSED || generation || !budget_us))
 		return -EAGAIN;
 	if (unlikely(!mutex_trylock(&vcpu->lock)))
-		return busy(ioucmd);
+		return busy(ioucmd, generation);
 	ret = likely(is_inline) ? run_inline(vcpu, ioucmd, budget_us) :
 				  run_in_worker(vcpu, ioucmd, generation);
 	if (likely(!ret))

@@ -460,10 +460,10 @@ int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us)
 
 int vcpu_run_on(struct vee_vcpu *vcpu, u64 generation)
 {
-	if (generation < vcpu->generation)
-		return -ESTALE;
-	if (generation > vcpu->generation || !vcpu->paused)
+	if (generation > vcpu->generation)
 		return -EINVAL;
+	if (generation < vcpu->generation || !vcpu->paused)
+		return -ESTALE;
 	vcpu->paused = false;
 	return run_to_end(vcpu);
 }

@@ -144,7 +144,7 @@ struct limit {
  * @intercept: exits that it wants besides
  * @options: VEE_OPTION_ bits
  * @interrupted: the run ends with -EINTR
- * @is_inline: it is io_uring's, in a thread that must not be kept or put to sleep
+ * @is_inline: it is in a thread that must not be kept for long or put to sleep
  * @paused: an inline run was interrupted, and is to go on in another thread
  * @halted: where the runner sleeps while the guest is in HLT
  *
@@ -656,8 +656,14 @@ int vcpu_run(struct vee_vcpu *vcpu);
  * has not begun, vcpu_run() has to do all of it.
  */
 int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us);
-/* -ESTALE: run @generation is over, another one took its place; -EINVAL: it is not paused. */
+/* -ESTALE: run @generation is not paused (any more); -EINVAL: it is yet to come. */
 int vcpu_run_on(struct vee_vcpu *vcpu, u64 generation);
+
+/* Of a paused run something was taken already, so its failure is no -EBUSY. */
+static inline int vcpu_busy(bool paused)
+{
+	return paused ? -EINTR : -EBUSY;
+}
 
 /* VEE_VCPU_RUN, in a thread that may be kept. */
 static inline int vcpu_run_or_go_on(struct vee_vcpu *vcpu, u64 generation)

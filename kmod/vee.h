@@ -17,6 +17,7 @@
  *	vm.c vcpu.c	lifetimes; the run loop
  *	request.c	what can be asked of a vCPU
  *	ioctl.c uring.c	two doors to it
+ *	each.c		short runs of many vCPUs by one request
  *	main.c		loading
  */
 #ifndef _VEE_KMOD_H

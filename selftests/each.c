@@ -209,7 +209,7 @@ TEST_F(each, nothing_to_go_on_with)
 
 	GUEST_LONG(g, spin);
 	number = g->page->generation;
-	EXPECT_EQ(-EINVAL, go_on(self, g, number));
+	EXPECT_EQ(-ESTALE, go_on(self, g, number));
 	EXPECT_EQ(-EINVAL, go_on(self, g, number + 1));
 	EXPECT_EQ(-EINVAL, go_on(self, g, ~0ULL));
 	EXPECT_NE(0, g->page->dirty);
@@ -220,7 +220,7 @@ TEST_F(each, nothing_to_go_on_with)
 	EXPECT_EQ(number + 2, g->page->generation);
 	EXPECT_EQ(-ESTALE, go_on(self, g, number));
 	EXPECT_EQ(-ESTALE, go_on(self, g, number + 1));
-	EXPECT_EQ(-EINVAL, go_on(self, g, number + 2));
+	EXPECT_EQ(-ESTALE, go_on(self, g, number + 2));
 	g->page->deadline_ns = DEADLINE_NS;
 	EXPECT_EQ(-EINPROGRESS, step(self, g, SHORT_US));
 	EXPECT_EQ(-EINPROGRESS, step(self, g, SHORT_US));
@@ -265,9 +265,12 @@ TEST_F(each, no_budget)
 	EXPECT_EQ(VEE_EXIT_PIO, go_on(self, g, 0));
 }
 
-static void interrupt_in(long us)
+/* 0: no longer */
+static void interrupt_every(long us)
 {
-	const struct itimerval timer = { .it_value.tv_usec = us };
+	const struct itimerval timer = {
+		.it_value.tv_usec = us, .it_interval.tv_usec = us,
+	};
 	struct sigaction action = { .sa_handler = signal_ignored };
 
 	sigaction(SIGALRM, &action, NULL);
@@ -287,8 +290,9 @@ TEST_F(each, signal)
 	guest_set_long(&sibling);
 	steps[0] = (struct vee_step) { .vcpu = g->vcpu, .budget_us = 10 * LONG_US };
 	steps[1] = (struct vee_step) { .vcpu = sibling.vcpu, .budget_us = 10 * LONG_US };
-	interrupt_in(20000);
+	interrupt_every(200000);
 	EXPECT_EQ(0, run_each(self, steps, 2));
+	interrupt_every(0);
 	EXPECT_GE(5000 * MS_NS, now_ns() - before);
 	EXPECT_EQ(-EINPROGRESS, steps[0].result);
 	EXPECT_EQ(-EINTR, steps[1].result);
@@ -297,6 +301,25 @@ TEST_F(each, signal)
 	sibling.page->deadline_ns = MS_NS;
 	EXPECT_EQ(VEE_EXIT_DEADLINE, step(self, &sibling, LONG_US));
 	guest_close(&sibling);
+}
+
+/* What goes on may be interrupted, too, and is over then. */
+TEST_F(each, signal_as_it_goes_on)
+{
+	struct guest *g = &self->g;
+	__u64 number;
+
+	GUEST_LONG(g, spin);
+	memset(g->mem + GPA_DATA, 0, PAGE_BYTES);
+	number = g->page->generation;
+	EXPECT_EQ(-EINPROGRESS, step(self, g, SHORT_US));
+	interrupt_every(200000);
+	/* By ioctl: workers see no signal. */
+	EXPECT_EQ(-EINTR, vee_call(g->vcpu, VEE_VCPU_RUN, (void *)number));
+	interrupt_every(0);
+	EXPECT_EQ(-ESTALE, go_on(self, g, number));
+	g->page->deadline_ns = MS_NS;
+	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
 }
 
 /* --- who may, and what may be asked ------------------------------------------------- */

@@ -16,7 +16,7 @@
  * struct batch - runs that begin together
  * @each: the request for them
  * @steps: what it takes
- * @vcpus: whose they are
+ * @vcpus: whose they are; NULL: it goes on elsewhere
  */
 struct batch {
 	struct vee_run_each each;
@@ -34,6 +34,7 @@ struct batch {
  * @under_way: its request has not been completed
  * @taken: how many results of it the caller has been given
  * @room: for how many runs a batch has room
+ * @begins: how many batches have begun, ever
  * @runs: how many runs were queued that may have to have a worker, ever
  * @nudged: @runs when the last nudge was queued
  * @served: @runs when it was last known that each has had a thread
@@ -47,6 +48,7 @@ struct vee_ring {
 	bool under_way;
 	unsigned int taken;
 	unsigned int room;
+	uint64_t begins;
 	uint64_t runs;
 	uint64_t nudged;
 	uint64_t served;
@@ -59,6 +61,8 @@ struct vee_ring {
 
 /* In place of a descriptor, before the run has begun. */
 #define CANCELLED	(-1)
+/* A result that the kernel gives no run. */
+#define NOT_BEGUN	0
 
 /* The smallest submission queue: cancels and the caller's own need room, too. */
 #define ENTRIES_MIN	16U
@@ -242,6 +246,7 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
 	if (!budget_us || i == ring->room)
 		return queue_run(ring, vcpu, budget_us, 0);
 	batch->steps[i].vcpu = vcpu->fd;
+	batch->steps[i].result = NOT_BEGUN;
 	batch->steps[i].budget_us = budget_us;
 	batch->vcpus[i] = vcpu;
 	batch->each.count++;
@@ -312,6 +317,14 @@ static int submit_and_wait(struct vee_ring *ring)
 	return ret == -ETIME ? nudge(ring) : ret;
 }
 
+/* Short runs may leave no time to wait, so: every so many batches. */
+#define NUDGE_AFTER	64
+
+static int nudge_now_and_then(struct vee_ring *ring)
+{
+	return ++ring->begins % NUDGE_AFTER || ring->served == ring->runs ? 0 : nudge(ring);
+}
+
 /*
  * All that was collected begins. On its own: not as the next link of a chain of the
  * caller's.
@@ -320,9 +333,9 @@ static int begin_batch(struct vee_ring *ring)
 {
 	struct batch *batch = ring->queued;
 	struct vee_uring_cmd cmd = { .arg = (uintptr_t)&batch->each };
-	int err = 0;
+	int err = nudge_now_and_then(ring);
 
-	if (io_uring_sq_ready(&ring->uring))
+	if (!err && io_uring_sq_ready(&ring->uring))
 		err = io_uring_submit(&ring->uring);
 	if (err >= 0)
 		err = queue_request(ring, ring->device, VEE_RUN_EACH, cmd, BATCH);
@@ -334,26 +347,6 @@ static int begin_batch(struct vee_ring *ring)
 	ring->under_way = true;
 	/* What else has ended must not wait until there are no short runs left. */
 	return io_uring_submit_and_get_events(&ring->uring);
-}
-
-/* All its runs have a result now: none has begun if there is an error for all. */
-static void end_batch(struct vee_ring *ring, int err)
-{
-	struct batch *batch = ring->begun;
-
-	for (unsigned int i = 0; i < batch->each.count; i++) {
-		if (err)
-			batch->steps[i].result = err;
-		if (batch->steps[i].vcpu == CANCELLED)
-			batch->steps[i].result = -ECANCELED;
-	}
-	ring->under_way = false;
-	ring->taken = 0;
-}
-
-static bool has_results(const struct vee_ring *ring)
-{
-	return !ring->under_way && ring->taken < ring->begun->each.count;
 }
 
 /* What is left of a run that has not ended is queued. False: it has ended. */
@@ -380,19 +373,51 @@ static bool goes_on(struct vee_ring *ring, struct vee_vcpu *vcpu, struct vee_ste
 	return !err;
 }
 
-/* False: it is of no interest to the caller. */
+/* @err: of the request: runs that have no result have not begun. */
+static void end_step(struct vee_ring *ring, unsigned int i, int err)
+{
+	struct vee_step *step = &ring->begun->steps[i];
+
+	if (step->vcpu == CANCELLED)
+		step->result = -ECANCELED;
+	else if (step->result == NOT_BEGUN)
+		step->result = err;
+	else if (step->result < 0 && goes_on(ring, ring->begun->vcpus[i], step))
+		ring->begun->vcpus[i] = NULL;
+}
+
+/*
+ * What goes on does so before the caller is given the first result: guests may wait
+ * for each other, and a cancel has to find it.
+ */
+static void end_batch(struct vee_ring *ring, int err)
+{
+	uint64_t runs = ring->runs;
+
+	for (unsigned int i = 0; i < ring->begun->each.count; i++)
+		end_step(ring, i, err);
+	ring->under_way = false;
+	ring->taken = 0;
+	/* If that fails, the next submission will say so. */
+	if (ring->runs != runs)
+		io_uring_submit(&ring->uring);
+}
+
+static bool has_results(const struct vee_ring *ring)
+{
+	return !ring->under_way && ring->taken < ring->begun->each.count;
+}
+
+/* False: it goes on elsewhere. */
 static bool take_step(struct vee_ring *ring, struct vee_ring_event *event)
 {
-	struct vee_step *step = &ring->begun->steps[ring->taken];
-	struct vee_vcpu *vcpu = ring->begun->vcpus[ring->taken++];
+	unsigned int i = ring->taken++;
 
-	if (step->result < 0 && goes_on(ring, vcpu, step))
-		return false;
-	event->vcpu = vcpu;
+	event->vcpu = ring->begun->vcpus[i];
 	event->data = 0;
-	event->result = step->result;
+	event->result = ring->begun->steps[i].result;
 	event->flags = 0;
-	return true;
+	return event->vcpu;
 }
 
 /* False: it is of no interest to the caller. */
@@ -411,7 +436,7 @@ static bool take(struct vee_ring *ring, const struct io_uring_cqe *cqe,
 	}
 	event->vcpu = ours ? (struct vee_vcpu *)(uintptr_t)(cqe->user_data & ~OURS) : NULL;
 	event->data = ours ? 0 : cqe->user_data;
-	/* Another thread has run the vCPU since the run was paused. */
+	/* Somebody else has run the vCPU since its run was paused. */
 	event->result = ours && cqe->res == -ESTALE ? -EINTR : cqe->res;
 	event->flags = cqe->flags;
 	return cqe->user_data != tag(NULL);

@@ -867,15 +867,16 @@ struct vee_vcpu_page {
 /*
  * VEE_VCPU_RUN, argument 0: run the guest until something needs the caller; all
  * it says is in the vCPU page. Another argument: go on with the run of that
- * generation, which VEE_RUN_EACH has paused (struct vee_step); nothing of the page
- * is taken then.
+ * generation, which VEE_RUN_EACH has paused (struct vee_step). Of the page nothing is
+ * taken then but the general registers, which live there.
  *
  * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
- * for this thread; what the page asked for was taken over, so just run again),
+ * for this thread, or another thread has the vCPU whose run was to go on; what the
+ * page asked for was taken over, so just run again, with the argument 0),
  * -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options; a bad
- * @resume; a state that vee can't let the hardware load: see the group's struct; no
- * such run is paused), -ESTALE (that run is over: another one took its place),
+ * @resume; a state that vee can't let the hardware load: see the group's struct; a
+ * generation yet to come), -ESTALE (no run of that generation is paused: it is over),
  * -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
  * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off).
  */
@@ -918,7 +919,8 @@ struct vee_step {
  * another thread (or in a worker of io_uring's: struct vee_uring_cmd).
  *
  * Returns 0: each step's @result says what came of it; or -EINVAL (@count), -EFAULT
- * (a step can't be read, or its @result not written; those before it are done).
+ * (a step can't be read, or its @result not written; those before it are done, and
+ * perhaps it as well).
  */
 struct vee_run_each {
 	__u32 size;

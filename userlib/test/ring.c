@@ -91,6 +91,64 @@ static void cancelled_at_once(void)
 	vee_ring_destroy(ring);
 }
 
+/*
+ * Runs that a batch has not ended go on before the first result is given: the stand-in
+ * has nothing for them but -EOPNOTSUPP. What was interrupted begins again.
+ */
+static void unended_runs(void)
+{
+	static const int results[] = {
+		VEE_EXIT_HLT, -EINPROGRESS, -EAGAIN, -EINTR, -EBUSY,	/* then: */
+		VEE_EXIT_PIO,
+	};
+	static const int events[] = {
+		VEE_EXIT_HLT, -EBUSY, -EOPNOTSUPP, -EOPNOTSUPP, VEE_EXIT_PIO,
+	};
+	struct vee_ring *ring = new_ring(5);
+	struct vee_ring_event event;
+	struct rig rig;
+
+	if (!ring)
+		return;
+	rig_begin(&rig);
+	fake.results = results;
+	for (int i = 0; i < 5; i++)
+		CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	for (int i = 0; i < 5; i++) {
+		CHECK(!vee_ring_wait(ring, &event));
+		CHECK(event.vcpu == rig.vcpu);
+		CHECK_EQUAL(event.result, events[i]);
+		/* At the first: what goes on is the kernel's already. */
+		CHECK(i || io_uring_cq_ready(vee_ring_uring(ring)) == 2);
+		CHECK_EQUAL(io_uring_sq_ready(vee_ring_uring(ring)), 0);
+	}
+	CHECK(fake.results == results + 6);
+	rig_end(&rig);
+	vee_ring_destroy(ring);
+}
+
+/* What the kernel has done before the request failed is done. */
+static void failed_half_way(void)
+{
+	static const int results[] = { VEE_EXIT_PIO, 0 };
+	struct vee_ring *ring = new_ring(2);
+	struct vee_ring_event event;
+	struct rig rig;
+
+	if (!ring)
+		return;
+	rig_begin(&rig);
+	fake.results = results;
+	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK_EQUAL(event.result, VEE_EXIT_PIO);
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK_EQUAL(event.result, -EOPNOTSUPP);
+	rig_end(&rig);
+	vee_ring_destroy(ring);
+}
+
 /* Runs that end at once keep no timer from being heard. */
 static void timer_beside_short_runs(void)
 {
@@ -321,6 +379,8 @@ const struct test tests[] = {
 	{ "runs", runs },
 	{ "short runs", short_runs },
 	{ "cancelled at once", cancelled_at_once },
+	{ "runs that a batch has not ended", unended_runs },
+	{ "a batch that failed half way", failed_half_way },
 	{ "a timer beside short runs", timer_beside_short_runs },
 	{ "requests of one's own", own_requests },
 	{ "a worker for each vCPU", workers },

@@ -64,6 +64,8 @@ void *__wrap_realloc(void *old, size_t bytes);
 struct io_uring;
 int __real_io_uring_submit(struct io_uring *uring);
 int __wrap_io_uring_submit(struct io_uring *uring);
+int __real_io_uring_submit_and_get_events(struct io_uring *uring);
+int __wrap_io_uring_submit_and_get_events(struct io_uring *uring);
 
 /* What the stand-in answers, and what it saw. */
 extern struct fake_kernel {
@@ -72,6 +74,7 @@ extern struct fake_kernel {
 	uint32_t api_version;		/* the module's; 0: the library's */
 	unsigned int fail_allocation;	/* the how-manieth from now; 0: none */
 	bool submits_nothing;		/* io_uring */
+	const int *results;		/* of a batch's runs, in turn */
 	bool identity;			/* every page maps to itself */
 	int page_count;
 	struct fake_page pages[FAKE_PAGES];
