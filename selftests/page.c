@@ -235,11 +235,14 @@ TEST_F(page, bad_words)
 	ASSERT_HLT(&self->g, GPA_CODE);
 }
 
+/* But for that of a paused run: see each.c. */
 TEST_F(page, run_takes_no_argument)
 {
 	GUEST_LONG(&self->g, halt);
-	EXPECT_EQ(-EINVAL, vee_call(self->g.vcpu, VEE_VCPU_RUN, (void *)1));
+	EXPECT_EQ(-ESTALE, vee_call(self->g.vcpu, VEE_VCPU_RUN, (void *)1));
+	EXPECT_EQ(-EINVAL, vee_call(self->g.vcpu, VEE_VCPU_RUN, (void *)2));
 	EXPECT_EQ(-EINVAL, vee_call(self->g.vcpu, VEE_VCPU_RUN, self->g.page));
+	EXPECT_NE(0, self->g.page->dirty);
 	ASSERT_HLT(&self->g, GPA_CODE);
 }
 
