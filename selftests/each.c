@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Short runs of many vCPUs by one request: VEE_RUN_EACH, by ioctl and io_uring. */
 #include <sys/time.h>
-#include <sys/wait.h>
 
 #include "uring_util.h"
 
@@ -71,12 +70,17 @@ static int run_each(struct _test_data_each *self, struct vee_step *steps, __u32 
 	return request(self, VEE_RUN_EACH, &each);
 }
 
+static struct vee_step step_of(const struct guest *g, __u32 budget_us)
+{
+	return (struct vee_step) {
+		.vcpu = g->vcpu, .budget_us = budget_us, .result = UNTOUCHED,
+	};
+}
+
 /* The result of one step, or of all of it if that failed. */
 static int step(struct _test_data_each *self, struct guest *g, __u32 budget_us)
 {
-	struct vee_step one = {
-		.vcpu = g->vcpu, .budget_us = budget_us, .result = UNTOUCHED,
-	};
+	struct vee_step one = step_of(g, budget_us);
 
 	return run_each(self, &one, 1) ?: one.result;
 }
@@ -114,11 +118,8 @@ TEST_F(each, steps)
 		guest_set_long(&many[i]);
 	}
 	for (round = 0; round < 3; round++) {
-		for (i = 0; i < MANY; i++) {
-			steps[i] = (struct vee_step) {
-				.vcpu = many[i].vcpu, .budget_us = LONG_US,
-			};
-		}
+		for (i = 0; i < MANY; i++)
+			steps[i] = step_of(&many[i], LONG_US);
 		ASSERT_EQ(0, run_each(self, steps, MANY));
 		for (i = 0; i < MANY; i++) {
 			EXPECT_EQ(VEE_EXIT_PIO, steps[i].result);
@@ -143,7 +144,7 @@ TEST_F(each, one_vcpu_several_times)
 
 	GUEST_LONG(g, out);
 	for (i = 0; i < 3; i++)
-		steps[i] = (struct vee_step) { .vcpu = g->vcpu, .budget_us = LONG_US };
+		steps[i] = step_of(g, LONG_US);
 	guest_resume_next(g);
 	g->page->exit.instruction_length = 0;
 	ASSERT_EQ(0, run_each(self, steps, 3));
@@ -288,8 +289,8 @@ TEST_F(each, signal)
 	memset(g->mem + GPA_DATA, 0, PAGE_BYTES);
 	guest_open_sibling(_metadata, g, &sibling, 1);
 	guest_set_long(&sibling);
-	steps[0] = (struct vee_step) { .vcpu = g->vcpu, .budget_us = 10 * LONG_US };
-	steps[1] = (struct vee_step) { .vcpu = sibling.vcpu, .budget_us = 10 * LONG_US };
+	steps[0] = step_of(g, 10 * LONG_US);
+	steps[1] = step_of(&sibling, 10 * LONG_US);
 	interrupt_every(200000);
 	EXPECT_EQ(0, run_each(self, steps, 2));
 	interrupt_every(0);
@@ -358,7 +359,7 @@ TEST_F(each, how_many)
 	ASSERT_NE(NULL, steps);
 	GUEST_LONG(g, out);
 	for (i = 0; i <= VEE_MAX_STEPS; i++)
-		steps[i] = (struct vee_step) { .vcpu = g->vcpu, .budget_us = LONG_US };
+		steps[i] = step_of(g, LONG_US);
 	EXPECT_EQ(-EINVAL, run_each(self, steps, 0));
 	EXPECT_EQ(-EINVAL, run_each(self, steps, VEE_MAX_STEPS + 1));
 	EXPECT_EQ(-EINVAL, run_each(self, steps, ~0U));
@@ -380,7 +381,7 @@ TEST_F(each, bad_pointers)
 	EXPECT_EQ(-EFAULT, run_each(self, NULL, 1));
 	EXPECT_EQ(-EFAULT, run_each(self, (void *)(1UL << 63), 1));
 	end = (void *)((char *)pages + PAGE_BYTES);
-	end[-1] = (struct vee_step) { .vcpu = g->vcpu, .budget_us = LONG_US };
+	end[-1] = step_of(g, LONG_US);
 	end[0] = end[-1];
 	ASSERT_EQ(0, mprotect(end, PAGE_BYTES, PROT_NONE));
 	EXPECT_EQ(-EFAULT, run_each(self, end - 1, 2));
@@ -416,7 +417,7 @@ TEST_F(each, other_address_space)
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {
-		struct vee_step one = { .vcpu = g->vcpu, .budget_us = LONG_US };
+		struct vee_step one = step_of(g, LONG_US);
 		struct vee_run_each each = {
 			.size = sizeof(each), .count = 1, .steps = (unsigned long)&one,
 		};
@@ -486,16 +487,14 @@ static void step_in_child(struct _test_data_each *self, struct __test_metadata *
 	unsigned int i;
 
 	guest_open(_metadata, &g);
-	if (vm_map(g.vm, GPA_MMIO, shared, PAGE_BYTES, VEE_READ | VEE_WRITE))
-		_exit(1);
 	GUEST_LONG(&g, spin);
-	/* The same page, where SPIN counts. */
-	guest_split_page(&g)[GPA_DATA / PAGE_BYTES] = GPA_MMIO | PTE_ALL;
+	if (guest_counts_in(&g, shared))
+		_exit(1);
 	g.page->deadline_ns = 0;
 	/* No step waits for a page. */
 	*shared = 1;
 	for (i = 0; i < VEE_MAX_STEPS; i++)
-		steps[i] = (struct vee_step) { .vcpu = g.vcpu, .budget_us = 10 * LONG_US };
+		steps[i] = step_of(&g, 10 * LONG_US);
 	self->g.dev = g.dev;
 	if (self->by_ring)
 		ring_open(&self->ring, 0);
@@ -506,25 +505,16 @@ static void step_in_child(struct _test_data_each *self, struct __test_metadata *
 /* However long the list is: the guest stops at once, and nothing is held. */
 TEST_F(each, process_is_killed)
 {
-	__u32 *shared = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	__u32 *shared = shared_page();
 	long users = module_users();
-	__u32 count;
 	pid_t child;
-	int status;
 
 	ASSERT_NE(MAP_FAILED, shared);
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child)
 		step_in_child(self, _metadata, shared);
-	EXPECT_TRUE(shared_counts(shared));
-	EXPECT_EQ(0, kill(child, SIGKILL));
-	EXPECT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_TRUE(WIFSIGNALED(status));
-	count = *shared;
-	usleep(3000);
-	EXPECT_EQ(count, *shared);
+	expect_killed(_metadata, child, shared);
 	EXPECT_TRUE(WAIT_FOR(module_users() == users));
 	munmap(shared, PAGE_BYTES);
 }

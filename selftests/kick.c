@@ -403,11 +403,9 @@ static void run_for_parent(struct __test_metadata *_metadata, __u32 *shared)
 	struct guest g;
 
 	guest_open(_metadata, &g);
-	if (vm_map(g.vm, GPA_MMIO, shared, PAGE_BYTES, VEE_READ | VEE_WRITE))
-		_exit(1);
 	GUEST_LONG(&g, spin);
-	/* The same page, where SPIN counts. */
-	guest_split_page(&g)[GPA_DATA / PAGE_BYTES] = GPA_MMIO | PTE_ALL;
+	if (guest_counts_in(&g, shared))
+		_exit(1);
 	g.page->deadline_ns = 0;
 	for (;;)
 		guest_run_once(&g);
@@ -416,9 +414,7 @@ static void run_for_parent(struct __test_metadata *_metadata, __u32 *shared)
 /* SIGSTOP stops a process in its guest, SIGCONT has it go on. */
 TEST_F(kick, stop_and_continue)
 {
-	__u32 *shared = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
-			     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	__u32 count;
+	__u32 *shared = shared_page();
 	int status;
 	pid_t child;
 
@@ -431,14 +427,9 @@ TEST_F(kick, stop_and_continue)
 	EXPECT_EQ(0, kill(child, SIGSTOP));
 	EXPECT_EQ(child, waitpid(child, &status, WUNTRACED));
 	EXPECT_TRUE(WIFSTOPPED(status));
-	count = *shared;
-	usleep(3000);
-	EXPECT_EQ(count, *shared);
+	expect_still(_metadata, shared);
 	EXPECT_EQ(0, kill(child, SIGCONT));
-	EXPECT_TRUE(shared_counts(shared));
-	EXPECT_EQ(0, kill(child, SIGKILL));
-	EXPECT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_TRUE(WIFSIGNALED(status));
+	expect_killed(_metadata, child, shared);
 	munmap(shared, PAGE_BYTES);
 }
 

@@ -3,7 +3,6 @@
  * vCPUs through io_uring: the same requests as by ioctl, runs that begin in the
  * thread that submits them and go on in a worker, and all that ends one.
  */
-#include <sys/wait.h>
 
 #include "uring_util.h"
 
@@ -643,17 +642,12 @@ static void run_in_child(struct __test_metadata *_metadata, __u32 *shared,
 
 	guest_open(_metadata, &g);
 	open_ring(_metadata, &ring, 0);
-	if (vm_map(g.vm, GPA_MMIO, shared, PAGE_BYTES, VEE_READ | VEE_WRITE))
-		_exit(1);
 	GUEST_LONG(&g, spin);
 	memcpy(g.mem + GPA_IDLE, idle, idle_end - idle);
-	/* The same page, where SPIN counts. */
-	guest_split_page(&g)[GPA_DATA / PAGE_BYTES] = GPA_MMIO | PTE_ALL;
 	g.page->deadline_ns = 0;
 	for (i = 1; i < vcpus; i++) {
 		guest_open_sibling(_metadata, &g, &sibling, i);
 		guest_set_long(&sibling);
-		guest_split_page(&g)[GPA_DATA / PAGE_BYTES] = GPA_MMIO | PTE_ALL;
 		if (i >= SPINNING)
 			guest_set_rip(&sibling, GPA_IDLE);
 		sibling.page->options = VEE_OPTION_HLT_SLEEPS;
@@ -661,40 +655,27 @@ static void run_in_child(struct __test_metadata *_metadata, __u32 *shared,
 		ring_run(&ring, sibling.vcpu, budget_us, i);
 	}
 	ring_run(&ring, g.vcpu, budget_us, 0);
-	if (ring_submit(&ring) != vcpus)
+	if (guest_counts_in(&g, shared) || ring_submit(&ring) != vcpus)
 		_exit(1);
 	for (;;)
 		pause();
-}
-
-static void *shared_page(void)
-{
-	return mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
 /* A process that dies takes its guests with it, at once. */
 TEST_F(uring, process_is_killed)
 {
 	static const __u32 budgets[] = { SHORT_US, 0 };
-	__u32 *shared = shared_page(), count;
+	__u32 *shared = shared_page();
 	unsigned int i;
 
 	ASSERT_NE(MAP_FAILED, shared);
 	for (i = 0; i < ARRAY_SIZE(budgets); i++) {
 		pid_t child = fork();
-		int status;
 
 		ASSERT_LE(0, child);
 		if (!child)
 			run_in_child(_metadata, shared, SPINNING, budgets[i]);
-		EXPECT_TRUE(shared_counts(shared));
-		EXPECT_EQ(0, kill(child, SIGKILL));
-		EXPECT_EQ(child, waitpid(child, &status, 0));
-		EXPECT_TRUE(WIFSIGNALED(status));
-		count = *shared;
-		usleep(3000);
-		EXPECT_EQ(count, *shared);
+		expect_killed(_metadata, child, shared);
 	}
 	munmap(shared, PAGE_BYTES);
 }
@@ -730,23 +711,16 @@ TEST_F(uring, thread_exits)
 /* Many runs under way, and a process that is killed: nobody holds the module. */
 TEST_F(uring, killed_with_64_runs)
 {
-	__u32 *shared = shared_page(), count;
+	__u32 *shared = shared_page();
 	long users = module_users();
 	pid_t child;
-	int status;
 
 	ASSERT_NE(MAP_FAILED, shared);
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child)
 		run_in_child(_metadata, shared, 64, SHORT_US);
-	EXPECT_TRUE(shared_counts(shared));
-	EXPECT_EQ(0, kill(child, SIGKILL));
-	EXPECT_EQ(child, waitpid(child, &status, 0));
-	EXPECT_TRUE(WIFSIGNALED(status));
-	count = *shared;
-	usleep(3000);
-	EXPECT_EQ(count, *shared);
+	expect_killed(_metadata, child, shared);
 	EXPECT_TRUE(WAIT_FOR(module_users() == users));
 	munmap(shared, PAGE_BYTES);
 }

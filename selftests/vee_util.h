@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <asm/processor-flags.h>
@@ -781,6 +782,42 @@ static inline bool shared_counts(const __u32 *shared)
 static inline bool guest_counts(const struct guest *g)
 {
 	return shared_counts((const __u32 *)(g->mem + GPA_DATA));
+}
+
+/* --- guests of another process ------------------------------------------------ */
+
+static inline void *shared_page(void)
+{
+	return mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+/* What SPIN counts, in @g in long mode and its siblings, is in @shared: 0 or -errno. */
+static inline int guest_counts_in(struct guest *g, __u32 *shared)
+{
+	guest_split_page(g)[GPA_DATA / PAGE_BYTES] = GPA_MMIO | PTE_ALL;
+	return vm_map(g->vm, GPA_MMIO, shared, PAGE_BYTES, VEE_READ | VEE_WRITE);
+}
+
+static inline void expect_still(struct __test_metadata *_metadata, const __u32 *shared)
+{
+	__u32 count = __atomic_load_n(shared, __ATOMIC_ACQUIRE);
+
+	usleep(3000);
+	EXPECT_EQ(count, __atomic_load_n(shared, __ATOMIC_ACQUIRE));
+}
+
+/* A guest of @child's counts in @shared: it does so no longer than that process lives. */
+static inline void expect_killed(struct __test_metadata *_metadata, pid_t child,
+				 const __u32 *shared)
+{
+	int status;
+
+	EXPECT_TRUE(shared_counts(shared));
+	EXPECT_EQ(0, kill(child, SIGKILL));
+	EXPECT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	expect_still(_metadata, shared);
 }
 
 /* --- the system -------------------------------------------------------------- */

@@ -25,70 +25,79 @@ static struct vee_ring *new_ring(unsigned int vcpus)
 	return ring;
 }
 
+/* Likewise, and a vCPU. */
+static struct vee_ring *ring_begin(unsigned int vcpus, struct rig *rig)
+{
+	struct vee_ring *ring = new_ring(vcpus);
+
+	if (ring)
+		rig_begin(rig);
+	return ring;
+}
+
+static void ring_end(struct vee_ring *ring, struct rig *rig)
+{
+	rig_end(rig);
+	vee_ring_destroy(ring);
+}
+
+/* What ends next is a run of @vcpu. */
+static void check_result(struct vee_ring *ring, const struct vee_vcpu *vcpu, int result)
+{
+	struct vee_ring_event event = { 0 };
+
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK(event.vcpu == vcpu);
+	CHECK_EQUAL(event.result, result);
+	CHECK_EQUAL(event.data, 0);
+}
+
 static void runs(void)
 {
-	struct vee_ring *ring = new_ring(3);
-	struct vee_ring_event event;
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(3, &rig);
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	for (int i = 0; i < 100; i++)
 		CHECK(!vee_ring_run(ring, rig.vcpu, i % 2));
-	for (int i = 0; i < 100; i++) {
-		CHECK(!vee_ring_wait(ring, &event));
-		CHECK(event.vcpu == rig.vcpu);
-		CHECK_EQUAL(event.result, -EOPNOTSUPP);
-		CHECK_EQUAL(event.data, 0);
-	}
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	for (int i = 0; i < 100; i++)
+		check_result(ring, rig.vcpu, -EOPNOTSUPP);
+	ring_end(ring, &rig);
 }
 
 /* Short runs that are queued begin together, however many there are. */
 static void short_runs(void)
 {
-	struct vee_ring *ring = new_ring(8);
-	struct vee_ring_event event;
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(8, &rig);
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	for (int round = 0; round < 3; round++) {
 		for (int i = 0; i < 8; i++)
 			CHECK(!vee_ring_run(ring, rig.vcpu, 1 + i));
 		CHECK_EQUAL(io_uring_sq_ready(vee_ring_uring(ring)), 0);
-		for (int i = 0; i < 8; i++) {
-			CHECK(!vee_ring_wait(ring, &event));
-			CHECK(event.vcpu == rig.vcpu);
-			CHECK_EQUAL(event.result, -EOPNOTSUPP);
-		}
+		for (int i = 0; i < 8; i++)
+			check_result(ring, rig.vcpu, -EOPNOTSUPP);
 	}
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	ring_end(ring, &rig);
 }
 
 /* Before it has begun; one that was not cancelled is not disturbed. */
 static void cancelled_at_once(void)
 {
-	struct vee_ring *ring = new_ring(2);
-	struct vee_ring_event event;
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(2, &rig);
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
 	CHECK(!vee_ring_cancel(ring, rig.vcpu));
 	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
-	CHECK(!vee_ring_wait(ring, &event));
-	CHECK_EQUAL(event.result, -ECANCELED);
-	CHECK(!vee_ring_wait(ring, &event));
-	CHECK_EQUAL(event.result, -EOPNOTSUPP);
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	check_result(ring, rig.vcpu, -ECANCELED);
+	check_result(ring, rig.vcpu, -EOPNOTSUPP);
+	ring_end(ring, &rig);
 }
 
 /*
@@ -104,49 +113,39 @@ static void unended_runs(void)
 	static const int events[] = {
 		VEE_EXIT_HLT, -EBUSY, -EOPNOTSUPP, -EOPNOTSUPP, VEE_EXIT_PIO,
 	};
-	struct vee_ring *ring = new_ring(5);
-	struct vee_ring_event event;
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(5, &rig);
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	fake.results = results;
 	for (int i = 0; i < 5; i++)
 		CHECK(!vee_ring_run(ring, rig.vcpu, 1));
 	for (int i = 0; i < 5; i++) {
-		CHECK(!vee_ring_wait(ring, &event));
-		CHECK(event.vcpu == rig.vcpu);
-		CHECK_EQUAL(event.result, events[i]);
+		check_result(ring, rig.vcpu, events[i]);
 		/* At the first: what goes on is the kernel's already. */
 		CHECK(i || io_uring_cq_ready(vee_ring_uring(ring)) == 2);
 		CHECK_EQUAL(io_uring_sq_ready(vee_ring_uring(ring)), 0);
 	}
 	CHECK(fake.results == results + 6);
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	ring_end(ring, &rig);
 }
 
 /* What the kernel has done before the request failed is done. */
 static void failed_half_way(void)
 {
 	static const int results[] = { VEE_EXIT_PIO, 0 };
-	struct vee_ring *ring = new_ring(2);
-	struct vee_ring_event event;
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(2, &rig);
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	fake.results = results;
 	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
 	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
-	CHECK(!vee_ring_wait(ring, &event));
-	CHECK_EQUAL(event.result, VEE_EXIT_PIO);
-	CHECK(!vee_ring_wait(ring, &event));
-	CHECK_EQUAL(event.result, -EOPNOTSUPP);
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	check_result(ring, rig.vcpu, VEE_EXIT_PIO);
+	check_result(ring, rig.vcpu, -EOPNOTSUPP);
+	ring_end(ring, &rig);
 }
 
 /* Runs that end at once keep no timer from being heard. */
@@ -154,13 +153,12 @@ static void timer_beside_short_runs(void)
 {
 	struct __kernel_timespec after = { .tv_nsec = 1000000 };
 	struct vee_ring_event event = { 0 };
-	struct vee_ring *ring = new_ring(1);
-	struct io_uring_sqe *sqe;
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(1, &rig);
+	struct io_uring_sqe *sqe;
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	sqe = io_uring_get_sqe(vee_ring_uring(ring));
 	io_uring_prep_timeout(sqe, &after, 0, 0);
 	sqe->user_data = 2;
@@ -171,8 +169,7 @@ static void timer_beside_short_runs(void)
 	}
 	CHECK_EQUAL(event.data, 2);
 	CHECK_EQUAL(event.result, -ETIME);
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	ring_end(ring, &rig);
 }
 
 static void nop(struct vee_ring *ring, uint64_t data)
@@ -186,13 +183,12 @@ static void nop(struct vee_ring *ring, uint64_t data)
 /* Requests of one's own come through; what the library asks for itself doesn't. */
 static void own_requests(void)
 {
-	struct vee_ring *ring = new_ring(1);
-	struct vee_ring_event event;
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(1, &rig);
+	struct vee_ring_event event;
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	nop(ring, 2);
 	CHECK(!vee_ring_cancel(ring, rig.vcpu));
 	nop(ring, 0xfffffffffffffffeULL);
@@ -201,8 +197,7 @@ static void own_requests(void)
 	CHECK_EQUAL(event.data, 2);
 	CHECK(!vee_ring_wait(ring, &event));
 	CHECK_EQUAL(event.data, 0xfffffffffffffffeULL);
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	ring_end(ring, &rig);
 }
 
 static void workers(void)
@@ -300,20 +295,18 @@ static void fill(struct vee_ring *ring, struct vee_vcpu *vcpu)
 
 static void too_much_is_queued(void)
 {
-	struct vee_ring *ring = new_ring(1);
 	struct rig rig;
+	struct vee_ring *ring = ring_begin(1, &rig);
 
 	if (!ring)
 		return;
-	rig_begin(&rig);
 	fill(ring, rig.vcpu);
 	fake.submits_nothing = true;
 	CHECK_EQUAL(vee_ring_run(ring, rig.vcpu, 0), -EBUSY);
 	CHECK_EQUAL(vee_ring_cancel(ring, rig.vcpu), -EBUSY);
 	fake.submits_nothing = false;
 	CHECK_EQUAL(vee_ring_run(ring, rig.vcpu, 0), 0);
-	rig_end(&rig);
-	vee_ring_destroy(ring);
+	ring_end(ring, &rig);
 }
 
 struct shared {
