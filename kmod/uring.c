@@ -68,11 +68,6 @@ static noinline int run_in_worker(struct vee_vcpu *vcpu, struct io_uring_cmd *io
 					    vcpu_run_or_go_on(vcpu, generation);
 }
 
-static noinline int busy(const struct io_uring_cmd *ioucmd, u64 generation)
-{
-	return vcpu_busy(ioucmd->flags & RUN_PAUSED || generation);
-}
-
 static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, bool is_inline)
 {
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
@@ -83,7 +78,7 @@ static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, bool is_i
 	if (is_inline && (ioucmd->flags & RUN_PAUSED || generation || !budget_us))
 		return -EAGAIN;
 	if (unlikely(!mutex_trylock(&vcpu->lock)))
-		return busy(ioucmd, generation);
+		return vcpu_busy(ioucmd->flags & RUN_PAUSED || generation);
 	ret = likely(is_inline) ? run_inline(vcpu, ioucmd, budget_us) :
 				  run_in_worker(vcpu, ioucmd, generation);
 	if (likely(!ret))
