@@ -14,6 +14,11 @@
 #include <linux/syscore_ops.h>
 #include <asm/cpufeature.h>
 
+/* A spinlock sleeps there, and faults are resolved, and doorbells rung, where none may. */
+#ifdef CONFIG_PREEMPT_RT
+#error "vee can't run on a kernel with CONFIG_PREEMPT_RT: boot one without it (uname -v shows PREEMPT_RT), and build for that"
+#endif
+
 #ifdef VEE_HAVE_EVENTFD_SIGNAL
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx)
 #else
