@@ -8,7 +8,7 @@
 #include <linux/module.h>
 #include <linux/printk.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 static struct miscdevice device = {
 	.minor = MISC_DYNAMIC_MINOR,

@@ -10,7 +10,7 @@
 
 #include <linux/tracepoint.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 TRACE_EVENT(vee_exit,
 	    TP_PROTO(struct vee_vcpu *vcpu),

@@ -5,10 +5,10 @@
  * One section a file, in the order in which the files build on each other:
  *
  *	caps.c		what this CPU can do, and the controls chosen from it
- *	vmxroot.c	VMX operation per CPU; which VMCS is current where
+ *	vmx/root.c	VMX operation per CPU; which VMCS is current where
  *	vmcs.c		one VMCS: set-up from tables, host state, guest state
  *	entry.S		VM entry and VM exit
- *	ept.c mem.c	guest-physical memory
+ *	ept.c slots.c	guest-physical memory
  *	walk.c		the guest's own page tables
  *	fpu.c state.c	guest state outside the VMCS; the vCPU page
  *	cpuid.c msr.c	what decides for the guest
@@ -106,7 +106,7 @@ static inline bool caps_has(u64 feature)
 	return vee_caps.features & feature;
 }
 
-/* --- vmxroot.c ------------------------------------------------------------ */
+/* --- vmx/root.c ------------------------------------------------------------ */
 
 /**
  * struct vmx_frame - what entry.S needs to know
@@ -256,7 +256,7 @@ static inline bool ept_flush_this_cpu(struct ept *ept)
 	return ept_flush_to(ept, generation);
 }
 
-/* --- mem.c ---------------------------------------------------------------- */
+/* --- slots.c ---------------------------------------------------------------- */
 
 /**
  * struct slot - a range of guest-physical memory

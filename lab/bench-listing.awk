@@ -55,7 +55,7 @@ function row_of(where, text,   file) {
 	file = where
 	sub(/^kmod\//, "", file)
 	sub(/:.*/, "", file)
-	if (file == "entry.S")
+	if (file ~ /entry\.S$/)
 		return file " | " end_of(text)
 	# A bar would end the cell.
 	gsub(/\|/, "\\|", text)

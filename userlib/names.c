@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Names for what the hardware and the interface have numbers for. */
 #include "internal.h"
-#include "vmcs_fields.h"
-#include "vmx_exits.h"
+#include "vmx/fields.h"
+#include "vmx/exits.h"
 
 struct name {
 	uint32_t number;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
-#include "vmx_controls.h"
+#include "vmx/controls.h"
 
 #define TRY_LAB "\"make demo\" runs vee in an emulated machine with VMX"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cmd.h"
-#include "vmcs_fields.h"
+#include "vmx/fields.h"
 
 #define line(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
 #define U(x) ((unsigned long long)(x))

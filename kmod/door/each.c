@@ -13,7 +13,7 @@
 #include <linux/uaccess.h>
 
 #include "compat.h"
-#include "request.h"
+#include "door/request.h"
 
 static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
 {

@@ -12,7 +12,7 @@
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 struct field {
 	u32 encoding;

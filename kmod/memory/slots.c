@@ -21,7 +21,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 #include "vee.h"
 
 /* What is zapped at once under vee_vm.lock: at most some 260000 entries. */

@@ -19,7 +19,7 @@
 #include <linux/sizes.h>
 #include <asm/cpufeature.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /* An aligned piece of guest memory: of it those are mapped that are there. */
 #define AROUND_PAGES	16

@@ -12,7 +12,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 static unsigned long *bitmap;
 

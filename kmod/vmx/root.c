@@ -37,7 +37,7 @@
 
 #include "compat.h"
 #include "vee.h"
-#include "vmx_insn.h"
+#include "vmx/insn.h"
 
 #define NO_CPU			(-1)
 

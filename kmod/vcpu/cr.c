@@ -13,7 +13,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 #define CR0_GUEST	(X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_WP | \
 			 X86_CR0_AM)

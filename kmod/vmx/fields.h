@@ -14,8 +14,8 @@
  *
  * Module and library share this list, so there is nothing here of either.
  */
-#ifndef _VEE_VMCS_FIELDS_H
-#define _VEE_VMCS_FIELDS_H
+#ifndef _VEE_VMX_FIELDS_H
+#define _VEE_VMX_FIELDS_H
 
 #define VMCS_FIELDS { \
 	/* 16-bit control fields */ \
@@ -375,4 +375,4 @@ enum vmcs_width {
 enum { VMCS_FIELD_COUNT = sizeof((char[])VMCS_FIELDS) };
 #undef VMCS_FIELD
 
-#endif /* _VEE_VMCS_FIELDS_H */
+#endif /* _VEE_VMX_FIELDS_H */

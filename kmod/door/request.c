@@ -13,7 +13,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "request.h"
+#include "door/request.h"
 
 /* --- requests in general -------------------------------------------------------- */
 

@@ -18,7 +18,7 @@
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /* --- the default ---------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@
 #include <asm/trapnr.h>
 
 #include "trace.h"
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 typedef enum next (*exit_fn)(struct vee_vcpu *vcpu);
 

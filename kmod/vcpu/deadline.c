@@ -20,7 +20,7 @@
 #include <asm/tsc.h>
 
 #include "compat.h"
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 static bool preemption_timer = true;
 module_param(preemption_timer, bool, 0444);

@@ -12,7 +12,7 @@
 #include <linux/string.h>
 #include <asm/tsc.h>
 
-#include "request.h"
+#include "door/request.h"
 
 /* --- memory of the kernel's that the caller maps ------------------------------------ */
 

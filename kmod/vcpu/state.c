@@ -13,7 +13,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /* --- which field is where ---------------------------------------------------- */
 

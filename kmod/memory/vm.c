@@ -6,7 +6,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 static int vm_init(struct vee_vm *vm)
 {

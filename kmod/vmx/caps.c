@@ -19,7 +19,7 @@
 #include <asm/special_insns.h>
 
 #include "vee.h"
-#include "vmx_controls.h"
+#include "vmx/controls.h"
 
 #define TRY_LAB "\"make demo\" runs vee in an emulated machine"
 

@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /* Every struct of a request begins like this. */
 struct request_header {

@@ -18,7 +18,7 @@
 #include <linux/sched.h>
 
 #include "compat.h"
-#include "request.h"
+#include "door/request.h"
 
 static_assert(sizeof(struct vee_uring_cmd) == 16);
 

@@ -12,7 +12,7 @@
 #include <linux/wait.h>
 #include <asm/processor-flags.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /*
  * At an HLT that nothing ends at once. A single-step trap after it does: then the

@@ -18,7 +18,7 @@
 #include <linux/smp.h>
 
 #include "vee.h"
-#include "vmx_insn.h"
+#include "vmx/insn.h"
 
 /* SDM 3C, "EPT Translation Mechanism", tables "Format of an EPT ..." */
 #define EPT_READ		BIT_ULL(0)

@@ -17,7 +17,7 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 #define XCR_XFEATURE_ENABLED	0
 

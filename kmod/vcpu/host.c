@@ -29,7 +29,7 @@
 #include <asm/segment.h>
 
 #include "compat.h"
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /* --- MSRs of SYSCALL, SWAPGS and RDTSCP ------------------------------------ */
 

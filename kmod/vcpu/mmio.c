@@ -12,7 +12,7 @@
 #include <linux/string.h>
 
 #include "trace.h"
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /* SDM 3C, "Exit Qualification for EPT Violations". */
 #define EPT_READ	BIT(0)

@@ -14,7 +14,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 static bool valid(const struct vee_event *event)
 {

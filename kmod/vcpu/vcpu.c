@@ -21,7 +21,7 @@
 #include <linux/smp.h>
 
 #include "compat.h"
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /* --- the bracket --------------------------------------------------------------- */
 

@@ -13,7 +13,7 @@
 #include <linux/slab.h>
 
 #include "compat.h"
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 /**
  * struct watch - writes that end no run

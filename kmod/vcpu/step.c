@@ -12,7 +12,7 @@
  */
 #include <asm/processor-flags.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 static bool in_hardware(void)
 {

@@ -12,7 +12,7 @@
 #include <linux/minmax.h>
 #include <linux/string.h>
 
-#include "vcpu.h"
+#include "vcpu/vcpu.h"
 
 #define PREFIX_OPERAND_SIZE	0x66
 #define PREFIX_REX		0x40

@@ -15,10 +15,10 @@
 #include <asm/trapnr.h>
 
 #include "vee.h"
-#include "vmcs_fields.h"
-#include "vmx_controls.h"
-#include "vmx_exits.h"
-#include "vmx_insn.h"
+#include "vmx/fields.h"
+#include "vmx/controls.h"
+#include "vmx/exits.h"
+#include "vmx/insn.h"
 
 struct io_uring_cmd;
 
