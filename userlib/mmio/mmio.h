@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Instructions that vee_mmio_assist() does: what is left of them once decoded. */
-#ifndef VEE_INSN_H
-#define VEE_INSN_H
+/*
+ * vee_mmio_assist(): an instruction decoded, its operands, what it does. Each file
+ * calls those to the right of it alone:
+ *
+ *	assist.c -> plain.c, wide.c, vector.c, string.c -> operand.c -> alu.c, insn.c
+ */
+#ifndef VEE_MMIO_H
+#define VEE_MMIO_H
 
 #include "internal.h"
 
@@ -104,12 +109,16 @@ struct insn {
 	uint64_t imm;
 };
 
-/* insn.c: false: not an instruction that the assist does. */
+/* --- insn.c --- */
+
+/* False: not an instruction that the assist does. */
 bool insn_decode(const uint8_t *bytes, unsigned int count, unsigned int mode,
 		 struct insn *insn);
 
+/* --- alu.c --- */
+
 /*
- * alu.c: the result, cut to @bytes, and the flags in *@rflags as the CPU leaves
+ * The result, cut to @bytes, and the flags in *@rflags as the CPU leaves
  * them; those that the SDM calls undefined are as Intel's CPUs leave them, but for
  * shifts by more than 1.
  */
@@ -120,7 +129,7 @@ uint64_t alu_shift_double(enum alu_op op, unsigned int bytes, uint64_t a, uint64
 			  uint64_t count, uint64_t *rflags);
 bool alu_condition(unsigned int condition, uint64_t rflags);
 
-/* mmio.c: one memory exit under way. */
+/* One memory exit under way. */
 struct mmio {
 	struct vee_vcpu *vcpu;
 	const struct insn *insn;
@@ -129,19 +138,47 @@ struct mmio {
 	void *arg;
 };
 
-/* Reads or writes the operand in the device; of 16 bytes each half. */
-int mmio_access(const struct mmio *mmio, void *data, bool write);
-int mmio_multiply(const struct mmio *mmio);
-int mmio_divide(const struct mmio *mmio);
-int mmio_exchange_pair(const struct mmio *mmio);
-int mmio_string(const struct mmio *mmio);
-int mmio_vector_load(const struct mmio *mmio);
-int mmio_vector_store(const struct mmio *mmio);
+/* --- operand.c --- */
+
+const struct vee_segment *find_segment(const struct mmio *mmio, unsigned int segment);
 uint64_t segment_base(const struct mmio *mmio, unsigned int segment);
 /* False: an access there is #GP, or #SS. The segments must be valid. */
 bool segment_reaches(const struct mmio *mmio, unsigned int segment, uint64_t offset,
 		     uint64_t bytes);
-void mmio_complete(const struct mmio *mmio);
+int64_t sign_extend(uint64_t value, unsigned int bytes);
+/* The register operand; the other is that or the immediate. */
+uint64_t get_register(const struct mmio *mmio);
+void set_register(const struct mmio *mmio, uint64_t value);
+uint64_t get_other(const struct mmio *mmio);
+/* Is the access that the exit tells of the memory operand? */
+int mmio_check_place(const struct mmio *mmio);
+/* Reads or writes the operand in the device; of 16 bytes each half. */
+int mmio_access(const struct mmio *mmio, void *data, bool write);
+int read_memory(const struct mmio *mmio, uint64_t *value);
+int write_memory(const struct mmio *mmio, uint64_t value);
 void mmio_set_rflags(const struct mmio *mmio, uint64_t rflags);
+void mmio_complete(const struct mmio *mmio);
 
-#endif /* VEE_INSN_H */
+/* --- plain.c, wide.c, vector.c, string.c: what the kinds do --- */
+
+int mmio_load(const struct mmio *mmio);
+int mmio_load_if(const struct mmio *mmio);
+int mmio_store(const struct mmio *mmio);
+int mmio_store_if(const struct mmio *mmio);
+int mmio_store_segment(const struct mmio *mmio);
+int mmio_alu_to_memory(const struct mmio *mmio);
+int mmio_alu_to_register(const struct mmio *mmio);
+int mmio_shift_double(const struct mmio *mmio);
+int mmio_xchg(const struct mmio *mmio);
+int mmio_xadd(const struct mmio *mmio);
+int mmio_cmpxchg(const struct mmio *mmio);
+int mmio_push(const struct mmio *mmio);
+int mmio_pop(const struct mmio *mmio);
+int mmio_multiply(const struct mmio *mmio);
+int mmio_divide(const struct mmio *mmio);
+int mmio_exchange_pair(const struct mmio *mmio);
+int mmio_vector_load(const struct mmio *mmio);
+int mmio_vector_store(const struct mmio *mmio);
+int mmio_string(const struct mmio *mmio);
+
+#endif /* VEE_MMIO_H */

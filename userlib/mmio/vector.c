@@ -5,7 +5,7 @@
  */
 #include <stdlib.h>
 
-#include "insn.h"
+#include "mmio.h"
 
 /* SDM 1, "XSAVE Area": the legacy region, the header's XSTATE_BV, and its bit. */
 #define XMM_OFFSET	160

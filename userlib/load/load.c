@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "load.h"
 
 #define MAX_FILE	(2 * GIB)
 #define BOOT_SECTOR	0x7c00

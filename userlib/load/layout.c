@@ -2,7 +2,7 @@
 /* Where a loader puts things in guest memory. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "load.h"
 
 /*
  * Memory as a PC shows it: the VM may well have some between 640 KiB and 1 MiB,

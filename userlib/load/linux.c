@@ -6,7 +6,7 @@
 #include <asm/bootparam.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "load.h"
 
 #define SECTOR			512
 #define BOOT_FLAG		0xaa55

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Arithmetic with the CPU's flags (SDM 1, "EFLAGS Register"). */
-#include "insn.h"
+#include "mmio.h"
 
 #define ARITHMETIC_FLAGS (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | \
 			  RFLAGS_SF | RFLAGS_OF)

@@ -5,7 +5,7 @@
  */
 #include <elf.h>
 
-#include "internal.h"
+#include "load.h"
 
 #define STACK_BYTES	(16 * 1024)
 

@@ -2,7 +2,7 @@
 /* Kernels that follow the Multiboot Specification, version 0.6.96 ("1"). */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "load.h"
 
 #define SEARCH_BYTES	8192
 #define HEADER_MAGIC	0x1badb002

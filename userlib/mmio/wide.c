@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Instructions with a device at one end, and a number in RDX:RAX at the other. */
-#include "insn.h"
+#include "mmio.h"
 
 /* An operand of 1 byte has AX instead. */
 static __uint128_t get_pair(const struct mmio *mmio, enum gpr high, enum gpr low)

@@ -3,7 +3,7 @@
  * String instructions with a device at one end or at both. Of a REP it does what
  * lies in one page at each end, then resumes at the instruction.
  */
-#include "insn.h"
+#include "mmio.h"
 
 /* One end: RSI's or RDI's. */
 struct end {

@@ -2,7 +2,7 @@
 /* Decoding, on Zydis. Nothing here looks at guest state. */
 #include <Zydis/Zydis.h>
 
-#include "insn.h"
+#include "mmio.h"
 
 /* What Zydis makes of the bytes. */
 struct decoded {
