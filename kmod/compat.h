@@ -14,10 +14,8 @@
 #include <linux/syscore_ops.h>
 #include <asm/cpufeature.h>
 
-/* A spinlock sleeps there, and faults are resolved, and doorbells rung, where none may. */
-#ifdef CONFIG_PREEMPT_RT
-#error "vee can't run on a kernel with CONFIG_PREEMPT_RT: boot one without it (uname -v shows PREEMPT_RT), and build for that"
-#endif
+/* Where spinlocks sleep, none is taken with preemption off: memory and doorbells wait. */
+#define VEE_LOCKS_SLEEP	IS_ENABLED(CONFIG_PREEMPT_RT)
 
 #ifdef VEE_HAVE_EVENTFD_SIGNAL
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx)

@@ -358,13 +358,24 @@ int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg);
 int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg);
 /* Before the caller maps it. */
 int post_make_ring(struct post_office *office);
+
+/* What became of a write. */
+enum post {
+	POST_NONE,	/* nothing: nobody wants it posted, or the ring is full */
+	POST_DONE,	/* that's all there was to do about it */
+	POST_BELL,	/* post_ring_bell() has to do it */
+};
+
 /*
- * Both with interrupts off. The guest writes @width bytes, 1 to 8; true: that's all
- * there was to do about it. The other: a write that begins there may be such a one.
+ * Both with interrupts off. The guest writes @width bytes, 1 to 8. The other: a write
+ * that begins there may be such a one.
  */
-bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
-		unsigned int width);
+enum post post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
+		     unsigned int width);
 bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address);
+/* With preemption on. False: nothing. */
+bool post_ring_bell(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
+		    unsigned int width);
 
 /* --- vm.c ----------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 /*
  * A VM's life, and how its CPUs are made to forget what it no longer has.
  */
+#include <linux/preempt.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -81,6 +82,8 @@ void vm_flush(struct vee_vm *vm)
 	 * the new generation of the EPT.
 	 */
 	smp_mb();
+	/* The lock alone does not on PREEMPT_RT. */
+	preempt_disable();
 	cpumask_clear(vm->flush);
 	list_for_each_entry(vcpu, &vm->vcpus, link) {
 		int cpu = READ_ONCE(vcpu->loaded_cpu);
@@ -90,4 +93,5 @@ void vm_flush(struct vee_vm *vm)
 	}
 	/* All but this CPU, which is here and so not in the guest. */
 	smp_call_function_many(vm->flush, forget, NULL, true);
+	preempt_enable();
 }

@@ -321,13 +321,31 @@ static enum next io_user(struct vee_vcpu *vcpu)
 	return exit_user(vcpu, VEE_EXIT_PIO);
 }
 
+/* For vee_vcpu.sleeper: the exit has been described to the caller. */
+static enum next out_bell(struct vee_vcpu *vcpu)
+{
+	u64 q = vcpu->qualification;
+
+	if (!post_ring_bell(vcpu, VEE_SPACE_PORT, IO_PORT(q), out_data(vcpu, q), IO_WIDTH(q)))
+		return NEXT_USER;
+	vcpu->staged.next = true;
+	return NEXT_HOST;
+}
+
 static noinline enum next out_watched(struct vee_vcpu *vcpu)
 {
 	u64 q = vcpu->qualification;
 
-	if (!post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), out_data(vcpu, q), IO_WIDTH(q)))
+	switch (post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), out_data(vcpu, q), IO_WIDTH(q))) {
+	case POST_DONE:
+		return event_skip(vcpu);
+	case POST_BELL:
+		io_user(vcpu);
+		vcpu->sleeper = out_bell;
+		return NEXT_SLEEP;
+	default:
 		return io_user(vcpu);
-	return event_skip(vcpu);
+	}
 }
 
 static enum next exit_io(struct vee_vcpu *vcpu)

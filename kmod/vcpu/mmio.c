@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/string.h>
 
+#include "compat.h"
 #include "trace.h"
 #include "vcpu/vcpu.h"
 
@@ -119,8 +120,8 @@ static bool is_fault(struct vee_vcpu *vcpu, const struct store *store)
 static bool post_store(struct vee_vcpu *vcpu, const struct code *code)
 {
 	struct vee_regs regs = *guest_regs(vcpu);
+	enum post posted;
 	struct store store;
-	bool posted;
 
 	regs.rip = vcpu->exit_rip;
 	regs.rsp = vcpu->fault_rsp;
@@ -131,7 +132,9 @@ static bool post_store(struct vee_vcpu *vcpu, const struct code *code)
 	local_irq_disable();
 	posted = post_write(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa, store.data, store.width);
 	local_irq_enable();
-	if (!posted)
+	if (posted == POST_NONE ||
+	    (posted == POST_BELL && !post_ring_bell(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa,
+						    store.data, store.width)))
 		return false;
 	vcpu->insn_length = store.length;
 	vcpu->staged.next = true;
@@ -211,7 +214,8 @@ enum next exit_fault(struct vee_vcpu *vcpu)
 {
 	u32 access = access_of(vcpu->qualification);
 
-	vcpu->fault_error = mem_fault_now(vcpu, vcpu->fault_gpa, access);
+	vcpu->fault_error = VEE_LOCKS_SLEEP ? -EBUSY :
+			    mem_fault_now(vcpu, vcpu->fault_gpa, access);
 	if (vcpu->fault_error)
 		return NEXT_SLEEP;
 	trace_vee_fault(vcpu, vcpu->fault_gpa, access, 0);

@@ -77,20 +77,21 @@ static __always_inline bool take_number(struct post_office *office, u32 *number)
 }
 
 /* Without a lock: posts are completed in the order of their numbers. */
-static __always_inline bool post_to_ring(struct post_office *office, struct vee_post post)
+static __always_inline enum post post_to_ring(struct post_office *office,
+					      struct vee_post post)
 {
 	struct vee_post_ring *ring = office->ring;
 	u32 number;
 
 	if (!take_number(office, &number))
-		return false;
+		return POST_NONE;
 	ring->posts[number % VEE_POSTS] = post;
 	wait_for_turn(office, number);
 	/* With the caller's acquire: it sees the post whole. */
 	smp_store_release(&ring->tail, number + 1);
 	/* With the acquire of who waits for its turn. */
 	smp_store_release(&office->posted, number + 1);
-	return true;
+	return POST_DONE;
 }
 
 /* Here RCU waits for us as it is. */
@@ -122,8 +123,8 @@ bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address)
 	return false;
 }
 
-bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
-		unsigned int width)
+enum post post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
+		     unsigned int width)
 {
 	const struct watches *watches = look(vcpu, space);
 	const struct vee_post post = {
@@ -135,17 +136,45 @@ bool post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
 	};
 
 	if (!watches)
-		return false;
+		return POST_NONE;
 	for (const struct watch *watch = watches->watch; watch < watches->end; watch++) {
 		if (likely(!watch->bell)) {
 			if (covers(watch, address, width))
 				return post_to_ring(&vcpu->vm->office, post);
 		} else if (rings(watch, address, data, width)) {
+			if (VEE_LOCKS_SLEEP)
+				return POST_BELL;
+			vee_eventfd_signal(watch->bell);
+			return POST_DONE;
+		}
+	}
+	return POST_NONE;
+}
+
+/* It may be gone since post_write() found it: then the write is an exit. */
+static bool ring_bell(const struct watches *watches, u64 address, u64 data,
+		      unsigned int width)
+{
+	for (const struct watch *watch = watches->watch; watch < watches->end; watch++) {
+		if (watch->bell && rings(watch, address, data, width)) {
 			vee_eventfd_signal(watch->bell);
 			return true;
 		}
 	}
 	return false;
+}
+
+bool post_ring_bell(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
+		    unsigned int width)
+{
+	const struct watches *watches;
+	bool rung;
+
+	rcu_read_lock();
+	watches = rcu_dereference(vcpu->vm->office.watches[space]);
+	rung = watches && ring_bell(watches, address, data, width);
+	rcu_read_unlock();
+	return rung;
 }
 
 /* --- which writes ----------------------------------------------------------------- */
