@@ -4,9 +4,14 @@
  * command's output from the debug port to stdout as it comes, ties a terminal
  * to the lab's shell, keeps the time limit, and says how it all ended.
  *
- * usage: host [-s] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR
+ * usage: host [-s] [-r] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR
  *
- * WORK-DIR holds bochsrc and bochs.rc, and gets console.log and bochs.log.
+ * WORK-DIR holds bochsrc, and gets console.log and bochs.log. With -r it also holds
+ * bochs.rc, the commands for Bochs' debugger, which is else told by this program.
+ *
+ * The limit counts the lab's own time, which load and slow machines don't change:
+ * SIGINT takes Bochs to its debugger between two instructions, which the lab can't
+ * notice, the debugger says how many there were, and is told to go on.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -38,6 +43,18 @@
 
 #define TAIL_LINES	60
 
+/* What a second of the limit is, whatever rate the lab believes in (--tsc-khz). */
+#define TICKS_PER_SECOND	100000000ull
+
+/* Milliseconds from one look at the emulator to the next. */
+#define LOOK_INTERVAL	1000
+
+/*
+ * How many looks in a row may find that the emulator had no CPU time at all; and
+ * how many seconds of CPU time it may take for its clock to move.
+ */
+#define PATIENCE	60
+
 static struct {
 	const char *work;
 	const char *remove;
@@ -45,12 +62,27 @@ static struct {
 	bool times;		/* VEE_LAB_TIMES: say when each stage came */
 	double began;
 	int limit;
+	int patience;
+	bool rc_file;		/* -r */
 	pid_t bochs;
 	int from_bochs;
+	int to_bochs;		/* its debugger's commands */
 	int terminal;		/* master end of the lab's second serial port */
 	bool raw;
 	struct termios saved;
-} host = { .terminal = -1 };
+} host = { .patience = PATIENCE, .to_bochs = -1, .terminal = -1 };
+
+enum end { ENDED, OVER_LIMIT, STANDS_STILL, CLOCK_STANDS_STILL };
+
+/* The emulator's clock and what it took to move it. */
+static struct {
+	unsigned long long ticks;	/* when it was last asked */
+	unsigned long long printed;	/* likewise, when the lab last printed */
+	double cpu;			/* seconds of CPU time, at the last look */
+	double cpu_moved;		/* likewise, when ticks last changed */
+	int idle_looks;			/* that found no more of it, in a row */
+	bool answers;			/* the debugger has come up */
+} progress;
 
 /* What the lab has said so far. */
 static struct {
@@ -259,10 +291,25 @@ static void exec_bochs(int out)
 	_exit(127);
 }
 
+/* For writing and reading, so that nobody waits for the other to open it. */
+static void open_debugger(void)
+{
+	const char *path = work_path("bochs.rc");
+
+	if (host.rc_file)
+		return;
+	if (mkfifo(path, 0600))
+		err(EXIT_NO_START, "%s", path);
+	host.to_bochs = open(path, O_RDWR | O_CLOEXEC);
+	if (host.to_bochs < 0)
+		err(EXIT_NO_START, "%s", path);
+}
+
 static void start_bochs(void)
 {
 	int pipe_fds[2];
 
+	open_debugger();
 	if (pipe2(pipe_fds, O_CLOEXEC))
 		err(EXIT_NO_START, "pipe");
 	host.bochs = fork();
@@ -362,6 +409,45 @@ static void command_byte(unsigned char byte)
 	}
 }
 
+static double bochs_cpu_time(void)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!clock_getcpuclockid(host.bochs, &clock))
+		clock_gettime(clock, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+/* Before it waits for a command the debugger says "Next at t=" and the tick. */
+static void debugger_line(const char *line)
+{
+	unsigned long long ticks;
+
+	if (sscanf(line, "Next at t=%llu", &ticks) != 1)
+		return;
+	progress.answers = true;
+	if (ticks != progress.ticks)
+		progress.cpu_moved = bochs_cpu_time();
+	progress.ticks = ticks;
+	if (host.to_bochs >= 0)
+		put(host.to_bochs, "c\n", 2);
+}
+
+static void debugger_byte(char c)
+{
+	static char line[80];
+	static size_t size;
+
+	if (c == '\n') {
+		line[size] = 0;
+		debugger_line(line);
+		size = 0;
+	} else if (size < sizeof(line) - 1) {
+		line[size++] = c;
+	}
+}
+
 static void decode(const unsigned char *frame, size_t size)
 {
 	static char text[65536];
@@ -378,7 +464,11 @@ static void decode(const unsigned char *frame, size_t size)
 			data_byte(lab.high << 4 | (frame[i] & 15));
 		else if (kind >= 0xa0)
 			command_byte(frame[i]);
+		else
+			debugger_byte(frame[i]);
 	}
+	if (n)
+		progress.printed = progress.ticks;
 	put(1, text, n);
 }
 
@@ -412,50 +502,101 @@ static void drain_terminal(void)
 			break;
 }
 
-/* Returns once the lab has ended, died, or run out of time. */
-static bool watch(void)
+/*
+ * Has the lab used up its time, or the emulator come to a halt? Where the debugger
+ * has other things to do, the emulator's CPU time stands in for the lab's.
+ */
+static enum end look(void)
 {
-	double deadline = now() + host.limit;
+	double cpu = bochs_cpu_time();
+	bool asks = host.to_bochs >= 0;
+
+	progress.idle_looks = cpu > progress.cpu ? 0 : progress.idle_looks + 1;
+	progress.cpu = cpu;
+	if (!asks)
+		progress.ticks = cpu * TICKS_PER_SECOND;
+	if (progress.ticks >= host.limit * TICKS_PER_SECOND)
+		return OVER_LIMIT;
+	if (progress.idle_looks >= host.patience)
+		return STANDS_STILL;
+	if (asks && cpu - progress.cpu_moved >= host.patience)
+		return CLOCK_STANDS_STILL;
+	if (asks && progress.answers)
+		kill(host.bochs, SIGINT);
+	return ENDED;
+}
+
+/* Milliseconds until the next look, which is never long past. */
+static int until(double next_look)
+{
+	double wait = (next_look - now()) * 1000;
+
+	return wait > 0 ? wait + 1 : 0;
+}
+
+/* Returns once the lab has ended, died, hung, or run out of time. */
+static enum end watch(void)
+{
+	double next_look = now() + LOOK_INTERVAL / 1e3;
 	struct pollfd fds[3] = {
 		{ .fd = host.from_bochs, .events = POLLIN },
 		{ .fd = host.terminal, .events = POLLIN },
 		{ .fd = -1, .events = POLLIN },
 	};
-	bool ended = false;
-	int wait = -1;
+	bool no_more = false;
+	enum end end = ENDED;
 
 	while (!lab.end && !lab.reset) {
-		fds[2].fd = host.shell && lab.start && !ended ? 0 : -1;
-		if (host.limit) {
-			wait = (deadline - now()) * 1000;
-			if (wait <= 0)
-				return false;
-		}
-		if (poll(fds, 3, wait) < 0 && errno != EINTR)
+		fds[2].fd = host.shell && lab.start && !no_more ? 0 : -1;
+		if (poll(fds, 3, host.limit ? until(next_look) : -1) < 0 && errno != EINTR)
 			err(EXIT_NO_START, "poll");
 		if (caught)
 			finish(128 + caught);
 		if (fds[0].revents && !read_bochs())
-			return true;
+			break;
 		if (fds[1].revents && !copy(host.terminal, 1))
 			fds[1].fd = -1;
 		/* The end of a piped script is the end of the shell: ^D. */
 		if (fds[2].revents && !copy(0, host.terminal)) {
 			put(host.terminal, "\004", 1);
-			ended = true;
+			no_more = true;
+		}
+		if (host.limit && now() >= next_look) {
+			end = look();
+			if (end != ENDED)
+				break;
+			next_look = now() + LOOK_INTERVAL / 1e3;
 		}
 	}
-	return true;
+	return end;
 }
 
-static int verdict(bool in_time)
+static int hung(enum end end)
 {
-	if (!in_time) {
-		fprintf(stderr, "lab: the time limit of %d s was reached\n",
-			host.limit);
-		print_console();
-		return EXIT_TIMEOUT;
+	double silent = (progress.ticks - progress.printed) / (double)TICKS_PER_SECOND;
+
+	switch (end) {
+	case OVER_LIMIT:
+		fprintf(stderr, "lab: the time limit was reached, %d s of the lab's time", host.limit);
+		fprintf(stderr, lab.start ? "; the command last printed something %.0f s before\n" :
+			"; the command was not reached\n", silent);
+		break;
+	case STANDS_STILL:
+		fprintf(stderr, "lab: the emulator stands still: for %d s it had no CPU time\n",
+			host.patience);
+		break;
+	default:
+		fprintf(stderr, "lab: the emulator hangs: it ran for %d s, and the lab's time did not move\n",
+			host.patience);
 	}
+	print_console();
+	return EXIT_TIMEOUT;
+}
+
+static int verdict(enum end end)
+{
+	if (end != ENDED)
+		return hung(end);
 	if (lab.error)
 		return EXIT_NO_START;
 	if (lab.end && lab.status_size)
@@ -479,10 +620,13 @@ static void parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "st:d:")) != -1) {
+	while ((c = getopt(argc, argv, "srt:d:")) != -1) {
 		switch (c) {
 		case 's':
 			host.shell = true;
+			break;
+		case 'r':
+			host.rc_file = true;
 			break;
 		case 't':
 			host.limit = atoi(optarg);
@@ -495,16 +639,19 @@ static void parse(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc)
-		errx(2, "usage: host [-s] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR");
+		errx(2, "usage: host [-s] [-r] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR");
 	host.work = argv[optind];
 }
 
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = on_signal };
-	bool in_time;
+	const char *patience = getenv("VEE_LAB_PATIENCE");
+	enum end end;
 
 	parse(argc, argv);
+	if (patience)
+		host.patience = atoi(patience);
 	host.times = getenv("VEE_LAB_TIMES");
 	host.began = now();
 	sigaction(SIGINT, &action, NULL);
@@ -514,7 +661,10 @@ int main(int argc, char **argv)
 	if (host.shell)
 		open_terminal();
 	start_bochs();
-	in_time = watch();
+	end = watch();
 	drain_terminal();
-	finish(verdict(in_time));
+	if (host.times && host.limit)
+		fprintf(stderr, "lab: at the last look %.1f s of the lab's time had passed\n",
+			progress.ticks / (double)TICKS_PER_SECOND);
+	finish(verdict(end));
 }
