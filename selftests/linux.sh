@@ -237,6 +237,20 @@ rom_stays() {
 	run 9 33 '0x55: ROM' "--trace-io --bios $work/rom"
 }
 
+# The program $1 ends with what it has received, which is sent before it looks.
+gets_a_key() {
+	# shellcheck disable=SC2059 # bytes by their numbers
+	printf "$1" >"$work/program"
+	printf '!' | timeout 9 vee run -t 5 "$work/program" >"$work/output" 2>&1
+	[ $? -eq 33 ]
+}
+
+# One polls LSR and writes a dot each time; one polls IIR (IER is 1) with OUT2 off.
+input_comes_unasked() {
+	gets_a_key '\272\375\003\354\250\001\165\011\262\370\260\056\356\262\375\353\362\262\370\354\346\364\364' &&
+		gets_a_key '\272\371\003\260\001\356\262\372\354\074\004\165\373\262\370\354\346\364\364'
+}
+
 # One line and no more.
 refused() {
 	run 9 1 "$1" "$2" && [ "$(grep -c . "$work/output")" -eq 1 ]
@@ -264,7 +278,7 @@ if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
 	echo '1..0 # SKIP no command "vee", or no /dev/vee'
 	exit 4
 fi
-echo '1..13'
+echo '1..14'
 # shellcheck disable=SC2086 # file names
 {
 	check 'Linux 6.1 boots to a shell' boots_6_1 $linux
@@ -277,6 +291,7 @@ echo '1..13'
 	check 'SeaBIOS gets to its prompt, in 4 MiB' seabios bios.bin
 	check 'GNU Mach starts' gnumach gnumach
 	check 'a ROM cannot be written' rom_stays
+	check 'input comes to who polls' input_comes_unasked
 	check 'two systems at once' two_at_once $linux u-boot.rom
 	check 'two systems in two processes' two_processes $linux u-boot.rom
 	check 'corrupt files' corrupt_files $linux gnumach bios.bin

@@ -18,7 +18,6 @@
 
 #define INPUT_BYTES	512
 #define A_WHILE_MS	100	/* between two looks at console_quits() */
-#define PATIENCE	20	/* how many of these a terminal's input waits */
 #define SECOND_NS	1000000000
 #define MS_NS		1000000
 
@@ -78,27 +77,19 @@ static void wait_for_room(struct machine *machine)
 	pthread_cond_timedwait(&machine->console.room, &machine->lock, &until);
 }
 
-/*
- * Waits for the guest to take it. What is typed at a guest that takes nothing is
- * dropped in the end, or there would be no way to the escape behind it.
- */
+/* Waits for the guest to take what there is no room for. */
 static void deliver(struct machine *machine, const uint8_t *bytes, size_t count)
 {
-	int patience = PATIENCE;
-
 	pthread_mutex_lock(&machine->lock);
-	while (count && patience && !console_quits()) {
+	while (count && !console_quits()) {
 		unsigned int n = pc_receive(&machine->pc, bytes, count);
 
 		bytes += n;
 		count -= n;
 		if (n)
 			console_kick(machine);	/* it may raise an interrupt */
-		if (!count)
-			break;
-		wait_for_room(machine);
-		if (machine->console.raw_mode)
-			patience = n ? PATIENCE : patience - 1;
+		if (count)
+			wait_for_room(machine);
 	}
 	pthread_mutex_unlock(&machine->lock);
 }

@@ -48,8 +48,7 @@ enum { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 #define BAUD_BASE	115200	/* at a divisor of 1 */
 #define TIME_OUT_CHARS	4
 #define BATCH_NS	1000000
-#define QUIET_NS	10000000
-#define POLLS		16	/* in a row: somebody waits */
+#define QUEUE_BYTES	(UART_QUEUE + UART_FIFO)	/* what is given back fits, too */
 
 /* --- time --- */
 
@@ -123,49 +122,31 @@ static void restart_time_out(struct uart *uart, uint64_t now)
 		uart->idle_ns = CLOCK_NEVER;
 }
 
-static void push(struct uart *uart, uint8_t byte)
+static void push(struct uart *uart, uint8_t byte, bool from_line)
 {
-	uart->fifo[(uart->fifo_head + uart->fifo_count++) % UART_FIFO] = byte;
+	unsigned int at = (uart->fifo_head + uart->fifo_count++) % UART_FIFO;
+
+	uart->fifo[at] = byte;
+	uart->from_line[at] = from_line;
 }
 
-/*
- * Drivers read and drop what they find while they set a receiver up, some of it
- * with RTS on. They ask for input by interrupts that reach the bus; who does not
- * polls LSR.
- */
-static bool is_listening(const struct uart *uart)
+/* In loop-back mode the line leads nowhere. */
+static bool can_arrive(const struct uart *uart)
 {
-	if (uart->mcr & MCR_LOOP)
-		return false;
-	if (uart->polls >= POLLS)
-		return true;
-	return uart->mcr & MCR_OUT2 && uart->ier & IER_ERBFI;
-}
-
-/* One reads what came and polls on; anything else is no polling. */
-static void count_polls(struct uart *uart, uint64_t offset, bool write)
-{
-	if (write || (offset != LSR && offset != DATA))
-		uart->polls = 0;
-	else if (offset == LSR && uart->polls < POLLS)
-		uart->polls++;
+	return uart->queue_count && fifo_room(uart) && !(uart->mcr & MCR_LOOP);
 }
 
 /* Input arrives as there is room for it. */
 static void arrive(struct uart *uart, uint64_t now)
 {
-	bool some = false;
-
-	if (!is_listening(uart) || now < uart->quiet_ns)
+	if (now < uart->quiet_ns || !can_arrive(uart))
 		return;
-	while (uart->queue_count && fifo_room(uart)) {
-		push(uart, uart->queue[uart->queue_head]);
-		uart->queue_head = (uart->queue_head + 1) % UART_QUEUE;
+	while (can_arrive(uart)) {
+		push(uart, uart->queue[uart->queue_head], true);
+		uart->queue_head = (uart->queue_head + 1) % QUEUE_BYTES;
 		uart->queue_count--;
-		some = true;
 	}
-	if (some)
-		restart_time_out(uart, now);
+	restart_time_out(uart, now);
 }
 
 static uint8_t take(struct uart *uart, uint64_t now)
@@ -182,33 +163,44 @@ static uint8_t take(struct uart *uart, uint64_t now)
 	return byte;
 }
 
+/* The other end sends again what the guest has not read. */
+static void give_back(struct uart *uart)
+{
+	while (uart->fifo_count) {
+		unsigned int at = (uart->fifo_head + --uart->fifo_count) % UART_FIFO;
+
+		if (!uart->from_line[at])
+			continue;
+		uart->queue_head = (uart->queue_head + QUEUE_BYTES - 1) %
+				   QUEUE_BYTES;
+		uart->queue[uart->queue_head] = uart->fifo[at];
+		uart->queue_count++;
+	}
+}
+
 /* A full FIFO keeps what it has; a single register has the last byte. */
 static void loop_back(struct uart *uart, uint8_t byte, uint64_t now)
 {
 	if (!fifo_room(uart)) {
 		uart->errors |= LSR_OE;
 		if (!fifos_on(uart))
-			uart->fifo[uart->fifo_head] = byte;
-	} else {
-		push(uart, byte);
+			give_back(uart);
 	}
+	if (fifo_room(uart))
+		push(uart, byte, false);
 	restart_time_out(uart, now);
 }
 
-/*
- * Drivers throw away what they find in a receiver that they have just reset. As
- * on a wire, the next byte takes a while.
- */
 static void clear_receiver(struct uart *uart, uint64_t now)
 {
-	uart->fifo_count = 0;
-	uart->quiet_ns = now + QUIET_NS;
+	give_back(uart);
+	uart->quiet_ns = now + UART_QUIET_NS;
 	restart_time_out(uart, now);
 }
 
 unsigned int uart_room(const struct uart *uart)
 {
-	return UART_QUEUE - uart->queue_count;
+	return uart->queue_count < UART_QUEUE ? UART_QUEUE - uart->queue_count : 0;
 }
 
 unsigned int uart_receive(struct uart *uart, const uint8_t *bytes, size_t count)
@@ -217,7 +209,7 @@ unsigned int uart_receive(struct uart *uart, const uint8_t *bytes, size_t count)
 
 	for (unsigned int i = 0; i < n; i++)
 		uart->queue[(uart->queue_head + uart->queue_count++) %
-			    UART_QUEUE] = bytes[i];
+			    QUEUE_BYTES] = bytes[i];
 	uart_advance(uart);
 	return n;
 }
@@ -236,6 +228,9 @@ void uart_flush(struct uart *uart)
 
 static void transmit(struct uart *uart, uint8_t byte, uint64_t now)
 {
+	/* A byte takes the interrupt away, its end brings another one. */
+	uart->sent = false;
+	update_irq(uart);
 	uart->sent = true;
 	if (uart->mcr & MCR_LOOP) {
 		loop_back(uart, byte, now);
@@ -408,7 +403,6 @@ static void access_uart(struct bus_device *device, uint64_t offset, void *data,
 	uint8_t *value = data;
 
 	(void)bytes;
-	count_polls(uart, offset, write);
 	advance_to(uart, now);
 	if (write)
 		write_register(uart, offset, *value, now);
@@ -428,7 +422,7 @@ uint64_t uart_next_ns(const struct uart *uart)
 
 	if (uart->ier & IER_ERBFI)
 		next = clock_earlier(next, uart->idle_ns);
-	if (uart->queue_count && fifo_room(uart) && is_listening(uart))
+	if (can_arrive(uart))
 		next = clock_earlier(next, uart->quiet_ns);
 	return next;
 }

@@ -2,10 +2,14 @@
 /*
  * A serial port: a 16550A.
  *
- * Input waits in a queue until there is room in the receiver's FIFO, so none is
- * lost but what the guest throws away. It stays there while the guest resets its
- * receiver, in loop-back mode, and until the guest asks for it, by enabling the
- * receiver's interrupt or by polling.
+ * To the guest it is the chip. The other end of its line is better than a wire's:
+ * it sends as soon as the receiver has room, never more than there is room for, and
+ * keeps each byte until the guest has read it. So nothing is overrun, and what a
+ * reset of the receiver throws away is sent again.
+ *
+ * After such a reset the line is quiet for UART_QUIET_NS, whatever the guest does
+ * then: what drivers do while they set a receiver up, Linux's for one, includes
+ * reads whose result they drop.
  *
  * Output takes no time: the transmitter is always empty again. It goes out in
  * batches, when the buffer is full or a millisecond after its first byte, which
@@ -19,8 +23,9 @@
 #include "irq.h"
 
 #define UART_FIFO	16
-#define UART_QUEUE	4096
+#define UART_QUEUE	65536
 #define UART_OUTPUT	256
+#define UART_QUIET_NS	50000000
 
 /* Where output goes. Called by accesses and advances: had better not block. */
 typedef void (*uart_send_fn)(void *arg, const uint8_t *bytes, size_t count);
@@ -36,6 +41,7 @@ typedef void (*uart_send_fn)(void *arg, const uint8_t *bytes, size_t count);
  * @queue_head: where the next byte of it is
  * @queue_count: how much of it there is
  * @fifo: received and not yet read
+ * @from_line: which of @fifo's bytes came by the line, not by loop-back
  * @fifo_head: where the next byte of it is
  * @fifo_count: how much of it there is
  * @quiet_ns: no input arrives until then
@@ -54,7 +60,6 @@ typedef void (*uart_send_fn)(void *arg, const uint8_t *bytes, size_t count);
  * @msr: MSR
  * @scratch: SCR
  * @sent: THR is empty, and IIR has not said so
- * @polls: how often LSR was read in a row, counted as far as it matters
  */
 struct uart {
 	struct bus_device bus;
@@ -62,10 +67,11 @@ struct uart {
 	struct irq_line irq;
 	uart_send_fn send;
 	void *arg;
-	uint8_t queue[UART_QUEUE];
+	uint8_t queue[UART_QUEUE + UART_FIFO];
 	unsigned int queue_head;
 	unsigned int queue_count;
 	uint8_t fifo[UART_FIFO];
+	bool from_line[UART_FIFO];
 	unsigned int fifo_head;
 	unsigned int fifo_count;
 	uint64_t quiet_ns;
@@ -83,7 +89,6 @@ struct uart {
 	uint8_t msr;
 	uint8_t scratch;
 	bool sent;
-	unsigned int polls;
 };
 
 /* How it is made. */
