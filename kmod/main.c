@@ -8,13 +8,24 @@
 #include <linux/module.h>
 #include <linux/printk.h>
 
-#include "vcpu/vcpu.h"
+#include "door/ioctl.h"
+#include "vcpu/deadline.h"
+#include "vcpu/guest_msrs.h"
+#include "vcpu/l1d.h"
+#include "vcpu/msr.h"
+#include "vmx/caps.h"
+#include "vmx/root.h"
 
 static struct miscdevice device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "vee",
 	.fops = &device_fops,
 };
+
+static int root_init(void)
+{
+	return vmx_root_init(guest_msrs_init_cpu);
+}
 
 static int device_init(void)
 {
@@ -37,9 +48,9 @@ static const struct {
 } parts[] = {
 	{ caps_init,		nothing },
 	{ deadline_setup,	nothing },
-	{ host_init,		host_exit },
+	{ l1d_init,		l1d_exit },
 	{ msr_init,		msr_exit },
-	{ vmx_root_init,	vmx_root_exit },
+	{ root_init,		vmx_root_exit },
 	{ device_init,		device_exit },
 };
 

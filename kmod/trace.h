@@ -10,34 +10,32 @@
 
 #include <linux/tracepoint.h>
 
-#include "vcpu/vcpu.h"
-
 TRACE_EVENT(vee_exit,
-	    TP_PROTO(struct vee_vcpu *vcpu),
-	    TP_ARGS(vcpu),
+	    TP_PROTO(u32 id, u32 reason, const char *name, u64 rip, u64 qualification),
+	    TP_ARGS(id, reason, name, rip, qualification),
 	    TP_STRUCT__entry(__field(u32, id)
 			     __field(u32, reason)
 			     __field(const char *, name)
 			     __field(u64, rip)
 			     __field(u64, qualification)),
-	    TP_fast_assign(__entry->id = vcpu->id;
-			   __entry->reason = vcpu->exit_reason;
-			   __entry->name = exit_name(vcpu->exit_reason);
-			   __entry->rip = vmcs_read(VMCS_GUEST_RIP);
-			   __entry->qualification = vcpu->qualification;),
+	    TP_fast_assign(__entry->id = id;
+			   __entry->reason = reason;
+			   __entry->name = name;
+			   __entry->rip = rip;
+			   __entry->qualification = qualification;),
 	    TP_printk("vcpu %u exit %u (%s) rip %#llx qualification %#llx",
 		      __entry->id, __entry->reason, __entry->name,
 		      __entry->rip, __entry->qualification)
 );
 
 TRACE_EVENT(vee_fault,
-	    TP_PROTO(struct vee_vcpu *vcpu, u64 gpa, u32 access, int result),
-	    TP_ARGS(vcpu, gpa, access, result),
+	    TP_PROTO(u32 id, u64 gpa, u32 access, int result),
+	    TP_ARGS(id, gpa, access, result),
 	    TP_STRUCT__entry(__field(u32, id)
 			     __field(u64, gpa)
 			     __field(u32, access)
 			     __field(int, result)),
-	    TP_fast_assign(__entry->id = vcpu->id;
+	    TP_fast_assign(__entry->id = id;
 			   __entry->gpa = gpa;
 			   __entry->access = access;
 			   __entry->result = result;),

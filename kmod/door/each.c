@@ -13,13 +13,17 @@
 #include <linux/uaccess.h>
 
 #include "compat.h"
-#include "door/request.h"
+#include "door/each.h"
+#include "door/vcpu_fd.h"
+#include "memory/vm.h"
+#include "vcpu/run.h"
+#include "vcpu/vcpu.h"
 
 static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
 {
 	int ret;
 
-	if (current->mm != vcpu->vm->mm)
+	if (current->mm != vcpu->vm->memory.mm)
 		return -EIO;
 	if (!budget_us)
 		return -EAGAIN;

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The front door: descriptors, and their requests by ioctl(2).
+ * The front door of the device and of VMs: descriptors, and their requests by ioctl(2).
  */
 #include <linux/anon_inodes.h>
-#include <linux/build_bug.h>
-#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -12,100 +10,32 @@
 #include <linux/string.h>
 #include <asm/tsc.h>
 
+#include "door/each.h"
+#include "door/ioctl.h"
+#include "door/mmap.h"
 #include "door/request.h"
-
-/* --- memory of the kernel's that the caller maps ------------------------------------ */
-
-/* All of it, and shared: a private mapping would show a copy, from the first write on. */
-static int map_all_of(struct vm_area_struct *vma, unsigned long bytes,
-		      const struct vm_operations_struct *ops)
-{
-	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != bytes ||
-	    !(vma->vm_flags & VM_SHARED))
-		return -EINVAL;
-	vma->vm_ops = ops;
-	return 0;
-}
-
-/* A mapping can grow beyond @bytes, by mremap(2). */
-static vm_fault_t map_page_of(struct vm_fault *vmf, void *memory, unsigned long bytes)
-{
-	if (vmf->pgoff >= bytes / PAGE_SIZE)
-		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page(memory + vmf->pgoff * PAGE_SIZE);
-	get_page(vmf->page);
-	return 0;
-}
-
-/* --- a vCPU ----------------------------------------------------------------------- */
-
-static long run(struct vee_vcpu *vcpu, u64 generation)
-{
-	long err;
-
-	if (!mutex_trylock(&vcpu->lock))
-		return vcpu_busy(generation);
-	err = vcpu_run_or_go_on(vcpu, generation);
-	mutex_unlock(&vcpu->lock);
-	return err;
-}
-
-static long vcpu_ioctl(struct file *file, unsigned int nr, unsigned long arg)
-{
-	struct vee_vcpu *vcpu = file->private_data;
-
-	if (likely(nr == VEE_VCPU_RUN))
-		return current->mm == vcpu->vm->mm ? run(vcpu, arg) : -EIO;
-	return vcpu_request(vcpu, nr, (void __user *)arg);
-}
-
-static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
-{
-	struct vee_vcpu *vcpu = vmf->vma->vm_file->private_data;
-
-	return map_page_of(vmf, vcpu->page, VEE_VCPU_PAGE_BYTES);
-}
-
-static const struct vm_operations_struct vcpu_page_ops = {
-	.fault = vcpu_page_fault,
-};
-
-static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
-{
-	return map_all_of(vma, VEE_VCPU_PAGE_BYTES, &vcpu_page_ops);
-}
-
-static int vcpu_release(struct inode *inode, struct file *file)
-{
-	vcpu_destroy(file->private_data);
-	return 0;
-}
-
-static const struct file_operations vcpu_fops = {
-	.owner = THIS_MODULE,
-	.unlocked_ioctl = vcpu_ioctl,
-	.compat_ioctl = compat_ptr_ioctl,
-	.uring_cmd = vcpu_uring_cmd,
-	.mmap = vcpu_mmap,
-	.release = vcpu_release,
-	.llseek = noop_llseek,
-};
-
-struct vee_vcpu *vcpu_of(const struct file *file)
-{
-	return file->f_op == &vcpu_fops ? file->private_data : NULL;
-}
+#include "door/uring.h"
+#include "door/vcpu_fd.h"
+#include "memory/post.h"
+#include "memory/slots.h"
+#include "memory/vm.h"
+#include "vcpu/create.h"
+#include "vmx/caps.h"
 
 /* --- a VM --------------------------------------------------------------------------- */
 
 static long do_map(void *object, union argument *arg)
 {
-	return mem_add(object, &arg->map);
+	struct vee_vm *vm = object;
+
+	return mem_add(&vm->memory, &arg->map);
 }
 
 static long do_unmap(void *object, union argument *arg)
 {
-	return mem_remove(object, &arg->unmap);
+	struct vee_vm *vm = object;
+
+	return mem_remove(&vm->memory, &arg->unmap);
 }
 
 static long do_vcpu_create(void *object, union argument *arg)
@@ -118,7 +48,7 @@ static long do_vcpu_create(void *object, union argument *arg)
 	vcpu = vcpu_create(object, arg->vcpu_create.id);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
-	fd = anon_inode_getfd("vee-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
+	fd = vcpu_fd(vcpu);
 	if (fd < 0)
 		vcpu_destroy(vcpu);
 	return fd;
@@ -126,14 +56,18 @@ static long do_vcpu_create(void *object, union argument *arg)
 
 static long do_coalesce(void *object, union argument *arg)
 {
-	return post_coalesce(object, &arg->coalesce);
+	struct vee_vm *vm = object;
+
+	return post_coalesce(&vm->office, &arg->coalesce);
 }
 
 static long do_doorbell(void *object, union argument *arg)
 {
+	struct vee_vm *vm = object;
+
 	if (memchr_inv(arg->doorbell.reserved, 0, sizeof(arg->doorbell.reserved)))
 		return -EINVAL;
-	return post_doorbell(object, &arg->doorbell);
+	return post_doorbell(&vm->office, &arg->doorbell);
 }
 
 static const struct request vm_requests[] = {
@@ -152,7 +86,7 @@ static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 	request = request_find(vm_requests, ARRAY_SIZE(vm_requests), nr);
 	if (!request)
 		return -ENOTTY;
-	if (current->mm != vm->mm)
+	if (current->mm != vm->memory.mm)
 		return -EIO;
 	return request_do(request, vm, (void __user *)arg);
 }
@@ -244,7 +178,7 @@ static const struct request device_requests[] = {
 	REQUEST(VEE_RUN_EACH, vee_run_each, do_run_each),
 };
 
-long device_request(void *unused, unsigned int nr, void __user *user)
+static long device_request(void *unused, unsigned int nr, void __user *user)
 {
 	const struct request *request;
 
@@ -257,6 +191,11 @@ static long device_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 	return device_request(NULL, nr, (void __user *)arg);
 }
 
+static int device_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+{
+	return uring_request(ioucmd, issue_flags, device_request);
+}
+
 const struct file_operations device_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = device_ioctl,
@@ -264,7 +203,3 @@ const struct file_operations device_fops = {
 	.uring_cmd = device_uring_cmd,
 	.llseek = noop_llseek,
 };
-
-/* The page is part of the interface: it may grow only within its 4096 bytes. */
-static_assert(sizeof(struct vee_vcpu_page) <= VEE_VCPU_PAGE_BYTES);
-static_assert(VEE_VCPU_PAGE_BYTES == PAGE_SIZE);

@@ -14,6 +14,19 @@
 #include <linux/uaccess.h>
 
 #include "door/request.h"
+#include "memory/vm.h"
+#include "memory/walk.h"
+#include "vcpu/cpuid.h"
+#include "vcpu/cr.h"
+#include "vcpu/event.h"
+#include "vcpu/fpu.h"
+#include "vcpu/run.h"
+#include "vcpu/runner.h"
+#include "vcpu/state.h"
+#include "vcpu/vcpu.h"
+#include "vmx/caps.h"
+#include "vmx/insn.h"
+#include "vmx/vmcs.h"
 
 /* --- requests in general -------------------------------------------------------- */
 
@@ -73,7 +86,9 @@ long request_do(const struct request *request, void *object, void __user *user)
 
 static long do_kick(void *object, union argument *arg)
 {
-	return vcpu_kick(object, arg->kick.generation);
+	struct vee_vcpu *vcpu = object;
+
+	return runner_kick(&vcpu->runner, arg->kick.generation);
 }
 
 static long do_inject(void *object, union argument *arg)
@@ -108,7 +123,7 @@ static void note_paging(struct vee_vcpu *vcpu, void *arg)
 {
 	struct vee_control control;
 
-	state_read_control(vcpu, &control);
+	cr_read(vcpu, &control);
 	*(struct paging *)arg = (struct paging) {
 		.cr0 = control.cr0,
 		.cr3 = control.cr3,
@@ -123,7 +138,7 @@ static long do_translate(void *object, union argument *arg)
 	struct paging paging;
 	int err = vcpu_with_vmcs(vcpu, note_paging, &paging);
 
-	return err ?: walk_translate(vcpu->vm, &paging, &arg->translate);
+	return err ?: walk_translate(&vcpu->vm->memory, &paging, &arg->translate);
 }
 
 static long do_get_cpuid(void *object, union argument *arg)
@@ -131,9 +146,19 @@ static long do_get_cpuid(void *object, union argument *arg)
 	return arg->cpuid.reserved ? -EINVAL : cpuid_get(object, &arg->cpuid);
 }
 
+static void own_cr4(struct vee_vcpu *vcpu, void *unused)
+{
+	cr_own(vcpu);
+}
+
 static long do_set_cpuid(void *object, union argument *arg)
 {
-	return arg->cpuid.reserved ? -EINVAL : cpuid_set(object, &arg->cpuid);
+	long err = arg->cpuid.reserved ? -EINVAL : cpuid_set(object, &arg->cpuid);
+
+	/* Fails only where no guest will ever run again. */
+	if (!err)
+		vcpu_with_vmcs(object, own_cr4, NULL);
+	return err;
 }
 
 static bool xsave_fits(const struct vee_xsave *xsave)
@@ -143,16 +168,20 @@ static bool xsave_fits(const struct vee_xsave *xsave)
 
 static long do_get_xsave(void *object, union argument *arg)
 {
+	struct vee_vcpu *vcpu = object;
+
 	if (!xsave_fits(&arg->xsave))
 		return -EINVAL;
-	return fpu_get(object, u64_to_user_ptr(arg->xsave.area));
+	return fpu_get(&vcpu->fpu, u64_to_user_ptr(arg->xsave.area));
 }
 
 static long do_set_xsave(void *object, union argument *arg)
 {
+	struct vee_vcpu *vcpu = object;
+
 	if (!xsave_fits(&arg->xsave))
 		return -EINVAL;
-	return fpu_set(object, u64_to_user_ptr(arg->xsave.area));
+	return fpu_set(&vcpu->fpu, u64_to_user_ptr(arg->xsave.area));
 }
 
 static bool sees_host(void)
@@ -198,9 +227,9 @@ static void write_field(struct vee_vcpu *vcpu, void *arg)
 		return;
 	}
 	if (access->encoding == VMCS_GUEST_DR7)
-		vcpu->dr7 = access->value;
+		vcpu->debug.dr7 = access->value;
 	/* A new CR3, say: as if the guest had loaded it. */
-	vcpu_flush_tlb(vcpu);
+	vpid_flush(&vcpu->vpid);
 	vcpu->page->valid = 0;
 }
 
@@ -314,7 +343,7 @@ long vcpu_request(void *object, unsigned int nr, void __user *user)
 	request = request_find(vcpu_requests, ARRAY_SIZE(vcpu_requests), nr);
 	if (!request)
 		return -ENOTTY;
-	if (current->mm != vcpu->vm->mm)
+	if (current->mm != vcpu->vm->memory.mm)
 		return -EIO;
 	if (request->unlocked)
 		return request_do(request, vcpu, user);

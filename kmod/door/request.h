@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-#include "vcpu/vcpu.h"
+#include "linux/vee.h"
 
 /* Every struct of a request begins like this. */
 struct request_header {
@@ -68,9 +68,5 @@ long request_do(const struct request *request, void *object, void __user *user);
  * request itself.
  */
 long vcpu_request(void *vcpu, unsigned int nr, void __user *user);
-/* All of the device's. */
-long device_request(void *unused, unsigned int nr, void __user *user);
-/* each.c */
-long each_run(const struct vee_run_each *arg);
 
 #endif /* _VEE_REQUEST_H */

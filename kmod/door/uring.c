@@ -19,6 +19,10 @@
 
 #include "compat.h"
 #include "door/request.h"
+#include "door/uring.h"
+#include "memory/vm.h"
+#include "vcpu/run.h"
+#include "vcpu/vcpu.h"
 
 static_assert(sizeof(struct vee_uring_cmd) == 16);
 
@@ -47,7 +51,7 @@ static int run_inline(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, u32 bu
 
 	if (likely(err != -EINPROGRESS))
 		return err;
-	paused_run(ioucmd)->generation = vcpu->generation;
+	paused_run(ioucmd)->generation = vcpu->runner.generation;
 	ioucmd->flags |= RUN_PAUSED;
 	return -EAGAIN;
 }
@@ -106,7 +110,7 @@ static int run(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 	struct vee_vcpu *vcpu = ioucmd->file->private_data;
 	int ret;
 
-	if (current->mm != vcpu->vm->mm)
+	if (current->mm != vcpu->vm->memory.mm)
 		return -EIO;
 	ret = try_run(vcpu, ioucmd, issue_flags & IO_URING_F_NONBLOCK);
 	if (unlikely(ret == -EAGAIN))
@@ -114,9 +118,8 @@ static int run(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 	return complete_cmd(ioucmd, ret, issue_flags);
 }
 
-/* @do_request: vcpu_request() or device_request(). */
-static int request(struct io_uring_cmd *ioucmd, unsigned int issue_flags,
-		   long (*do_request)(void *object, unsigned int nr, void __user *user))
+int uring_request(struct io_uring_cmd *ioucmd, unsigned int issue_flags,
+		  long (*do_request)(void *object, unsigned int nr, void __user *user))
 {
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 	long ret;
@@ -137,11 +140,6 @@ int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 
 	if (unlikely(ioucmd->cmd_op != VEE_VCPU_RUN))
-		return request(ioucmd, issue_flags, vcpu_request);
+		return uring_request(ioucmd, issue_flags, vcpu_request);
 	return READ_ONCE(cmd->flags) ? -EINVAL : run(ioucmd, issue_flags);
-}
-
-int device_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
-{
-	return request(ioucmd, issue_flags, device_request);
 }

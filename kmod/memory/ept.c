@@ -17,7 +17,9 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 
-#include "vee.h"
+#include "linux/vee.h"
+#include "memory/ept.h"
+#include "vmx/caps.h"
 #include "vmx/insn.h"
 
 /* SDM 3C, "EPT Translation Mechanism", tables "Format of an EPT ..." */
@@ -187,7 +189,7 @@ static u64 ept_leaf(u64 hpa, unsigned int access, int level)
  * have been zapped. A CPU that still has the lesser one cached takes an EPT
  * violation, which drops what it has cached for that address (SDM 3C,
  * "Operations that Invalidate Cached Mappings"), so none need be told. A leaf
- * for another page begins a new generation, and the caller must vm_flush().
+ * for another page begins a new generation, and the caller must presence_flush().
  */
 static void ept_set_leaf(struct ept *ept, u64 *table, u64 *entry, u64 leaf)
 {
@@ -333,7 +335,7 @@ int ept_init(struct ept *ept)
 	return 0;
 }
 
-/* After mem_destroy(), and with no vCPU left. Also of one never made. */
+/* After memory_destroy(), and with no vCPU left. Also of one never made. */
 void ept_destroy(struct ept *ept)
 {
 	LIST_HEAD(freed);

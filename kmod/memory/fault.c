@@ -4,7 +4,7 @@
  * caller's address space and mapped, and so are those around it that are there.
  *
  * The order is the MMU notifier's: its sequence is noted, pages are looked up with
- * references, and under vee_vm.lock, where the notifier can't come in, they are
+ * references, and under memory.lock, where the notifier can't come in, they are
  * mapped if the sequence is still the same.
  */
 #include <linux/cpu.h>
@@ -19,7 +19,10 @@
 #include <linux/sizes.h>
 #include <asm/cpufeature.h>
 
-#include "vcpu/vcpu.h"
+#include "memory/ept.h"
+#include "memory/fault.h"
+#include "memory/slots.h"
+#include "vmx/caps.h"
 
 /* An aligned piece of guest memory: of it those are mapped that are there. */
 #define AROUND_PAGES	16
@@ -260,7 +263,7 @@ static int fault_level(const struct fault *fault)
 
 	if (fault->execute && small_code())
 		return 1;
-	level = host_level(fault->slot->vm->mm, fault->hva);
+	level = host_level(fault->slot->memory->mm, fault->hva);
 	while (!level_offered(level) || !level_fits(fault, level))
 		level--;
 	return level;
@@ -276,10 +279,10 @@ static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
 		access &= ~VEE_WRITE;
 	if (level > 1 && small_code())
 		access &= ~VEE_EXECUTE;
-	ept_map(&fault->slot->vm->ept, cache, fault->gpa,
+	ept_map(&fault->slot->memory->ept, cache, fault->gpa,
 		PFN_PHYS(page_to_pfn(fault->page)), access, level);
 	if (level == 1 && fault->around)
-		ept_map_pages(&fault->slot->vm->ept,
+		ept_map_pages(&fault->slot->memory->ept,
 			      ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE),
 			      fault->around, AROUND_PAGES, fault->slot->access);
 }
@@ -287,19 +290,19 @@ static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
 static int fault_map(struct fault *fault, unsigned long seq,
 		     struct ept_cache *cache)
 {
-	struct vee_vm *vm = fault->slot->vm;
+	struct memory *memory = fault->slot->memory;
 	int error = -EAGAIN;
 	u64 generation;
 
-	spin_lock(&vm->lock);
-	generation = vm->ept.generation;
+	spin_lock(&memory->lock);
+	generation = memory->ept.generation;
 	if (!mmu_interval_read_retry(&fault->slot->notifier, seq)) {
 		fault_map_locked(fault, cache);
 		error = 0;
 	}
-	if (vm->ept.generation != generation)
-		vm_flush(vm);
-	spin_unlock(&vm->lock);
+	if (memory->ept.generation != generation)
+		presence_flush(&memory->presences);
+	spin_unlock(&memory->lock);
 	return error;
 }
 
@@ -367,9 +370,9 @@ static int fault_resolve_now(struct fault *fault, struct ept_cache *cache)
 	return fault_try(fault, seq, cache);
 }
 
-static int fault_begin(struct fault *fault, struct vee_vm *vm, unsigned int access)
+static int fault_begin(struct fault *fault, struct memory *memory, unsigned int access)
 {
-	fault->slot = slot_find(vm, fault->gpa, fault->gpa);
+	fault->slot = slot_find(memory, fault->gpa, fault->gpa);
 	if (!fault->slot)
 		return -ENOENT;
 	if (access & ~fault->slot->access)
@@ -378,8 +381,8 @@ static int fault_begin(struct fault *fault, struct vee_vm *vm, unsigned int acce
 	return 0;
 }
 
-static __always_inline int fault_by(struct vee_vcpu *vcpu, u64 gpa, unsigned int access,
-				    bool may_sleep,
+static __always_inline int fault_by(struct memory *memory, struct ept_cache *cache, u64 gpa,
+				    unsigned int access, bool may_sleep,
 				    int (*fn)(struct fault *fault, struct ept_cache *cache))
 {
 	struct fault fault = {
@@ -388,25 +391,25 @@ static __always_inline int fault_by(struct vee_vcpu *vcpu, u64 gpa, unsigned int
 		.execute = access & VEE_EXECUTE,
 		.may_sleep = may_sleep,
 	};
-	int error = mem_lock(vcpu->vm, may_sleep);
+	int error = mem_lock(memory, may_sleep);
 
 	if (error)
 		return error;
-	error = fault_begin(&fault, vcpu->vm, access);
+	error = fault_begin(&fault, memory, access);
 	if (!error)
-		error = fn(&fault, &vcpu->ept_cache);
-	mem_unlock(vcpu->vm, may_sleep);
-	if (!error)
-		vcpu->stats.faults++;
+		error = fn(&fault, cache);
+	mem_unlock(memory, may_sleep);
 	return error;
 }
 
-int mem_fault(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
+int mem_fault(struct memory *memory, struct ept_cache *cache, u64 gpa, unsigned int access,
+	      bool may_sleep)
 {
-	return fault_by(vcpu, gpa, access, !vcpu->is_inline, fault_resolve);
+	return fault_by(memory, cache, gpa, access, may_sleep, fault_resolve);
 }
 
-int mem_fault_now(struct vee_vcpu *vcpu, u64 gpa, unsigned int access)
+int mem_fault_now(struct memory *memory, struct ept_cache *cache, u64 gpa,
+		  unsigned int access)
 {
-	return fault_by(vcpu, gpa, access, false, fault_resolve_now);
+	return fault_by(memory, cache, gpa, access, false, fault_resolve_now);
 }

@@ -7,7 +7,7 @@
  * the guest must not miss: unmap, migrate, write-protect, clean. So the guest
  * never reaches, or writes, what the caller could not.
  *
- * Locks, outermost first: vee_vm.slots_lock, mmap_lock, vee_vm.lock. The last is
+ * Locks, outermost first: memory.slots_lock, mmap_lock, memory.lock. The last is
  * taken in the notifier, where even the OOM killer calls, and where the page's
  * fate waits for us: under it nothing sleeps.
  */
@@ -16,15 +16,16 @@
 #include <linux/mmap_lock.h>
 #include <linux/mmu_notifier.h>
 #include <linux/overflow.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
-#include "vcpu/vcpu.h"
-#include "vee.h"
+#include "memory/slots.h"
+#include "vmx/caps.h"
 
-/* What is zapped at once under vee_vm.lock: at most some 260000 entries. */
+/* What is zapped at once under memory.lock: at most some 260000 entries. */
 #define ZAP_PIECE	SZ_1G
 
 static u64 slot_bytes(const struct slot *slot)
@@ -32,35 +33,35 @@ static u64 slot_bytes(const struct slot *slot)
 	return slot->node.last - slot->node.start + 1;
 }
 
-struct slot *slot_find(struct vee_vm *vm, u64 gpa, u64 last)
+struct slot *slot_find(struct memory *memory, u64 gpa, u64 last)
 {
 	struct interval_tree_node *node;
 
-	node = interval_tree_iter_first(&vm->slots, gpa, last);
+	node = interval_tree_iter_first(&memory->slots, gpa, last);
 	return node ? container_of(node, struct slot, node) : NULL;
 }
 
 /* --- taking memory from the guest ------------------------------------------ */
 
 /* When this returns no vCPU can reach the range through the EPT. */
-static void zap_piece(struct vee_vm *vm, u64 gpa, u64 bytes)
+static void zap_piece(struct memory *memory, u64 gpa, u64 bytes)
 {
 	LIST_HEAD(freed);
 
-	spin_lock(&vm->lock);
-	if (ept_zap(&vm->ept, gpa, bytes, &freed))
-		vm_flush(vm);
-	spin_unlock(&vm->lock);
+	spin_lock(&memory->lock);
+	if (ept_zap(&memory->ept, gpa, bytes, &freed))
+		presence_flush(&memory->presences);
+	spin_unlock(&memory->lock);
 	ept_free_tables(&freed);
 }
 
 /* In pieces, since the lock keeps the CPU from everything else. */
-static void zap(struct vee_vm *vm, u64 gpa, u64 bytes, bool may_sleep)
+static void zap(struct memory *memory, u64 gpa, u64 bytes, bool may_sleep)
 {
 	while (bytes) {
 		u64 piece = min_t(u64, bytes, ZAP_PIECE);
 
-		zap_piece(vm, gpa, piece);
+		zap_piece(memory, gpa, piece);
 		gpa += piece;
 		bytes -= piece;
 		if (may_sleep)
@@ -83,12 +84,12 @@ static bool slot_invalidate(struct mmu_interval_notifier *notifier,
 	u64 from = max_t(u64, range->start, slot->hva) & PAGE_MASK;
 	u64 to = min_t(u64, range->end, end);
 
-	spin_lock(&slot->vm->lock);
+	spin_lock(&slot->memory->lock);
 	mmu_interval_set_seq(notifier, seq);
-	spin_unlock(&slot->vm->lock);
+	spin_unlock(&slot->memory->lock);
 
 	if (from < to)
-		zap(slot->vm, slot->node.start + (from - slot->hva),
+		zap(slot->memory, slot->node.start + (from - slot->hva),
 		    PAGE_ALIGN(to - from), mmu_notifier_range_blockable(range));
 	return true;
 }
@@ -137,7 +138,7 @@ static int hva_check(u64 hva, u64 bytes)
 	return hva < end ? -EFAULT : 0;
 }
 
-static int slot_add(struct vee_vm *vm, const struct vee_map *map)
+static int slot_add(struct memory *memory, const struct vee_map *map)
 {
 	struct slot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
 	int error;
@@ -147,17 +148,17 @@ static int slot_add(struct vee_vm *vm, const struct vee_map *map)
 
 	slot->node.start = map->gpa;
 	slot->node.last = map->gpa + map->bytes - 1;
-	slot->vm = vm;
+	slot->memory = memory;
 	slot->hva = map->hva;
 	slot->access = map->access;
-	error = mmu_interval_notifier_insert(&slot->notifier, vm->mm, map->hva,
+	error = mmu_interval_notifier_insert(&slot->notifier, memory->mm, map->hva,
 					     map->bytes, &slot_notifier_ops);
 	if (error) {
 		kfree(slot);
 		return error;
 	}
-	interval_tree_insert(&slot->node, &vm->slots);
-	vm->slot_count++;
+	interval_tree_insert(&slot->node, &memory->slots);
+	memory->slot_count++;
 	return 0;
 }
 
@@ -169,68 +170,87 @@ static int slot_add(struct vee_vm *vm, const struct vee_map *map)
  */
 static void slot_remove(struct slot *slot)
 {
-	struct vee_vm *vm = slot->vm;
+	struct memory *memory = slot->memory;
 
-	interval_tree_remove(&slot->node, &vm->slots);
-	vm->slot_count--;
-	zap(vm, slot->node.start, slot_bytes(slot), true);
+	interval_tree_remove(&slot->node, &memory->slots);
+	memory->slot_count--;
+	zap(memory, slot->node.start, slot_bytes(slot), true);
 	mmu_interval_notifier_remove(&slot->notifier);
 	kfree(slot);
 }
 
-int mem_add(struct vee_vm *vm, const struct vee_map *map)
+int mem_add(struct memory *memory, const struct vee_map *map)
 {
 	int error = map_check(map);
 
 	if (error)
 		return error;
-	if (down_write_killable(&vm->slots_lock))
+	if (down_write_killable(&memory->slots_lock))
 		return -EINTR;
 
-	if (slot_find(vm, map->gpa, map->gpa + map->bytes - 1))
+	if (slot_find(memory, map->gpa, map->gpa + map->bytes - 1))
 		error = -EEXIST;
 	else
 		error = hva_check(map->hva, map->bytes);
-	if (!error && vm->slot_count >= VEE_MAX_SLOTS)
+	if (!error && memory->slot_count >= VEE_MAX_SLOTS)
 		error = -ENOSPC;
 	if (!error)
-		error = slot_add(vm, map);
+		error = slot_add(memory, map);
 
-	up_write(&vm->slots_lock);
+	up_write(&memory->slots_lock);
 	return error;
 }
 
-int mem_remove(struct vee_vm *vm, const struct vee_unmap *unmap)
+int mem_remove(struct memory *memory, const struct vee_unmap *unmap)
 {
 	struct slot *slot;
 	int error = 0;
 
-	if (down_write_killable(&vm->slots_lock))
+	if (down_write_killable(&memory->slots_lock))
 		return -EINTR;
 
-	slot = slot_find(vm, unmap->gpa, unmap->gpa);
+	slot = slot_find(memory, unmap->gpa, unmap->gpa);
 	if (slot && slot->node.start == unmap->gpa &&
 	    slot_bytes(slot) == unmap->bytes)
 		slot_remove(slot);
 	else
 		error = -ENOENT;
 
-	up_write(&vm->slots_lock);
+	up_write(&memory->slots_lock);
 	return error;
 }
 
-/*
- * Before ept_destroy(), with no vCPU left. Notifiers still come in, if the
- * address space lives on, so all that vm_flush() looks at must be there yet.
- */
-void mem_destroy(struct vee_vm *vm)
+static void remove_all(struct memory *memory)
 {
 	struct slot *slot;
 
-	down_write(&vm->slots_lock);
-	while ((slot = slot_find(vm, 0, U64_MAX)))
+	down_write(&memory->slots_lock);
+	while ((slot = slot_find(memory, 0, U64_MAX)))
 		slot_remove(slot);
-	up_write(&vm->slots_lock);
+	up_write(&memory->slots_lock);
+}
+
+int memory_init(struct memory *memory)
+{
+	/* Only to be compared with: it keeps no page and no process alive. */
+	memory->mm = current->mm;
+	mmgrab(memory->mm);
+	init_rwsem(&memory->slots_lock);
+	spin_lock_init(&memory->lock);
+	memory->slots = RB_ROOT_CACHED;
+	return presences_init(&memory->presences) ?: ept_init(&memory->ept);
+}
+
+/*
+ * Notifiers still come in until the last slot is gone, so all that they look at must
+ * be there yet.
+ */
+void memory_destroy(struct memory *memory)
+{
+	remove_all(memory);
+	ept_destroy(&memory->ept);
+	presences_destroy(&memory->presences);
+	mmdrop(memory->mm);
 }
 
 /* --- access by the host ---------------------------------------------------- */
@@ -239,21 +259,21 @@ void mem_destroy(struct vee_vm *vm)
  * For long it can't be held: but for memory that is being mapped or unmapped. Without
  * @may_sleep memory that is not there gives -EFAULT, too, until mem_unlock().
  */
-int mem_lock(struct vee_vm *vm, bool may_sleep)
+int mem_lock(struct memory *memory, bool may_sleep)
 {
 	if (may_sleep)
-		return down_read_killable(&vm->slots_lock);
-	if (!down_read_trylock(&vm->slots_lock))
+		return down_read_killable(&memory->slots_lock);
+	if (!down_read_trylock(&memory->slots_lock))
 		return -EBUSY;
 	pagefault_disable();
 	return 0;
 }
 
-void mem_unlock(struct vee_vm *vm, bool may_sleep)
+void mem_unlock(struct memory *memory, bool may_sleep)
 {
 	if (!may_sleep)
 		pagefault_enable();
-	up_read(&vm->slots_lock);
+	up_read(&memory->slots_lock);
 }
 
 static const void __user *slot_at(const struct slot *slot, u64 gpa)
@@ -261,10 +281,10 @@ static const void __user *slot_at(const struct slot *slot, u64 gpa)
 	return (const void __user *)(slot->hva + (gpa - slot->node.start));
 }
 
-int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
+int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes)
 {
 	while (bytes) {
-		const struct slot *slot = slot_find(vm, gpa, gpa);
+		const struct slot *slot = slot_find(memory, gpa, gpa);
 		size_t piece;
 
 		if (!slot)
@@ -279,9 +299,9 @@ int mem_read(struct vee_vm *vm, u64 gpa, void *buf, size_t bytes)
 	return 0;
 }
 
-int mem_read_word(struct vee_vm *vm, u64 gpa, unsigned int bytes, u64 *value)
+int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value)
 {
-	const struct slot *slot = slot_find(vm, gpa, gpa);
+	const struct slot *slot = slot_find(memory, gpa, gpa);
 	u32 low;
 
 	/* Slots are of whole pages: an aligned word is in one. */

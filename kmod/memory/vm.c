@@ -1,32 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VM's life, and how its CPUs are made to forget what it no longer has.
+ * A VM's life, and who is in it.
  */
-#include <linux/preempt.h>
-#include <linux/sched/mm.h>
+#include <linux/bitmap.h>
+#include <linux/err.h>
 #include <linux/slab.h>
-#include <linux/smp.h>
 
-#include "vcpu/vcpu.h"
+#include "memory/vm.h"
 
 static int vm_init(struct vee_vm *vm)
 {
 	kref_init(&vm->ref);
-	init_rwsem(&vm->slots_lock);
-	spin_lock_init(&vm->lock);
-	INIT_LIST_HEAD(&vm->vcpus);
-	vm->slots = RB_ROOT_CACHED;
 	post_init(&vm->office);
-	if (!zalloc_cpumask_var(&vm->flush, GFP_KERNEL_ACCOUNT))
-		return -ENOMEM;
-	return ept_init(&vm->ept);
+	return memory_init(&vm->memory);
 }
 
 static void vm_free(struct vee_vm *vm)
 {
+	memory_destroy(&vm->memory);
 	post_destroy(&vm->office);
-	ept_destroy(&vm->ept);
-	free_cpumask_var(vm->flush);
 	kfree(vm);
 }
 
@@ -42,24 +34,12 @@ struct vee_vm *vm_create(void)
 		vm_free(vm);
 		return ERR_PTR(err);
 	}
-	/* Only to be compared with: it keeps no page and no process alive. */
-	vm->mm = current->mm;
-	mmgrab(vm->mm);
 	return vm;
 }
 
 static void vm_destroy(struct kref *ref)
 {
-	struct vee_vm *vm = container_of(ref, struct vee_vm, ref);
-
-	mem_destroy(vm);
-	mmdrop(vm->mm);
-	vm_free(vm);
-}
-
-void vm_get(struct vee_vm *vm)
-{
-	kref_get(&vm->ref);
+	vm_free(container_of(ref, struct vee_vm, ref));
 }
 
 void vm_put(struct vee_vm *vm)
@@ -67,31 +47,26 @@ void vm_put(struct vee_vm *vm)
 	kref_put(&vm->ref, vm_destroy);
 }
 
-static void forget(void *unused)
+int vm_join(struct vee_vm *vm, unsigned int id, struct presence *presence)
 {
-	/* The interrupt is the message: it made the guest exit. */
+	int err = -EEXIST;
+
+	spin_lock(&vm->memory.lock);
+	if (!test_bit(id, vm->ids)) {
+		__set_bit(id, vm->ids);
+		list_add(&presence->link, &vm->memory.presences.list);
+		err = 0;
+	}
+	spin_unlock(&vm->memory.lock);
+	if (!err)
+		kref_get(&vm->ref);
+	return err;
 }
 
-void vm_flush(struct vee_vm *vm)
+void vm_part(struct vee_vm *vm, unsigned int id, struct presence *presence)
 {
-	struct vee_vcpu *vcpu;
-
-	lockdep_assert_held(&vm->lock);
-	/*
-	 * Pairs with stretch_begin(): either that vCPU is seen here, or it sees
-	 * the new generation of the EPT.
-	 */
-	smp_mb();
-	/* The lock alone does not on PREEMPT_RT. */
-	preempt_disable();
-	cpumask_clear(vm->flush);
-	list_for_each_entry(vcpu, &vm->vcpus, link) {
-		int cpu = READ_ONCE(vcpu->loaded_cpu);
-
-		if (cpu >= 0)
-			cpumask_set_cpu(cpu, vm->flush);
-	}
-	/* All but this CPU, which is here and so not in the guest. */
-	smp_call_function_many(vm->flush, forget, NULL, true);
-	preempt_enable();
+	spin_lock(&vm->memory.lock);
+	__clear_bit(id, vm->ids);
+	list_del(&presence->link);
+	spin_unlock(&vm->memory.lock);
 }

@@ -18,7 +18,8 @@
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
 
-#include "vee.h"
+#include "memory/slots.h"
+#include "memory/walk.h"
 
 /* SDM 3A, "Paging-Structure Entries", the same in all paging modes. */
 #define ENTRY_PRESENT		BIT_ULL(0)
@@ -215,17 +216,17 @@ static u64 level_gpa(const struct mode *mode, const struct level *level,
 	return gpa | (gva & offset);
 }
 
-static int entry_read(struct vee_vm *vm, const struct mode *mode,
+static int entry_read(struct memory *memory, const struct mode *mode,
 		      const struct level *level, u64 table, u64 gva, u64 *entry)
 {
 	u64 index = (gva >> level->shift) & GENMASK_ULL(level->bits - 1, 0);
 
-	return mem_read_word(vm, table + index * mode->entry_bytes,
+	return mem_read_word(memory, table + index * mode->entry_bytes,
 			     mode->entry_bytes, entry);
 }
 
 /* Narrows down @walk, which allows everything, and sets its @gpa. */
-static int walk_tables(struct vee_vm *vm, const struct paging *paging, u64 gva,
+static int walk_tables(struct memory *memory, const struct paging *paging, u64 gva,
 		       struct vee_translate *walk)
 {
 	const struct mode *mode = paging_mode(paging);
@@ -234,7 +235,7 @@ static int walk_tables(struct vee_vm *vm, const struct paging *paging, u64 gva,
 	for (int i = 0; i < mode->levels; i++) {
 		const struct level *level = &mode->level[i];
 		u64 entry;
-		int error = entry_read(vm, mode, level, table, gva, &entry);
+		int error = entry_read(memory, mode, level, table, gva, &entry);
 
 		if (error)
 			return error;
@@ -254,7 +255,7 @@ static int walk_tables(struct vee_vm *vm, const struct paging *paging, u64 gva,
 }
 
 /* Under mem_lock(). */
-static int translate(struct vee_vm *vm, const struct paging *paging,
+static int translate(struct memory *memory, const struct paging *paging,
 		     struct vee_translate *walk)
 {
 	u64 gva = paging_gva(paging, walk->gva);
@@ -266,24 +267,23 @@ static int translate(struct vee_vm *vm, const struct paging *paging,
 		return 0;
 	if (!gva_is_canonical(paging, gva))
 		return -ENOENT;
-	return walk_tables(vm, paging, gva, walk);
+	return walk_tables(memory, paging, gva, walk);
 }
 
-/* 0: @walk is filled in; -ENOENT, -EFAULT: see struct vee_translate; -EINTR. */
-int walk_translate(struct vee_vm *vm, const struct paging *paging,
+int walk_translate(struct memory *memory, const struct paging *paging,
 		   struct vee_translate *walk)
 {
-	int error = mem_lock(vm, true);
+	int error = mem_lock(memory, true);
 
 	if (error)
 		return error;
-	error = translate(vm, paging, walk);
-	mem_unlock(vm, true);
+	error = translate(memory, paging, walk);
+	mem_unlock(memory, true);
 	return error;
 }
 
 /* Under mem_lock(). */
-static unsigned int read_pieces(struct vee_vm *vm, const struct paging *paging,
+static unsigned int read_pieces(struct memory *memory, const struct paging *paging,
 				u64 gva, u8 *buf, unsigned int bytes)
 {
 	unsigned int done = 0;
@@ -292,25 +292,25 @@ static unsigned int read_pieces(struct vee_vm *vm, const struct paging *paging,
 		struct vee_translate walk = { .gva = gva + done };
 		unsigned int piece;
 
-		if (translate(vm, paging, &walk))
+		if (translate(memory, paging, &walk))
 			break;
 		piece = min_t(unsigned int, bytes - done,
 			      PAGE_SIZE - offset_in_page(walk.gpa));
-		if (mem_read(vm, walk.gpa, buf + done, piece))
+		if (mem_read(memory, walk.gpa, buf + done, piece))
 			break;
 		done += piece;
 	}
 	return done;
 }
 
-unsigned int walk_read(struct vee_vm *vm, const struct paging *paging, u64 gva,
+unsigned int walk_read(struct memory *memory, const struct paging *paging, u64 gva,
 		       u8 *buf, unsigned int bytes, bool may_sleep)
 {
 	unsigned int done;
 
-	if (mem_lock(vm, may_sleep))
+	if (mem_lock(memory, may_sleep))
 		return 0;
-	done = read_pieces(vm, paging, gva, buf, bytes);
-	mem_unlock(vm, may_sleep);
+	done = read_pieces(memory, paging, gva, buf, bytes);
+	mem_unlock(memory, may_sleep);
 	return done;
 }

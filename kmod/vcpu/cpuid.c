@@ -18,7 +18,12 @@
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
 
+#include "vcpu/cpuid.h"
+#include "vcpu/cr.h"
+#include "vcpu/event.h"
+#include "vcpu/exit_user.h"
 #include "vcpu/vcpu.h"
+#include "vmx/caps.h"
 
 /* --- the default ---------------------------------------------------------------- */
 
@@ -247,18 +252,18 @@ static unsigned int slot(u32 leaf)
 }
 
 /* From the back, so that a slot ends up with the first of its entries. */
-static void make_index(struct vee_vcpu *vcpu)
+static void make_index(struct cpuid_table *cpuid)
 {
-	memset(vcpu->cpuid_first, VEE_MAX_CPUID, sizeof(vcpu->cpuid_first));
-	for (unsigned int i = vcpu->cpuid_count; i-- > 0;)
-		vcpu->cpuid_first[slot(vcpu->cpuid[i].leaf)] = i;
+	memset(cpuid->first, VEE_MAX_CPUID, sizeof(cpuid->first));
+	for (unsigned int i = cpuid->count; i-- > 0;)
+		cpuid->first[slot(cpuid->entries[i].leaf)] = i;
 }
 
-static __always_inline const struct vee_cpuid_entry *find(struct vee_vcpu *vcpu,
+static __always_inline const struct vee_cpuid_entry *find(const struct cpuid_table *cpuid,
 							  u32 leaf, u32 subleaf)
 {
-	const struct vee_cpuid_entry *entry = vcpu->cpuid + vcpu->cpuid_first[slot(leaf)];
-	const struct vee_cpuid_entry *end = vcpu->cpuid + vcpu->cpuid_count;
+	const struct vee_cpuid_entry *entry = cpuid->entries + cpuid->first[slot(leaf)];
+	const struct vee_cpuid_entry *end = cpuid->entries + cpuid->count;
 
 	for (; entry < end && entry->leaf <= leaf; entry++)
 		if (entry->leaf == leaf &&
@@ -294,12 +299,12 @@ static const struct {
 	{ X86_CR4_UMIP,			0x7, ECX, F(UMIP) },
 };
 
-static u64 allowed_cr4(struct vee_vcpu *vcpu)
+static u64 allowed_cr4(const struct cpuid_table *cpuid)
 {
 	u64 allowed = X86_CR4_PCE;
 
 	for (int i = 0; i < ARRAY_SIZE(cr4_features); i++) {
-		const struct vee_cpuid_entry *entry = find(vcpu, cr4_features[i].leaf, 0);
+		const struct vee_cpuid_entry *entry = find(cpuid, cr4_features[i].leaf, 0);
 		u32 regs[3] = { 0 };
 
 		if (entry) {
@@ -315,20 +320,22 @@ static u64 allowed_cr4(struct vee_vcpu *vcpu)
 
 /* --- setting and getting ------------------------------------------------------------- */
 
-static void own_cr4(struct vee_vcpu *vcpu, void *arg)
-{
-	cr_own(vcpu);
-}
-
 /* Takes over @table, sorted. */
 static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 		      unsigned int count)
 {
-	kfree(vcpu->cpuid);
-	vcpu->cpuid = table;
-	vcpu->cpuid_count = count;
-	make_index(vcpu);
-	vcpu->cr4_allowed = allowed_cr4(vcpu);
+	struct cpuid_table *cpuid = &vcpu->cpuid;
+
+	kfree(cpuid->entries);
+	cpuid->entries = table;
+	cpuid->count = count;
+	make_index(cpuid);
+	vcpu->cr.cr4_allowed = allowed_cr4(cpuid);
+}
+
+void cpuid_free(struct cpuid_table *cpuid)
+{
+	kfree(cpuid->entries);
 }
 
 int cpuid_reset(struct vee_vcpu *vcpu)
@@ -381,8 +388,6 @@ int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg)
 		return -EINVAL;
 	}
 	use_table(vcpu, table, arg->count);
-	/* Fails only where no guest will ever run again. */
-	vcpu_with_vmcs(vcpu, own_cr4, NULL);
 	return 0;
 }
 
@@ -390,11 +395,11 @@ int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg)
 {
 	unsigned int room = arg->count;
 
-	arg->count = vcpu->cpuid_count;
-	if (room < vcpu->cpuid_count)
+	arg->count = vcpu->cpuid.count;
+	if (room < vcpu->cpuid.count)
 		return -E2BIG;
-	if (copy_to_user(u64_to_user_ptr(arg->entries), vcpu->cpuid,
-			 vcpu->cpuid_count * sizeof(*vcpu->cpuid)))
+	if (copy_to_user(u64_to_user_ptr(arg->entries), vcpu->cpuid.entries,
+			 vcpu->cpuid.count * sizeof(*vcpu->cpuid.entries)))
 		return -EFAULT;
 	return 0;
 }
@@ -410,10 +415,10 @@ static u32 xsave_size(struct vee_vcpu *vcpu, bool compacted)
 {
 	u32 size = XSAVE_SMALLEST;
 
-	for (u32 i = 2; i < 32 && vcpu->xcr0 >> i; i++) {
-		const struct vee_cpuid_entry *entry = find(vcpu, 0xd, i);
+	for (u32 i = 2; i < 32 && vcpu->fpu.xcr0 >> i; i++) {
+		const struct vee_cpuid_entry *entry = find(&vcpu->cpuid, 0xd, i);
 
-		if (!entry || !(vcpu->xcr0 & BIT_ULL(i)))
+		if (!entry || !(vcpu->fpu.xcr0 & BIT_ULL(i)))
 			continue;
 		if (!compacted)
 			size = max(size, entry->ebx + entry->eax);
@@ -459,7 +464,7 @@ static enum next answer(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf,
 {
 	struct vee_regs *regs = guest_regs(vcpu);
 
-	if (unlikely(vcpu->intercept & VEE_INTERCEPT_CPUID))
+	if (unlikely(vcpu->wishes.intercept & VEE_INTERCEPT_CPUID))
 		return ask_caller(vcpu, leaf, subleaf, entry);
 	regs->rax = entry->eax;
 	regs->rbx = entry->ebx;
@@ -482,7 +487,7 @@ enum next exit_cpuid(struct vee_vcpu *vcpu)
 	static const struct vee_cpuid_entry zeros;
 	const struct vee_regs *regs = guest_regs(vcpu);
 	u32 leaf = READ_ONCE(regs->rax), subleaf = READ_ONCE(regs->rcx);
-	const struct vee_cpuid_entry *entry = find(vcpu, leaf, subleaf) ?: &zeros;
+	const struct vee_cpuid_entry *entry = find(&vcpu->cpuid, leaf, subleaf) ?: &zeros;
 
 	if (unlikely(entry->leaf == 0x1 || entry->leaf == 0xd))
 		return answer_kept_up(vcpu, leaf, subleaf, entry);

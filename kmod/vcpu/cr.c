@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Control registers, EFER, XCR0 and debug registers.
+ * Control registers, EFER and XCR0.
  *
  * CR0 and CR4 are split between the guest and vee by a mask (SDM 3C, "Guest/Host
  * Masks and Read Shadows for CR0 and CR4"): the guest changes its own bits
@@ -13,7 +13,13 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "memory/vm.h"
+#include "vcpu/cr.h"
+#include "vcpu/event.h"
+#include "vcpu/exit_user.h"
 #include "vcpu/vcpu.h"
+#include "vmx/caps.h"
+#include "vmx/vmcs.h"
 
 #define CR0_GUEST	(X86_CR0_TS | X86_CR0_MP | X86_CR0_EM | X86_CR0_WP | \
 			 X86_CR0_AM)
@@ -25,6 +31,8 @@
 			 X86_CR4_PSE | X86_CR4_PGE | X86_CR4_PCE | \
 			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
 			 X86_CR4_FSGSBASE | X86_CR4_SMEP | X86_CR4_SMAP)
+
+#define CR8_MAX	15
 
 /* --- reading and writing ----------------------------------------------------- */
 
@@ -46,40 +54,51 @@ u64 cr4_read(void)
  * An entry wants the fixed bits of CR0 but for PE and PG ("unrestricted guest");
  * CD and NW stay 0, or the guest could switch off the host's caches.
  */
-void cr0_write(struct vee_vcpu *vcpu, u64 cr0)
+static void cr0_write(struct vee_vcpu *vcpu, u64 cr0)
 {
 	u64 fixed = vee_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
 
 	cr0 |= X86_CR0_ET;
-	if ((cr0 ^ vcpu->cr0) & X86_CR0_PG)
-		vcpu_flush_tlb(vcpu);
-	vcpu->cr0 = cr0;
+	if ((cr0 ^ vcpu->cr.cr0) & X86_CR0_PG)
+		vpid_flush(&vcpu->vpid);
+	vcpu->cr.cr0 = cr0;
 	vmcs_write(VMCS_CR0_READ_SHADOW, cr0);
 	vmcs_write(VMCS_GUEST_CR0, (cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | fixed);
 }
 
 /* MCE stays 1: with it 0 a machine check would shut the host down. */
-void cr4_write(struct vee_vcpu *vcpu, u64 cr4)
+static void cr4_write(struct vee_vcpu *vcpu, u64 cr4)
 {
 	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
 	vmcs_write(VMCS_GUEST_CR4, cr4 | vee_caps.cr4_fixed0 | X86_CR4_MCE);
-	fpu_set_osxsave(vcpu, cr4 & X86_CR4_OSXSAVE);
-	vcpu_flush_tlb(vcpu);
+	fpu_set_osxsave(&vcpu->fpu, cr4 & X86_CR4_OSXSAVE);
+	vpid_flush(&vcpu->vpid);
 }
 
 void efer_write(struct vee_vcpu *vcpu, u64 efer)
 {
-	u32 entry = vcpu->entry & ~ENTRY_IA32E_GUEST;
+	u32 entry = vcpu->controls.entry & ~ENTRY_IA32E_GUEST;
 
 	if (efer & EFER_LMA)
 		entry |= ENTRY_IA32E_GUEST;
-	if (entry != vcpu->entry)
+	if (entry != vcpu->controls.entry)
 		vmcs_write(VMCS_ENTRY_CONTROLS, entry);
-	vcpu->entry = entry;
+	vcpu->controls.entry = entry;
 	vmcs_write(VMCS_GUEST_EFER, efer);
-	vcpu->syscall_enabled = efer & EFER_SCE;
-	if (vcpu->syscall_enabled && !vcpu->syscall_loaded)
-		host_load_syscall_msrs(vcpu);
+	vcpu->msrs.syscall_enabled = efer & EFER_SCE;
+	if (vcpu->msrs.syscall_enabled && !vcpu->msrs.syscall_loaded)
+		guest_msrs_load_syscall(&vcpu->msrs);
+}
+
+void cr_read(struct vee_vcpu *vcpu, struct vee_control *control)
+{
+	control->cr0 = cr0_read();
+	control->cr2 = vcpu->cr.cr2;
+	control->cr3 = vmcs_read(VMCS_GUEST_CR3);
+	control->cr4 = cr4_read();
+	control->cr8 = vcpu->cr.cr8;
+	control->efer = vmcs_read(VMCS_GUEST_EFER);
+	control->xcr0 = vcpu->fpu.xcr0;
 }
 
 /* The guest owns what it may set: reserved bits exit, and are #GP. */
@@ -88,13 +107,13 @@ void cr_own(struct vee_vcpu *vcpu)
 	u64 cr4 = cr4_read();
 
 	vmcs_write(VMCS_CR0_MASK, ~CR0_GUEST);
-	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST & vcpu->cr4_allowed));
+	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST & vcpu->cr.cr4_allowed));
 	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
 }
 
 /* --- checks ------------------------------------------------------------------ */
 
-bool cr0_valid(u64 cr0)
+static bool cr0_valid(u64 cr0)
 {
 	if (cr0 >> 32)
 		return false;
@@ -103,14 +122,24 @@ bool cr0_valid(u64 cr0)
 	return !(cr0 & X86_CR0_NW) || cr0 & X86_CR0_CD;
 }
 
-bool cr4_valid(struct vee_vcpu *vcpu, u64 cr4)
+static bool cr4_valid(struct vee_vcpu *vcpu, u64 cr4)
 {
-	return !(cr4 & ~vcpu->cr4_allowed);
+	return !(cr4 & ~vcpu->cr.cr4_allowed);
 }
 
 bool efer_valid(u64 efer)
 {
 	return !(efer & ~VEE_EFER_BITS);
+}
+
+bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control)
+{
+	u64 cr0 = control->cr0, efer = control->efer;
+	u64 lma = cr0 & X86_CR0_PG && efer & EFER_LME ? EFER_LMA : 0;
+
+	return cr0_valid(cr0) && cr4_valid(vcpu, control->cr4) &&
+	       efer_valid(efer) && (efer & EFER_LMA) == lma &&
+	       control->cr8 <= CR8_MAX && xcr0_valid(control->xcr0);
 }
 
 /* --- PDPTEs ------------------------------------------------------------------ */
@@ -125,24 +154,25 @@ bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer)
 #define PDPTE_RESERVED	(GENMASK_ULL(63, 52) | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1))
 #define CR3_PDPT	GENMASK_ULL(31, 5)
 
-static int read_pdptes(struct vee_vm *vm, u64 gpa, u64 pdpte[4], bool may_sleep)
+static int read_pdptes(struct memory *memory, u64 gpa, u64 pdpte[4], bool may_sleep)
 {
-	int err = mem_lock(vm, may_sleep);
+	int err = mem_lock(memory, may_sleep);
 
 	if (err)
 		return err;
-	err = mem_read(vm, gpa, pdpte, 4 * sizeof(*pdpte));
-	mem_unlock(vm, may_sleep);
+	err = mem_read(memory, gpa, pdpte, 4 * sizeof(*pdpte));
+	mem_unlock(memory, may_sleep);
 	return err;
 }
 
 /* -EINVAL: a reserved bit is set; -EFAULT: no memory there; -EAGAIN: may be, later. */
 int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4])
 {
-	int err = read_pdptes(vcpu->vm, cr3 & CR3_PDPT, pdpte, !vcpu->is_inline);
+	int err = read_pdptes(&vcpu->vm->memory, cr3 & CR3_PDPT, pdpte,
+			      !vcpu->runner.is_inline);
 
 	if (err)
-		return vcpu->is_inline ? -EAGAIN : err;
+		return vcpu->runner.is_inline ? -EAGAIN : err;
 	for (int i = 0; i < 4; i++) {
 		u64 beyond = ~GENMASK_ULL(vee_caps.gpa_bits - 1, 0);
 
@@ -154,12 +184,24 @@ int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4])
 	return 0;
 }
 
-void cr_write_pdptes(const u64 pdpte[4])
+static void write_pdptes(const u64 pdpte[4])
 {
 	vmcs_write(VMCS_GUEST_PDPTE0, pdpte[0]);
 	vmcs_write(VMCS_GUEST_PDPTE1, pdpte[1]);
 	vmcs_write(VMCS_GUEST_PDPTE2, pdpte[2]);
 	vmcs_write(VMCS_GUEST_PDPTE3, pdpte[3]);
+}
+
+void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64 pdpte[4])
+{
+	cr0_write(vcpu, control->cr0);
+	vmcs_write(VMCS_GUEST_CR3, control->cr3);
+	cr4_write(vcpu, control->cr4);
+	efer_write(vcpu, control->efer);
+	write_pdptes(pdpte);
+	vcpu->cr.cr2 = control->cr2;
+	vcpu->cr.cr8 = control->cr8;
+	fpu_set_xcr0(&vcpu->fpu, control->xcr0);
 }
 
 /* --- MOV to CR0 and CR4 ------------------------------------------------------ */
@@ -179,7 +221,7 @@ static enum next load_with_pdptes(struct vee_vcpu *vcpu)
 		staged->next = true;
 		return NEXT_ENTER;
 	case -EAGAIN:
-		return budget_end(vcpu);
+		return budget_end(&vcpu->limits);
 	case -EINTR:
 		/* The guest does it again. */
 		return NEXT_HOST;
@@ -194,11 +236,11 @@ static enum next read_pdptes_first(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 
 {
 	struct vee_control *control = &vcpu->staged.control;
 
-	state_read_control(vcpu, control);
+	cr_read(vcpu, control);
 	control->cr0 = cr0;
 	control->cr4 = cr4;
 	control->efer = efer;
-	vcpu->sleeper = load_with_pdptes;
+	vcpu->exit.sleeper = load_with_pdptes;
 	return NEXT_SLEEP;
 }
 
@@ -209,7 +251,7 @@ static bool paging_switch_valid(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efe
 	if (cr0 & X86_CR0_PG)
 		return !lme || (cr4 & X86_CR4_PAE &&
 				!(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L));
-	return !in_64bit_code(vcpu) && !(cr4 & X86_CR4_PCIDE);
+	return !vmcs_64bit_code(&vcpu->controls) && !(cr4 & X86_CR4_PCIDE);
 }
 
 static enum next switch_paging(struct vee_vcpu *vcpu, u64 cr0)
@@ -234,10 +276,10 @@ static enum next move_to_cr0(struct vee_vcpu *vcpu, u64 cr0)
 		return event_gp(vcpu);
 	/* Reserved bits below bit 32 are ignored. */
 	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
-	if ((cr0 ^ vcpu->cr0) & X86_CR0_PG)
+	if ((cr0 ^ vcpu->cr.cr0) & X86_CR0_PG)
 		return switch_paging(vcpu, cr0);
 	/* CD and NW have the PDPTEs loaded anew, too. */
-	if (!long_mode_active(vcpu)) {
+	if (!vmcs_long_mode(&vcpu->controls)) {
 		u64 cr4 = cr4_read(), efer = vmcs_read(VMCS_GUEST_EFER);
 
 		if (cr_uses_pdptes(cr0, cr4, efer))
@@ -251,7 +293,7 @@ static enum next move_to_cr0(struct vee_vcpu *vcpu, u64 cr0)
 static enum next load_machine_status_word(struct vee_vcpu *vcpu)
 {
 	u64 low = X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS;
-	u64 source = vcpu->qualification >> 16;
+	u64 source = vcpu->exit.qualification >> 16;
 	u64 cr0 = cr0_read();
 
 	return move_to_cr0(vcpu, (cr0 & ~(low & ~X86_CR0_PE)) | (source & low));
@@ -270,7 +312,7 @@ static enum next move_to_cr4(struct vee_vcpu *vcpu, u64 cr4)
 	if (changed & cr4 & X86_CR4_PCIDE &&
 	    (!(efer & EFER_LMA) || vmcs_read(VMCS_GUEST_CR3) & CR3_PCID))
 		return event_gp(vcpu);
-	if (cr_uses_pdptes(vcpu->cr0, cr4, efer))
+	if (cr_uses_pdptes(vcpu->cr.cr0, cr4, efer))
 		return read_pdptes_first(vcpu, cr0_read(), cr4, efer);
 	cr4_write(vcpu, cr4);
 	return event_skip(vcpu);
@@ -289,42 +331,40 @@ enum { CR_MOVE_TO, CR_MOVE_FROM, CR_CLTS, CR_LMSW };
 /* MOV to a control register takes 32 bits outside 64-bit code. */
 static u64 source_register(struct vee_vcpu *vcpu)
 {
-	unsigned int number = CR_REGISTER(vcpu->qualification);
+	unsigned int number = CR_REGISTER(vcpu->exit.qualification);
 	u64 value;
 
 	if (number == CR_RSP)
 		value = vmcs_read(VMCS_GUEST_RSP);
 	else
 		value = READ_ONCE(guest_regs(vcpu)->gpr[number]);
-	return in_64bit_code(vcpu) ? value : (u32)value;
+	return vmcs_64bit_code(&vcpu->controls) ? value : (u32)value;
 }
-
-#define CR8_MAX	15
 
 /* No interrupt controller looks at CR8 yet: it is the guest's to keep. */
 static enum next access_cr8(struct vee_vcpu *vcpu)
 {
-	unsigned int number = CR_REGISTER(vcpu->qualification);
+	unsigned int number = CR_REGISTER(vcpu->exit.qualification);
 
-	if (CR_ACCESS(vcpu->qualification) == CR_MOVE_TO) {
+	if (CR_ACCESS(vcpu->exit.qualification) == CR_MOVE_TO) {
 		u64 value = source_register(vcpu);
 
 		if (value > CR8_MAX)
 			return event_gp(vcpu);
-		vcpu->cr8 = value;
+		vcpu->cr.cr8 = value;
 	} else if (number == CR_RSP) {
-		vmcs_write(VMCS_GUEST_RSP, vcpu->cr8);
+		vmcs_write(VMCS_GUEST_RSP, vcpu->cr.cr8);
 	} else {
-		guest_regs(vcpu)->gpr[number] = vcpu->cr8;
+		guest_regs(vcpu)->gpr[number] = vcpu->cr.cr8;
 	}
 	return event_skip(vcpu);
 }
 
 enum next exit_cr(struct vee_vcpu *vcpu)
 {
-	switch (CR_NUMBER(vcpu->qualification)) {
+	switch (CR_NUMBER(vcpu->exit.qualification)) {
 	case 0:
-		if (CR_ACCESS(vcpu->qualification) == CR_LMSW)
+		if (CR_ACCESS(vcpu->exit.qualification) == CR_LMSW)
 			return load_machine_status_word(vcpu);
 		return move_to_cr0(vcpu, source_register(vcpu));
 	case 4:
@@ -343,14 +383,6 @@ enum next exit_xsetbv(struct vee_vcpu *vcpu)
 
 	if ((u32)READ_ONCE(regs->rcx) || !xcr0_valid(value))
 		return event_gp(vcpu);
-	fpu_set_xcr0(vcpu, value);
+	fpu_set_xcr0(&vcpu->fpu, value);
 	return event_skip(vcpu);
-}
-
-/* The first use since the guest was loaded: from now on it has the real ones. */
-enum next exit_dr(struct vee_vcpu *vcpu)
-{
-	host_need_guest_dr(vcpu);
-	vcpu_set_controls(vcpu);
-	return NEXT_ENTER;
 }

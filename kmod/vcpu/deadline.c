@@ -20,7 +20,9 @@
 #include <asm/tsc.h>
 
 #include "compat.h"
-#include "vcpu/vcpu.h"
+#include "vcpu/deadline.h"
+#include "vmx/caps.h"
+#include "vmx/vmcs.h"
 
 static bool preemption_timer = true;
 module_param(preemption_timer, bool, 0444);
@@ -47,13 +49,13 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 
 	/* The mark before the look at who runs; may_enter() the reverse. */
 	smp_store_mb(limit->tsc, 0);
-	vcpu_interrupt(limit->vcpu);
+	runner_interrupt(limit->runner);
 	return HRTIMER_NORESTART;
 }
 
-static void limit_init(struct limit *limit, struct vee_vcpu *vcpu)
+static void limit_init(struct limit *limit, struct runner *runner)
 {
-	limit->vcpu = vcpu;
+	limit->runner = runner;
 	limit->tsc = U64_MAX;
 	vee_hrtimer_setup(&limit->timer, timer_fired, CLOCK_MONOTONIC,
 			  HRTIMER_MODE_REL);
@@ -99,34 +101,28 @@ static u64 ticks_until(u64 tsc)
 	return now < tsc ? tsc - now : 0;
 }
 
-void deadline_init(struct vee_vcpu *vcpu)
+void deadline_init(struct limits *limits, struct runner *runner)
 {
-	limit_init(&vcpu->deadline, vcpu);
-	limit_init(&vcpu->budget, vcpu);
+	limit_init(&limits->deadline, runner);
+	limit_init(&limits->budget, runner);
 }
 
-void deadline_set(struct vee_vcpu *vcpu, u64 ns)
+void deadline_set(struct limits *limits, u64 ns)
 {
-	limit_start(&vcpu->deadline, ns);
-	vcpu->limits |= LIMIT_DEADLINE;
+	limit_start(&limits->deadline, ns);
+	limits->under_way |= LIMIT_DEADLINE;
 }
 
-void deadline_clear(struct vee_vcpu *vcpu)
+void deadline_clear(struct limits *limits)
 {
-	limit_stop(&vcpu->deadline);
-	vcpu->limits &= ~LIMIT_DEADLINE;
+	limit_stop(&limits->deadline);
+	limits->under_way &= ~LIMIT_DEADLINE;
 }
 
-void budget_set_timer(struct vee_vcpu *vcpu, u32 budget_us)
+void budget_set_timer(struct limits *limits, u32 budget_us)
 {
-	limit_start(&vcpu->budget, (u64)budget_us * NSEC_PER_USEC);
-	vcpu->limits |= LIMIT_BUDGET;
-}
-
-enum next budget_end(struct vee_vcpu *vcpu)
-{
-	vcpu->budget.tsc = 0;
-	return NEXT_HOST;
+	limit_start(&limits->budget, (u64)budget_us * NSEC_PER_USEC);
+	limits->under_way |= LIMIT_BUDGET;
 }
 
 /* What the timer is set to: it is a timer of 32 bits. */
@@ -140,11 +136,11 @@ static u64 ticks_in(u32 us)
 	return (u64)us * tsc_khz / USEC_PER_MSEC;
 }
 
-void budget_convert(struct vee_vcpu *vcpu, u32 budget_us)
+void budget_convert(struct limits *limits, u32 budget_us)
 {
-	vcpu->budget_us = budget_us;
-	vcpu->budget_ticks = ticks_in(budget_us);
-	vcpu->budget_timer = timer_value(vcpu->budget_ticks);
+	limits->budget_us = budget_us;
+	limits->budget_ticks = ticks_in(budget_us);
+	limits->budget_timer = timer_value(limits->budget_ticks);
 }
 
 /* A guest that is entered with interrupts on is left for those of the host. */
@@ -154,9 +150,9 @@ static bool sliced(void)
 	       !(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF);
 }
 
-ktime_t deadline_timeout(struct vee_vcpu *vcpu)
+ktime_t deadline_timeout(const struct limits *limits)
 {
-	u64 ticks = ticks_until(READ_ONCE(vcpu->deadline.tsc));
+	u64 ticks = ticks_until(READ_ONCE(limits->deadline.tsc));
 
 	/* An hrtimer wakes the sleeper itself. */
 	if (!limits_in_hardware || ticks == U64_MAX)
@@ -164,25 +160,25 @@ ktime_t deadline_timeout(struct vee_vcpu *vcpu)
 	return ns_to_ktime(mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz));
 }
 
-static u64 budget_left(struct vee_vcpu *vcpu)
+static u64 budget_left(struct limits *limits)
 {
-	if (!(vcpu->limits & LIMIT_WHOLE))
-		return ticks_until(vcpu->budget.tsc);
-	budget_begin(vcpu);
-	return vcpu->budget_ticks;
+	if (!(limits->under_way & LIMIT_WHOLE))
+		return ticks_until(limits->budget.tsc);
+	budget_begin(limits);
+	return limits->budget_ticks;
 }
 
 /* A later moment than the timer can count is an exit in between. */
-void deadline_prepare(struct vee_vcpu *vcpu)
+void deadline_prepare(struct limits *limits, struct vmcs_controls *controls)
 {
 	u64 ticks = U64_MAX;
 
 	if (limits_in_hardware)
-		ticks = min(ticks_until(vcpu->deadline.tsc), budget_left(vcpu));
+		ticks = min(ticks_until(limits->deadline.tsc), budget_left(limits));
 	if (sliced())
 		ticks = min(ticks, ticks_in(slice_us));
 	if (ticks == U64_MAX)
-		vmcs_set_pin(vcpu, PIN_PREEMPTION_TIMER, false);
+		vmcs_set_pin(controls, PIN_PREEMPTION_TIMER, false);
 	else
-		vmcs_set_timer(vcpu, timer_value(ticks));
+		vmcs_set_timer(controls, timer_value(ticks));
 }

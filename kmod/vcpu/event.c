@@ -2,7 +2,7 @@
 /*
  * Events on their way into the guest, and the instruction that is done for it.
  *
- * Three places hold an event until the CPU has delivered it: vee_vcpu.delivering
+ * Three places hold an event until the CPU has delivered it: events.delivering
  * (an exception, or whatever an exit cut short), .nmi and .interrupt. One goes
  * with each VM entry, in this order; for the others a window is asked for. It stays
  * in its place until the entry has succeeded, and an exit that interrupts the
@@ -14,7 +14,10 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
+#include "vcpu/event.h"
 #include "vcpu/vcpu.h"
+#include "vmx/exits.h"
+#include "vmx/vmcs.h"
 
 static bool valid(const struct vee_event *event)
 {
@@ -110,7 +113,7 @@ static bool nmi_ready(u32 state)
 }
 
 /* For the caller, at an exit: VEE_EXIT_ flags. */
-u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags)
+u32 event_exit_flags(const struct events *events, u64 rflags)
 {
 	u32 state = interruptibility(), flags = 0;
 
@@ -118,7 +121,7 @@ u32 event_exit_flags(struct vee_vcpu *vcpu, u64 rflags)
 		flags |= VEE_EXIT_INTERRUPT_READY;
 	if (nmi_ready(state))
 		flags |= VEE_EXIT_NMI_READY;
-	if (event_pending(vcpu))
+	if (event_pending(events))
 		flags |= VEE_EXIT_EVENT_PENDING;
 	return flags;
 }
@@ -136,18 +139,18 @@ static_assert(sizeof(union event_word) == sizeof(u64));
 int event_send(struct vee_vcpu *vcpu, const struct vee_event *event)
 {
 	union event_word word = { .event = *event };
-	u64 *place = &vcpu->sent_interrupt;
+	u64 *place = &vcpu->events.sent_interrupt;
 
 	if (!valid(event) || event_check(event, 0))
 		return -EINVAL;
 	if (event->type == VEE_EVENT_NMI)
-		place = &vcpu->sent_nmi;
+		place = &vcpu->events.sent_nmi;
 	else if (event->type != VEE_EVENT_INTERRUPT)
 		return -EINVAL;
 	/* A full barrier too: sent before the look at who runs. */
 	if (cmpxchg(place, 0, word.whole))
 		return -EBUSY;
-	vcpu_interrupt(vcpu);
+	runner_interrupt(&vcpu->runner);
 	return 0;
 }
 
@@ -157,10 +160,10 @@ static bool can_take(const u64 *sent, const struct vee_event *place)
 }
 
 /* Is there one that the vCPU can take over now? */
-bool event_was_sent(const struct vee_vcpu *vcpu)
+bool event_was_sent(const struct events *events)
 {
-	return can_take(&vcpu->sent_interrupt, &vcpu->interrupt) ||
-	       can_take(&vcpu->sent_nmi, &vcpu->nmi);
+	return can_take(&events->sent_interrupt, &events->interrupt) ||
+	       can_take(&events->sent_nmi, &events->nmi);
 }
 
 static void take_sent(u64 *sent, struct vee_event *place)
@@ -173,15 +176,15 @@ static void take_sent(u64 *sent, struct vee_event *place)
 	*place = word.event;
 }
 
-void event_take(struct vee_vcpu *vcpu)
+void event_take(struct events *events)
 {
-	take_sent(&vcpu->sent_interrupt, &vcpu->interrupt);
-	take_sent(&vcpu->sent_nmi, &vcpu->nmi);
+	take_sent(&events->sent_interrupt, &events->interrupt);
+	take_sent(&events->sent_nmi, &events->nmi);
 }
 
 /* --- into the guest ------------------------------------------------------------ */
 
-static void inject(struct vee_vcpu *vcpu, struct vee_event *event)
+static void inject(struct events *events, struct vee_event *event)
 {
 	u32 info = event->vector | event->type << INFO_TYPE_SHIFT | INFO_VALID;
 
@@ -194,7 +197,7 @@ static void inject(struct vee_vcpu *vcpu, struct vee_event *event)
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
 	/* An event that arrives ends HLT; the CPU wants it so for exceptions. */
 	vmcs_write(VMCS_GUEST_ACTIVITY, VEE_ACTIVITY_ACTIVE);
-	vcpu->injecting = event;
+	events->injecting = event;
 }
 
 /*
@@ -209,9 +212,9 @@ static void unblock_nmi(void)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~VEE_BLOCKING_BY_NMI);
 }
 
-static bool waits(struct vee_vcpu *vcpu, const struct vee_event *event)
+static bool waits(const struct events *events, const struct vee_event *event)
 {
-	return valid(event) && vcpu->injecting != event;
+	return valid(event) && events->injecting != event;
 }
 
 /*
@@ -228,29 +231,32 @@ static u32 nmi_window(void)
 
 static void ask_for_windows(struct vee_vcpu *vcpu)
 {
+	const struct events *events = &vcpu->events;
 	u32 windows = 0;
 
-	if (waits(vcpu, &vcpu->nmi) || vcpu->intercept & VEE_INTERCEPT_NMI_WINDOW)
+	if (waits(events, &events->nmi) || vcpu->wishes.intercept & VEE_INTERCEPT_NMI_WINDOW)
 		windows |= nmi_window();
-	if (waits(vcpu, &vcpu->interrupt) ||
-	    vcpu->intercept & VEE_INTERCEPT_INTERRUPT_WINDOW)
+	if (waits(events, &events->interrupt) ||
+	    vcpu->wishes.intercept & VEE_INTERCEPT_INTERRUPT_WINDOW)
 		windows |= PROC_INTERRUPT_WINDOW_EXITING;
-	vmcs_set_control(VMCS_PROC_CONTROLS, &vcpu->proc,
-			 (vcpu->proc & ~PROC_WINDOWS) | windows);
+	vmcs_set_control(VMCS_PROC_CONTROLS, &vcpu->controls.proc,
+			 (vcpu->controls.proc & ~PROC_WINDOWS) | windows);
 }
 
 void event_prepare(struct vee_vcpu *vcpu)
 {
-	vcpu->injecting = NULL;
-	if (valid(&vcpu->delivering)) {
-		if (vcpu->delivering.type == VEE_EVENT_NMI)
+	struct events *events = &vcpu->events;
+
+	events->injecting = NULL;
+	if (valid(&events->delivering)) {
+		if (events->delivering.type == VEE_EVENT_NMI)
 			unblock_nmi();
-		inject(vcpu, &vcpu->delivering);
-	} else if (valid(&vcpu->nmi) && nmi_ready(interruptibility())) {
-		inject(vcpu, &vcpu->nmi);
-	} else if (valid(&vcpu->interrupt) &&
+		inject(events, &events->delivering);
+	} else if (valid(&events->nmi) && nmi_ready(interruptibility())) {
+		inject(events, &events->nmi);
+	} else if (valid(&events->interrupt) &&
 		   interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS))) {
-		inject(vcpu, &vcpu->interrupt);
+		inject(events, &events->interrupt);
 	}
 	ask_for_windows(vcpu);
 }
@@ -258,11 +264,11 @@ void event_prepare(struct vee_vcpu *vcpu)
 /* --- back from the guest -------------------------------------------------------- */
 
 /* The entry failed: nothing was delivered. */
-void event_entry_failed(struct vee_vcpu *vcpu)
+void event_entry_failed(struct events *events)
 {
-	if (vcpu->injecting)
+	if (events->injecting)
 		vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
-	vcpu->injecting = NULL;
+	events->injecting = NULL;
 }
 
 /*
@@ -273,15 +279,15 @@ static void reblock_nmi(struct vee_vcpu *vcpu)
 {
 	bool unblocked;
 
-	if (vcpu->exit_reason == VMX_EXIT_EXCEPTION_NMI) {
+	if (vcpu->exit.reason == VMX_EXIT_EXCEPTION_NMI) {
 		u32 info = vmcs_read(VMCS_EXIT_INTERRUPTION_INFO);
 
 		unblocked = info & INFO_NMI_UNBLOCKING &&
 			    INFO_VECTOR(info) != X86_TRAP_DF;
 	} else {
 		/* A task switch's qualification has no such bit. */
-		unblocked = vcpu->exit_reason == VMX_EXIT_EPT_VIOLATION &&
-			    vcpu->qualification & INFO_NMI_UNBLOCKING;
+		unblocked = vcpu->exit.reason == VMX_EXIT_EPT_VIOLATION &&
+			    vcpu->exit.qualification & INFO_NMI_UNBLOCKING;
 	}
 	if (unblocked)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY,
@@ -291,7 +297,7 @@ static void reblock_nmi(struct vee_vcpu *vcpu)
 /* Real mode has no error codes, though some CPUs report one. */
 void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_code)
 {
-	if (!(vcpu->cr0 & X86_CR0_PE))
+	if (!(vcpu->cr.cr0 & X86_CR0_PE))
 		return;
 	event->flags |= VEE_EVENT_ERROR_CODE;
 	event->error_code = error_code;
@@ -304,7 +310,7 @@ void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_c
 void event_collect(struct vee_vcpu *vcpu)
 {
 	u32 info = vmcs_read(VMCS_IDT_VECTORING_INFO);
-	struct vee_event *event = &vcpu->delivering;
+	struct vee_event *event = &vcpu->events.delivering;
 
 	if (!(info & INFO_VALID)) {
 		reblock_nmi(vcpu);
@@ -327,16 +333,16 @@ void event_collect(struct vee_vcpu *vcpu)
  * it again; an interrupt or NMI goes back to where it waited. False: it can't,
  * so it stays first, and the new exception will come up again.
  */
-bool event_make_way(struct vee_vcpu *vcpu)
+bool event_make_way(struct events *events)
 {
-	struct vee_event *event = &vcpu->delivering, *place = NULL;
+	struct vee_event *event = &events->delivering, *place = NULL;
 
 	if (!valid(event))
 		return true;
 	if (event->type == VEE_EVENT_INTERRUPT)
-		place = &vcpu->interrupt;
+		place = &events->interrupt;
 	else if (event->type == VEE_EVENT_NMI)
-		place = &vcpu->nmi;
+		place = &events->nmi;
 	if (place && valid(place))
 		return false;
 	if (place)
@@ -348,11 +354,11 @@ bool event_make_way(struct vee_vcpu *vcpu)
 }
 
 /* Would an event that waits end HLT, were the instruction done? */
-bool event_wakes(struct vee_vcpu *vcpu)
+bool event_wakes(const struct events *events)
 {
-	if (valid(&vcpu->nmi) && !(interruptibility() & VEE_BLOCKING_BY_NMI))
+	if (valid(&events->nmi) && !(interruptibility() & VEE_BLOCKING_BY_NMI))
 		return true;
-	return valid(&vcpu->interrupt) &&
+	return valid(&events->interrupt) &&
 	       vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF;
 }
 
@@ -360,7 +366,7 @@ bool event_wakes(struct vee_vcpu *vcpu)
 
 static void fault(struct vee_vcpu *vcpu, u8 vector)
 {
-	vcpu->delivering = (struct vee_event) {
+	vcpu->events.delivering = (struct vee_event) {
 		.vector = vector,
 		.type = VEE_EVENT_EXCEPTION,
 		.flags = VEE_EVENT_VALID,
@@ -376,7 +382,7 @@ enum next event_ud(struct vee_vcpu *vcpu)
 enum next event_gp(struct vee_vcpu *vcpu)
 {
 	fault(vcpu, X86_TRAP_GP);
-	event_set_error(vcpu, &vcpu->delivering, 0);
+	event_set_error(vcpu, &vcpu->events.delivering, 0);
 	return NEXT_PREPARE;
 }
 
@@ -410,7 +416,7 @@ static noinline void end_insn(void)
  */
 enum next event_skip(struct vee_vcpu *vcpu)
 {
-	u64 rip = vmcs_read(VMCS_GUEST_RIP), next = rip + vcpu->insn_length;
+	u64 rip = vmcs_read(VMCS_GUEST_RIP), next = rip + vcpu->exit.insn_length;
 	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	u32 state = interruptibility();
 
@@ -419,7 +425,7 @@ enum next event_skip(struct vee_vcpu *vcpu)
 	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L))
 		next = (u32)next;
 	vmcs_write(VMCS_GUEST_RIP, next);
-	vcpu->stepped = true;
+	vcpu->step.done = true;
 	if (unlikely(state & INTERRUPT_SHADOW || rflags & ONE_INSN))
 		end_insn();
 	return NEXT_ENTER;

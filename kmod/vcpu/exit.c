@@ -4,7 +4,7 @@
  *
  * Handlers run with interrupts off and the VMCS current, right after the exit.
  * One that has to sleep (an EPT violation: the page may be on disk) leaves a
- * function in vee_vcpu.sleeper. An exit that no handler knows is the caller's,
+ * function in vm_exit.sleeper. An exit that no handler knows is the caller's,
  * as VEE_EXIT_OTHER: never a crash, never silently retried.
  */
 #include <linux/kernel.h>
@@ -14,51 +14,32 @@
 #include <asm/trapnr.h>
 
 #include "trace.h"
+#include "memory/vm.h"
+#include "vcpu/cpuid.h"
+#include "vcpu/cr.h"
+#include "vcpu/event.h"
+#include "vcpu/exit.h"
+#include "vcpu/exit_user.h"
+#include "vcpu/halt.h"
+#include "vcpu/intercept.h"
+#include "vcpu/mmio.h"
+#include "vcpu/msr.h"
+#include "vcpu/step.h"
 #include "vcpu/vcpu.h"
+#include "vmx/exits.h"
+#include "vmx/vmcs.h"
 
 typedef enum next (*exit_fn)(struct vee_vcpu *vcpu);
 
-/* --- for the caller ------------------------------------------------------------ */
-
-enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
-{
-	struct vee_vcpu_page *page = vcpu->page;
-	u32 groups = vcpu->prefetch & VEE_STATE_ALL;
-	u64 rip = vmcs_read(VMCS_GUEST_RIP), rflags = vmcs_read(VMCS_GUEST_RFLAGS);
-
-	vcpu->exit_rip = rip;
-	vcpu->memory_exit = false;
-	page->exit.reason = reason;
-	page->exit.hardware_reason = vcpu->exit_reason;
-	page->exit.qualification = vcpu->qualification;
-	page->exit.flags = event_exit_flags(vcpu, rflags);
-	page->exit.instruction_length = vcpu->insn_length;
-	page->valid = groups;
-	/* What is at hand anyhow spares the usual caller the rest. */
-	if (likely(groups & VEE_STATE_REGS)) {
-		page->regs.rip = rip;
-		page->regs.rflags = rflags;
-		page->regs.rsp = vmcs_read(VMCS_GUEST_RSP);
-	}
-	if (unlikely(groups & ~VEE_STATE_REGS))
-		state_fill(vcpu, groups & ~VEE_STATE_REGS);
-	return NEXT_USER;
-}
-
-/* An exit that is no instruction's: VEE_RESUME_NEXT would make no sense. */
-static enum next exit_event(struct vee_vcpu *vcpu, u32 reason)
-{
-	vcpu->insn_length = 0;
-	return exit_user(vcpu, reason);
-}
+/* --- no exit at all -------------------------------------------------------------- */
 
 enum next exit_entry_failed(struct vee_vcpu *vcpu, u32 instruction_error)
 {
-	event_entry_failed(vcpu);
+	event_entry_failed(&vcpu->events);
 	vcpu->page->exit.entry = (struct vee_exit_entry) {
 		.instruction_error = instruction_error,
 	};
-	return exit_event(vcpu, VEE_EXIT_ENTRY_FAILED);
+	return exit_user_event(vcpu, VEE_EXIT_ENTRY_FAILED);
 }
 
 /* --- exceptions and interrupts -------------------------------------------------- */
@@ -72,7 +53,7 @@ static bool is_software(u32 info)
 /* The exit's exception becomes an event to deliver: it was only looked at. */
 static enum next pass_on(struct vee_vcpu *vcpu, u32 info)
 {
-	struct vee_event *event = &vcpu->delivering;
+	struct vee_event *event = &vcpu->events.delivering;
 
 	*event = (struct vee_event) {
 		.vector = INFO_VECTOR(info),
@@ -82,7 +63,7 @@ static enum next pass_on(struct vee_vcpu *vcpu, u32 info)
 	if (info & INFO_ERROR_CODE)
 		event_set_error(vcpu, event, vmcs_read(VMCS_EXIT_INTERRUPTION_ERROR_CODE));
 	if (is_software(info))
-		event->instruction_length = vcpu->insn_length;
+		event->instruction_length = vcpu->exit.insn_length;
 	return NEXT_HOST;
 }
 
@@ -91,9 +72,9 @@ static enum next debug_user(struct vee_vcpu *vcpu, u8 vector, bool insn, bool st
 	vcpu->page->exit.debug = (struct vee_exit_debug) {
 		.vector = vector,
 		.step = step,
-		.dr6 = step ? 0 : vcpu->qualification,
+		.dr6 = step ? 0 : vcpu->exit.qualification,
 	};
-	return insn ? exit_user(vcpu, VEE_EXIT_DEBUG) : exit_event(vcpu, VEE_EXIT_DEBUG);
+	return insn ? exit_user(vcpu, VEE_EXIT_DEBUG) : exit_user_event(vcpu, VEE_EXIT_DEBUG);
 }
 
 static enum next exit_step(struct vee_vcpu *vcpu)
@@ -124,15 +105,15 @@ static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 	u64 dr7 = vmcs_read(VMCS_GUEST_DR7);
 
 	keep_trap_pending();
-	if (step_is_debug(vcpu))
+	if (step_is_debug(&vcpu->step, vcpu->exit.qualification))
 		return exit_step(vcpu);
-	if (vcpu->intercept & VEE_INTERCEPT_DEBUG)
+	if (vcpu->wishes.intercept & VEE_INTERCEPT_DEBUG)
 		return debug_user(vcpu, X86_TRAP_DB, is_software(info), false);
-	host_need_guest_dr(vcpu);
-	host_read_guest_dr(vcpu);
-	vcpu->dr6 = (vcpu->dr6 & ~DR_TRAP_BITS) |
-		    (vcpu->qualification & DR6_SETTABLE) | DR6_RESERVED;
-	host_load_guest_dr(vcpu);
+	debug_need(&vcpu->debug);
+	debug_read(&vcpu->debug);
+	vcpu->debug.dr6 = (vcpu->debug.dr6 & ~DR_TRAP_BITS) |
+		    (vcpu->exit.qualification & DR6_SETTABLE) | DR6_RESERVED;
+	debug_load(&vcpu->debug);
 	vmcs_write(VMCS_GUEST_DR7, dr7 & ~(u64)DR7_DETECT);
 	return pass_on(vcpu, info);
 }
@@ -167,16 +148,16 @@ static bool is_split_lock(struct vee_vcpu *vcpu)
 /* The kernel slows the thread down and lets it go on, or kills it, as it was told. */
 static enum next split_lock(struct vee_vcpu *vcpu)
 {
-	if (vcpu->is_inline)
-		return budget_end(vcpu);
-	handle_guest_split_lock(vcpu->exit_rip);
+	if (vcpu->runner.is_inline)
+		return budget_end(&vcpu->limits);
+	handle_guest_split_lock(vcpu->exit.rip);
 	return NEXT_HOST;
 }
 
 static enum next exit_split_lock(struct vee_vcpu *vcpu)
 {
-	vcpu->exit_rip = vmcs_read(VMCS_GUEST_RIP);
-	vcpu->sleeper = split_lock;
+	vcpu->exit.rip = vmcs_read(VMCS_GUEST_RIP);
+	vcpu->exit.sleeper = split_lock;
 	return NEXT_SLEEP;
 }
 
@@ -192,7 +173,7 @@ static enum next exit_exception(struct vee_vcpu *vcpu)
 	if (INFO_TYPE(info) == VEE_EVENT_NMI || INFO_VECTOR(info) == X86_TRAP_MC)
 		return exit_between(vcpu);
 	event_collect(vcpu);
-	if (!event_make_way(vcpu))
+	if (!event_make_way(&vcpu->events))
 		return NEXT_HOST;
 	switch (INFO_VECTOR(info)) {
 	case X86_TRAP_DB:
@@ -217,31 +198,31 @@ static enum next exit_host(struct vee_vcpu *vcpu)
  */
 static enum next exit_interrupt_window(struct vee_vcpu *vcpu)
 {
-	if (vcpu->interrupt.flags & VEE_EVENT_VALID ||
-	    !(vcpu->intercept & VEE_INTERCEPT_INTERRUPT_WINDOW))
+	if (vcpu->events.interrupt.flags & VEE_EVENT_VALID ||
+	    !(vcpu->wishes.intercept & VEE_INTERCEPT_INTERRUPT_WINDOW))
 		return NEXT_HOST;
-	return exit_event(vcpu, VEE_EXIT_INTERRUPT_WINDOW);
+	return exit_user_event(vcpu, VEE_EXIT_INTERRUPT_WINDOW);
 }
 
 static enum next exit_nmi_window(struct vee_vcpu *vcpu)
 {
-	if (vcpu->nmi.flags & VEE_EVENT_VALID)
+	if (vcpu->events.nmi.flags & VEE_EVENT_VALID)
 		return NEXT_HOST;
-	return exit_event(vcpu, VEE_EXIT_NMI_WINDOW);
+	return exit_user_event(vcpu, VEE_EXIT_NMI_WINDOW);
 }
 
 static enum next exit_shutdown(struct vee_vcpu *vcpu)
 {
-	return exit_event(vcpu, VEE_EXIT_SHUTDOWN);
+	return exit_user_event(vcpu, VEE_EXIT_SHUTDOWN);
 }
 
 static enum next exit_timer(struct vee_vcpu *vcpu)
 {
-	if (step_is_timer(vcpu))
+	if (step_is_timer(&vcpu->step))
 		return exit_step(vcpu);
-	if (!deadline_passed(vcpu))
+	if (!deadline_passed(&vcpu->limits))
 		return NEXT_HOST;
-	return exit_event(vcpu, VEE_EXIT_DEADLINE);
+	return exit_user_event(vcpu, VEE_EXIT_DEADLINE);
 }
 
 /* --- instructions ------------------------------------------------------------------ */
@@ -255,11 +236,20 @@ static enum next exit_nothing(struct vee_vcpu *vcpu)
 /* An event that waits for the guest to be ready ends HLT at once. */
 static enum next exit_hlt(struct vee_vcpu *vcpu)
 {
-	if (event_wakes(vcpu))
+	if (event_wakes(&vcpu->events))
 		return event_skip(vcpu);
 	if (halt_begin(vcpu))
 		return NEXT_HOST;
 	return exit_user(vcpu, VEE_EXIT_HLT);
+}
+
+/* The first use since the guest was loaded: from now on it has the real ones. */
+static enum next exit_dr(struct vee_vcpu *vcpu)
+{
+	debug_need(&vcpu->debug);
+	intercept_set_controls(&vcpu->controls, vcpu->wishes.intercept,
+			       vcpu->debug.loaded);
+	return NEXT_ENTER;
 }
 
 /* SDM 3C, "Exit Qualification for I/O Instructions". */
@@ -286,7 +276,7 @@ static void fill_string(struct vee_vcpu *vcpu, struct vee_exit_pio *pio)
 	pio->string = 1;
 	pio->address_width = address_width;
 	pio->gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
-	if (!(vcpu->qualification & IO_REP))
+	if (!(vcpu->exit.qualification & IO_REP))
 		return;
 	pio->rep = 1;
 	pio->count = low_bytes(READ_ONCE(guest_regs(vcpu)->rcx), address_width);
@@ -306,7 +296,7 @@ static u32 out_data(struct vee_vcpu *vcpu, u64 q)
 
 static enum next io_user(struct vee_vcpu *vcpu)
 {
-	u64 q = vcpu->qualification;
+	u64 q = vcpu->exit.qualification;
 	struct vee_exit_pio *pio = &vcpu->page->exit.pio;
 
 	*pio = (struct vee_exit_pio) {
@@ -321,12 +311,13 @@ static enum next io_user(struct vee_vcpu *vcpu)
 	return exit_user(vcpu, VEE_EXIT_PIO);
 }
 
-/* For vee_vcpu.sleeper: the exit has been described to the caller. */
+/* For vm_exit.sleeper: the exit has been described to the caller. */
 static enum next out_bell(struct vee_vcpu *vcpu)
 {
-	u64 q = vcpu->qualification;
+	u64 q = vcpu->exit.qualification;
 
-	if (!post_ring_bell(vcpu, VEE_SPACE_PORT, IO_PORT(q), out_data(vcpu, q), IO_WIDTH(q)))
+	if (!post_ring_bell(&vcpu->vm->office, VEE_SPACE_PORT, IO_PORT(q), out_data(vcpu, q),
+			    IO_WIDTH(q)))
 		return NEXT_USER;
 	vcpu->staged.next = true;
 	return NEXT_HOST;
@@ -334,14 +325,15 @@ static enum next out_bell(struct vee_vcpu *vcpu)
 
 static noinline enum next out_watched(struct vee_vcpu *vcpu)
 {
-	u64 q = vcpu->qualification;
+	u64 q = vcpu->exit.qualification;
 
-	switch (post_write(vcpu, VEE_SPACE_PORT, IO_PORT(q), out_data(vcpu, q), IO_WIDTH(q))) {
+	switch (post_write(&vcpu->vm->office, vcpu->id, VEE_SPACE_PORT, IO_PORT(q),
+			   out_data(vcpu, q), IO_WIDTH(q))) {
 	case POST_DONE:
 		return event_skip(vcpu);
 	case POST_BELL:
 		io_user(vcpu);
-		vcpu->sleeper = out_bell;
+		vcpu->exit.sleeper = out_bell;
 		return NEXT_SLEEP;
 	default:
 		return io_user(vcpu);
@@ -350,7 +342,7 @@ static noinline enum next out_watched(struct vee_vcpu *vcpu)
 
 static enum next exit_io(struct vee_vcpu *vcpu)
 {
-	if (post_watches(vcpu, VEE_SPACE_PORT) && is_out(vcpu->qualification))
+	if (post_watches(&vcpu->vm->office, VEE_SPACE_PORT) && is_out(vcpu->exit.qualification))
 		return out_watched(vcpu);
 	return io_user(vcpu);
 }
@@ -359,7 +351,7 @@ static enum next exit_vmcall(struct vee_vcpu *vcpu)
 {
 	vcpu->page->exit.hypercall = (struct vee_exit_hypercall) {
 		.cpl = cpl(),
-		.long_mode = in_64bit_code(vcpu),
+		.long_mode = vmcs_64bit_code(&vcpu->controls),
 	};
 	return exit_user(vcpu, VEE_EXIT_HYPERCALL);
 }
@@ -376,7 +368,7 @@ static enum next exit_other_between(struct vee_vcpu *vcpu)
 
 static enum next exit_other(struct vee_vcpu *vcpu)
 {
-	return exit_event(vcpu, VEE_EXIT_OTHER);
+	return exit_user_event(vcpu, VEE_EXIT_OTHER);
 }
 
 /* --- the table ----------------------------------------------------------------------- */
@@ -442,7 +434,7 @@ static const char * const names[VEE_STATS_REASONS] = VMX_REASONS;
 
 #undef VMX_REASON
 
-const char *exit_name(u32 reason)
+static const char *exit_name(u32 reason)
 {
 	u32 basic = reason & VMX_EXIT_BASIC;
 
@@ -462,7 +454,8 @@ static const struct exit_kind *find_kind(struct vee_vcpu *vcpu, u32 basic)
 /* Apart, for a call in it would cost each exit the registers it needs. */
 static noinline enum next handle_traced(struct vee_vcpu *vcpu, exit_fn handle)
 {
-	trace_vee_exit(vcpu);
+	trace_vee_exit(vcpu->id, vcpu->exit.reason, exit_name(vcpu->exit.reason),
+		       vmcs_read(VMCS_GUEST_RIP), vcpu->exit.qualification);
 	return handle(vcpu);
 }
 
@@ -470,12 +463,12 @@ enum next exit_handle(struct vee_vcpu *vcpu, u32 reason)
 {
 	const struct exit_kind *kind = find_kind(vcpu, reason & VMX_EXIT_BASIC);
 
-	vcpu->insn_length = 0;
+	vcpu->exit.insn_length = 0;
 	if (likely(kind->insn))
-		vcpu->insn_length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
-	vcpu->qualification = 0;
+		vcpu->exit.insn_length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
+	vcpu->exit.qualification = 0;
 	if (likely(kind->qualified))
-		vcpu->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+		vcpu->exit.qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 	if (trace_vee_exit_enabled())
 		return handle_traced(vcpu, kind->handle);
 	return kind->handle(vcpu);

@@ -17,7 +17,8 @@
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 
-#include "vcpu/vcpu.h"
+#include "vcpu/fpu.h"
+#include "vmx/caps.h"
 
 #define XCR_XFEATURE_ENABLED	0
 
@@ -69,44 +70,44 @@ fault:
 }
 
 /* What XCR0 is while the guest's state is loaded. */
-static u64 guest_xcr0(const struct vee_vcpu *vcpu)
+static u64 guest_xcr0(const struct guest_fpu *fpu)
 {
-	return vcpu->osxsave ? vcpu->xcr0 : vee_caps.host_xcr0;
+	return fpu->osxsave ? fpu->xcr0 : vee_caps.host_xcr0;
 }
 
-void fpu_load_guest(struct vee_vcpu *vcpu)
+void fpu_load_guest(struct guest_fpu *fpu)
 {
 	kernel_fpu_begin_mask(0);
 	/* Never enter with the caller's registers: fpu_set() checked, but. */
-	if (unlikely(area_load(vcpu->xsave))) {
-		area_init(vcpu->xsave);
-		area_load(vcpu->xsave);
+	if (unlikely(area_load(fpu->area))) {
+		area_init(fpu->area);
+		area_load(fpu->area);
 	}
-	if (guest_xcr0(vcpu) != vee_caps.host_xcr0)
-		xcr0_load(vcpu->xcr0);
+	if (guest_xcr0(fpu) != vee_caps.host_xcr0)
+		xcr0_load(fpu->xcr0);
 }
 
-void fpu_load_host(struct vee_vcpu *vcpu)
+void fpu_load_host(struct guest_fpu *fpu)
 {
 	/* The area covers what the guest may have, not what it has enabled. */
-	if (guest_xcr0(vcpu) != vee_caps.host_xcr0)
+	if (guest_xcr0(fpu) != vee_caps.host_xcr0)
 		xcr0_load(vee_caps.host_xcr0);
-	area_save(vcpu->xsave);
+	area_save(fpu->area);
 	kernel_fpu_end();
 }
 
 /* With the guest's state loaded: XSETBV by the guest. */
-void fpu_set_xcr0(struct vee_vcpu *vcpu, u64 xcr0)
+void fpu_set_xcr0(struct guest_fpu *fpu, u64 xcr0)
 {
-	vcpu->xcr0 = xcr0;
-	xcr0_load(guest_xcr0(vcpu));
+	fpu->xcr0 = xcr0;
+	xcr0_load(guest_xcr0(fpu));
 }
 
 /* Likewise: CR4.OSXSAVE. */
-void fpu_set_osxsave(struct vee_vcpu *vcpu, bool osxsave)
+void fpu_set_osxsave(struct guest_fpu *fpu, bool osxsave)
 {
-	vcpu->osxsave = osxsave;
-	xcr0_load(guest_xcr0(vcpu));
+	fpu->osxsave = osxsave;
+	xcr0_load(guest_xcr0(fpu));
 }
 
 #define XCR0_AVX512	(XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 | \
@@ -134,7 +135,7 @@ static bool area_valid(const struct xregs_state *area)
 	       !(area->i387.mxcsr & ~vee_caps.mxcsr_mask);
 }
 
-int fpu_set(struct vee_vcpu *vcpu, const void __user *from)
+int fpu_set(struct guest_fpu *fpu, const void __user *from)
 {
 	struct xregs_state *area;
 	int err = 0;
@@ -144,34 +145,34 @@ int fpu_set(struct vee_vcpu *vcpu, const void __user *from)
 	if (IS_ERR(area))
 		return PTR_ERR(area);
 	if (area_valid(area))
-		memcpy(vcpu->xsave, area, vee_caps.xsave_bytes);
+		memcpy(fpu->area, area, vee_caps.xsave_bytes);
 	else
 		err = -EINVAL;
 	kfree(area);
 	return err;
 }
 
-int fpu_get(struct vee_vcpu *vcpu, void __user *to)
+int fpu_get(struct guest_fpu *fpu, void __user *to)
 {
-	if (copy_to_user(to, vcpu->xsave, vee_caps.xsave_bytes))
+	if (copy_to_user(to, fpu->area, vee_caps.xsave_bytes))
 		return -EFAULT;
 	return 0;
 }
 
 /* XSAVE wants 64-byte alignment, which kmalloc gives a power of two of it. */
-int fpu_alloc(struct vee_vcpu *vcpu)
+int fpu_alloc(struct guest_fpu *fpu)
 {
 	size_t bytes = roundup_pow_of_two(vee_caps.xsave_bytes);
 
-	vcpu->xsave = kzalloc(bytes, GFP_KERNEL_ACCOUNT);
-	if (!vcpu->xsave)
+	fpu->area = kzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (!fpu->area)
 		return -ENOMEM;
-	area_reset(vcpu->xsave);
-	vcpu->xcr0 = XFEATURE_MASK_FP;
+	area_reset(fpu->area);
+	fpu->xcr0 = XFEATURE_MASK_FP;
 	return 0;
 }
 
-void fpu_free(struct vee_vcpu *vcpu)
+void fpu_free(struct guest_fpu *fpu)
 {
-	kfree(vcpu->xsave);
+	kfree(fpu->area);
 }

@@ -12,7 +12,11 @@
 #include <linux/wait.h>
 #include <asm/processor-flags.h>
 
+#include "vcpu/deadline.h"
+#include "vcpu/event.h"
+#include "vcpu/halt.h"
 #include "vcpu/vcpu.h"
+#include "vmx/vmcs.h"
 
 /*
  * At an HLT that nothing ends at once. A single-step trap after it does: then the
@@ -22,7 +26,7 @@ bool halt_begin(struct vee_vcpu *vcpu)
 {
 	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 
-	if (!(vcpu->options & VEE_OPTION_HLT_SLEEPS) || !(rflags & X86_EFLAGS_IF))
+	if (!(vcpu->wishes.options & VEE_OPTION_HLT_SLEEPS) || !(rflags & X86_EFLAGS_IF))
 		return false;
 	event_skip(vcpu);
 	if (!(rflags & X86_EFLAGS_TF))
@@ -35,21 +39,21 @@ bool halt_lasts(struct vee_vcpu *vcpu)
 {
 	return vmcs_read(VMCS_GUEST_ACTIVITY) == VEE_ACTIVITY_HLT &&
 	       !vmcs_read(VMCS_GUEST_PENDING_DEBUG) &&
-	       !(vcpu->delivering.flags & VEE_EVENT_VALID) && !event_wakes(vcpu) &&
-	       !(vcpu->intercept & INTERCEPT_WINDOWS);
+	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) && !event_wakes(&vcpu->events) &&
+	       !(vcpu->wishes.intercept & INTERCEPT_WINDOWS);
 }
 
-/* Whoever makes one of these true calls vcpu_interrupt() after it. */
+/* Whoever makes one of these true calls runner_interrupt() after it. */
 static bool wakes(struct vee_vcpu *vcpu)
 {
-	return event_was_sent(vcpu) || deadline_passed(vcpu) ||
-	       atomic64_read(&vcpu->kicked) == vcpu->generation;
+	return event_was_sent(&vcpu->events) || deadline_passed(&vcpu->limits) ||
+	       runner_is_kicked(&vcpu->runner);
 }
 
 /* Why it came back, may_enter() finds out. */
 enum next halt_sleep(struct vee_vcpu *vcpu)
 {
-	wait_event_interruptible_hrtimeout(vcpu->halted, wakes(vcpu),
-					   deadline_timeout(vcpu));
+	wait_event_interruptible_hrtimeout(vcpu->runner.halted, wakes(vcpu),
+					   deadline_timeout(&vcpu->limits));
 	return NEXT_HOST;
 }

@@ -13,7 +13,15 @@
 
 #include "compat.h"
 #include "trace.h"
+#include "memory/fault.h"
+#include "memory/vm.h"
+#include "vcpu/cr.h"
+#include "vcpu/event.h"
+#include "vcpu/exit_user.h"
+#include "vcpu/mmio.h"
+#include "vcpu/store.h"
 #include "vcpu/vcpu.h"
+#include "vmx/vmcs.h"
 
 /* SDM 3C, "Exit Qualification for EPT Violations". */
 #define EPT_READ	BIT(0)
@@ -43,16 +51,16 @@ static u32 access_of(u64 q)
  */
 static bool may_be_posted(struct vee_vcpu *vcpu)
 {
-	return (vcpu->qualification & EPT_KIND) == EPT_PLAIN_WRITE &&
-	       !(vcpu->delivering.flags & VEE_EVENT_VALID) &&
-	       post_watches(vcpu, VEE_SPACE_MEMORY) &&
-	       post_is_watched(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa);
+	return (vcpu->exit.qualification & EPT_KIND) == EPT_PLAIN_WRITE &&
+	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) &&
+	       post_watches(&vcpu->vm->office, VEE_SPACE_MEMORY) &&
+	       post_is_watched(&vcpu->vm->office, VEE_SPACE_MEMORY, vcpu->violation.gpa);
 }
 
 /* Bytes of a default address in the code segment. */
 static u8 code_width(struct vee_vcpu *vcpu)
 {
-	if (in_64bit_code(vcpu))
+	if (vmcs_64bit_code(&vcpu->controls))
 		return 8;
 	return vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_DB ? 4 : 2;
 }
@@ -62,31 +70,31 @@ static void note_paging(struct vee_vcpu *vcpu, u8 width)
 {
 	u64 rip = vmcs_read(VMCS_GUEST_RIP);
 
-	vcpu->paging = (struct paging) {
-		.cr0 = vcpu->cr0,
+	vcpu->violation.paging = (struct paging) {
+		.cr0 = vcpu->cr.cr0,
 		.cr3 = vmcs_read(VMCS_GUEST_CR3),
 		.cr4 = cr4_read(),
 		.efer = vmcs_read(VMCS_GUEST_EFER),
 	};
-	vcpu->fetch_gva = width == 8 ? rip : (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
+	vcpu->violation.fetch_gva = width == 8 ? rip : (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
 }
 
 /* What store_decode() and its result are held against, likewise. */
 static void note_store(struct vee_vcpu *vcpu)
 {
-	vcpu->fault_gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
-	vcpu->fault_rsp = vmcs_read(VMCS_GUEST_RSP);
+	vcpu->violation.gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
+	vcpu->violation.rsp = vmcs_read(VMCS_GUEST_RSP);
 }
 
 static void note_insn(struct vee_vcpu *vcpu)
 {
 	u8 width = code_width(vcpu);
 
-	if (vcpu->prefetch & VEE_PREFETCH_INSN)
+	if (vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
 		vcpu->page->exit.memory.code_width = width;
 	note_paging(vcpu, width);
-	vcpu->may_post = vcpu->may_post && width == 8;
-	if (vcpu->may_post)
+	vcpu->violation.may_post = vcpu->violation.may_post && width == 8;
+	if (vcpu->violation.may_post)
 		note_store(vcpu);
 }
 
@@ -103,9 +111,10 @@ struct code {
 /* False: what is missing may be there for a thread that may sleep. */
 static bool fetch(struct vee_vcpu *vcpu, struct code *code)
 {
-	bool may_sleep = !vcpu->is_inline;
+	const struct violation *violation = &vcpu->violation;
+	bool may_sleep = !vcpu->runner.is_inline;
 
-	code->bytes = walk_read(vcpu->vm, &vcpu->paging, vcpu->fetch_gva,
+	code->bytes = walk_read(&vcpu->vm->memory, &violation->paging, violation->fetch_gva,
 				code->insn, sizeof(code->insn), may_sleep);
 	return may_sleep || code->bytes == sizeof(code->insn);
 }
@@ -113,30 +122,32 @@ static bool fetch(struct vee_vcpu *vcpu, struct code *code)
 /* Is @store what the CPU was at, and the whole of it? */
 static bool is_fault(struct vee_vcpu *vcpu, const struct store *store)
 {
-	return store->gva == vcpu->fault_gva &&
+	return store->gva == vcpu->violation.gva &&
 	       offset_in_page(store->gva) + store->width <= PAGE_SIZE;
 }
 
 static bool post_store(struct vee_vcpu *vcpu, const struct code *code)
 {
+	struct post_office *office = &vcpu->vm->office;
+	u64 gpa = vcpu->violation.gpa;
 	struct vee_regs regs = *guest_regs(vcpu);
 	enum post posted;
 	struct store store;
 
-	regs.rip = vcpu->exit_rip;
-	regs.rsp = vcpu->fault_rsp;
+	regs.rip = vcpu->exit.rip;
+	regs.rsp = vcpu->violation.rsp;
 	if (!store_decode(code->insn, code->bytes, &regs, &store) ||
 	    !is_fault(vcpu, &store))
 		return false;
 	/* As in the bracket: other vCPUs may wait for this post with theirs off. */
 	local_irq_disable();
-	posted = post_write(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa, store.data, store.width);
+	posted = post_write(office, vcpu->id, VEE_SPACE_MEMORY, gpa, store.data, store.width);
 	local_irq_enable();
 	if (posted == POST_NONE ||
-	    (posted == POST_BELL && !post_ring_bell(vcpu, VEE_SPACE_MEMORY, vcpu->fault_gpa,
-						    store.data, store.width)))
+	    (posted == POST_BELL && !post_ring_bell(office, VEE_SPACE_MEMORY, gpa, store.data,
+						    store.width)))
 		return false;
-	vcpu->insn_length = store.length;
+	vcpu->exit.insn_length = store.length;
 	vcpu->staged.next = true;
 	return true;
 }
@@ -148,23 +159,23 @@ static enum next ask_caller(struct vee_vcpu *vcpu, int err, const struct code *c
 
 	exit->reason = is_mmio ? VEE_EXIT_MMIO : VEE_EXIT_MEMORY;
 	exit->memory.error = is_mmio ? 0 : err;
-	if (vcpu->prefetch & VEE_PREFETCH_INSN) {
+	if (vcpu->wishes.prefetch & VEE_PREFETCH_INSN) {
 		exit->memory.insn_bytes = code->bytes;
 		memcpy(exit->memory.insn, code->insn, sizeof(code->insn));
 	}
-	vcpu->memory_exit = true;
+	vcpu->exit.of_memory = true;
 	return NEXT_USER;
 }
 
 /* @err: why the guest can't have it */
 static enum next refuse(struct vee_vcpu *vcpu, int err)
 {
-	bool may_post = vcpu->may_post && err == -ENOENT;
+	bool may_post = vcpu->violation.may_post && err == -ENOENT;
 	struct code code = { .bytes = 0 };
 
-	if (may_post || vcpu->prefetch & VEE_PREFETCH_INSN)
+	if (may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
 		if (!fetch(vcpu, &code))
-			return budget_end(vcpu);
+			return budget_end(&vcpu->limits);
 	if (may_post && post_store(vcpu, &code))
 		return NEXT_HOST;
 	return ask_caller(vcpu, err, &code);
@@ -172,18 +183,21 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 
 static enum next resolve(struct vee_vcpu *vcpu)
 {
-	int err = vcpu->fault_error;
+	u32 access = access_of(vcpu->exit.qualification);
+	int err = vcpu->violation.error;
 
 	if (err == -EBUSY || err == -EAGAIN)
-		err = mem_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification));
-	trace_vee_fault(vcpu, vcpu->fault_gpa, access_of(vcpu->qualification), err);
+		err = mem_fault(&vcpu->vm->memory, &vcpu->ept_cache, vcpu->violation.gpa,
+				access, !vcpu->runner.is_inline);
+	trace_vee_fault(vcpu->id, vcpu->violation.gpa, access, err);
 	switch (err) {
 	case 0:
+		vcpu->stats.faults++;
 		return NEXT_ENTER;
 	case -EINTR:
 		return NEXT_HOST;
 	case -EBUSY:
-		return budget_end(vcpu);
+		return budget_end(&vcpu->limits);
 	default:
 		return refuse(vcpu, err);
 	}
@@ -191,33 +205,35 @@ static enum next resolve(struct vee_vcpu *vcpu)
 
 enum next exit_ept_violation(struct vee_vcpu *vcpu)
 {
-	u64 q = vcpu->qualification;
+	u64 q = vcpu->exit.qualification;
 
 	event_collect(vcpu);
-	vcpu->fault_gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
+	vcpu->violation.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	vcpu->page->exit.memory = (struct vee_exit_memory) {
-		.gpa = vcpu->fault_gpa,
+		.gpa = vcpu->violation.gpa,
 		.gva = q & EPT_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0,
 		.access = access_of(q),
 		.gva_valid = !!(q & EPT_GVA_VALID),
 		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
 	};
-	vcpu->may_post = may_be_posted(vcpu);
-	if (vcpu->may_post || vcpu->prefetch & VEE_PREFETCH_INSN)
+	vcpu->violation.may_post = may_be_posted(vcpu);
+	if (vcpu->violation.may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
 		note_insn(vcpu);
 	exit_user(vcpu, VEE_EXIT_MMIO);
-	vcpu->sleeper = resolve;
+	vcpu->exit.sleeper = resolve;
 	return NEXT_FAULT;
 }
 
 enum next exit_fault(struct vee_vcpu *vcpu)
 {
-	u32 access = access_of(vcpu->qualification);
+	u32 access = access_of(vcpu->exit.qualification);
 
-	vcpu->fault_error = VEE_LOCKS_SLEEP ? -EBUSY :
-			    mem_fault_now(vcpu, vcpu->fault_gpa, access);
-	if (vcpu->fault_error)
+	vcpu->violation.error = VEE_LOCKS_SLEEP ? -EBUSY :
+				mem_fault_now(&vcpu->vm->memory, &vcpu->ept_cache,
+					      vcpu->violation.gpa, access);
+	if (vcpu->violation.error)
 		return NEXT_SLEEP;
-	trace_vee_fault(vcpu, vcpu->fault_gpa, access, 0);
+	vcpu->stats.faults++;
+	trace_vee_fault(vcpu->id, vcpu->violation.gpa, access, 0);
 	return NEXT_HOST;
 }

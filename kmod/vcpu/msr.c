@@ -4,7 +4,7 @@
  * are the caller's.
  *
  * One bitmap serves every vCPU (SDM 3C, "MSR-Bitmap Address"): a set bit is an
- * exit. Clear are those that VM entry and exit swap, or host.c does.
+ * exit. Clear are those that VM entry and exit swap, or guest_msrs.c does.
  */
 #include <linux/gfp.h>
 #include <linux/io.h>
@@ -12,7 +12,13 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "vcpu/cr.h"
+#include "vcpu/event.h"
+#include "vcpu/exit_user.h"
+#include "vcpu/msr.h"
 #include "vcpu/vcpu.h"
+#include "vmx/caps.h"
+#include "vmx/vmcs.h"
 
 static unsigned long *bitmap;
 
@@ -89,7 +95,7 @@ static bool canonical(u64 gva)
 static bool write_syscall(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 {
 	*place = value;
-	if (vcpu->syscall_loaded)
+	if (vcpu->msrs.syscall_loaded)
 		wrmsrl(index, value);
 	return true;
 }
@@ -120,11 +126,11 @@ static bool write_efer(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 
 	if (!efer_valid(value))
 		return false;
-	if ((value ^ old) & EFER_LME && vcpu->cr0 & X86_CR0_PG)
+	if ((value ^ old) & EFER_LME && vcpu->cr.cr0 & X86_CR0_PG)
 		return false;
 	efer_write(vcpu, (value & ~EFER_LMA) | (old & EFER_LMA));
 	/* NXE changes what the cached translations mean. */
-	vcpu_flush_tlb(vcpu);
+	vpid_flush(&vcpu->vpid);
 	return true;
 }
 
@@ -190,7 +196,7 @@ enum next exit_rdmsr(struct vee_vcpu *vcpu)
 
 	if (!handler || !handler->readable)
 		return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
-	value = *(u64 *)((void *)&vcpu->msrs + handler->place);
+	value = *(u64 *)((void *)&vcpu->msrs.values + handler->place);
 	regs->rax = (u32)value;
 	regs->rdx = value >> 32;
 	return event_skip(vcpu);
@@ -205,7 +211,7 @@ enum next exit_wrmsr(struct vee_vcpu *vcpu)
 
 	if (!handler)
 		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
-	if (!handler->write(vcpu, (void *)&vcpu->msrs + handler->place, index, value))
+	if (!handler->write(vcpu, (void *)&vcpu->msrs.values + handler->place, index, value))
 		return event_gp(vcpu);
 	return event_skip(vcpu);
 }

@@ -13,7 +13,11 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "vcpu/cr.h"
+#include "vcpu/event.h"
+#include "vcpu/state.h"
 #include "vcpu/vcpu.h"
+#include "vmx/vmcs.h"
 
 /* --- which field is where ---------------------------------------------------- */
 
@@ -132,15 +136,6 @@ static bool canonical(u64 gva)
 	return (s64)(gva << 16) >> 16 == gva;
 }
 
-static bool check_control(struct vee_vcpu *vcpu, const struct vee_control *c)
-{
-	u64 lma = c->cr0 & X86_CR0_PG && c->efer & EFER_LME ? EFER_LMA : 0;
-
-	return cr0_valid(c->cr0) && cr4_valid(vcpu, c->cr4) &&
-	       efer_valid(c->efer) && (c->efer & EFER_LMA) == lma &&
-	       c->cr8 <= 15 && xcr0_valid(c->xcr0);
-}
-
 /* MOV to DR6 and DR7 with a bit above 31 is #GP (SDM 2B, "MOV-Move to/from Debug Registers"). */
 static bool check_debug(const struct vee_debug *debug)
 {
@@ -190,7 +185,7 @@ static bool check_groups(struct vee_vcpu *vcpu, const struct staged_state *new,
 	u32 taken = new->groups;
 
 	return (!(taken & VEE_STATE_SEGMENTS) || check_segments(&new->segments)) &&
-	       (!(taken & VEE_STATE_CONTROL) || check_control(vcpu, &new->control)) &&
+	       (!(taken & VEE_STATE_CONTROL) || cr_valid(vcpu, &new->control)) &&
 	       (!(taken & VEE_STATE_DEBUG) || check_debug(&new->debug)) &&
 	       (!(taken & VEE_STATE_MSRS) || check_msrs(&new->msrs)) &&
 	       (!(taken & VEE_STATE_EVENTS) || check_events(&new->events, cr0));
@@ -247,7 +242,7 @@ static u64 coming_cr0(struct vee_vcpu *vcpu, const struct staged_state *new)
 		return new->control.cr0;
 	if (vcpu->staged.groups & VEE_STATE_CONTROL)
 		return vcpu->staged.control.cr0;
-	return vcpu->cr0;
+	return vcpu->cr.cr0;
 }
 
 static int read_pdptes(struct vee_vcpu *vcpu, struct staged_state *new)
@@ -280,18 +275,18 @@ static int take_groups(struct vee_vcpu *vcpu, u32 dirty, struct staged_state *ne
  */
 static bool known_length(struct vee_vcpu *vcpu)
 {
-	if (vcpu->memory_exit)
-		vcpu->insn_length = READ_ONCE(vcpu->page->exit.instruction_length);
-	return vcpu->insn_length && vcpu->insn_length <= VEE_INSN_MAX;
+	if (vcpu->exit.of_memory)
+		vcpu->exit.insn_length = READ_ONCE(vcpu->page->exit.instruction_length);
+	return vcpu->exit.insn_length && vcpu->exit.insn_length <= VEE_INSN_MAX;
 }
 
-/* @rip: as the caller changed it, or vcpu->exit_rip */
+/* @rip: as the caller changed it, or vcpu->exit.rip */
 static int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 rip)
 {
 	if (resume == VEE_RESUME_HERE)
 		return 0;
 	if (resume != VEE_RESUME_NEXT || vcpu->staged.next || !known_length(vcpu) ||
-	    rip != vcpu->exit_rip)
+	    rip != vcpu->exit.rip)
 		return -EINVAL;
 	return 0;
 }
@@ -304,11 +299,11 @@ static struct vee_event *waiting_place(struct vee_vcpu *vcpu, u8 type)
 
 	switch (type) {
 	case VEE_EVENT_INTERRUPT:
-		return in_staged ? &staged->interrupt : &vcpu->interrupt;
+		return in_staged ? &staged->interrupt : &vcpu->events.interrupt;
 	case VEE_EVENT_NMI:
-		return in_staged ? &staged->nmi : &vcpu->nmi;
+		return in_staged ? &staged->nmi : &vcpu->events.nmi;
 	default:
-		return in_staged ? &staged->delivering : &vcpu->delivering;
+		return in_staged ? &staged->delivering : &vcpu->events.delivering;
 	}
 }
 
@@ -363,7 +358,7 @@ static noinline int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 	err = take_groups(vcpu, dirty, &new);
 	if (!err)
 		err = check_resume(vcpu, resume, dirty & VEE_STATE_REGS ?
-				   new.regs.rip : vcpu->exit_rip);
+				   new.regs.rip : vcpu->exit.rip);
 	if (!err)
 		err = check_inject(vcpu, inject, &new);
 	if (!err)
@@ -423,16 +418,16 @@ int state_take(struct vee_vcpu *vcpu)
 	    !wishes_valid(prefetch, intercept, options, dirty))
 		return -EINVAL;
 	if (!dirty)
-		err = take_clean(vcpu, resume, vcpu->exit_rip, inject.event);
+		err = take_clean(vcpu, resume, vcpu->exit.rip, inject.event);
 	else if (dirty == VEE_STATE_REGS)
 		err = take_regs(vcpu, resume, inject.event);
 	else
 		err = take_dirty(vcpu, dirty, resume, inject.event);
 	if (err)
 		return err;
-	vcpu->prefetch = prefetch;
-	vcpu->intercept = intercept;
-	vcpu->options = options;
+	vcpu->wishes.prefetch = prefetch;
+	vcpu->wishes.intercept = intercept;
+	vcpu->wishes.options = options;
 	if (resume == VEE_RESUME_NEXT) {
 		vcpu->staged.next = true;
 		WRITE_ONCE(page->resume, VEE_RESUME_HERE);
@@ -446,36 +441,22 @@ int state_take(struct vee_vcpu *vcpu)
 
 /* --- loading ----------------------------------------------------------------- */
 
-static void load_control(struct vee_vcpu *vcpu)
-{
-	const struct vee_control *control = &vcpu->staged.control;
-
-	cr0_write(vcpu, control->cr0);
-	vmcs_write(VMCS_GUEST_CR3, control->cr3);
-	cr4_write(vcpu, control->cr4);
-	efer_write(vcpu, control->efer);
-	cr_write_pdptes(vcpu->staged.pdpte);
-	vcpu->cr2 = control->cr2;
-	vcpu->cr8 = control->cr8;
-	fpu_set_xcr0(vcpu, control->xcr0);
-}
-
 static void load_debug(struct vee_vcpu *vcpu)
 {
 	struct vee_debug *debug = &vcpu->staged.debug;
 
 	debug->dr7 |= DR7_ALWAYS_ONE;
 	LOAD_PLACES(debug, debug);
-	memcpy(vcpu->dr, debug->dr, sizeof(vcpu->dr));
-	vcpu->dr6 = (debug->dr6 & ~(u64)DR6_RESERVED) | DR6_RESERVED;
-	vcpu->dr7 = debug->dr7;
-	host_reload_guest_dr(vcpu);
+	memcpy(vcpu->debug.dr, debug->dr, sizeof(vcpu->debug.dr));
+	vcpu->debug.dr6 = (debug->dr6 & ~(u64)DR6_RESERVED) | DR6_RESERVED;
+	vcpu->debug.dr7 = debug->dr7;
+	debug_reload(&vcpu->debug);
 }
 
 static void load_msrs(struct vee_vcpu *vcpu)
 {
 	LOAD_PLACES(msrs, &vcpu->staged.msrs);
-	host_set_guest_msrs(vcpu, &vcpu->staged.msrs);
+	guest_msrs_set(&vcpu->msrs, &vcpu->staged.msrs);
 }
 
 static void load_events(struct vee_vcpu *vcpu)
@@ -483,9 +464,9 @@ static void load_events(struct vee_vcpu *vcpu)
 	const struct vee_events *events = &vcpu->staged.events;
 
 	LOAD_PLACES(events, events);
-	vcpu->delivering = events->delivering;
-	vcpu->interrupt = events->interrupt;
-	vcpu->nmi = events->nmi;
+	vcpu->events.delivering = events->delivering;
+	vcpu->events.interrupt = events->interrupt;
+	vcpu->events.nmi = events->nmi;
 }
 
 static noinline void load_others(struct vee_vcpu *vcpu, u32 wanted)
@@ -495,7 +476,7 @@ static noinline void load_others(struct vee_vcpu *vcpu, u32 wanted)
 	if (wanted & VEE_STATE_SEGMENTS)
 		load_segments(&staged->segments);
 	if (wanted & VEE_STATE_CONTROL)
-		load_control(vcpu);
+		cr_load(vcpu, &staged->control, staged->pdpte);
 	if (wanted & VEE_STATE_DEBUG)
 		load_debug(vcpu);
 	if (wanted & VEE_STATE_MSRS)
@@ -531,37 +512,26 @@ void state_load_staged(struct vee_vcpu *vcpu)
 
 /* --- filling ----------------------------------------------------------------- */
 
-void state_read_control(struct vee_vcpu *vcpu, struct vee_control *control)
-{
-	control->cr0 = cr0_read();
-	control->cr2 = vcpu->cr2;
-	control->cr3 = vmcs_read(VMCS_GUEST_CR3);
-	control->cr4 = cr4_read();
-	control->cr8 = vcpu->cr8;
-	control->efer = vmcs_read(VMCS_GUEST_EFER);
-	control->xcr0 = vcpu->xcr0;
-}
-
 static void fill_debug(struct vee_vcpu *vcpu, struct vee_debug *debug)
 {
-	host_read_guest_dr(vcpu);
-	memcpy(debug->dr, vcpu->dr, sizeof(debug->dr));
-	debug->dr6 = vcpu->dr6;
+	debug_read(&vcpu->debug);
+	memcpy(debug->dr, vcpu->debug.dr, sizeof(debug->dr));
+	debug->dr6 = vcpu->debug.dr6;
 	FILL_PLACES(debug, debug);
 }
 
 static void fill_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs)
 {
-	host_get_guest_msrs(vcpu, msrs);
+	guest_msrs_get(&vcpu->msrs, msrs);
 	FILL_PLACES(msrs, msrs);
 }
 
 static void fill_events(struct vee_vcpu *vcpu, struct vee_events *events)
 {
 	FILL_PLACES(events, events);
-	events->delivering = vcpu->delivering;
-	events->interrupt = vcpu->interrupt;
-	events->nmi = vcpu->nmi;
+	events->delivering = vcpu->events.delivering;
+	events->interrupt = vcpu->events.interrupt;
+	events->nmi = vcpu->events.nmi;
 }
 
 void state_fill(struct vee_vcpu *vcpu, u32 wanted)
@@ -573,7 +543,7 @@ void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 	if (wanted & VEE_STATE_SEGMENTS)
 		fill_segments(&page->segments);
 	if (wanted & VEE_STATE_CONTROL)
-		state_read_control(vcpu, &page->control);
+		cr_read(vcpu, &page->control);
 	if (wanted & VEE_STATE_DEBUG)
 		fill_debug(vcpu, &page->debug);
 	if (wanted & VEE_STATE_MSRS)

@@ -10,42 +10,45 @@
  * by STI or MOV SS ends early, since TF under it would trap before the
  * instruction.
  */
+#include <linux/sched.h>
+#include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 
-#include "vcpu/vcpu.h"
+#include "vcpu/step.h"
+#include "vmx/caps.h"
+#include "vmx/vmcs.h"
 
 static bool in_hardware(void)
 {
 	return caps_has(VEE_FEATURE_MONITOR_TRAP_FLAG);
 }
 
-static void set_trap_flag(struct vee_vcpu *vcpu)
+static void set_trap_flag(struct step *step)
 {
 	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	u32 state = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
-	vcpu->step = rflags & X86_EFLAGS_TF ? STEP_GUESTS_TRAP : STEP_TRAP;
+	step->by = rflags & X86_EFLAGS_TF ? STEP_GUESTS_TRAP : STEP_TRAP;
 	vmcs_write(VMCS_GUEST_RFLAGS, rflags | X86_EFLAGS_TF);
 	if (state & INTERRUPT_SHADOW)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~INTERRUPT_SHADOW);
 }
 
-void step_prepare(struct vee_vcpu *vcpu)
+void step_prepare(struct step *step, struct vmcs_controls *controls, bool wanted,
+		  bool injecting)
 {
-	bool wanted = vcpu->intercept & VEE_INTERCEPT_STEP;
-
-	vcpu->stepped = false;
+	step->done = false;
 	if (in_hardware()) {
-		vmcs_set_proc(vcpu, PROC_MONITOR_TRAP_FLAG, wanted);
+		vmcs_set_proc(controls, PROC_MONITOR_TRAP_FLAG, wanted);
 		return;
 	}
 	if (!wanted)
 		return;
-	if (!vcpu->injecting) {
-		set_trap_flag(vcpu);
+	if (!injecting) {
+		set_trap_flag(step);
 	} else if (caps_has(VEE_FEATURE_PREEMPTION_TIMER)) {
-		vmcs_set_timer(vcpu, 0);
-		vcpu->step = STEP_TIMER;
+		vmcs_set_timer(controls, 0);
+		step->by = STEP_TIMER;
 	}
 }
 
@@ -54,7 +57,7 @@ void step_prepare(struct vee_vcpu *vcpu)
  * that exits within the instruction, an EPT violation say: then it would trap
  * before that instruction is tried again.
  */
-void step_untrap(struct vee_vcpu *vcpu)
+void step_untrap(void)
 {
 	u64 pending;
 
@@ -69,16 +72,16 @@ void step_untrap(struct vee_vcpu *vcpu)
  * A #DB with BS in its qualification: is it the step's? One that the guest's own
  * TF made is the guest's too: it finds it at the next entry.
  */
-bool step_is_debug(struct vee_vcpu *vcpu)
+bool step_is_debug(const struct step *step, u64 qualification)
 {
-	if (vcpu->step == STEP_NONE || !(vcpu->qualification & DR_STEP))
+	if (step->by == STEP_NONE || !(qualification & DR_STEP))
 		return false;
-	if (vcpu->step == STEP_GUESTS_TRAP)
+	if (step->by == STEP_GUESTS_TRAP)
 		event_trap_pending();
 	return true;
 }
 
-bool step_is_timer(struct vee_vcpu *vcpu)
+bool step_is_timer(const struct step *step)
 {
-	return vcpu->step == STEP_TIMER;
+	return step->by == STEP_TIMER;
 }

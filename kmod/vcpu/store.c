@@ -12,7 +12,8 @@
 #include <linux/minmax.h>
 #include <linux/string.h>
 
-#include "vcpu/vcpu.h"
+#include "linux/vee.h"
+#include "vcpu/store.h"
 
 #define PREFIX_OPERAND_SIZE	0x66
 #define PREFIX_REX		0x40

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vee: what this CPU can do, and the controls chosen from it.
+ * What this CPU can do, and the controls chosen from it.
  *
  * Whatever is missing is said in one line, by the SDM's name for it, with what to
  * do about it. From then on the rest of vee takes all that it requires for granted.
@@ -18,7 +18,7 @@
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 
-#include "vee.h"
+#include "vmx/caps.h"
 #include "vmx/controls.h"
 
 #define TRY_LAB "\"make demo\" runs vee in an emulated machine"

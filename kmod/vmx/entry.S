@@ -14,7 +14,7 @@
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
 
-/* SDM 3D, "Natural-Width Host-State Fields"; vcpu.c checks it. */
+/* SDM 3D, "Natural-Width Host-State Fields"; entry.h checks it. */
 #define VMCS_ASM_HOST_RSP 0x6c14
 
 /* struct vee_regs: the registers by the number that instructions give them. */

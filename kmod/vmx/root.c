@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vee: VMX root operation on each CPU, and which VMCS is current where.
+ * VMX root operation on each CPU, and which VMCS is current where.
  *
  * The strategy is "resident": a CPU enters VMX operation when the module is loaded
  * or the CPU comes up, and stays there until it goes down. What ends it:
@@ -36,8 +36,9 @@
 #include <asm/tlbflush.h>
 
 #include "compat.h"
-#include "vee.h"
+#include "vmx/caps.h"
 #include "vmx/insn.h"
+#include "vmx/root.h"
 
 #define NO_CPU			(-1)
 
@@ -65,6 +66,8 @@ DEFINE_PER_CPU(struct vmcs *, vmx_current);
 static enum cpuhp_state hotplug_state;
 /* The machine is going down: no CPU goes back into VMX operation. */
 static int going_down;
+/* For whom a CPU is made ready besides. */
+static void (*ready_cpu)(void);
 
 /* --- one VMCS on this CPU -------------------------------------------------- */
 
@@ -273,7 +276,7 @@ static int turn_on(struct root_cpu *root)
 		       smp_processor_id());
 		return -EBUSY;
 	}
-	host_cpu_init();
+	ready_cpu();
 	root->on = true;
 	return 0;
 }
@@ -414,11 +417,12 @@ static void unwatch_shutdown(void)
 }
 
 /* If one CPU fails, the hotplug core takes down again those that did not. */
-int vmx_root_init(void)
+int vmx_root_init(void (*each_cpu)(void))
 {
 	unsigned int cpu;
 	int state;
 
+	ready_cpu = each_cpu;
 	for_each_possible_cpu(cpu)
 		INIT_LIST_HEAD(&per_cpu_ptr(&root_cpu, cpu)->active);
 	watch_shutdown();

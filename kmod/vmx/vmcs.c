@@ -6,13 +6,16 @@
 #define pr_fmt(fmt) "vee: " fmt
 
 #include <linux/printk.h>
+#include <asm/desc.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/segment.h>
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
 
-#include "vcpu/vcpu.h"
+#include "vmx/caps.h"
+#include "vmx/entry.h"
+#include "vmx/vmcs.h"
 
 struct field {
 	u32 encoding;
@@ -60,8 +63,8 @@ struct setting {
 /*
  * What is the same for every vCPU and never changes. Host selectors must have
  * RPL and TI 0 (SDM 3C, "Checks on Host Segment and Descriptor-Table
- * Registers"), which the caller's DS, ES, FS and GS may not: host.c puts those
- * back.
+ * Registers"), which the caller's DS, ES, FS and GS may not: who enters a guest
+ * puts those back.
  */
 static const struct setting constant[] = {
 	{ VMCS_PF_ERROR_CODE_MASK, 0 },
@@ -96,11 +99,11 @@ static u64 read_msr(u32 index)
 	return value;
 }
 
-static void setup_controls(struct vee_vcpu *vcpu)
+static void setup_controls(const struct vmcs_links *links)
 {
 	const u32 *control = vee_caps.control;
 	/* An entry fails with the control and no VPID. */
-	u32 proc2 = control[VMX_PROC2] & ~(vcpu->vpid ? 0 : PROC2_VPID);
+	u32 proc2 = control[VMX_PROC2] & ~(links->vpid ? 0 : PROC2_VPID);
 	const struct setting settings[] = {
 		{ VMCS_PIN_CONTROLS, control[VMX_PIN] },
 		{ VMCS_PROC_CONTROLS, control[VMX_PROC] },
@@ -108,18 +111,13 @@ static void setup_controls(struct vee_vcpu *vcpu)
 		{ VMCS_EXIT_CONTROLS, control[VMX_EXIT] },
 		{ VMCS_ENTRY_CONTROLS, control[VMX_ENTRY] },
 		{ VMCS_EXCEPTION_BITMAP, 0 },
-		{ VMCS_MSR_BITMAP, msr_bitmap_hpa() },
-		{ VMCS_EPTP, vcpu->vm->ept.eptp },
+		{ VMCS_MSR_BITMAP, links->msr_bitmap },
+		{ VMCS_EPTP, links->eptp },
 	};
 
 	apply(settings, ARRAY_SIZE(settings));
-	if (vcpu->vpid)
-		vmcs_write(VMCS_VPID, vcpu->vpid);
-	vcpu->pin = control[VMX_PIN];
-	vcpu->proc = control[VMX_PROC];
-	vcpu->entry = control[VMX_ENTRY];
-	vcpu->exceptions = 0;
-	vcpu->timer = 0;
+	if (links->vpid)
+		vmcs_write(VMCS_VPID, links->vpid);
 	if (caps_has(VEE_FEATURE_PREEMPTION_TIMER))
 		vmcs_write(VMCS_PREEMPTION_TIMER, 0);
 	/* Every leaf: there is no SGX for the guest. */
@@ -148,12 +146,18 @@ static void setup_host(void)
 	apply(settings, ARRAY_SIZE(settings));
 }
 
-void vmcs_setup(struct vee_vcpu *vcpu)
+void vmcs_setup(struct vmcs_controls *controls, const struct vmcs_links *links)
 {
 	apply(constant, ARRAY_SIZE(constant));
-	setup_controls(vcpu);
+	setup_controls(links);
 	setup_host();
-	cr_own(vcpu);
+	*controls = (struct vmcs_controls) {
+		.pin = vee_caps.control[VMX_PIN],
+		.proc = vee_caps.control[VMX_PROC],
+		.entry = vee_caps.control[VMX_ENTRY],
+		.chosen_for = U32_MAX,
+		.set_up = true,
+	};
 }
 
 /* --- host state ------------------------------------------------------------ */
@@ -168,7 +172,7 @@ static u64 tss_base(const struct desc_ptr *gdt)
 }
 
 /* What differs from one CPU to the next. */
-void vmcs_load_host_cpu(struct host_state *host)
+void vmcs_load_host_cpu(struct vmcs_host *host)
 {
 	struct desc_ptr gdt;
 

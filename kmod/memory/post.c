@@ -13,7 +13,8 @@
 #include <linux/slab.h>
 
 #include "compat.h"
-#include "vcpu/vcpu.h"
+#include "memory/post.h"
+#include "vmx/caps.h"
 
 /**
  * struct watch - writes that end no run
@@ -95,9 +96,9 @@ static __always_inline enum post post_to_ring(struct post_office *office,
 }
 
 /* Here RCU waits for us as it is. */
-static const struct watches *look(struct vee_vcpu *vcpu, u32 space)
+static const struct watches *look(struct post_office *office, u32 space)
 {
-	return rcu_dereference_sched(vcpu->vm->office.watches[space]);
+	return rcu_dereference_sched(office->watches[space]);
 }
 
 static bool covers(const struct watch *watch, u64 address, unsigned int width)
@@ -111,9 +112,9 @@ static bool rings(const struct watch *watch, u64 address, u64 data, unsigned int
 	       (!watch->match || watch->data == data);
 }
 
-bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address)
+bool post_is_watched(struct post_office *office, u32 space, u64 address)
 {
-	const struct watches *watches = look(vcpu, space);
+	const struct watches *watches = look(office, space);
 
 	if (!watches)
 		return false;
@@ -123,16 +124,16 @@ bool post_is_watched(struct vee_vcpu *vcpu, u32 space, u64 address)
 	return false;
 }
 
-enum post post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
-		     unsigned int width)
+enum post post_write(struct post_office *office, unsigned int vcpu, u32 space, u64 address,
+		     u64 data, unsigned int width)
 {
-	const struct watches *watches = look(vcpu, space);
+	const struct watches *watches = look(office, space);
 	const struct vee_post post = {
 		.address = address,
 		.data = data,
 		.space = space,
 		.width = width,
-		.vcpu = vcpu->id,
+		.vcpu = vcpu,
 	};
 
 	if (!watches)
@@ -140,7 +141,7 @@ enum post post_write(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
 	for (const struct watch *watch = watches->watch; watch < watches->end; watch++) {
 		if (likely(!watch->bell)) {
 			if (covers(watch, address, width))
-				return post_to_ring(&vcpu->vm->office, post);
+				return post_to_ring(office, post);
 		} else if (rings(watch, address, data, width)) {
 			if (VEE_LOCKS_SLEEP)
 				return POST_BELL;
@@ -164,14 +165,14 @@ static bool ring_bell(const struct watches *watches, u64 address, u64 data,
 	return false;
 }
 
-bool post_ring_bell(struct vee_vcpu *vcpu, u32 space, u64 address, u64 data,
+bool post_ring_bell(struct post_office *office, u32 space, u64 address, u64 data,
 		    unsigned int width)
 {
 	const struct watches *watches;
 	bool rung;
 
 	rcu_read_lock();
-	watches = rcu_dereference(vcpu->vm->office.watches[space]);
+	watches = rcu_dereference(office->watches[space]);
 	rung = watches && ring_bell(watches, address, data, width);
 	rcu_read_unlock();
 	return rung;
@@ -322,7 +323,7 @@ int post_make_ring(struct post_office *office)
 	return err;
 }
 
-int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg)
+int post_coalesce(struct post_office *office, const struct vee_coalesce *arg)
 {
 	const struct watch watch = {
 		.first = arg->first,
@@ -332,8 +333,8 @@ int post_coalesce(struct vee_vm *vm, const struct vee_coalesce *arg)
 
 	if (!arg->bytes || arg->remove > 1 || !space_has(arg->space, arg->first, arg->bytes))
 		return -EINVAL;
-	err = post_make_ring(&vm->office);
-	return err ?: change_watch(&vm->office, arg->space, &watch, arg->remove);
+	err = post_make_ring(office);
+	return err ?: change_watch(office, arg->space, &watch, arg->remove);
 }
 
 /* 0 is any. */
@@ -342,7 +343,7 @@ static bool width_valid(u32 space, unsigned int width)
 	return !(width & (width - 1)) && width <= (space == VEE_SPACE_PORT ? 4 : 8);
 }
 
-int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
+int post_doorbell(struct post_office *office, const struct vee_doorbell *arg)
 {
 	struct watch watch = {
 		.first = arg->address,
@@ -360,7 +361,7 @@ int post_doorbell(struct vee_vm *vm, const struct vee_doorbell *arg)
 	watch.bell = eventfd_ctx_fdget(arg->eventfd);
 	if (IS_ERR(watch.bell))
 		return PTR_ERR(watch.bell);
-	err = change_watch(&vm->office, arg->space, &watch, arg->remove);
+	err = change_watch(office, arg->space, &watch, arg->remove);
 	if (err || arg->remove)
 		eventfd_ctx_put(watch.bell);
 	return err;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A vCPU's life, and its run loop.
+ * The run loop.
  *
  * A run is three loops, one in the other, each giving up less of the host:
  *
@@ -14,50 +14,52 @@
  * interrupt ends the next entry before the guest's first instruction.
  */
 #include <linux/hrtimer.h>
-#include <linux/idr.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
-#include <linux/slab.h>
 #include <linux/smp.h>
+#include <asm/cpufeature.h>
+#include <asm/special_insns.h>
+#include <asm/trapnr.h>
 
 #include "compat.h"
+#include "memory/vm.h"
+#include "vcpu/cr.h"
+#include "vcpu/exit.h"
+#include "vcpu/exit_user.h"
+#include "vcpu/halt.h"
+#include "vcpu/intercept.h"
+#include "vcpu/msr.h"
+#include "vcpu/run.h"
+#include "vcpu/state.h"
 #include "vcpu/vcpu.h"
+#include "vmx/entry.h"
+#include "vmx/exits.h"
 
 /* --- the bracket --------------------------------------------------------------- */
 
-#define EXCEPTIONS	(BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
-
-void vcpu_set_controls(struct vee_vcpu *vcpu)
-{
-	bool breakpoint = vcpu->intercept & VEE_INTERCEPT_BREAKPOINT;
-	u32 asked = breakpoint << 1 | vcpu->dr_loaded;
-
-	if (likely(asked == vcpu->controls_asked))
-		return;
-	vcpu->controls_asked = asked;
-	vmcs_set_exceptions(vcpu, breakpoint ? EXCEPTIONS | BIT(X86_TRAP_BP) : EXCEPTIONS);
-	vmcs_set_proc(vcpu, PROC_MOV_DR_EXITING, !vcpu->dr_loaded);
-}
-
-/* On any other CPU flush_stale() does it, once the vCPU is there. */
-noinline void vcpu_flush_tlb(struct vee_vcpu *vcpu)
-{
-	vcpu->vpid_cpu = smp_processor_id();
-	if (vcpu->vpid)
-		invvpid(INVALIDATE_SINGLE_CONTEXT, vcpu->vpid);
-}
-
 /*
  * Translations that another CPU's guest changed, or that the EPT no longer has.
- * Once per bracket is enough: vm_flush() waits for an interrupt here, which ends
+ * Once per bracket is enough: presence_flush() waits for an interrupt here, which ends
  * the bracket, before anything that it took away is used again.
  */
 static void flush_stale(struct vee_vcpu *vcpu)
 {
-	if (ept_flush_this_cpu(&vcpu->vm->ept))
+	if (ept_flush_this_cpu(&vcpu->vm->memory.ept))
 		vcpu->stats.flushes++;
-	if (vcpu->vpid_cpu != smp_processor_id())
-		vcpu_flush_tlb(vcpu);
+	if (vcpu->vpid.cpu != smp_processor_id())
+		vpid_flush(&vcpu->vpid);
+}
+
+static noinline void set_up_vmcs(struct vee_vcpu *vcpu)
+{
+	const struct vmcs_links links = {
+		.eptp = vcpu->vm->memory.ept.eptp,
+		.msr_bitmap = msr_bitmap_hpa(),
+		.vpid = vcpu->vpid.id,
+	};
+
+	vmcs_setup(&vcpu->controls, &links);
+	cr_own(vcpu);
 }
 
 static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
@@ -70,22 +72,19 @@ static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
 		local_irq_enable();
 		return err;
 	}
-	if (unlikely(!vcpu->set_up)) {
-		vmcs_setup(vcpu);
-		vcpu->controls_asked = U32_MAX;
-		vcpu->set_up = true;
-	}
-	vmcs_load_host(vcpu);
+	if (unlikely(!vcpu->controls.set_up))
+		set_up_vmcs(vcpu);
+	vmcs_load_host(&vcpu->vmcs_host, vcpu->host.fs_base);
 	/* With interrupts off: perf changes it in an IPI. */
 	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
-	state_load(vcpu);
+	state_load(vcpu, &vcpu->staged);
 	return 0;
 }
 
 static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 {
-	if (vcpu->dr_loaded)
-		vcpu->dr7 = vmcs_read(VMCS_GUEST_DR7);
+	if (vcpu->debug.loaded)
+		vcpu->debug.dr7 = vmcs_read(VMCS_GUEST_DR7);
 	/* An exit clears it. */
 	if (unlikely(vcpu->host.debugctl))
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
@@ -99,36 +98,28 @@ static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 
 static noinline enum next entry_refused(struct vee_vcpu *vcpu)
 {
-	vcpu->exit_reason = 0;
-	vcpu->qualification = 0;
+	vcpu->exit.reason = 0;
+	vcpu->exit.qualification = 0;
 	return exit_entry_failed(vcpu, vmcs_read(VMCS_VM_INSTRUCTION_ERROR));
 }
 
 static noinline enum next entry_failed(struct vee_vcpu *vcpu)
 {
-	vcpu->qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	vcpu->exit.qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
 	return exit_entry_failed(vcpu, 0);
 }
 
 /* CR2 is in neither the VMCS nor any save area. */
 static __always_inline bool enter(struct vee_vcpu *vcpu)
 {
-	if (native_read_cr2() != vcpu->cr2)
-		native_write_cr2(vcpu->cr2);
+	if (native_read_cr2() != vcpu->cr.cr2)
+		native_write_cr2(vcpu->cr.cr2);
 	vcpu->stats.entries++;
 	if (unlikely(!vmx_enter_guest(guest_regs(vcpu), &vcpu->vmcs.frame)))
 		return false;
-	vcpu->cr2 = native_read_cr2();
+	vcpu->cr.cr2 = native_read_cr2();
 	return true;
 }
-
-/* What entry.S has numbers for. */
-static_assert(VMCS_HOST_RSP == 0x6c14);
-static_assert(offsetof(struct vee_regs, rdi) == 0x38 &&
-	      offsetof(struct vee_regs, r15) == 0x78);
-static_assert(offsetof(struct vmx_frame, host_rsp) == 0x00 &&
-	      offsetof(struct vmx_frame, spec_ctrl) == 0x08 &&
-	      offsetof(struct vmx_frame, launched) == 0x10);
 
 static_assert(VMX_EXIT_EXCEPTION_NMI == 0 && VMX_EXIT_ENTRY_FAILURE == BIT(31));
 
@@ -139,11 +130,11 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool pl
 	u32 reason;
 
 	if (!plain)
-		step_after_exit(vcpu);
+		step_after_exit(&vcpu->step);
 	if (unlikely(!entered))
 		return entry_refused(vcpu);
 	reason = vmcs_read(VMCS_EXIT_REASON);
-	vcpu->exit_reason = reason;
+	vcpu->exit.reason = reason;
 	/* One comparison for the two that are not just any exit. */
 	if (unlikely((s32)reason <= 0)) {
 		host_take_event(reason);
@@ -153,7 +144,7 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool pl
 	}
 	vcpu->vmcs.frame.launched = true;
 	if (!plain)
-		event_entered(vcpu);
+		event_entered(&vcpu->events);
 	return exit_handle(vcpu, reason);
 }
 
@@ -161,15 +152,15 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool pl
 
 static noinline enum next stop(struct vee_vcpu *vcpu, u32 reason)
 {
-	vcpu->exit_reason = 0;
-	vcpu->qualification = 0;
-	vcpu->insn_length = 0;
+	vcpu->exit.reason = 0;
+	vcpu->exit.qualification = 0;
+	vcpu->exit.insn_length = 0;
 	return exit_user(vcpu, reason);
 }
 
 static noinline enum next stepped(struct vee_vcpu *vcpu)
 {
-	vcpu->stepped = false;
+	vcpu->step.done = false;
 	vcpu->page->exit.debug = (struct vee_exit_debug) {
 		.vector = X86_TRAP_DB,
 		.step = 1,
@@ -179,7 +170,7 @@ static noinline enum next stepped(struct vee_vcpu *vcpu)
 
 static noinline enum next interrupted(struct vee_vcpu *vcpu)
 {
-	vcpu->interrupted = true;
+	vcpu->runner.interrupted = true;
 	return stop(vcpu, VEE_EXIT_INTERRUPTED);
 }
 
@@ -192,21 +183,21 @@ static noinline enum next interrupted(struct vee_vcpu *vcpu)
 /* With interrupts off, so that none of these can come unseen before the entry. */
 static enum next may_enter(struct vee_vcpu *vcpu)
 {
-	if (atomic64_read(&vcpu->kicked) == vcpu->generation)
+	if (runner_is_kicked(&vcpu->runner))
 		return stop(vcpu, VEE_EXIT_KICKED);
-	if (deadline_passed(vcpu))
+	if (deadline_passed(&vcpu->limits))
 		return stop(vcpu, VEE_EXIT_DEADLINE);
-	if (step_is_over(vcpu))
+	if (step_is_over(&vcpu->step, vcpu->wishes.intercept, &vcpu->events))
 		return stepped(vcpu);
 	if (unlikely(read_thread_flags() & URGENT))
 		return signal_pending(current) ? interrupted(vcpu) : NEXT_HOST;
-	if (budget_passed(vcpu))
+	if (budget_passed(&vcpu->limits))
 		return interrupted(vcpu);
-	event_take_sent(vcpu);
-	if (halt_holds(vcpu)) {
-		if (vcpu->is_inline)
+	event_take_sent(&vcpu->events);
+	if (halt_holds(vcpu, vcpu->wishes.options)) {
+		if (vcpu->runner.is_inline)
 			return interrupted(vcpu);
-		vcpu->sleeper = halt_sleep;
+		vcpu->exit.sleeper = halt_sleep;
 		return NEXT_SLEEP;
 	}
 	return NEXT_ENTER;
@@ -217,9 +208,17 @@ enum { NEEDS_EVENT = 1, NEEDS_LIMIT = 2, NEEDS_STEP = 4 };
 
 static __always_inline unsigned int entry_needs(const struct vee_vcpu *vcpu)
 {
-	return (event_pending(vcpu) || event_windows(vcpu) ? NEEDS_EVENT : 0) |
-	       (deadline_armed(vcpu) ? NEEDS_LIMIT : 0) |
-	       (step_armed(vcpu) ? NEEDS_STEP : 0);
+	u32 intercept = vcpu->wishes.intercept, proc = vcpu->controls.proc;
+	bool event = event_pending(&vcpu->events) || event_windows(intercept, proc);
+
+	return (event ? NEEDS_EVENT : 0) |
+	       (deadline_armed(&vcpu->limits, &vcpu->controls) ? NEEDS_LIMIT : 0) |
+	       (step_armed(intercept, proc) ? NEEDS_STEP : 0);
+}
+
+static bool wants_steps(const struct vee_vcpu *vcpu)
+{
+	return vcpu->wishes.intercept & VEE_INTERCEPT_STEP;
 }
 
 static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int needs)
@@ -227,9 +226,10 @@ static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int nee
 	if (needs & NEEDS_EVENT)
 		event_prepare(vcpu);
 	if (needs & NEEDS_LIMIT)
-		deadline_prepare(vcpu);
+		deadline_prepare(&vcpu->limits, &vcpu->controls);
 	if (needs & NEEDS_STEP)
-		step_prepare(vcpu);
+		step_prepare(&vcpu->step, &vcpu->controls, wants_steps(vcpu),
+			     vcpu->events.injecting);
 	return enter_and_handle(vcpu, false);
 }
 
@@ -242,14 +242,14 @@ static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 		next = enter_and_handle(vcpu, true);
 		if (next != NEXT_ENTER)
 			return next;
-		host_flush_l1d_again(vcpu);
+		l1d_flush_again(&vcpu->l1d);
 	}
 }
 
 /* Of an inline run: an entry after this one has less of the budget left. */
 static __always_inline enum next enter_within_budget(struct vee_vcpu *vcpu)
 {
-	budget_begin(vcpu);
+	budget_begin(&vcpu->limits);
 	return enter_and_handle(vcpu, true);
 }
 
@@ -257,10 +257,10 @@ static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
 {
 	unsigned int needs = entry_needs(vcpu);
 
-	vcpu->step = STEP_NONE;
+	vcpu->step.by = STEP_NONE;
 	if (!needs)
 		return enter_plainly(vcpu);
-	if (needs == NEEDS_LIMIT && budget_is_set(vcpu))
+	if (needs == NEEDS_LIMIT && budget_is_set(&vcpu->limits, &vcpu->controls))
 		return enter_within_budget(vcpu);
 	return enter_prepared(vcpu, needs);
 }
@@ -271,36 +271,52 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 
 	if (next != NEXT_ENTER)
 		return next;
-	vcpu_set_controls(vcpu);
+	intercept_set_controls(&vcpu->controls, vcpu->wishes.intercept,
+			       vcpu->debug.loaded);
 	flush_stale(vcpu);
-	host_flush_l1d(vcpu);
+	l1d_flush(&vcpu->l1d);
 	for (;;) {
 		next = enter_as_needed(vcpu);
 		if (next > NEXT_PREPARE)
 			return next;
-		if (step_is_over(vcpu))
+		if (step_is_over(&vcpu->step, vcpu->wishes.intercept, &vcpu->events))
 			return stepped(vcpu);
-		host_flush_l1d_again(vcpu);
+		l1d_flush_again(&vcpu->l1d);
 	}
 }
 
 /* --- the stretch ---------------------------------------------------------------------- */
 
-static void stretch_begin(struct vee_vcpu *vcpu)
+static __always_inline void load_guest(struct vee_vcpu *vcpu)
+{
+	host_save(&vcpu->host);
+	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
+		vcpu->vmcs.frame.spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
+	guest_msrs_load(&vcpu->msrs, &vcpu->host.kernel_gs_base);
+	debug_reload(&vcpu->debug);
+	fpu_load_guest(&vcpu->fpu);
+}
+
+static void load_host(struct vee_vcpu *vcpu)
+{
+	fpu_load_host(&vcpu->fpu);
+	debug_unload(&vcpu->debug);
+	guest_msrs_unload(&vcpu->msrs, vcpu->host.kernel_gs_base);
+	host_restore(&vcpu->host);
+}
+
+static __always_inline void stretch_begin(struct vee_vcpu *vcpu)
 {
 	preempt_disable();
 	vmx_root_pull(&vcpu->vmcs);
-	host_save(vcpu);
-	WRITE_ONCE(vcpu->loaded_cpu, smp_processor_id());
-	/* Before any look at the EPT's generation: vm_flush() does the reverse. */
-	smp_mb();
+	load_guest(vcpu);
+	presence_begin(&vcpu->presence);
 }
 
 static void stretch_end(struct vee_vcpu *vcpu)
 {
-	/* After it: vm_flush() need not wait for this CPU any more. */
-	smp_store_release(&vcpu->loaded_cpu, -1);
-	host_restore(vcpu);
+	presence_end(&vcpu->presence);
+	load_host(vcpu);
 	vee_barrier_at_user();
 	preempt_enable();
 }
@@ -364,14 +380,14 @@ static int run(struct vee_vcpu *vcpu)
 			next = stretch(vcpu);
 		} while (try_elsewhere(next));
 		if (next == NEXT_SLEEP)
-			next = vcpu->sleeper(vcpu);
+			next = vcpu->exit.sleeper(vcpu);
 		if (next == NEXT_USER)
 			break;
 		if (next < 0)
 			return next;
 		cond_resched();
 	}
-	return vcpu->interrupted ? -EINTR : 0;
+	return vcpu->runner.interrupted ? -EINTR : 0;
 }
 
 /* The thread at hand is the one to interrupt, from here to its last entry. */
@@ -379,21 +395,21 @@ static int run_here(struct vee_vcpu *vcpu)
 {
 	int err;
 
-	vcpu->interrupted = false;
-	vcpu->l1d_clean_at = L1D_NEVER_CLEAN;
-	rcu_assign_pointer(vcpu->runner, current);
+	vcpu->runner.interrupted = false;
+	vcpu->l1d.clean_at = L1D_NEVER_CLEAN;
+	rcu_assign_pointer(vcpu->runner.task, current);
 	err = run(vcpu);
-	RCU_INIT_POINTER(vcpu->runner, NULL);
+	RCU_INIT_POINTER(vcpu->runner.task, NULL);
 	return err;
 }
 
 static void run_end(struct vee_vcpu *vcpu)
 {
 	vcpu->stats.user_exits++;
-	vcpu->paused = false;
-	deadline_stop(vcpu);
-	WRITE_ONCE(vcpu->generation, vcpu->generation + 1);
-	WRITE_ONCE(vcpu->page->generation, vcpu->generation);
+	vcpu->runner.paused = false;
+	deadline_stop(&vcpu->limits);
+	WRITE_ONCE(vcpu->runner.generation, vcpu->runner.generation + 1);
+	WRITE_ONCE(vcpu->page->generation, vcpu->runner.generation);
 }
 
 /* A run has a number as soon as somebody could want to end it. */
@@ -403,11 +419,11 @@ static int run_begin(struct vee_vcpu *vcpu)
 
 	if (err)
 		return err;
-	if (vcpu->paused)
+	if (vcpu->runner.paused)
 		run_end(vcpu);
 	vcpu->stats.runs++;
-	vcpu->stepped = false;
-	deadline_start(vcpu);
+	vcpu->step.done = false;
+	deadline_start(&vcpu->limits, READ_ONCE(vcpu->page->deadline_ns));
 	return 0;
 }
 
@@ -435,11 +451,11 @@ static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
 {
 	int err;
 
-	budget_start(vcpu, budget_us);
+	budget_start(&vcpu->limits, budget_us);
 	err = run_here(vcpu);
-	budget_stop(vcpu);
+	budget_stop(&vcpu->limits);
 	if (err == -EINTR) {
-		vcpu->paused = true;
+		vcpu->runner.paused = true;
 		return -EINPROGRESS;
 	}
 	run_end(vcpu);
@@ -450,175 +466,20 @@ int vcpu_run_inline(struct vee_vcpu *vcpu, u32 budget_us)
 {
 	int err;
 
-	vcpu->is_inline = true;
+	vcpu->runner.is_inline = true;
 	err = run_begin(vcpu);
 	if (!err)
 		err = run_within(vcpu, budget_us);
-	vcpu->is_inline = false;
+	vcpu->runner.is_inline = false;
 	return err;
 }
 
 int vcpu_run_on(struct vee_vcpu *vcpu, u64 generation)
 {
-	if (generation > vcpu->generation)
+	if (generation > vcpu->runner.generation)
 		return -EINVAL;
-	if (generation < vcpu->generation || !vcpu->paused)
+	if (generation < vcpu->runner.generation || !vcpu->runner.paused)
 		return -ESTALE;
-	vcpu->paused = false;
+	vcpu->runner.paused = false;
 	return run_to_end(vcpu);
-}
-
-/* --- kick --------------------------------------------------------------------------------- */
-
-/*
- * Makes the thread that runs the vCPU look at may_enter() again. A task outlives
- * the RCU grace period after its end; one that is not on a CPU, and not asleep in
- * halt_sleep(), will look before it enters.
- */
-void vcpu_interrupt(struct vee_vcpu *vcpu)
-{
-	struct task_struct *runner;
-
-	rcu_read_lock();
-	runner = rcu_dereference(vcpu->runner);
-	if (runner)
-		kick_process(runner);
-	rcu_read_unlock();
-	if (wq_has_sleeper(&vcpu->halted))
-		wake_up(&vcpu->halted);
-}
-
-int vcpu_kick(struct vee_vcpu *vcpu, u64 generation)
-{
-	u64 now = READ_ONCE(vcpu->generation);
-	s64 kicked;
-
-	if (generation > now)
-		return -EINVAL;
-	if (generation < now)
-		return -ESTALE;
-	/* Of two kicks the later run's must stand: the other's has ended. */
-	kicked = atomic64_read(&vcpu->kicked);
-	while (kicked < (s64)generation &&
-	       !atomic64_try_cmpxchg(&vcpu->kicked, &kicked, generation))
-		;
-	/* The mark before the look at who runs; may_enter() the reverse. */
-	smp_mb();
-	vcpu_interrupt(vcpu);
-	return 0;
-}
-
-/* --- birth and death ------------------------------------------------------------------------ */
-
-static DEFINE_IDA(vpids);
-
-/* With all taken a vCPU does without: each entry and exit empties its TLB. */
-static void vpid_alloc(struct vee_vcpu *vcpu)
-{
-	int vpid = -1;
-
-	vcpu->vpid_cpu = -1;
-	if (caps_has(VEE_FEATURE_VPID))
-		vpid = ida_alloc_range(&vpids, 1, U16_MAX, GFP_KERNEL);
-	vcpu->vpid = vpid > 0 ? vpid : 0;
-}
-
-static int vm_join(struct vee_vm *vm, struct vee_vcpu *vcpu)
-{
-	int err = -EEXIST;
-
-	spin_lock(&vm->lock);
-	if (!test_bit(vcpu->id, vm->ids)) {
-		__set_bit(vcpu->id, vm->ids);
-		list_add(&vcpu->link, &vm->vcpus);
-		err = 0;
-	}
-	spin_unlock(&vm->lock);
-	return err;
-}
-
-static void vm_part(struct vee_vm *vm, struct vee_vcpu *vcpu)
-{
-	spin_lock(&vm->lock);
-	__clear_bit(vcpu->id, vm->ids);
-	list_del(&vcpu->link);
-	spin_unlock(&vm->lock);
-}
-
-static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
-{
-	struct vee_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
-
-	if (!vcpu)
-		return NULL;
-	vcpu->vm = vm;
-	vcpu->id = id;
-	vcpu->loaded_cpu = -1;
-	vcpu->host.cpu = -1;
-	vcpu->generation = 1;
-	mutex_init(&vcpu->lock);
-	init_waitqueue_head(&vcpu->halted);
-	deadline_init(vcpu);
-	vpid_alloc(vcpu);
-	return vcpu;
-}
-
-static void vcpu_free(struct vee_vcpu *vcpu)
-{
-	/* A run that is paused to the end of its days has a deadline, too. */
-	deadline_stop(vcpu);
-	if (vcpu->vpid)
-		ida_free(&vpids, vcpu->vpid);
-	vmx_root_free(&vcpu->vmcs);
-	ept_cache_drop(&vcpu->ept_cache);
-	kfree(vcpu->cpuid);
-	fpu_free(vcpu);
-	free_page((unsigned long)vcpu->page);
-	kfree(vcpu);
-}
-
-static int vcpu_init(struct vee_vcpu *vcpu)
-{
-	int err;
-
-	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vcpu->page)
-		return -ENOMEM;
-	err = fpu_alloc(vcpu);
-	if (!err)
-		err = cpuid_reset(vcpu);
-	if (!err)
-		err = vmx_root_alloc(&vcpu->vmcs, vcpu->vm);
-	if (err)
-		return err;
-	vcpu->page->size = sizeof(*vcpu->page);
-	vcpu->page->generation = vcpu->generation;
-	return state_reset(vcpu);
-}
-
-struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id)
-{
-	struct vee_vcpu *vcpu = vcpu_alloc(vm, id);
-	int err;
-
-	if (!vcpu)
-		return ERR_PTR(-ENOMEM);
-	err = vcpu_init(vcpu);
-	if (!err)
-		err = vm_join(vm, vcpu);
-	if (err) {
-		vcpu_free(vcpu);
-		return ERR_PTR(err);
-	}
-	vm_get(vm);
-	return vcpu;
-}
-
-void vcpu_destroy(struct vee_vcpu *vcpu)
-{
-	struct vee_vm *vm = vcpu->vm;
-
-	vm_part(vm, vcpu);
-	vcpu_free(vcpu);
-	vm_put(vm);
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The extended page tables.
+ */
+#ifndef _VEE_EPT_H
+#define _VEE_EPT_H
+
+#include <linux/compiler.h>
+#include <linux/kernel.h>
+#include <linux/list.h>
+#include <linux/smp.h>
+#include <linux/types.h>
+#include <asm/barrier.h>
+
+struct page;
+
+#define EPT_LEVELS 4
+
+/**
+ * struct ept - a VM's extended page tables
+ * @root: the PML4 table
+ * @eptp: what the VMCS field EPTP holds
+ * @generation: counts invalidations; a CPU whose entry in @cpu_generation
+ *	differs may hold stale translations
+ * @cpu_generation: the generation that each CPU last ran with (nr_cpu_ids)
+ *
+ * SDM 3C, "The Extended Page Table Mechanism (EPT)". Guarded by memory.lock.
+ */
+struct ept {
+	u64 *root;
+	u64 eptp;
+	u64 generation;
+	u64 *cpu_generation;
+};
+
+/**
+ * struct ept_cache - table pages set aside before the lock is taken
+ * @count: how many
+ * @table: zeroed pages
+ */
+struct ept_cache {
+	unsigned int count;
+	void *table[EPT_LEVELS - 1];
+};
+
+/* Enough for a walk from the root that finds nothing. */
+static inline bool ept_cache_is_full(const struct ept_cache *cache)
+{
+	return cache->count == ARRAY_SIZE(cache->table);
+}
+
+int ept_init(struct ept *ept);
+void ept_destroy(struct ept *ept);
+int ept_cache_fill(struct ept_cache *cache);
+void ept_cache_drop(struct ept_cache *cache);
+/* How many address bits one entry of a table of @level translates. */
+unsigned int ept_shift(int level);
+/*
+ * All under memory.lock. Map makes a leaf of @level: 1 for 4 KiB, 2 for 2 MiB, 3
+ * for 1 GiB. Zap unlinks emptied tables onto @freed.
+ */
+void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
+	     unsigned int access, int level);
+void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
+		   unsigned int count, unsigned int access);
+bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
+void ept_free_tables(struct list_head *freed);
+bool ept_flush_to(struct ept *ept, u64 generation);
+/*
+ * Inside the bracket, before an entry: INVEPT if this CPU may hold stale ones.
+ *
+ * What is cached is tagged with the root's address, not with a VM (SDM 3C,
+ * "Cached Translation Information"), so this holds for all vCPUs on this CPU.
+ *
+ * The caller must have made known that this CPU is about to run the guest, with
+ * a full barrier, before the generation is read here (presence_begin()): a
+ * presence_flush() that misses it has then changed the generation already.
+ */
+static inline bool ept_flush_this_cpu(struct ept *ept)
+{
+	/* Before the INVEPT; pairs with ept_new_generation(). */
+	u64 generation = smp_load_acquire(&ept->generation);
+
+	if (likely(ept->cpu_generation[smp_processor_id()] == generation))
+		return false;
+	return ept_flush_to(ept, generation);
+}
+
+#endif /* _VEE_EPT_H */

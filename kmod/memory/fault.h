@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * EPT violations on guest memory.
+ */
+#ifndef _VEE_FAULT_H
+#define _VEE_FAULT_H
+
+#include <linux/types.h>
+
+struct ept_cache;
+struct memory;
+
+/*
+ * Makes @gpa accessible in the EPT. May sleep, with @may_sleep. 0: the guest can go
+ * on; -ENOENT: no slot, it is MMIO; -EINTR: a signal; -EBUSY: it would have had to
+ * sleep; else what struct vee_exit_memory, @error says.
+ */
+int mem_fault(struct memory *memory, struct ept_cache *cache, u64 gpa, unsigned int access,
+	      bool may_sleep);
+/* With preemption off; also -EBUSY or -EAGAIN: mem_fault() has to do it. */
+int mem_fault_now(struct memory *memory, struct ept_cache *cache, u64 gpa,
+		  unsigned int access);
+
+#endif /* _VEE_FAULT_H */

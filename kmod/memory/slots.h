@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Guest memory: slots, and the memory behind them.
+ */
+#ifndef _VEE_SLOTS_H
+#define _VEE_SLOTS_H
+
+#include <linux/interval_tree.h>
+#include <linux/mmu_notifier.h>
+#include <linux/rbtree.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#include "linux/vee.h"
+#include "memory/ept.h"
+#include "memory/presence.h"
+
+/**
+ * struct memory - a guest's physical memory, all of it borrowed
+ * @mm: the address space that it is borrowed from; never used otherwise
+ * @slots_lock: guards @slots and @slot_count; held for reading over a fault
+ * @slots: interval tree of memory slots by guest-physical address
+ * @slot_count: how many
+ * @lock: guards @ept and @presences; taken in MMU notifiers, so nothing under it
+ *	sleeps or allocates
+ * @ept: the guest-physical memory as the CPU sees it
+ * @presences: who may be at it
+ */
+struct memory {
+	struct mm_struct *mm;
+	struct rw_semaphore slots_lock;
+	struct rb_root_cached slots;
+	unsigned int slot_count;
+	spinlock_t lock;
+	struct ept ept;
+	struct presences presences;
+};
+
+/**
+ * struct slot - a range of guest-physical memory
+ * @node: in memory.slots: its first and last guest-physical address
+ * @notifier: watches the memory behind it
+ * @memory: what it is of
+ * @hva: where that memory is in memory.mm
+ * @access: VEE_READ, VEE_WRITE, VEE_EXECUTE
+ * @seq: of @notifier when last begun to be read; 0: not yet
+ *
+ * But for @seq constant while it is in the tree.
+ */
+struct slot {
+	struct interval_tree_node node;
+	struct mmu_interval_notifier notifier;
+	struct memory *memory;
+	unsigned long hva;
+	unsigned int access;
+	unsigned long seq;
+};
+
+struct slot *slot_find(struct memory *memory, u64 gpa, u64 last);
+
+/* Of the caller's address space; -ENOMEM leaves it to memory_destroy(), too. */
+int memory_init(struct memory *memory);
+/*
+ * With nobody present any more. It may still be a notifier's business until then, if
+ * the address space lives on.
+ */
+void memory_destroy(struct memory *memory);
+
+int mem_add(struct memory *memory, const struct vee_map *map);
+int mem_remove(struct memory *memory, const struct vee_unmap *unmap);
+/*
+ * Around what reads guest memory, in a thread of memory.mm. -EINTR: being killed;
+ * -EBUSY: it would have had to sleep.
+ */
+int mem_lock(struct memory *memory, bool may_sleep);
+void mem_unlock(struct memory *memory, bool may_sleep);
+/* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
+int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes);
+/* One aligned number of 4 or 8 bytes, likewise. */
+int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value);
+
+#endif /* _VEE_SLOTS_H */

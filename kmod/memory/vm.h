@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A VM: what its virtual processors share.
+ */
+#ifndef _VEE_VM_H
+#define _VEE_VM_H
+
+#include <linux/kref.h>
+#include <linux/types.h>
+
+#include "linux/vee.h"
+#include "memory/post.h"
+#include "memory/slots.h"
+
+/**
+ * struct vee_vm - a VM
+ * @ref: one for its descriptor, one for each vCPU
+ * @memory: its guest-physical memory
+ * @ids: which ids of vCPUs are taken, under @memory.lock
+ * @office: writes that end no run
+ */
+struct vee_vm {
+	struct kref ref;
+	struct memory memory;
+	DECLARE_BITMAP(ids, VEE_MAX_VCPUS);
+	struct post_office office;
+};
+
+struct vee_vm *vm_create(void);
+void vm_put(struct vee_vm *vm);
+/*
+ * A vCPU with number @id gets a reference, and may be present until it parts; then
+ * vm_put() follows. -EEXIST: there is one with this number.
+ */
+int vm_join(struct vee_vm *vm, unsigned int id, struct presence *presence);
+void vm_part(struct vee_vm *vm, unsigned int id, struct presence *presence);
+
+#endif /* _VEE_VM_H */

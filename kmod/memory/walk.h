@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The guest's own page tables.
+ */
+#ifndef _VEE_WALK_H
+#define _VEE_WALK_H
+
+#include <linux/types.h>
+
+struct memory;
+struct vee_translate;
+
+/**
+ * struct paging - the registers that say how the guest translates addresses
+ * @cr0: CR0
+ * @cr3: CR3
+ * @cr4: CR4
+ * @efer: IA32_EFER
+ */
+struct paging {
+	u64 cr0;
+	u64 cr3;
+	u64 cr4;
+	u64 efer;
+};
+
+/* 0: @walk is filled in; -ENOENT, -EFAULT: see struct vee_translate; -EINTR. */
+int walk_translate(struct memory *memory, const struct paging *paging,
+		   struct vee_translate *walk);
+/*
+ * Bytes at a linear address, as many as can be read, at most @bytes. Without
+ * @may_sleep what the host would have to bring into memory can't be.
+ */
+unsigned int walk_read(struct memory *memory, const struct paging *paging, u64 gva,
+		       u8 *buf, unsigned int bytes, bool may_sleep);
+
+#endif /* _VEE_WALK_H */

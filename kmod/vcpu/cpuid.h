@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * CPUID: a table of answers.
+ */
+#ifndef _VEE_CPUID_H
+#define _VEE_CPUID_H
+
+#include <linux/build_bug.h>
+#include <linux/limits.h>
+#include <linux/types.h>
+
+#include "linux/vee.h"
+#include "vcpu/vmexit.h"
+
+/* A power of two; a slot holds a number of an entry, or VEE_MAX_CPUID. */
+#define CPUID_SLOTS	128
+static_assert(VEE_MAX_CPUID <= U8_MAX);
+
+/**
+ * struct cpuid_table - answers to CPUID
+ * @entries: sorted by leaf and subleaf
+ * @count: how many
+ * @first: which of them is the first in each slot of an index by leaf
+ */
+struct cpuid_table {
+	struct vee_cpuid_entry *entries;
+	unsigned int count;
+	u8 first[CPUID_SLOTS];
+};
+
+int cpuid_reset(struct vee_vcpu *vcpu);
+void cpuid_free(struct cpuid_table *cpuid);
+/* cr_own() has to follow. */
+int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg);
+int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg);
+enum next exit_cpuid(struct vee_vcpu *vcpu);
+
+#endif /* _VEE_CPUID_H */

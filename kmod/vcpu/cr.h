@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Control registers, EFER and XCR0. Inside the bracket, but for cr_read_pdptes() and what
+ * checks values.
+ */
+#ifndef _VEE_CR_H
+#define _VEE_CR_H
+
+#include <linux/types.h>
+#include <asm/msr-index.h>
+
+#include "linux/vee.h"
+#include "vcpu/vmexit.h"
+
+/**
+ * struct control_regs - control registers as far as no VMCS keeps them
+ * @cr0: CR0 as last written by vee; right in all bits that exit, PE and PG
+ *	among them
+ * @cr2: CR2
+ * @cr8: CR8
+ * @cr4_allowed: bits of CR4 that the guest may set
+ */
+struct control_regs {
+	u64 cr0;
+	u64 cr2;
+	u64 cr8;
+	u64 cr4_allowed;
+};
+
+#define VEE_EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
+
+u64 cr0_read(void);
+u64 cr4_read(void);
+void efer_write(struct vee_vcpu *vcpu, u64 efer);
+void cr_own(struct vee_vcpu *vcpu);
+bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control);
+bool efer_valid(u64 efer);
+/* Sleeps, or -EAGAIN in an inline run. */
+int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4]);
+bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer);
+/* The group as a whole, and the PDPTEs that go with it. */
+void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64 pdpte[4]);
+void cr_read(struct vee_vcpu *vcpu, struct vee_control *control);
+enum next exit_cr(struct vee_vcpu *vcpu);
+enum next exit_xsetbv(struct vee_vcpu *vcpu);
+
+#endif /* _VEE_CR_H */

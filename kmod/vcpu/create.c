@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vCPU's birth and death.
+ */
+#include <linux/err.h>
+#include <linux/gfp.h>
+#include <linux/slab.h>
+
+#include "memory/vm.h"
+#include "vcpu/create.h"
+#include "vcpu/state.h"
+#include "vcpu/vcpu.h"
+
+static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
+{
+	struct vee_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
+
+	if (!vcpu)
+		return NULL;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->presence.cpu = -1;
+	vcpu->vmcs_host.cpu = -1;
+	mutex_init(&vcpu->lock);
+	runner_init(&vcpu->runner);
+	deadline_init(&vcpu->limits, &vcpu->runner);
+	vpid_alloc(&vcpu->vpid);
+	return vcpu;
+}
+
+static void vcpu_free(struct vee_vcpu *vcpu)
+{
+	/* A run that is paused to the end of its days has a deadline, too. */
+	deadline_stop(&vcpu->limits);
+	vpid_free(&vcpu->vpid);
+	vmx_root_free(&vcpu->vmcs);
+	ept_cache_drop(&vcpu->ept_cache);
+	cpuid_free(&vcpu->cpuid);
+	fpu_free(&vcpu->fpu);
+	free_page((unsigned long)vcpu->page);
+	kfree(vcpu);
+}
+
+static int vcpu_init(struct vee_vcpu *vcpu)
+{
+	int err;
+
+	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vcpu->page)
+		return -ENOMEM;
+	err = fpu_alloc(&vcpu->fpu);
+	if (!err)
+		err = cpuid_reset(vcpu);
+	if (!err)
+		err = vmx_root_alloc(&vcpu->vmcs, vcpu->vm);
+	if (err)
+		return err;
+	vcpu->page->size = sizeof(*vcpu->page);
+	vcpu->page->generation = vcpu->runner.generation;
+	return state_reset(vcpu);
+}
+
+struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id)
+{
+	struct vee_vcpu *vcpu = vcpu_alloc(vm, id);
+	int err;
+
+	if (!vcpu)
+		return ERR_PTR(-ENOMEM);
+	err = vcpu_init(vcpu);
+	if (!err)
+		err = vm_join(vm, id, &vcpu->presence);
+	if (err) {
+		vcpu_free(vcpu);
+		return ERR_PTR(err);
+	}
+	return vcpu;
+}
+
+void vcpu_destroy(struct vee_vcpu *vcpu)
+{
+	struct vee_vm *vm = vcpu->vm;
+
+	vm_part(vm, vcpu->id, &vcpu->presence);
+	vcpu_free(vcpu);
+	vm_put(vm);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * "Run for at most so long": a deadline, and the budget of a run that is made inline.
+ */
+#ifndef _VEE_DEADLINE_H
+#define _VEE_DEADLINE_H
+
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/hrtimer.h>
+#include <linux/ktime.h>
+#include <linux/types.h>
+#include <asm/msr.h>
+
+#include "vcpu/runner.h"
+#include "vcpu/vmexit.h"
+#include "vmx/controls.h"
+#include "vmx/vmcs.h"
+
+/* limits.under_way */
+#define LIMIT_DEADLINE	BIT(0)
+#define LIMIT_BUDGET	BIT(1)
+#define LIMIT_WHOLE	BIT(2)	/* the budget, up to the run's first entry */
+
+/**
+ * struct limit - a moment after which a vCPU is not to run on
+ * @tsc: the host's TSC at it, U64_MAX: unknown or never
+ * @timer: without the VMX-preemption timer: sets @tsc to 0
+ * @runner: whom it is for
+ */
+struct limit {
+	u64 tsc;
+	struct hrtimer timer;
+	struct runner *runner;
+};
+
+/**
+ * struct limits - how long a run may last
+ * @under_way: LIMIT_ bits
+ * @deadline: when the run ends
+ * @budget: when an inline run is to be paused
+ * @budget_us: a budget in microseconds, 0: none yet
+ * @budget_ticks: ... of the TSC
+ * @budget_timer: ... as preemption-timer value
+ */
+struct limits {
+	u32 under_way;
+	struct limit deadline;
+	struct limit budget;
+	u32 budget_us;
+	u64 budget_ticks;
+	u32 budget_timer;
+};
+
+int deadline_setup(void);
+void deadline_init(struct limits *limits, struct runner *runner);
+void deadline_set(struct limits *limits, u64 ns);
+void deadline_clear(struct limits *limits);
+extern unsigned int slice_us;
+/* By the CPU's timer, not by an hrtimer. */
+extern bool limits_in_hardware;
+
+/* @ns: 0: there is none */
+static inline void deadline_start(struct limits *limits, u64 ns)
+{
+	if (unlikely(ns))
+		deadline_set(limits, ns);
+}
+
+static inline void deadline_stop(struct limits *limits)
+{
+	if (unlikely(limits->under_way & LIMIT_DEADLINE))
+		deadline_clear(limits);
+}
+
+/* Is there a timer to set, or to turn off? */
+static inline bool deadline_armed(const struct limits *limits,
+				  const struct vmcs_controls *controls)
+{
+	return limits->under_way || slice_us || controls->pin & PIN_PREEMPTION_TIMER;
+}
+
+/* Inside the bracket. */
+void deadline_prepare(struct limits *limits, struct vmcs_controls *controls);
+
+static inline bool deadline_passed(const struct limits *limits)
+{
+	return unlikely(limits->under_way & LIMIT_DEADLINE) &&
+	       rdtsc() >= READ_ONCE(limits->deadline.tsc);
+}
+
+/* How long a sleep may last that nothing else ends. */
+ktime_t deadline_timeout(const struct limits *limits);
+
+void budget_set_timer(struct limits *limits, u32 budget_us);
+void limit_stop(struct limit *limit);
+void budget_convert(struct limits *limits, u32 budget_us);
+
+/* For how long a run may be inline. */
+static inline void budget_start(struct limits *limits, u32 budget_us)
+{
+	if (unlikely(!limits_in_hardware)) {
+		budget_set_timer(limits, budget_us);
+		return;
+	}
+	if (unlikely(limits->budget_us != budget_us))
+		budget_convert(limits, budget_us);
+	limits->budget.tsc = rdtsc() + limits->budget_ticks;
+	limits->under_way |= LIMIT_WHOLE;
+}
+
+static inline void budget_stop(struct limits *limits)
+{
+	if (likely(limits_in_hardware))
+		limits->budget.tsc = U64_MAX;
+	else
+		limit_stop(&limits->budget);
+	limits->under_way &= LIMIT_DEADLINE;
+}
+
+static inline bool budget_passed(const struct limits *limits)
+{
+	return unlikely(limits->under_way & LIMIT_BUDGET) &&
+	       rdtsc() >= READ_ONCE(limits->budget.tsc);
+}
+
+/*
+ * For vm_exit.sleeper of an inline run: what it has to do may sleep. The guest does
+ * its part again, in a thread that may.
+ */
+static inline enum next budget_end(struct limits *limits)
+{
+	limits->budget.tsc = 0;
+	return NEXT_HOST;
+}
+
+/* At the first entry: from then on less is left, and has to be looked after. */
+static inline void budget_begin(struct limits *limits)
+{
+	limits->under_way ^= LIMIT_WHOLE | LIMIT_BUDGET;
+}
+
+/* The first entry finds all that deadline_prepare() would do for it done. */
+static inline bool budget_is_set(const struct limits *limits,
+				 const struct vmcs_controls *controls)
+{
+	return limits->under_way == LIMIT_WHOLE && !slice_us &&
+	       controls->pin & PIN_PREEMPTION_TIMER &&
+	       controls->timer == limits->budget_timer;
+}
+
+#endif /* _VEE_DEADLINE_H */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The guest's debug registers. Preemption off.
+ */
+#ifndef _VEE_DEBUG_H
+#define _VEE_DEBUG_H
+
+#include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+#include <asm/debugreg.h>
+
+/* SDM 3B, "Debug Registers": bits that asm/debugreg.h has no name for. */
+#define DR6_ACCESS	BIT(13)	/* BD: a debug register was accessed */
+#define DR7_DETECT	BIT(13)	/* GD: and that is to be detected */
+#define DR7_ALWAYS_ONE	BIT(10)
+
+/**
+ * struct debug_regs - debug registers
+ * @dr: DR0 to DR3
+ * @dr6: DR6
+ * @dr7: DR7 when last seen
+ * @loaded: the guest's DR0 to DR3 and DR6 are in the CPU
+ */
+struct debug_regs {
+	u64 dr[4];
+	u64 dr6;
+	u64 dr7;
+	bool loaded;
+};
+
+/* With the guest's state loaded: into the CPU. */
+void debug_load(struct debug_regs *debug);
+/* Likewise, if they are not there. */
+void debug_need(struct debug_regs *debug);
+/* From the CPU, if they are there. */
+void debug_read(struct debug_regs *debug);
+void debug_put_away(struct debug_regs *debug);
+
+/* Armed breakpoints are needed at once; others on first use. */
+static inline void debug_reload(struct debug_regs *debug)
+{
+	if (debug->loaded ||
+	    debug->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))
+		debug_load(debug);
+}
+
+/* The host's again. */
+static inline void debug_unload(struct debug_regs *debug)
+{
+	if (debug->loaded)
+		debug_put_away(debug);
+	/* The exit turned every breakpoint of the host off. */
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+}
+
+#endif /* _VEE_DEBUG_H */

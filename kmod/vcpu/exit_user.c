@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the caller is told of every exit; what belongs to its kind alone is in the page
+ * before.
+ */
+#include "vcpu/event.h"
+#include "vcpu/exit_user.h"
+#include "vcpu/state.h"
+#include "vcpu/vcpu.h"
+#include "vmx/vmcs.h"
+
+enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
+{
+	struct vee_vcpu_page *page = vcpu->page;
+	u32 groups = vcpu->wishes.prefetch & VEE_STATE_ALL;
+	u64 rip = vmcs_read(VMCS_GUEST_RIP), rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+
+	vcpu->exit.rip = rip;
+	vcpu->exit.of_memory = false;
+	page->exit.reason = reason;
+	page->exit.hardware_reason = vcpu->exit.reason;
+	page->exit.qualification = vcpu->exit.qualification;
+	page->exit.flags = event_exit_flags(&vcpu->events, rflags);
+	page->exit.instruction_length = vcpu->exit.insn_length;
+	page->valid = groups;
+	/* What is at hand anyhow spares the usual caller the rest. */
+	if (likely(groups & VEE_STATE_REGS)) {
+		page->regs.rip = rip;
+		page->regs.rflags = rflags;
+		page->regs.rsp = vmcs_read(VMCS_GUEST_RSP);
+	}
+	if (unlikely(groups & ~VEE_STATE_REGS))
+		state_fill(vcpu, groups & ~VEE_STATE_REGS);
+	return NEXT_USER;
+}
+
+enum next exit_user_event(struct vee_vcpu *vcpu, u32 reason)
+{
+	vcpu->exit.insn_length = 0;
+	return exit_user(vcpu, reason);
+}

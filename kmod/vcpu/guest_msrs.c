@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The MSRs of SYSCALL, SWAPGS and RDTSCP, which the guest and the host have in turn.
+ *
+ * The guest writes these through msr.c, but for IA32_KERNEL_GS_BASE, which SWAPGS
+ * changes without an exit. Those of SYSCALL mean nothing while the guest's
+ * IA32_EFER.SCE is clear, and stay the host's: the guest's RDMSR exits.
+ */
+#include "vcpu/guest_msrs.h"
+
+DEFINE_PER_CPU(struct vee_msrs, host_msrs);
+
+void guest_msrs_init_cpu(void)
+{
+	struct vee_msrs *host = this_cpu_ptr(&host_msrs);
+
+	rdmsrl(MSR_STAR, host->star);
+	rdmsrl(MSR_LSTAR, host->lstar);
+	rdmsrl(MSR_CSTAR, host->cstar);
+	rdmsrl(MSR_SYSCALL_MASK, host->sfmask);
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		rdmsrl(MSR_TSC_AUX, host->tsc_aux);
+}
+
+static __always_inline void change_syscall_msrs(const struct vee_msrs *from,
+						const struct vee_msrs *to)
+{
+	msr_change(MSR_STAR, from->star, to->star);
+	msr_change(MSR_LSTAR, from->lstar, to->lstar);
+	msr_change(MSR_CSTAR, from->cstar, to->cstar);
+	msr_change(MSR_SYSCALL_MASK, from->sfmask, to->sfmask);
+}
+
+void guest_msrs_load_syscall(struct guest_msrs *msrs)
+{
+	change_syscall_msrs(this_cpu_ptr(&host_msrs), &msrs->values);
+	msrs->syscall_loaded = true;
+}
+
+void guest_msrs_unload_syscall(struct guest_msrs *msrs)
+{
+	change_syscall_msrs(&msrs->values, this_cpu_ptr(&host_msrs));
+	msrs->syscall_loaded = false;
+}
+
+void guest_msrs_set(struct guest_msrs *msrs, const struct vee_msrs *from)
+{
+	if (msrs->syscall_loaded)
+		guest_msrs_unload_syscall(msrs);
+	msrs->values = *from;
+	if (msrs->syscall_enabled)
+		guest_msrs_load_syscall(msrs);
+	msr_put(MSR_KERNEL_GS_BASE, from->kernel_gs_base);
+	if (caps_has(VEE_FEATURE_RDTSCP))
+		msr_put(MSR_TSC_AUX, from->tsc_aux);
+}
+
+void guest_msrs_get(struct guest_msrs *msrs, struct vee_msrs *to)
+{
+	msrs->values.kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
+	to->star = msrs->values.star;
+	to->lstar = msrs->values.lstar;
+	to->cstar = msrs->values.cstar;
+	to->sfmask = msrs->values.sfmask;
+	to->kernel_gs_base = msrs->values.kernel_gs_base;
+	to->tsc_aux = msrs->values.tsc_aux;
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * L1TF: the L1 data cache is emptied before a guest could read it.
+ *
+ * An affected CPU may speculatively read whatever is in its L1 data cache
+ * through a not-present guest page table entry, so the cache is emptied before
+ * each entry that follows host code which may have handled secrets: the caller's,
+ * an interrupt's, another task's. What the engine itself does for the guest
+ * between two entries handles none; with l1tf=full the cache is emptied all the
+ * same. CPUs without the flush command get it filled with a block of ours instead
+ * (Documentation/admin-guide/hw-vuln/l1tf.rst).
+ */
+#include <linux/gfp.h>
+#include <linux/hardirq.h>
+#include <linux/jump_label.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+
+#include "vcpu/l1d.h"
+
+#define L1D_FLUSH_ORDER	4	/* 64 KiB: twice the largest affected cache */
+#define L1D_LINE	64
+
+static u8 *pages;
+DEFINE_STATIC_KEY_FALSE(l1d_flushes);
+DEFINE_STATIC_KEY_FALSE(l1d_flushes_always);
+
+static void read_all(unsigned int step)
+{
+	for (unsigned int i = 0; i < PAGE_SIZE << L1D_FLUSH_ORDER; i += step)
+		READ_ONCE(pages[i]);
+}
+
+static void flush_now(void)
+{
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
+		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+		return;
+	}
+	/* The TLB first, so that the second pass misses no line to a walk. */
+	read_all(PAGE_SIZE);
+	read_all(L1D_LINE);
+}
+
+/* The kernel's interrupt entries note it for KVM's sake. */
+static bool interrupt_was_here(void)
+{
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	bool was_here = kvm_get_cpu_l1tf_flush_l1d();
+
+	kvm_clear_cpu_l1tf_flush_l1d();
+	return was_here;
+#else
+	return true;
+#endif
+}
+
+void l1d_clean(struct l1d *l1d)
+{
+	unsigned long switches = current->nvcsw + current->nivcsw;
+	bool unclean = interrupt_was_here() || l1d->clean_at != switches;
+
+	if (!unclean && !static_key_enabled(&l1d_flushes_always))
+		return;
+	l1d->clean_at = switches;
+	flush_now();
+}
+
+static bool needs_flush(void)
+{
+	u64 arch_caps = 0;
+
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+		return false;
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_caps);
+	return !(arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
+}
+
+int l1d_init(void)
+{
+	if (!needs_flush())
+		return 0;
+	static_branch_enable(&l1d_flushes);
+	if (l1tf_mitigation >= L1TF_MITIGATION_FULL)
+		static_branch_enable(&l1d_flushes_always);
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+		return 0;
+	pages = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);
+	return pages ? 0 : -ENOMEM;
+}
+
+void l1d_exit(void)
+{
+	free_pages((unsigned long)pages, L1D_FLUSH_ORDER);
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who runs a vCPU, and how that thread is made to look up.
+ */
+#include <linux/errno.h>
+#include <linux/rcupdate.h>
+
+#include "vcpu/runner.h"
+
+void runner_init(struct runner *runner)
+{
+	runner->generation = 1;
+	init_waitqueue_head(&runner->halted);
+}
+
+/*
+ * Makes the thread look at may_enter() again. A task outlives the RCU grace period
+ * after its end; one that is not on a CPU, and not asleep in halt_sleep(), will look
+ * before it enters.
+ */
+void runner_interrupt(struct runner *runner)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = rcu_dereference(runner->task);
+	if (task)
+		kick_process(task);
+	rcu_read_unlock();
+	if (wq_has_sleeper(&runner->halted))
+		wake_up(&runner->halted);
+}
+
+int runner_kick(struct runner *runner, u64 generation)
+{
+	u64 now = READ_ONCE(runner->generation);
+	s64 kicked;
+
+	if (generation > now)
+		return -EINVAL;
+	if (generation < now)
+		return -ESTALE;
+	/* Of two kicks the later run's must stand: the other's has ended. */
+	kicked = atomic64_read(&runner->kicked);
+	while (kicked < (s64)generation &&
+	       !atomic64_try_cmpxchg(&runner->kicked, &kicked, generation))
+		;
+	/* The mark before the look at who runs; may_enter() the reverse. */
+	smp_mb();
+	runner_interrupt(runner);
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who runs a vCPU, in which run, and how that thread is made to look up.
+ */
+#ifndef _VEE_RUNNER_H
+#define _VEE_RUNNER_H
+
+#include <linux/atomic.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+
+/**
+ * struct runner - the run under way
+ * @task: the task that runs the vCPU, under RCU
+ * @generation: number of the run under way, or of the next one
+ * @kicked: the last generation that VEE_VCPU_KICK named
+ * @interrupted: the run ends with -EINTR
+ * @is_inline: it is in a thread that must not be kept for long or put to sleep
+ * @paused: an inline run was interrupted, and is to go on in another thread
+ * @halted: where the task sleeps while the guest is in HLT
+ */
+struct runner {
+	struct task_struct __rcu *task;
+	u64 generation;
+	atomic64_t kicked;
+	bool interrupted;
+	bool is_inline;
+	bool paused;
+	wait_queue_head_t halted;
+};
+
+void runner_init(struct runner *runner);
+/* Has the thread look up. From any thread. */
+void runner_interrupt(struct runner *runner);
+/* Ends run @generation. -ESTALE: it has ended; -EINVAL: it is yet to come. */
+int runner_kick(struct runner *runner, u64 generation);
+
+static inline bool runner_is_kicked(const struct runner *runner)
+{
+	return atomic64_read(&runner->kicked) == runner->generation;
+}
+
+#endif /* _VEE_RUNNER_H */

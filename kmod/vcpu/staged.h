@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a run takes over from the vCPU page, which is the caller's to scribble on: it is
+ * copied once, checked, and used from here.
+ */
+#ifndef _VEE_STAGED_H
+#define _VEE_STAGED_H
+
+#include <linux/types.h>
+
+#include "linux/vee.h"
+
+/**
+ * struct wishes - what the caller wants of a run
+ * @prefetch: what is to be filled at the exit
+ * @intercept: VEE_INTERCEPT_ bits: exits that it wants besides
+ * @options: VEE_OPTION_ bits
+ */
+struct wishes {
+	u32 prefetch;
+	u32 intercept;
+	u32 options;
+};
+
+/**
+ * struct staged_state - state to be loaded at the next entry
+ * @groups: which VEE_STATE_ groups below
+ * @next: go past the instruction that exited
+ * @fault: #GP(0) instead
+ * @regs: VEE_STATE_REGS; RSP, RIP and RFLAGS alone matter
+ * @segments: VEE_STATE_SEGMENTS
+ * @control: VEE_STATE_CONTROL
+ * @pdpte: the PDPTEs that go with @control
+ * @debug: VEE_STATE_DEBUG
+ * @msrs: VEE_STATE_MSRS
+ * @events: VEE_STATE_EVENTS
+ */
+struct staged_state {
+	u32 groups;
+	bool next;
+	bool fault;
+	struct vee_regs regs;
+	struct vee_segments segments;
+	struct vee_control control;
+	u64 pdpte[4];
+	struct vee_debug debug;
+	struct vee_msrs msrs;
+	struct vee_events events;
+};
+
+#endif /* _VEE_STAGED_H */

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The guest's state between the vCPU page and the VMCS.
+ */
+#ifndef _VEE_STATE_H
+#define _VEE_STATE_H
+
+#include <linux/compiler.h>
+#include <linux/types.h>
+
+#include "vcpu/event.h"
+#include "vcpu/staged.h"
+
+/* Takes over and checks what the caller changed. Sleeps, or -EAGAIN in an inline run. */
+int state_take(struct vee_vcpu *vcpu);
+int state_reset(struct vee_vcpu *vcpu);
+/* These inside the bracket. @wanted: VEE_STATE_ groups */
+void state_fill(struct vee_vcpu *vcpu, u32 wanted);
+void state_load_staged(struct vee_vcpu *vcpu);
+
+/* @staged: @vcpu's. Most callers want to go on, past the instruction. */
+static inline void state_load(struct vee_vcpu *vcpu, struct staged_state *staged)
+{
+	if (unlikely(staged->groups || staged->fault)) {
+		state_load_staged(vcpu);
+	} else if (staged->next) {
+		staged->next = false;
+		event_skip(vcpu);
+	}
+}
+
+#endif /* _VEE_STATE_H */

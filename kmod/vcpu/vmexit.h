@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The VM exit under way: what is known of it, and what comes after it.
+ */
+#ifndef _VEE_VMEXIT_H
+#define _VEE_VMEXIT_H
+
+#include <linux/types.h>
+
+struct vee_vcpu;
+
+/* What to do after a VM exit. */
+enum next {
+	NEXT_ENTER,	/* handled: enter the guest again, interrupts stay off */
+	NEXT_PREPARE,	/* likewise, but there is an event for it */
+	NEXT_FAULT,	/* exit_fault() must go on, with interrupts on */
+	NEXT_HOST,	/* let the host have its interrupts and signals first */
+	NEXT_SLEEP,	/* vm_exit.sleeper must do the rest, it may sleep */
+	NEXT_USER,	/* the caller's: vee_vcpu_page.exit is filled */
+};
+
+/**
+ * struct vm_exit - the last VM exit
+ * @reason: as the VMCS has it
+ * @qualification: exit qualification, 0 if there is none
+ * @insn_length: of the instruction that made it, 0: none
+ * @rip: RIP of the last exit that the caller saw
+ * @of_memory: the caller saw VEE_EXIT_MMIO or _MEMORY: it knows the instruction's
+ *	length, the CPU didn't say
+ * @sleeper: completes an exit with NEXT_SLEEP
+ */
+struct vm_exit {
+	u32 reason;
+	u32 insn_length;
+	u64 qualification;
+	u64 rip;
+	bool of_memory;
+	enum next (*sleeper)(struct vee_vcpu *vcpu);
+};
+
+#endif /* _VEE_VMEXIT_H */
