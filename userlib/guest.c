@@ -1,137 +1,268 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The memory side of instructions: guest-linear addresses, faults, strings. */
+/* The memory side of instructions: checked, found in pieces, read and written. */
 #include "internal.h"
 
-/* SDM 3A, "Page-Fault Exceptions", table of error-code bits. */
-#define PF_PRESENT	0x1U
-#define PF_WRITE	0x2U
-#define PF_USER		0x4U
+/* Of an access to a device: what one call of its function takes. */
+#define PIECE_MAX	8
 
-static bool in_user_mode(const struct vee_vcpu *vcpu)
+int guest_sync(const struct guest *guest)
 {
-	return (vcpu->page->segments.ss.access_rights & VEE_AR_DPL) == VEE_AR_DPL;
+	return vee_vcpu_sync(guest->vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS |
+					  VEE_STATE_CONTROL);
 }
 
-static int inject_page_fault(struct vee_vcpu *vcpu, uint64_t gva,
-			     unsigned int access, bool present)
+bool guest_is_protected(const struct guest *guest)
 {
-	uint32_t error = present ? PF_PRESENT : 0;
+	const struct vee_vcpu_page *page = guest->vcpu->page;
 
-	if (access & VEE_WRITE)
-		error |= PF_WRITE;
-	if (in_user_mode(vcpu))
-		error |= PF_USER;
-	vcpu->page->control.cr2 = gva;
-	vcpu->page->dirty |= VEE_STATE_CONTROL;
-	vee_inject_exception_error(vcpu, VECTOR_PF, error);
+	return page->control.cr0 & CR0_PE && !(page->regs.rflags & RFLAGS_VM);
+}
+
+/* SDM 3C, "Guest Register State": it is the DPL of SS. */
+unsigned int guest_cpl(const struct guest *guest)
+{
+	return (guest->vcpu->page->segments.ss.access_rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
+}
+
+int guest_fault(const struct guest *guest, unsigned int vector, uint32_t error)
+{
+	vee_inject_exception_error(guest->vcpu, vector, error);
 	return GUEST_FAULTED;
 }
 
-/* SDM 3A, "Access Rights": of data, by the privilege level at hand. */
-static bool allowed(const struct vee_vcpu *vcpu, const struct vee_translate *at,
-		    unsigned int access)
-{
-	const struct vee_control *control = &vcpu->page->control;
-
-	if (in_user_mode(vcpu))
-		return at->user && at->access & access;
-	if (at->user && control->cr4 & CR4_SMAP &&
-	    !(vcpu->page->regs.rflags & RFLAGS_AC))
-		return false;
-	return at->access & access || !(control->cr0 & CR0_WP);
-}
-
-static bool paging_is_off(const struct vee_vcpu *vcpu)
-{
-	unsigned int known = vcpu->page->valid | vcpu->page->dirty;
-
-	return known & VEE_STATE_CONTROL && !(vcpu->page->control.cr0 & CR0_PG);
-}
-
-/* To a guest-physical address: 0, GUEST_FAULTED, -errno. */
-static int walk(struct vee_vcpu *vcpu, uint64_t gva, unsigned int access,
-		uint64_t *gpa)
-{
-	struct vee_translate at;
-	int err;
-
-	if (paging_is_off(vcpu)) {
-		*gpa = (uint32_t)gva;
-		return 0;
-	}
-	err = vee_vcpu_sync(vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS |
-				  VEE_STATE_CONTROL);
-	if (err)
-		return err;
-	err = vee_vcpu_translate(vcpu, gva, &at);
-	if (err == -ENOENT)
-		return inject_page_fault(vcpu, gva, access, false);
-	if (err)
-		return err;
-	if (!allowed(vcpu, &at, access))
-		return inject_page_fault(vcpu, gva, access, true);
-	*gpa = at.gpa;
-	return 0;
-}
-
-int guest_find(struct vee_vcpu *vcpu, uint64_t gva, unsigned int bytes,
-	       unsigned int access, struct guest_span *span)
-{
-	span->count = 0;
-	while (bytes) {
-		struct guest_part *part = &span->part[span->count++];
-		int err = walk(vcpu, gva, access, &part->gpa);
-
-		if (err)
-			return err;
-		part->bytes = min_u64(bytes, PAGE_BYTES - (gva & PAGE_OFFSET));
-		part->hva = vm_at_for(vcpu->vm, part->gpa, part->bytes, access);
-		/* There is memory, but not for this. */
-		if (!part->hva && vee_vm_at(vcpu->vm, part->gpa, 1))
-			return -EFAULT;
-		gva += part->bytes;
-		bytes -= part->bytes;
-	}
-	return 0;
-}
-
-int guest_fault(struct vee_vcpu *vcpu, unsigned int vector)
-{
-	vee_inject_exception_error(vcpu, vector, 0);
-	return GUEST_FAULTED;
-}
-
+/* SDM 1, "Canonical Addressing"; 48 bits. */
 static bool is_canonical(uint64_t gva)
 {
 	return (int64_t)(gva << 16) >> 16 == (int64_t)gva;
 }
 
-bool guest_is_canonical(uint64_t gva, uint64_t bytes)
+bool guest_is_canonical(const struct guest *guest, uint64_t gva, uint64_t bytes)
 {
+	(void)guest;
 	return is_canonical(gva) && is_canonical(gva + bytes - 1);
 }
 
-bool guest_is_memory(const struct guest_span *span)
+/*
+ * The page that the exit was about needs no walk: the CPU has done it, and what may
+ * be written may be read.
+ */
+static bool is_walked(const struct guest *guest, uint64_t gva, unsigned int access)
 {
-	return span->part[0].hva && (span->count == 1 || span->part[1].hva);
+	const struct vee_exit_memory *exit = guest->exit;
+
+	if (!exit || !exit->gva_valid || exit->walk || (gva ^ exit->gva) & ~PAGE_OFFSET)
+		return false;
+	return exit->access & VEE_WRITE || !(access & ~exit->access & VEE_WRITE);
 }
 
-void guest_copy_out(const struct guest_span *span, void *buf)
+static int find_part(const struct guest *guest, uint64_t gva, unsigned int bytes,
+		     unsigned int access, struct guest_part *part)
 {
-	memcpy(buf, span->part[0].hva, span->part[0].bytes);
-	if (span->count == 2)
-		memcpy((uint8_t *)buf + span->part[0].bytes, span->part[1].hva,
-		       span->part[1].bytes);
+	const struct vee_vm *vm = guest->vcpu->vm;
+	int err = 0;
+
+	*part = (struct guest_part) { .bytes = bytes };
+	if (is_walked(guest, gva, access)) {
+		part->gpa = (guest->exit->gpa & ~PAGE_OFFSET) | (gva & PAGE_OFFSET);
+		if (guest->vcpu->page->exit.reason == VEE_EXIT_MMIO)
+			return 0;
+	} else {
+		err = guest_walk(guest, gva, access, &part->gpa);
+	}
+	if (err)
+		return err;
+	part->read = vm_at_for(vm, part->gpa, bytes, VEE_READ);
+	part->write = vm_at_for(vm, part->gpa, bytes, VEE_WRITE);
+	return 0;
 }
 
-void guest_copy_in(const struct guest_span *span, const void *buf)
+static bool in_one_page(uint64_t gva, unsigned int bytes)
 {
-	memcpy(span->part[0].hva, buf, span->part[0].bytes);
-	if (span->count == 2)
-		memcpy(span->part[1].hva,
-		       (const uint8_t *)buf + span->part[0].bytes,
-		       span->part[1].bytes);
+	return (gva & PAGE_OFFSET) + bytes <= PAGE_BYTES;
 }
+
+int guest_find(const struct guest *guest, uint64_t gva, unsigned int bytes,
+	       unsigned int access, struct guest_span *span)
+{
+	span->count = 0;
+	while (bytes) {
+		unsigned int n = min_u64(bytes, PAGE_BYTES - (gva & PAGE_OFFSET));
+		int err = find_part(guest, gva, n, access, &span->part[span->count++]);
+
+		if (err)
+			return err;
+		gva += n;
+		if (guest->mode != 8)
+			gva = (uint32_t)gva;
+		bytes -= n;
+	}
+	return 0;
+}
+
+/* SDM 3A, "Alignment Check Exception": of user code that has asked for it. */
+static bool checks_alignment(const struct guest *guest)
+{
+	const struct vee_vcpu_page *page = guest->vcpu->page;
+
+	return page->regs.rflags & RFLAGS_AC && page->control.cr0 & CR0_AM &&
+	       guest_cpl(guest) == 3;
+}
+
+/* What the exit was about, all of it: the CPU has checked that. */
+static bool is_checked(const struct guest *guest, uint64_t gva, unsigned int bytes,
+		       unsigned int access)
+{
+	return is_walked(guest, gva, access) && guest->exit->gva == gva &&
+	       in_one_page(gva, bytes);
+}
+
+int guest_find_in(const struct guest *guest, unsigned int segment, uint64_t offset,
+		  unsigned int bytes, unsigned int access, unsigned int align,
+		  struct guest_span *span)
+{
+	uint64_t gva;
+	int err = 0;
+
+	if (guest_needs_base(guest, segment))
+		err = vee_vcpu_sync(guest->vcpu, VEE_STATE_SEGMENTS);
+	if (err)
+		return err;
+	gva = guest_linear(guest, segment, offset);
+	if (is_checked(guest, gva, bytes, access))
+		return guest_find(guest, gva, bytes, access, span);
+	err = guest_sync(guest);
+	if (!err)
+		err = guest_check_segment(guest, segment, offset, bytes, access);
+	if (err)
+		return err;
+	if (align && gva & (align - 1) && checks_alignment(guest))
+		return guest_fault(guest, VECTOR_AC, 0);
+	return guest_find(guest, gva, bytes, access, span);
+}
+
+bool span_is_memory(const struct guest_span *span, unsigned int access)
+{
+	for (unsigned int i = 0; i < span->count; i++) {
+		const struct guest_part *part = &span->part[i];
+
+		if ((access & VEE_READ && !part->read) || (access & VEE_WRITE && !part->write))
+			return false;
+	}
+	return true;
+}
+
+void span_move(struct guest_span *span, int64_t bytes)
+{
+	struct guest_part *part = &span->part[0];
+
+	part->gpa += bytes;
+	if (part->read)
+		part->read += bytes;
+	if (part->write)
+		part->write += bytes;
+}
+
+/* --- data --- */
+
+/* As much as one call takes: a power of two, and from a border on aligned. */
+static unsigned int piece(const struct guest_part *part, unsigned int at, unsigned int bytes)
+{
+	unsigned int n = PIECE_MAX;
+
+	while (n > bytes)
+		n /= 2;
+	if (bytes & (bytes - 1))
+		while ((part->gpa + at) & (n - 1))
+			n /= 2;
+	return n;
+}
+
+static int touch_device(const struct guest *guest, const struct guest_part *part,
+			unsigned int at, uint8_t *data, unsigned int bytes, bool write)
+{
+	if (!guest->fn)
+		return -EFAULT;
+	while (bytes) {
+		unsigned int n = piece(part, at, bytes);
+		int err = guest->fn(guest->arg, part->gpa + at, data, n, write);
+
+		if (err)
+			return err;
+		at += n;
+		data += n;
+		bytes -= n;
+	}
+	return 0;
+}
+
+static int touch_part(const struct guest *guest, const struct guest_part *part,
+		      unsigned int at, uint8_t *data, unsigned int bytes, bool write)
+{
+	if (write && part->write)
+		memcpy(part->write + at, data, bytes);
+	else if (!write && part->read)
+		memcpy(data, part->read + at, bytes);
+	else
+		return touch_device(guest, part, at, data, bytes, write);
+	return 0;
+}
+
+static int touch(const struct guest *guest, const struct guest_span *span, unsigned int at,
+		 uint8_t *data, unsigned int bytes, bool write)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; !err && bytes && i < span->count; i++) {
+		const struct guest_part *part = &span->part[i];
+		unsigned int n;
+
+		if (at >= part->bytes) {
+			at -= part->bytes;
+			continue;
+		}
+		n = min_u64(bytes, part->bytes - at);
+		err = touch_part(guest, part, at, data, n, write);
+		data += n;
+		bytes -= n;
+		at = 0;
+	}
+	return err;
+}
+
+int guest_read(const struct guest *guest, const struct guest_span *span, unsigned int at,
+	       void *data, unsigned int bytes)
+{
+	return touch(guest, span, at, data, bytes, false);
+}
+
+int guest_write(const struct guest *guest, const struct guest_span *span, unsigned int at,
+		const void *data, unsigned int bytes)
+{
+	uint8_t copy[PAGE_BYTES];
+
+	/* A device's function could write there. */
+	memcpy(copy, data, bytes);
+	return touch(guest, span, at, copy, bytes, true);
+}
+
+int guest_read_at(const struct guest *guest, uint64_t gva, void *data, unsigned int bytes)
+{
+	struct guest_span span;
+	int err = guest_find(guest, gva, bytes, VEE_READ | GUEST_IMPLICIT, &span);
+
+	return err ? err : guest_read(guest, &span, 0, data, bytes);
+}
+
+int guest_write_at(const struct guest *guest, uint64_t gva, const void *data,
+		   unsigned int bytes)
+{
+	struct guest_span span;
+	int err = guest_find(guest, gva, bytes, VEE_WRITE | GUEST_IMPLICIT, &span);
+
+	return err ? err : guest_write(guest, &span, 0, data, bytes);
+}
+
+/* --- strings --- */
 
 static uint64_t in_page(uint64_t gva, unsigned int width, bool down)
 {

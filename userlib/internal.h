@@ -24,13 +24,17 @@
 #define CR0_ET		0x10ULL
 #define CR0_NE		0x20ULL
 #define CR0_WP		0x10000ULL
+#define CR0_AM		0x40000ULL
 #define CR0_PG		0x80000000ULL
 #define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
 #define CR4_OSXMMEXCPT	0x400ULL
+#define CR4_PSE		0x10ULL
 #define CR4_SMAP	0x200000ULL
+#define CR4_PKE		0x400000ULL
 #define EFER_LME	0x100ULL
 #define EFER_LMA	0x400ULL
+#define EFER_NXE	0x800ULL
 
 #define RFLAGS_CF	0x1ULL
 #define RFLAGS_1	0x2ULL	/* always 1 */
@@ -38,15 +42,27 @@
 #define RFLAGS_AF	0x10ULL
 #define RFLAGS_ZF	0x40ULL
 #define RFLAGS_SF	0x80ULL
+#define RFLAGS_TF	0x100ULL
+#define RFLAGS_IF	0x200ULL
 #define RFLAGS_DF	0x400ULL
 #define RFLAGS_OF	0x800ULL
+#define RFLAGS_IOPL	0x3000ULL
+#define RFLAGS_NT	0x4000ULL
+#define RFLAGS_RF	0x10000ULL
 #define RFLAGS_VM	0x20000ULL
 #define RFLAGS_AC	0x40000ULL
+#define RFLAGS_VIF	0x80000ULL
+#define RFLAGS_VIP	0x100000ULL
+#define RFLAGS_ID	0x200000ULL
 
 #define VECTOR_DE	0
+#define VECTOR_BR	5
+#define VECTOR_UD	6
+#define VECTOR_NP	11
 #define VECTOR_SS	12
 #define VECTOR_GP	13
 #define VECTOR_PF	14
+#define VECTOR_AC	17
 
 /* The numbers that instructions encode the registers with. */
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
@@ -77,6 +93,7 @@ void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
 		unsigned int access);
 unsigned int vm_page_bytes(const struct vee_vm *vm);
 unsigned int vm_xsave_bytes(const struct vee_vm *vm);
+unsigned int vm_gpa_bits(const struct vee_vm *vm);
 /* Likewise, in as many slots as it takes. */
 bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
 	    unsigned int access);
@@ -121,14 +138,37 @@ void post_init(struct post_office *office, int vm_fd);
 void post_destroy(struct post_office *office);
 struct post_office *vm_post_office(struct vee_vm *vm);
 
-/* --- guest.c --- */
+/* --- guest.c, walk.c, segment.c: memory as an instruction reaches it --- */
+
+struct insn;
+
+/*
+ * An instruction under way, for whoever accesses memory for it.
+ * @exit: what it was stopped by, if that was memory
+ * @fn: devices' memory, for @arg; NULL: there is none
+ * @mode: 2, 4 or 8: bytes of a default address in the code segment
+ * @traps: RFLAGS.TF was set when it began
+ */
+struct guest {
+	struct vee_vcpu *vcpu;
+	const struct insn *insn;
+	const struct vee_exit_memory *exit;
+	vee_mmio_fn fn;
+	void *arg;
+	unsigned int mode;
+	bool traps;
+};
+
+/* Segment registers by number, as instructions encode them. */
+enum segment_number { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 
 /*
  * A piece of guest memory that an instruction touches: one part, or two if it
- * crosses into another page. @hva is NULL where no slot is.
+ * crosses into another page. @read and @write are NULL where it is for @fn.
  */
 struct guest_part {
-	void *hva;
+	uint8_t *read;
+	uint8_t *write;
 	uint64_t gpa;
 	unsigned int bytes;
 };
@@ -141,19 +181,63 @@ struct guest_span {
 /* The instruction faults: the event is in the page, and that completes it. */
 #define GUEST_FAULTED	1
 
+/* Besides VEE_READ and VEE_WRITE: the CPU's own, to a descriptor table for example. */
+#define GUEST_IMPLICIT	0x100U
+
 /*
- * Finds the @bytes (up to a page) at @gva for VEE_READ or VEE_WRITE, as the
- * instruction at hand would at its privilege level. 0, GUEST_FAULTED, -errno.
+ * Finds the @bytes (up to a page) at @gva for VEE_READ, VEE_WRITE or both, as the
+ * instruction at hand would. 0, GUEST_FAULTED, -errno.
  */
-int guest_find(struct vee_vcpu *vcpu, uint64_t gva, unsigned int bytes,
+int guest_find(const struct guest *guest, uint64_t gva, unsigned int bytes,
 	       unsigned int access, struct guest_span *span);
-/* Injects @vector, with the error code 0. */
-int guest_fault(struct vee_vcpu *vcpu, unsigned int vector);
-/* A range of guest-linear addresses: SDM 1, "Canonical Addressing"; 48 bits. */
-bool guest_is_canonical(uint64_t gva, uint64_t bytes);
-bool guest_is_memory(const struct guest_span *span);
-void guest_copy_out(const struct guest_span *span, void *buf);
-void guest_copy_in(const struct guest_span *span, const void *buf);
+/* The same at an offset in a segment, which is checked, and so is alignment to @align. */
+int guest_find_in(const struct guest *guest, unsigned int segment, uint64_t offset,
+		  unsigned int bytes, unsigned int access, unsigned int align,
+		  struct guest_span *span);
+/* Slots that allow @access, all of it. */
+bool span_is_memory(const struct guest_span *span, unsigned int access);
+/* To another place in the same page. */
+void span_move(struct guest_span *span, int64_t bytes);
+/* The @bytes at @at of a span; 0, or what the device's function returned. */
+int guest_read(const struct guest *guest, const struct guest_span *span, unsigned int at,
+	       void *data, unsigned int bytes);
+int guest_write(const struct guest *guest, const struct guest_span *span, unsigned int at,
+		const void *data, unsigned int bytes);
+/* Both at once, of the CPU's own. */
+int guest_read_at(const struct guest *guest, uint64_t gva, void *data, unsigned int bytes);
+int guest_write_at(const struct guest *guest, uint64_t gva, const void *data,
+		   unsigned int bytes);
+
+/* The groups that all but the simplest accesses need. */
+int guest_sync(const struct guest *guest);
+bool guest_is_protected(const struct guest *guest);	/* and not virtual-8086 mode */
+unsigned int guest_cpl(const struct guest *guest);
+/* Injects @vector, with an error code. */
+int guest_fault(const struct guest *guest, unsigned int vector, uint32_t error);
+bool guest_is_canonical(const struct guest *guest, uint64_t gva, uint64_t bytes);
+
+/* One page of it: to a guest-physical address, with flags set. 0, GUEST_FAULTED, -errno. */
+int guest_walk(const struct guest *guest, uint64_t gva, unsigned int access, uint64_t *gpa);
+
+struct vee_segment *guest_segment(const struct guest *guest, unsigned int segment);
+/* 0 where 64-bit mode says so; the segments must be valid unless it does. */
+uint64_t guest_base(const struct guest *guest, unsigned int segment);
+bool guest_needs_base(const struct guest *guest, unsigned int segment);
+/* Limits, or canonical form; not the type. */
+bool guest_reaches(const struct guest *guest, unsigned int segment, uint64_t offset,
+		   uint64_t bytes);
+/* As the CPU checks an access before it looks for its page. 0, GUEST_FAULTED. */
+int guest_check_segment(const struct guest *guest, unsigned int segment, uint64_t offset,
+			uint64_t bytes, unsigned int access);
+uint64_t guest_linear(const struct guest *guest, unsigned int segment, uint64_t offset);
+
+/* --- trap.c: what the CPU would have trapped on --- */
+
+/*
+ * Single step, where vee_done() doesn't see to it: after an iteration of a REP that is
+ * not the last, and after what has another RIP.
+ */
+int trap_step(const struct guest *guest);
 
 /* How many elements of a string instruction lie in the page of the first. */
 uint64_t string_batch(uint64_t gva, uint64_t offset, unsigned int address_width,

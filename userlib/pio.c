@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* IN, OUT, INS and OUTS. */
+/* IN, OUT, INS and OUTS; the memory of the last two may be a device's. */
 #include "internal.h"
 
 struct pio {
-	struct vee_vcpu *vcpu;
+	struct guest guest;	/* its memory side */
 	struct vee_exit_pio exit;
 	vee_pio_fn fn;
 	void *arg;
 	bool write;
+	bool down;
+	unsigned int segment;
+	uint64_t offset;
 };
 
 static int access_port(const struct pio *pio, void *data)
@@ -24,90 +27,162 @@ static int do_plain(const struct pio *pio)
 	if (err)
 		return err;
 	if (pio->write)
-		vee_done(pio->vcpu);
+		vee_done(pio->guest.vcpu);
 	else
-		vee_done_in(pio->vcpu, value);
+		vee_done_in(pio->guest.vcpu, value);
 	return 0;
 }
 
-/*
- * One access after the other, between the port and @count elements at @data,
- * which with DF set are done from the last to the first. Returns how many were
- * done before *@err.
- */
-static uint64_t transfer(const struct pio *pio, uint8_t *data, uint64_t count,
-			 bool down, int *err)
-{
-	unsigned int width = pio->exit.width;
-
-	for (uint64_t i = 0; i < count; i++) {
-		uint64_t at = down ? count - 1 - i : i;
-
-		*err = access_port(pio, data + at * width);
-		if (*err)
-			return i;
-	}
-	return count;
-}
-
-/* Registers as after @done accesses; the instruction is over after the last. */
-static void advance(const struct pio *pio, uint64_t done)
+/* Registers as after an access; true: it was the last. */
+static bool advance(const struct pio *pio)
 {
 	const struct vee_exit_pio *exit = &pio->exit;
+	struct vee_vcpu *vcpu = pio->guest.vcpu;
 
-	string_advance(pio->vcpu, pio->write ? RSI : RDI, exit->address_width,
-		       exit->width, done);
-	if (exit->rep)
-		string_count_down(pio->vcpu, exit->address_width, done);
-	if (done == exit->count)
-		vee_done(pio->vcpu);
+	string_advance(vcpu, pio->write ? RSI : RDI, exit->address_width, exit->width, 1);
+	if (!exit->rep)
+		return true;
+	string_count_down(vcpu, exit->address_width, 1);
+	return !(vcpu->page->regs.rcx & low_bits(exit->address_width));
 }
 
-static int do_batch(const struct pio *pio, uint64_t gva, uint64_t count,
-		    bool down)
+static int transfer(const struct pio *pio, const struct guest_span *span, unsigned int at)
 {
-	uint8_t data[PAGE_BYTES];
-	struct guest_span span;
-	uint64_t done, bytes = count * pio->exit.width;
-	int err;
+	unsigned int width = pio->exit.width;
+	uint32_t value = 0;
+	int err = 0;
 
-	if (!guest_is_canonical(gva, bytes))
-		return guest_fault(pio->vcpu, VECTOR_GP);
-	err = guest_find(pio->vcpu, gva, bytes, pio->write ? VEE_READ : VEE_WRITE, &span);
-	if (err)
-		return err;
-	if (!guest_is_memory(&span))
-		return -EFAULT;
-	/* What a failing IN leaves undone must stay as it is. */
-	guest_copy_out(&span, data);
-	done = transfer(pio, data, count, down, &err);
-	if (!pio->write)
-		guest_copy_in(&span, data);
-	if (done)
-		advance(pio, done);
+	if (pio->write)
+		err = guest_read(&pio->guest, span, at, &value, width);
+	if (!err)
+		err = access_port(pio, &value);
+	if (!err && !pio->write)
+		err = guest_write(&pio->guest, span, at, &value, width);
 	return err;
 }
 
-static int do_string(const struct pio *pio)
+/* The first access finds what can fault; those after it are in the same page. */
+static int do_string(const struct pio *pio, uint64_t count)
+{
+	unsigned int width = pio->exit.width;
+	unsigned int access = pio->write ? VEE_READ : VEE_WRITE;
+	struct guest_span span;
+	int err = guest_find_in(&pio->guest, pio->segment, pio->offset, width, access, width,
+				&span);
+
+	if (!err && !pio->guest.fn && !span_is_memory(&span, access))
+		err = -EFAULT;
+	for (uint64_t i = 0; !err && i < count; i++) {
+		err = transfer(pio, &span, 0);
+		if (!err && advance(pio)) {
+			vee_done(pio->guest.vcpu);
+			return 0;
+		}
+		span_move(&span, pio->down ? -(int64_t)width : width);
+	}
+	return err ? err : trap_step(&pio->guest);
+}
+
+/* --- where its memory is --- */
+
+/* Of the prefixes those for a segment alone matter here (SDM 2, "Instruction Prefixes"). */
+static int segment_of_prefix(uint8_t byte)
+{
+	switch (byte) {
+	case 0x26:
+		return SEG_ES;
+	case 0x2e:
+		return SEG_CS;
+	case 0x36:
+		return SEG_SS;
+	case 0x3e:
+		return SEG_DS;
+	case 0x64:
+		return SEG_FS;
+	case 0x65:
+		return SEG_GS;
+	default:
+		return -1;
+	}
+}
+
+/* The last one counts; in 64-bit mode FS and GS alone do. */
+static int find_source(const struct pio *pio, unsigned int *segment)
+{
+	const struct vee_vcpu_page *page = pio->guest.vcpu->page;
+	uint64_t gva = guest_linear(&pio->guest, SEG_CS, page->regs.rip);
+	uint8_t insn[VEE_INSN_MAX];
+	unsigned int length = min_u64(page->exit.instruction_length, sizeof(insn));
+	int err = guest_read_at(&pio->guest, gva, insn, length);
+
+	*segment = SEG_DS;
+	for (unsigned int i = 0; !err && i < length; i++) {
+		int number = segment_of_prefix(insn[i]);
+
+		if (number >= 0 && (pio->guest.mode != 8 || number >= SEG_FS))
+			*segment = number;
+	}
+	return err;
+}
+
+static unsigned int code_width(const struct vee_vcpu_page *page)
+{
+	uint32_t rights = page->segments.cs.access_rights;
+
+	if (page->control.efer & EFER_LMA && rights & VEE_AR_L)
+		return 8;
+	return rights & VEE_AR_DB ? 4 : 2;
+}
+
+static int find_memory(struct pio *pio)
+{
+	const struct vee_vcpu_page *page = pio->guest.vcpu->page;
+	int err = guest_sync(&pio->guest);
+
+	if (err)
+		return err;
+	pio->guest.mode = code_width(page);
+	pio->guest.traps = page->regs.rflags & RFLAGS_TF;
+	pio->down = page->regs.rflags & RFLAGS_DF;
+	pio->offset = (pio->write ? page->regs.rsi : page->regs.rdi) &
+		      low_bits(pio->exit.address_width);
+	pio->segment = SEG_ES;
+	/* That the exit says where it is spares reading the instruction. */
+	if (pio->write)
+		pio->segment = SEG_DS;
+	if (pio->write && guest_linear(&pio->guest, SEG_DS, pio->offset) != pio->exit.gva)
+		err = find_source(pio, &pio->segment);
+	return err;
+}
+
+static uint64_t batch(const struct pio *pio)
 {
 	const struct vee_exit_pio *exit = &pio->exit;
-	const struct vee_regs *regs = &pio->vcpu->page->regs;
-	bool down = regs->rflags & RFLAGS_DF;
-	uint64_t offset = pio->write ? regs->rsi : regs->rdi;
-	uint64_t count, lowest = exit->gva;
-	int ret;
+	uint64_t count = min_u64(exit->count, string_batch(exit->gva, pio->offset,
+							   exit->address_width, exit->width,
+							   pio->down));
+	uint64_t below = pio->down ? (count - 1) * exit->width : 0;
 
-	if (!exit->count) {
-		vee_done(pio->vcpu);
+	/* One by one where each is a trap, or near a limit. */
+	if (count > 1 && (pio->guest.traps ||
+			  !guest_reaches(&pio->guest, pio->segment, pio->offset - below,
+					 count * exit->width)))
+		return 1;
+	return count;
+}
+
+static int string_io(struct pio *pio)
+{
+	int err;
+
+	if (!pio->exit.count) {
+		vee_done(pio->guest.vcpu);
 		return 0;
 	}
-	count = min_u64(exit->count, string_batch(exit->gva, offset,
-						  exit->address_width,
-						  exit->width, down));
-	if (down)
-		lowest -= (count - 1) * exit->width;
-	ret = do_batch(pio, lowest, count, down);
-	return ret == GUEST_FAULTED ? 0 : ret;
+	err = find_memory(pio);
+	if (!err)
+		err = do_string(pio, batch(pio));
+	return err == GUEST_FAULTED ? 0 : err;
 }
 
 static bool sane(const struct vee_exit_pio *exit)
@@ -119,22 +194,32 @@ static bool sane(const struct vee_exit_pio *exit)
 	return !exit->string || address == 2 || address == 4 || address == 8;
 }
 
-int vee_pio_assist(struct vee_vcpu *vcpu, vee_pio_fn fn, void *arg)
+static int assist(struct vee_vcpu *vcpu, const struct vee_bus *bus)
 {
 	struct pio pio = {
-		.vcpu = vcpu,
+		.guest = { .vcpu = vcpu, .fn = bus->memory, .arg = bus->arg },
 		.exit = vcpu->page->exit.pio,
-		.fn = fn,
-		.arg = arg,
+		.fn = bus->port,
+		.arg = bus->arg,
 	};
-	int err;
 
 	if (vcpu->page->exit.reason != VEE_EXIT_PIO || !sane(&pio.exit))
 		return -EINVAL;
 	pio.write = pio.exit.direction == VEE_PIO_OUT;
 	vcpu->page->resume = VEE_RESUME_HERE;
-	if (!pio.exit.string)
-		return do_plain(&pio);
-	err = vee_vcpu_sync(vcpu, VEE_STATE_REGS);
-	return err ? err : do_string(&pio);
+	return pio.exit.string ? string_io(&pio) : do_plain(&pio);
+}
+
+int vee_pio_assist(struct vee_vcpu *vcpu, vee_pio_fn fn, void *arg)
+{
+	const struct vee_bus bus = { .port = fn, .arg = arg };
+
+	return assist(vcpu, &bus);
+}
+
+int vee_assist(struct vee_vcpu *vcpu, const struct vee_bus *bus)
+{
+	if (vcpu->page->exit.reason == VEE_EXIT_PIO)
+		return assist(vcpu, bus);
+	return vee_mmio_assist(vcpu, bus->memory, bus->arg);
 }

@@ -757,21 +757,22 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  * Or that of VEE_EXIT_MEMORY, if it is a write to a slot that the guest may only
  * read, such as a ROM: @fn is then called in place of the slot.
  *
- * Does loads, stores, MOVZX, MOVSX, the string instructions with and without
- * REP, arithmetic, logic and shifts with either operand in memory, and SSE moves
- * (as two accesses if they are of 16 bytes); flags as the CPU sets them.
- * vee_mmio_assist(3) has the list. Calls @fn, sets registers and memory, and
+ * Does what a guest may use anywhere: loads, stores, arithmetic, logic and shifts, the
+ * string instructions, the stack, jumps, segment and table registers, moves of MMX and
+ * SSE; flags as the CPU sets them. vee_mmio_assist(3) has the list, and what is not on
+ * it. Accesses that cross a border are done on both sides. Checks segments and page
+ * tables, sets accessed and dirty flags, calls @fn, sets registers and memory, and
  * arranges to resume after the instruction, or at it while a REP has more to do.
  * If the instruction would fault, the fault is injected and that is success.
  *
  * It needs VEE_PREFETCH_INSN and VEE_STATE_REGS in vcpu->page->prefetch, which
- * is what a new vCPU has; with VEE_STATE_SEGMENTS there too it spares a system
- * call. Accesses that cross into another page are not done.
+ * is what a new vCPU has; with VEE_STATE_SEGMENTS and VEE_STATE_CONTROL there too it
+ * spares system calls.
  *
  * Return: 0, or -EINVAL (the last exit was another one), -EOPNOTSUPP (not an
  * instruction that it does, and nothing is changed: exit.memory.insn has its bytes),
- * -ENOMEM, what @fn returned, or an error of vee_vcpu_sync(), vee_vcpu_translate(),
- * vee_vcpu_get_xsave() or vee_vcpu_set_xsave().
+ * -ENOMEM, what @fn returned, or an error of vee_vcpu_sync(), vee_vcpu_get_xsave() or
+ * vee_vcpu_set_xsave().
  */
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg);
 
@@ -796,14 +797,39 @@ typedef int (*vee_pio_fn)(void *arg, uint16_t port, void *data,
  *
  * IN, OUT, INS and OUTS, with and without REP. Of a REP it does what lies in one
  * page of memory and resumes at the instruction while there is more to do. If
- * the memory is not the guest's to access, #PF is injected, or #GP if there is no
- * such address, and that is success.
+ * the memory is not the guest's to access, the fault is injected before the port is
+ * accessed, and that is success.
  *
  * Return: 0, or -EINVAL (the last exit wasn't VEE_EXIT_PIO), -EFAULT (INS or
- * OUTS on an address that no slot covers), what @fn returned, or an error of
- * vee_vcpu_sync() or vee_vcpu_translate().
+ * OUTS on an address that no slot covers, or that its slot forbids: vee_assist() does
+ * those), what @fn returned, or an error of vee_vcpu_sync().
  */
 int vee_pio_assist(struct vee_vcpu *vcpu, vee_pio_fn fn, void *arg);
+
+/**
+ * struct vee_bus - all devices of a machine, for vee_assist()
+ * @memory: called for each access to a device's memory
+ * @port: called for each access to a port
+ * @arg: for both
+ */
+struct vee_bus {
+	vee_mmio_fn memory;
+	vee_pio_fn port;
+	void *arg;
+};
+
+/**
+ * vee_assist() - complete VEE_EXIT_PIO, VEE_EXIT_MMIO or VEE_EXIT_MEMORY
+ * @vcpu: the vCPU
+ * @bus: the devices
+ *
+ * vee_pio_assist() and vee_mmio_assist() in one; INS and OUTS between a port and a
+ * device's memory take both.
+ *
+ * Return: 0, or -EINVAL (the last exit was another one), or an error of
+ * vee_mmio_assist() or vee_pio_assist().
+ */
+int vee_assist(struct vee_vcpu *vcpu, const struct vee_bus *bus);
 
 /* --- names --- */
 

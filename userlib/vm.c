@@ -29,6 +29,7 @@ struct vee_vm {
 	int fd;
 	unsigned int page_bytes;	/* of vee_info, as @xsave_bytes */
 	unsigned int xsave_bytes;
+	unsigned int gpa_bits;
 	pthread_rwlock_t lock;
 	struct slot *slots;	/* ascending, never overlapping */
 	size_t count;
@@ -103,6 +104,7 @@ int vee_vm_create(struct vee_vm **vm)
 	}
 	new->page_bytes = info.vcpu_page_bytes;
 	new->xsave_bytes = info.xsave_bytes;
+	new->gpa_bits = info.gpa_bits;
 	pthread_rwlock_init(&new->lock, NULL);
 	post_init(&new->office, new->fd);
 	*vm = new;
@@ -136,6 +138,11 @@ struct post_office *vm_post_office(struct vee_vm *vm)
 unsigned int vm_page_bytes(const struct vee_vm *vm)
 {
 	return vm->page_bytes;
+}
+
+unsigned int vm_gpa_bits(const struct vee_vm *vm)
+{
+	return vm->gpa_bits;
 }
 
 unsigned int vm_xsave_bytes(const struct vee_vm *vm)

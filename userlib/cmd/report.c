@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* For people: a state, a failed VM entry, an exit. */
+#include <Zydis/Zydis.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,33 @@ void report_registers(struct vee_vcpu *vcpu)
 	line("  CR0 %08llx  CR2 %016llx  CR3 %016llx  CR4 %08llx  EFER %04llx",
 	     U(page->control.cr0), U(page->control.cr2), U(page->control.cr3),
 	     U(page->control.cr4), U(page->control.efer));
+}
+
+/* What it is by name, if it is an instruction. */
+static void report_mnemonic(const struct vee_vcpu *vcpu)
+{
+	static const ZydisMachineMode modes[] = {
+		[2] = ZYDIS_MACHINE_MODE_LEGACY_16, [4] = ZYDIS_MACHINE_MODE_LEGACY_32,
+		[8] = ZYDIS_MACHINE_MODE_LONG_64,
+	};
+	const struct vee_exit_memory *memory = &vcpu->page->exit.memory;
+	ZydisDisassembledInstruction insn;
+
+	if (memory->code_width < sizeof(modes) / sizeof(*modes) &&
+	    ZYAN_SUCCESS(ZydisDisassembleIntel(modes[memory->code_width], vcpu->page->regs.rip,
+					       memory->insn, memory->insn_bytes, &insn)))
+		line("  instruction: %s", insn.text);
+}
+
+void report_insn(const struct vee_vcpu *vcpu)
+{
+	const struct vee_exit_memory *memory = &vcpu->page->exit.memory;
+
+	fputs("  instruction bytes:", stderr);
+	for (unsigned int i = 0; i < memory->insn_bytes && i < VEE_INSN_MAX; i++)
+		fprintf(stderr, " %02x", memory->insn[i]);
+	fputc('\n', stderr);
+	report_mnemonic(vcpu);
 }
 
 /* Those that the checks of a VM entry are about, in the SDM's order. */

@@ -91,6 +91,16 @@ static int access_memory(void *arg, uint64_t gpa, void *data,
 	return 0;
 }
 
+/* Whatever the exit was: INS and OUTS may be between a port and a device's memory. */
+static int do_access(struct machine *machine)
+{
+	const struct vee_bus bus = {
+		.memory = access_memory, .port = access_port, .arg = machine,
+	};
+
+	return vee_assist(machine->vcpu, &bus);
+}
+
 static int on_request(struct machine *machine)
 {
 	machine_flush(machine);
@@ -104,7 +114,7 @@ static int on_request(struct machine *machine)
 
 static int on_pio(struct machine *machine)
 {
-	int err = vee_pio_assist(machine->vcpu, access_port, machine);
+	int err = do_access(machine);
 
 	if (err) {
 		fail_of(machine, "can't do the guest's access to port %#x: %s",
@@ -115,19 +125,11 @@ static int on_pio(struct machine *machine)
 	return machine->pc.request == PC_NONE ? GO_ON : on_request(machine);
 }
 
-static void report_insn(const struct vee_exit_memory *memory)
-{
-	fputs("  instruction bytes:", stderr);
-	for (unsigned int i = 0; i < memory->insn_bytes && i < VEE_INSN_MAX; i++)
-		fprintf(stderr, " %02x", memory->insn[i]);
-	fputc('\n', stderr);
-}
-
 static int on_mmio(struct machine *machine)
 {
 	const struct vee_exit_memory *memory =
 		&machine->vcpu->page->exit.memory;
-	int err = vee_mmio_assist(machine->vcpu, access_memory, machine);
+	int err = do_access(machine);
 
 	if (!err)
 		return GO_ON;
@@ -135,12 +137,12 @@ static int on_mmio(struct machine *machine)
 		fail_of(machine, "the guest ran to %#llx, where it has no memory",
 			(unsigned long long)memory->gpa);
 	else if (err == -EOPNOTSUPP)
-		fail_of(machine, "an access to %#llx, where there is no memory, that can't be done",
+		fail_of(machine, "an access to %#llx by what vee can't do there",
 			(unsigned long long)memory->gpa);
 	else
 		fail_of(machine, "can't do the guest's access to %#llx: %s",
 			(unsigned long long)memory->gpa, strerror(-err));
-	report_insn(memory);
+	report_insn(machine->vcpu);
 	report_registers(machine->vcpu);
 	return STATUS_FAILED;
 }

@@ -189,6 +189,32 @@ static uint64_t multiply(unsigned int bytes, uint64_t a, uint64_t b, uint64_t *r
 	return r;
 }
 
+static uint64_t scan(enum alu_op op, uint64_t b)
+{
+	return op == ALU_BSF ? __builtin_ctzll(b) : 63 - __builtin_clzll(b);
+}
+
+static uint64_t count_zeros(enum alu_op op, unsigned int bytes, uint64_t b, uint64_t *rflags)
+{
+	uint64_t r = bytes * 8;
+
+	if (b)
+		r = op == ALU_TZCNT ? scan(ALU_BSF, b) : bytes * 8 - 1 - scan(ALU_BSR, b);
+	set_flags(rflags, RFLAGS_CF | RFLAGS_ZF, (b ? 0 : RFLAGS_CF) | (r ? 0 : RFLAGS_ZF));
+	return r;
+}
+
+/* ADCX and ADOX: a carry in a flag of their own. */
+static uint64_t add_with(uint64_t flag, unsigned int bytes, uint64_t a, uint64_t b,
+			 uint64_t *rflags)
+{
+	uint64_t flags;
+	uint64_t r = add(bytes, a, b, *rflags & flag, &flags);
+
+	set_flags(rflags, flag, flags & RFLAGS_CF ? flag : 0);
+	return r;
+}
+
 uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
 	     uint64_t *rflags)
 {
@@ -225,6 +251,16 @@ uint64_t alu(enum alu_op op, unsigned int bytes, uint64_t a, uint64_t b,
 		r = __builtin_popcountll(b);
 		flags = b ? 0 : RFLAGS_ZF;
 		break;
+	case ALU_LZCNT:
+	case ALU_TZCNT:
+		return count_zeros(op, bytes, b, rflags);
+	case ALU_BSF:
+	case ALU_BSR:
+		set_flags(rflags, RFLAGS_ZF, b ? 0 : RFLAGS_ZF);
+		return b ? scan(op, b) : 0;
+	case ALU_ADCX:
+	case ALU_ADOX:
+		return add_with(op == ALU_ADCX ? RFLAGS_CF : RFLAGS_OF, bytes, a, b, rflags);
 	case ALU_NOT:
 		return ~a & low_bits(bytes);
 	case ALU_BT:

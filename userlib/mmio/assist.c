@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Instructions whose memory operand is a device: fetched decoded from a cache,
- * checked against the exit, and done.
+ * Instructions that were stopped by an access to memory: fetched decoded from a cache,
+ * and done.
  */
 #include <stdlib.h>
 
@@ -38,17 +38,16 @@ static bool is_cached(const struct insn *insn, unsigned int mode,
 	       !memcmp(insn->bytes, exit->insn, insn->length);
 }
 
-static int find_insn(struct mmio *mmio)
+static int find_insn(struct guest *guest)
 {
-	struct insn *insn = cache_entry(mmio->vcpu);
-	unsigned int mode = mmio->exit->code_width;
+	struct insn *insn = cache_entry(guest->vcpu);
 
 	if (!insn)
 		return -ENOMEM;
-	mmio->insn = insn;
-	if (is_cached(insn, mode, mmio->exit))
+	guest->insn = insn;
+	if (is_cached(insn, guest->mode, guest->exit))
 		return 0;
-	if (insn_decode(mmio->exit->insn, mmio->exit->insn_bytes, mode, insn))
+	if (insn_decode(guest->exit->insn, guest->exit->insn_bytes, guest->mode, insn))
 		return 0;
 	insn->kind = INSN_NONE;
 	return -EOPNOTSUPP;
@@ -56,39 +55,79 @@ static int find_insn(struct mmio *mmio)
 
 /* --- doing it --- */
 
-static int (*const doers[INSN_KINDS])(const struct mmio *mmio) = {
-	[INSN_LOAD] = mmio_load,
-	[INSN_LOAD_IF] = mmio_load_if,
-	[INSN_STORE] = mmio_store,
-	[INSN_STORE_IF] = mmio_store_if,
-	[INSN_ALU_TO_MEMORY] = mmio_alu_to_memory,
-	[INSN_ALU_TO_REGISTER] = mmio_alu_to_register,
-	[INSN_STORE_SEGMENT] = mmio_store_segment,
-	[INSN_SHIFT_DOUBLE] = mmio_shift_double,
-	[INSN_MULTIPLY] = mmio_multiply,
-	[INSN_DIVIDE] = mmio_divide,
-	[INSN_EXCHANGE_PAIR] = mmio_exchange_pair,
-	[INSN_XCHG] = mmio_xchg,
-	[INSN_XADD] = mmio_xadd,
-	[INSN_CMPXCHG] = mmio_cmpxchg,
-	[INSN_VECTOR_LOAD] = mmio_vector_load,
-	[INSN_VECTOR_STORE] = mmio_vector_store,
-	[INSN_PUSH] = mmio_push,
-	[INSN_POP] = mmio_pop,
+static int (*const doers[INSN_KINDS])(const struct guest *guest) = {
+	[INSN_LOAD] = do_load,
+	[INSN_LOAD_IF] = do_load_if,
+	[INSN_STORE] = do_store,
+	[INSN_STORE_IF] = do_store_if,
+	[INSN_ALU_TO_MEMORY] = do_alu_to_memory,
+	[INSN_ALU_TO_REGISTER] = do_alu_to_register,
+	[INSN_STORE_SEGMENT] = do_store_segment,
+	[INSN_SHIFT_DOUBLE] = do_shift_double,
+	[INSN_MULTIPLY] = do_multiply,
+	[INSN_DIVIDE] = do_divide,
+	[INSN_EXCHANGE_PAIR] = do_exchange_pair,
+	[INSN_XCHG] = do_xchg,
+	[INSN_XADD] = do_xadd,
+	[INSN_CMPXCHG] = do_cmpxchg,
+	[INSN_XLAT] = do_xlat,
+	[INSN_BOUND] = do_bound,
+	[INSN_PROBE] = do_probe,
+	[INSN_VECTOR_LOAD] = do_vector_load,
+	[INSN_HALF_LOAD] = do_vector_load,
+	[INSN_MMX_LOAD] = do_vector_load,
+	[INSN_MXCSR_LOAD] = do_vector_load,
+	[INSN_X87_CONTROL_LOAD] = do_vector_load,
+	[INSN_VECTOR_STORE] = do_vector_store,
+	[INSN_HALF_STORE] = do_vector_store,
+	[INSN_MMX_STORE] = do_vector_store,
+	[INSN_MXCSR_STORE] = do_vector_store,
+	[INSN_X87_CONTROL_STORE] = do_vector_store,
+	[INSN_X87_STATUS_STORE] = do_vector_store,
+	[INSN_FXSAVE] = do_fxsave,
+	[INSN_FXRSTOR] = do_fxrstor,
+	[INSN_PUSH] = do_push,
+	[INSN_POP] = do_pop,
+	[INSN_PUSH_FLAGS] = do_push_flags,
+	[INSN_POP_FLAGS] = do_pop_flags,
+	[INSN_PUSH_ALL] = do_push_all,
+	[INSN_POP_ALL] = do_pop_all,
+	[INSN_ENTER] = do_enter,
+	[INSN_LEAVE] = do_leave,
+	[INSN_JUMP] = do_jump,
+	[INSN_CALL] = do_call,
+	[INSN_RETURN] = do_return,
+	[INSN_FAR_JUMP] = do_far_jump,
+	[INSN_FAR_CALL] = do_far_call,
+	[INSN_FAR_RETURN] = do_far_return,
+	[INSN_IRET] = do_iret,
+	[INSN_LOAD_SEGMENT] = do_load_segment,
+	[INSN_LOAD_POINTER] = do_load_pointer,
+	[INSN_POP_SEGMENT] = do_pop_segment,
+	[INSN_LOAD_TABLE] = do_load_table,
+	[INSN_STORE_TABLE] = do_store_table,
+	[INSN_LOAD_SYSTEM] = do_load_system,
+	[INSN_STORE_SYSTEM] = do_store_system,
+	[INSN_LOAD_MSW] = do_load_msw,
+	[INSN_STORE_MSW] = do_store_msw,
+	[INSN_VERIFY] = do_verify,
+	[INSN_LAR] = do_lar,
+	[INSN_LSL] = do_lsl,
+	[INSN_ARPL] = do_arpl,
+	[INSN_MOVS] = do_string,
+	[INSN_STOS] = do_string,
+	[INSN_LODS] = do_string,
+	[INSN_CMPS] = do_string,
+	[INSN_SCAS] = do_string,
 };
 
-static int do_insn(const struct mmio *mmio)
+static int do_insn(const struct guest *guest)
 {
-	int err;
+	int err = doers[guest->insn->kind](guest);
 
-	if (mmio->insn->kind >= INSN_MOVS)
-		return mmio_string(mmio);
-	err = mmio_check_place(mmio);
 	if (!err)
-		err = doers[mmio->insn->kind](mmio);
-	if (!err)
-		mmio_complete(mmio);
-	return err;
+		complete(guest);
+	return err == INSN_RESUMED || err == GUEST_FAULTED ? 0 : err;
 }
 
 /* An access that delivers an event, to its stack say, isn't the instruction's. */
@@ -97,7 +136,7 @@ static int check_cause(struct vee_vcpu *vcpu, const struct vee_exit_memory *exit
 	const struct vee_vcpu_page *page = vcpu->page;
 	int err;
 
-	if (exit->walk || exit->access & VEE_EXECUTE || !exit->insn_bytes)
+	if (exit->access & VEE_EXECUTE || !exit->insn_bytes)
 		return -EOPNOTSUPP;
 	if (!(page->exit.flags & VEE_EXIT_EVENT_PENDING))
 		return 0;
@@ -117,10 +156,16 @@ static bool is_device(const struct vee_exit *exit)
 		memory->access & VEE_WRITE);
 }
 
+static void begin(struct guest *guest)
+{
+	guest->traps = guest->vcpu->page->regs.rflags & RFLAGS_TF;
+	guest->mode = guest->exit->code_width;
+}
+
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 {
 	const struct vee_exit_memory exit = vcpu->page->exit.memory;
-	struct mmio mmio = {
+	struct guest guest = {
 		.vcpu = vcpu, .exit = &exit, .fn = fn, .arg = arg,
 	};
 	int err;
@@ -132,9 +177,9 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 		return err;
 	vcpu->page->resume = VEE_RESUME_HERE;
 	err = vee_vcpu_sync(vcpu, VEE_STATE_REGS);
-	if (!err)
-		err = find_insn(&mmio);
-	if (!err)
-		err = do_insn(&mmio);
-	return err == GUEST_FAULTED ? 0 : err;
+	if (err)
+		return err;
+	begin(&guest);
+	err = find_insn(&guest);
+	return err ? err : do_insn(&guest);
 }

@@ -1,98 +1,46 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* The operands of an instruction: registers, segments, addresses, the device. */
+/* The operands of an instruction: registers, memory, and how it ends. */
 #include "mmio.h"
 
-/* SDM 3A, "Code- and Data-Segment Descriptor Types". */
-#define AR_DOWN		0x4U
-#define AR_CODE_OR_DOWN	0xcU
+/* --- registers --- */
 
-/* In 64-bit mode the bases of CS, DS, ES and SS count as 0. */
-static bool needs_base(const struct insn *insn, unsigned int segment)
+uint64_t get_register(const struct guest *guest)
 {
-	return insn->mode != 8 || segment == SEG_FS || segment == SEG_GS;
-}
-
-const struct vee_segment *find_segment(const struct mmio *mmio, unsigned int segment)
-{
-	const struct vee_segments *segments = &mmio->vcpu->page->segments;
-	const struct vee_segment *by_number[] = {
-		[SEG_ES] = &segments->es, [SEG_CS] = &segments->cs,
-		[SEG_SS] = &segments->ss, [SEG_DS] = &segments->ds,
-		[SEG_FS] = &segments->fs, [SEG_GS] = &segments->gs,
-	};
-
-	return by_number[segment];
-}
-
-uint64_t segment_base(const struct mmio *mmio, unsigned int segment)
-{
-	if (!needs_base(mmio->insn, segment))
-		return 0;
-	return find_segment(mmio, segment)->base;
-}
-
-/* SDM 3A, "Limit Checking": an expand-down segment has what is above its limit. */
-static bool is_in_limit(const struct vee_segment *segment, uint64_t offset, uint64_t bytes)
-{
-	uint64_t last = offset + bytes - 1;
-
-	if (segment->access_rights & VEE_AR_UNUSABLE)
-		return false;
-	if ((segment->access_rights & AR_CODE_OR_DOWN) != AR_DOWN)
-		return last <= segment->limit;
-	return offset > segment->limit &&
-	       last <= (segment->access_rights & VEE_AR_DB ? UINT32_MAX : UINT16_MAX);
-}
-
-bool segment_reaches(const struct mmio *mmio, unsigned int segment, uint64_t offset,
-		     uint64_t bytes)
-{
-	if (mmio->insn->mode == 8)
-		return guest_is_canonical(offset + segment_base(mmio, segment), bytes);
-	return is_in_limit(find_segment(mmio, segment), offset, bytes);
-}
-
-uint64_t get_register(const struct mmio *mmio)
-{
-	const struct insn *insn = mmio->insn;
-	uint64_t value = mmio->vcpu->page->regs.gpr[insn->reg];
+	const struct insn *insn = guest->insn;
+	uint64_t value = guest->vcpu->page->regs.gpr[insn->reg];
 
 	if (insn->high_byte)
 		value >>= 8;
 	return value & low_bits(insn->reg_width);
 }
 
-void set_register(const struct mmio *mmio, uint64_t value)
+void set_register(const struct guest *guest, uint64_t value)
 {
-	const struct insn *insn = mmio->insn;
-	__u64 *gpr = &mmio->vcpu->page->regs.gpr[insn->reg];
+	const struct insn *insn = guest->insn;
+	__u64 *gpr = &guest->vcpu->page->regs.gpr[insn->reg];
 
 	if (insn->high_byte)
 		*gpr = (*gpr & ~0xff00ULL) | (value & 0xff) << 8;
 	else
-		set_gpr(mmio->vcpu, insn->reg, insn->reg_width, value);
+		set_gpr(guest->vcpu, insn->reg, insn->reg_width, value);
 }
 
 /* The operand that isn't in memory. */
-uint64_t get_other(const struct mmio *mmio)
+uint64_t get_other(const struct guest *guest)
 {
-	if (mmio->insn->reg == NO_REGISTER)
-		return mmio->insn->imm;
-	return get_register(mmio);
+	if (guest->insn->reg == NO_REGISTER)
+		return guest->insn->imm;
+	return get_register(guest);
 }
 
-static uint64_t address_part(const struct mmio *mmio, unsigned int reg)
+void set_rflags(const struct guest *guest, uint64_t rflags)
 {
-	const struct vee_regs *regs = &mmio->vcpu->page->regs;
+	struct vee_vcpu_page *page = guest->vcpu->page;
 
-	if (reg == NO_REGISTER)
-		return 0;
-	if (reg == REGISTER_RIP)
-		return regs->rip + mmio->insn->length;
-	/* POP computes its address after it has moved the stack pointer. */
-	if (reg == RSP && mmio->insn->kind == INSN_POP)
-		return regs->rsp + mmio->insn->width;
-	return regs->gpr[reg];
+	if (page->regs.rflags == rflags)
+		return;
+	page->regs.rflags = rflags;
+	page->dirty |= VEE_STATE_REGS;
 }
 
 int64_t sign_extend(uint64_t value, unsigned int bytes)
@@ -102,86 +50,117 @@ int64_t sign_extend(uint64_t value, unsigned int bytes)
 	return (int64_t)(value << shift) >> shift;
 }
 
-/* BT with a register can reach bits to either side: by whole operands. */
-static int64_t bit_displacement(const struct mmio *mmio)
+/* --- memory --- */
+
+static uint64_t address_part(const struct guest *guest, unsigned int reg)
 {
-	const struct insn *insn = mmio->insn;
+	const struct vee_regs *regs = &guest->vcpu->page->regs;
+	const struct insn *insn = guest->insn;
+
+	if (reg == NO_REGISTER)
+		return 0;
+	if (reg == REGISTER_RIP)
+		return regs->rip + insn->length;
+	/* POP computes its address after it has moved the stack pointer. */
+	if (reg == RSP && insn->kind == INSN_POP)
+		return regs->rsp + insn->width;
+	return regs->gpr[reg];
+}
+
+/* BT with a register can reach bits to either side: by whole operands. */
+static int64_t bit_displacement(const struct guest *guest)
+{
+	const struct insn *insn = guest->insn;
 	int64_t bit, bits = insn->width * 8;
 
 	if (!insn->bit_offset)
 		return 0;
-	bit = sign_extend(get_register(mmio), insn->reg_width);
+	bit = sign_extend(get_register(guest), insn->reg_width);
 	return (bit - (bit & (bits - 1))) / 8;
 }
 
-static uint64_t linear_address(const struct mmio *mmio)
+uint64_t operand_offset(const struct guest *guest)
 {
-	const struct insn *insn = mmio->insn;
-	uint64_t offset = insn->disp + bit_displacement(mmio);
+	const struct insn *insn = guest->insn;
+	uint64_t offset = insn->disp + bit_displacement(guest);
 
-	offset += address_part(mmio, insn->base);
-	offset += address_part(mmio, insn->index) * insn->scale;
-	offset &= low_bits(insn->address_width);
-	offset += segment_base(mmio, insn->segment);
-	return insn->mode == 8 ? offset : (uint32_t)offset;
+	offset += address_part(guest, insn->base);
+	offset += address_part(guest, insn->index) * insn->scale;
+	return offset & low_bits(insn->address_width);
 }
 
-/*
- * The exit tells where the access was; it is the memory operand, all of it, only
- * if that begins at the very address and ends in the same page.
- */
-int mmio_check_place(const struct mmio *mmio)
+/* Numbers alone have an alignment that AC is about. */
+static unsigned int alignment(unsigned int bytes)
 {
-	const struct vee_exit_memory *exit = mmio->exit;
-	int err = 0;
+	return bytes & (bytes - 1) || bytes > sizeof(uint64_t) ? 0 : bytes;
+}
 
-	if ((exit->gpa & PAGE_OFFSET) + mmio->insn->width > PAGE_BYTES)
-		return -EOPNOTSUPP;
-	if (needs_base(mmio->insn, mmio->insn->segment))
-		err = vee_vcpu_sync(mmio->vcpu, VEE_STATE_SEGMENTS);
-	if (err)
-		return err;
-	if (exit->gva_valid && linear_address(mmio) != exit->gva)
-		return -EOPNOTSUPP;
+int operand_find(const struct guest *guest, unsigned int bytes, unsigned int access,
+		 struct guest_span *span)
+{
+	return guest_find_in(guest, guest->insn->segment, operand_offset(guest), bytes,
+			     access, alignment(bytes), span);
+}
+
+int operand_read(const struct guest *guest, void *data, unsigned int bytes)
+{
+	struct guest_span span;
+	int err = operand_find(guest, bytes, VEE_READ, &span);
+
+	return err ? err : guest_read(guest, &span, 0, data, bytes);
+}
+
+int operand_write(const struct guest *guest, const void *data, unsigned int bytes)
+{
+	struct guest_span span;
+	int err = operand_find(guest, bytes, VEE_WRITE, &span);
+
+	return err ? err : guest_write(guest, &span, 0, data, bytes);
+}
+
+int read_operand(const struct guest *guest, uint64_t *value)
+{
+	const struct insn *insn = guest->insn;
+
+	*value = 0;
+	if (insn->in_memory)
+		return operand_read(guest, value, insn->width);
+	*value = guest->vcpu->page->regs.gpr[insn->source] & low_bits(insn->width);
 	return 0;
 }
 
-int mmio_access(const struct mmio *mmio, void *data, bool write)
+int write_operand(const struct guest *guest, uint64_t value)
 {
-	unsigned int piece = min_u64(mmio->insn->width, 8);
-	int err = 0;
+	const struct insn *insn = guest->insn;
 
-	for (unsigned int at = 0; !err && at < mmio->insn->width; at += piece)
-		err = mmio->fn(mmio->arg, mmio->exit->gpa + at, (uint8_t *)data + at,
-			       piece, write);
-	return err;
+	if (insn->in_memory)
+		return operand_write(guest, &value, insn->width);
+	set_gpr(guest->vcpu, insn->source, insn->width, value);
+	return 0;
 }
 
-int read_memory(const struct mmio *mmio, uint64_t *value)
-{
-	*value = 0;
-	return mmio_access(mmio, value, false);
-}
-
-int write_memory(const struct mmio *mmio, uint64_t value)
-{
-	value &= low_bits(mmio->insn->width);
-	return mmio_access(mmio, &value, true);
-}
-
-void mmio_set_rflags(const struct mmio *mmio, uint64_t rflags)
-{
-	struct vee_vcpu_page *page = mmio->vcpu->page;
-
-	if (page->regs.rflags == rflags)
-		return;
-	page->regs.rflags = rflags;
-	page->dirty |= VEE_STATE_REGS;
-}
+/* --- how it ends --- */
 
 /* The CPU doesn't tell how long an instruction is that touched memory. */
-void mmio_complete(const struct mmio *mmio)
+void complete(const struct guest *guest)
 {
-	mmio->vcpu->page->exit.instruction_length = mmio->insn->length;
-	vee_done(mmio->vcpu);
+	guest->vcpu->page->exit.instruction_length = guest->insn->length;
+	vee_done(guest->vcpu);
+}
+
+/* What VEE_RESUME_NEXT does, which takes no other RIP; TF is the one from before. */
+int complete_at(const struct guest *guest, uint64_t rip)
+{
+	struct vee_vcpu_page *page = guest->vcpu->page;
+	int err = vee_vcpu_sync(guest->vcpu, VEE_STATE_EVENTS);
+
+	if (err)
+		return err;
+	page->regs.rip = rip;
+	page->regs.rflags &= ~RFLAGS_RF;
+	page->events.interruptibility &= ~(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS);
+	page->dirty |= VEE_STATE_REGS | VEE_STATE_EVENTS;
+	page->resume = VEE_RESUME_HERE;
+	err = trap_step(guest);
+	return err ? err : INSN_RESUMED;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Loads, stores, arithmetic, PUSH and POP: all whose operand has up to 8 bytes. */
+/* Loads, stores, arithmetic: all whose operand has up to 8 bytes. */
 #include "mmio.h"
 
 static uint64_t swap_bytes(uint64_t value, unsigned int bytes)
@@ -7,11 +7,11 @@ static uint64_t swap_bytes(uint64_t value, unsigned int bytes)
 	return __builtin_bswap64(value) >> (64 - bytes * 8);
 }
 
-int mmio_load(const struct mmio *mmio)
+int do_load(const struct guest *guest)
 {
-	const struct insn *insn = mmio->insn;
+	const struct insn *insn = guest->insn;
 	uint64_t value;
-	int err = read_memory(mmio, &value);
+	int err = read_operand(guest, &value);
 
 	if (err)
 		return err;
@@ -19,46 +19,62 @@ int mmio_load(const struct mmio *mmio)
 		value = sign_extend(value, insn->width);
 	if (insn->swap)
 		value = swap_bytes(value, insn->width);
-	set_register(mmio, value);
+	set_register(guest, value);
 	return 0;
 }
 
 /* CMOVcc reads always, and always clears the upper half of a 32-bit register. */
-int mmio_load_if(const struct mmio *mmio)
+int do_load_if(const struct guest *guest)
 {
 	uint64_t value;
-	int err = read_memory(mmio, &value);
+	int err = read_operand(guest, &value);
 
 	if (err)
 		return err;
-	if (!alu_condition(mmio->insn->condition, mmio->vcpu->page->regs.rflags))
-		value = get_register(mmio);
-	set_register(mmio, value);
+	if (!alu_condition(guest->insn->condition, guest->vcpu->page->regs.rflags))
+		value = get_register(guest);
+	set_register(guest, value);
 	return 0;
 }
 
-int mmio_store(const struct mmio *mmio)
+int do_store(const struct guest *guest)
 {
-	uint64_t value = get_other(mmio);
+	uint64_t value = get_other(guest);
 
-	if (mmio->insn->swap)
-		value = swap_bytes(value, mmio->insn->width);
-	return write_memory(mmio, value);
+	if (guest->insn->swap)
+		value = swap_bytes(value, guest->insn->width);
+	return write_operand(guest, value);
 }
 
-int mmio_store_if(const struct mmio *mmio)
+int do_store_if(const struct guest *guest)
 {
-	return write_memory(mmio, alu_condition(mmio->insn->condition,
-						mmio->vcpu->page->regs.rflags));
+	return write_operand(guest, alu_condition(guest->insn->condition,
+						guest->vcpu->page->regs.rflags));
 }
 
-int mmio_store_segment(const struct mmio *mmio)
+int do_store_segment(const struct guest *guest)
 {
-	int err = vee_vcpu_sync(mmio->vcpu, VEE_STATE_SEGMENTS);
+	int err = vee_vcpu_sync(guest->vcpu, VEE_STATE_SEGMENTS);
 
 	if (err)
 		return err;
-	return write_memory(mmio, find_segment(mmio, mmio->insn->reg)->selector);
+	return write_operand(guest, guest_segment(guest, guest->insn->reg)->selector);
+}
+
+/* What is to be written must be writable before it is read. */
+static int begin_update(const struct guest *guest, struct guest_span *span, uint64_t *value)
+{
+	unsigned int width = guest->insn->width;
+	int err = operand_find(guest, width, VEE_READ | VEE_WRITE, span);
+
+	*value = 0;
+	return err ? err : guest_read(guest, span, 0, value, width);
+}
+
+static int end_update(const struct guest *guest, const struct guest_span *span,
+		      uint64_t value)
+{
+	return guest_write(guest, span, 0, &value, guest->insn->width);
 }
 
 static bool only_flags(enum alu_op op)
@@ -66,169 +82,174 @@ static bool only_flags(enum alu_op op)
 	return op == ALU_CMP || op == ALU_TEST || op == ALU_BT;
 }
 
-int mmio_alu_to_memory(const struct mmio *mmio)
+static int do_compare(const struct guest *guest)
 {
-	uint64_t rflags = mmio->vcpu->page->regs.rflags;
-	const struct insn *insn = mmio->insn;
+	uint64_t rflags = guest->vcpu->page->regs.rflags;
+	const struct insn *insn = guest->insn;
 	uint64_t value;
-	int err = read_memory(mmio, &value);
+	int err = read_operand(guest, &value);
 
 	if (err)
 		return err;
-	value = alu(insn->alu, insn->width, value, get_other(mmio), &rflags);
-	if (!only_flags(insn->alu))
-		err = write_memory(mmio, value);
+	alu(insn->alu, insn->width, value, get_other(guest), &rflags);
+	set_rflags(guest, rflags);
+	return 0;
+}
+
+int do_alu_to_memory(const struct guest *guest)
+{
+	uint64_t rflags = guest->vcpu->page->regs.rflags;
+	const struct insn *insn = guest->insn;
+	struct guest_span span;
+	uint64_t value;
+	int err;
+
+	if (only_flags(insn->alu))
+		return do_compare(guest);
+	err = begin_update(guest, &span, &value);
+	if (err)
+		return err;
+	value = alu(insn->alu, insn->width, value, get_other(guest), &rflags);
+	err = end_update(guest, &span, value);
 	if (!err)
-		mmio_set_rflags(mmio, rflags);
+		set_rflags(guest, rflags);
 	return err;
 }
 
-int mmio_alu_to_register(const struct mmio *mmio)
+/* SDM 2, "BSF" and "BSR": of 0 the register is as before, as on all of Intel's CPUs. */
+static bool finds_nothing(enum alu_op op, uint64_t rflags)
 {
-	uint64_t rflags = mmio->vcpu->page->regs.rflags;
-	const struct insn *insn = mmio->insn;
+	return (op == ALU_BSF || op == ALU_BSR) && rflags & RFLAGS_ZF;
+}
+
+int do_alu_to_register(const struct guest *guest)
+{
+	uint64_t rflags = guest->vcpu->page->regs.rflags;
+	const struct insn *insn = guest->insn;
 	uint64_t value;
-	int err = read_memory(mmio, &value);
+	int err = read_operand(guest, &value);
 
 	if (err)
 		return err;
 	value = alu(insn->alu, insn->width,
-		    insn->has_imm ? insn->imm : get_register(mmio), value, &rflags);
-	if (!only_flags(insn->alu))
-		set_register(mmio, value);
-	mmio_set_rflags(mmio, rflags);
+		    insn->has_imm ? insn->imm : get_register(guest), value, &rflags);
+	if (!only_flags(insn->alu) && !finds_nothing(insn->alu, rflags))
+		set_register(guest, value);
+	set_rflags(guest, rflags);
 	return 0;
 }
 
-int mmio_shift_double(const struct mmio *mmio)
+int do_shift_double(const struct guest *guest)
 {
-	const struct vee_regs *regs = &mmio->vcpu->page->regs;
-	const struct insn *insn = mmio->insn;
+	const struct vee_regs *regs = &guest->vcpu->page->regs;
+	const struct insn *insn = guest->insn;
 	uint64_t rflags = regs->rflags;
 	uint64_t value;
-	int err = read_memory(mmio, &value);
+	struct guest_span span;
+	int err = begin_update(guest, &span, &value);
 
 	if (err)
 		return err;
-	value = alu_shift_double(insn->alu, insn->width, value, get_register(mmio),
+	value = alu_shift_double(insn->alu, insn->width, value, get_register(guest),
 				 insn->has_imm ? insn->imm : regs->rcx, &rflags);
-	err = write_memory(mmio, value);
+	err = end_update(guest, &span, value);
 	if (!err)
-		mmio_set_rflags(mmio, rflags);
+		set_rflags(guest, rflags);
 	return err;
 }
 
-int mmio_xchg(const struct mmio *mmio)
+int do_xchg(const struct guest *guest)
 {
 	uint64_t value;
-	int err = read_memory(mmio, &value);
+	struct guest_span span;
+	int err = begin_update(guest, &span, &value);
 
 	if (!err)
-		err = write_memory(mmio, get_register(mmio));
+		err = end_update(guest, &span, get_register(guest));
 	if (!err)
-		set_register(mmio, value);
+		set_register(guest, value);
 	return err;
 }
 
-int mmio_xadd(const struct mmio *mmio)
+int do_xadd(const struct guest *guest)
 {
-	uint64_t rflags = mmio->vcpu->page->regs.rflags;
+	uint64_t rflags = guest->vcpu->page->regs.rflags;
 	uint64_t value, sum;
-	int err = read_memory(mmio, &value);
+	struct guest_span span;
+	int err = begin_update(guest, &span, &value);
 
 	if (err)
 		return err;
-	sum = alu(ALU_ADD, mmio->insn->width, value, get_register(mmio), &rflags);
-	err = write_memory(mmio, sum);
+	sum = alu(ALU_ADD, guest->insn->width, value, get_register(guest), &rflags);
+	err = end_update(guest, &span, sum);
 	if (err)
 		return err;
-	set_register(mmio, value);
-	mmio_set_rflags(mmio, rflags);
+	set_register(guest, value);
+	set_rflags(guest, rflags);
 	return 0;
 }
 
 /* It writes in either case: the new value, or the old one again. */
-int mmio_cmpxchg(const struct mmio *mmio)
+int do_cmpxchg(const struct guest *guest)
 {
-	uint64_t rflags = mmio->vcpu->page->regs.rflags;
-	unsigned int width = mmio->insn->width;
+	uint64_t rflags = guest->vcpu->page->regs.rflags;
+	unsigned int width = guest->insn->width;
 	uint64_t value;
 	bool equal;
-	int err = read_memory(mmio, &value);
+	struct guest_span span;
+	int err = begin_update(guest, &span, &value);
 
 	if (err)
 		return err;
-	alu(ALU_CMP, width, mmio->vcpu->page->regs.rax, value, &rflags);
+	alu(ALU_CMP, width, guest->vcpu->page->regs.rax, value, &rflags);
 	equal = rflags & RFLAGS_ZF;
-	err = write_memory(mmio, equal ? get_register(mmio) : value);
+	err = end_update(guest, &span, equal ? get_register(guest) : value);
 	if (err)
 		return err;
 	if (!equal)
-		set_gpr(mmio->vcpu, RAX, width, value);
-	mmio_set_rflags(mmio, rflags);
+		set_gpr(guest->vcpu, RAX, width, value);
+	set_rflags(guest, rflags);
 	return 0;
 }
 
-/* Bytes of the stack pointer; the segments must be valid. */
-static unsigned int stack_width(const struct mmio *mmio)
+/* AL <- [RBX + AL] */
+int do_xlat(const struct guest *guest)
 {
-	if (mmio->insn->mode == 8)
-		return 8;
-	return mmio->vcpu->page->segments.ss.access_rights & VEE_AR_DB ? 4 : 2;
-}
-
-static int find_stack(const struct mmio *mmio, uint64_t rsp,
-		      unsigned int access, struct guest_span *span)
-{
-	uint64_t offset = rsp & low_bits(stack_width(mmio));
-	uint64_t gva = offset + segment_base(mmio, SEG_SS);
-	int err;
-
-	if (!segment_reaches(mmio, SEG_SS, offset, mmio->insn->width))
-		return guest_fault(mmio->vcpu, VECTOR_SS);
-	if (mmio->insn->mode != 8)
-		gva = (uint32_t)gva;
-	err = guest_find(mmio->vcpu, gva, mmio->insn->width, access, span);
-	if (err == -EFAULT)
-		return -EOPNOTSUPP;
-	if (err)
-		return err;
-	return guest_is_memory(span) ? 0 : -EOPNOTSUPP;
-}
-
-int mmio_push(const struct mmio *mmio)
-{
-	uint64_t rsp = mmio->vcpu->page->regs.rsp - mmio->insn->width;
-	struct guest_span span;
-	uint64_t value;
-	int err = vee_vcpu_sync(mmio->vcpu, VEE_STATE_SEGMENTS);
-
-	if (!err)
-		err = find_stack(mmio, rsp, VEE_WRITE, &span);
-	if (!err)
-		err = read_memory(mmio, &value);
-	if (err)
-		return err;
-	guest_copy_in(&span, &value);
-	set_gpr(mmio->vcpu, RSP, stack_width(mmio), rsp);
-	return 0;
-}
-
-int mmio_pop(const struct mmio *mmio)
-{
-	uint64_t rsp = mmio->vcpu->page->regs.rsp;
+	const struct insn *insn = guest->insn;
+	const struct vee_regs *regs = &guest->vcpu->page->regs;
+	uint64_t offset = regs->rbx + (regs->rax & low_bits(1));
 	struct guest_span span;
 	uint64_t value = 0;
-	int err = vee_vcpu_sync(mmio->vcpu, VEE_STATE_SEGMENTS);
+	int err = guest_find_in(guest, insn->segment, offset & low_bits(insn->address_width),
+				1, VEE_READ, 0, &span);
 
 	if (!err)
-		err = find_stack(mmio, rsp, VEE_READ, &span);
+		err = guest_read(guest, &span, 0, &value, 1);
+	if (!err)
+		set_gpr(guest->vcpu, RAX, 1, value);
+	return err;
+}
+
+/* Two bounds of @reg_width each. */
+int do_bound(const struct guest *guest)
+{
+	unsigned int width = guest->insn->reg_width;
+	int64_t index = sign_extend(get_register(guest), width);
+	uint64_t bounds = 0;
+	int err = operand_read(guest, &bounds, 2 * width);
+
 	if (err)
 		return err;
-	guest_copy_out(&span, &value);
-	err = write_memory(mmio, value);
-	if (!err)
-		set_gpr(mmio->vcpu, RSP, stack_width(mmio),
-			rsp + mmio->insn->width);
-	return err;
+	if (index >= sign_extend(bounds & low_bits(width), width) &&
+	    index <= sign_extend(bounds >> width * 8, width))
+		return 0;
+	vee_inject_exception(guest->vcpu, VECTOR_BR);
+	return GUEST_FAULTED;
+}
+
+int do_probe(const struct guest *guest)
+{
+	struct guest_span span;
+
+	return operand_find(guest, 1, VEE_READ, &span);
 }

@@ -12,11 +12,11 @@ struct end {
 	unsigned int segment;
 	uint64_t offset;	/* of the first element, and its linear address */
 	uint64_t gva;
-	struct guest_span span;	/* of all elements of the batch */
+	struct guest_span span;	/* of that; the others are in the same page */
 };
 
 struct string {
-	const struct mmio *mmio;
+	const struct guest *guest;
 	struct end source;
 	struct end destination;
 	unsigned int width;
@@ -27,21 +27,18 @@ struct string {
 static void set_end(const struct string *string, struct end *end,
 		    unsigned int reg, unsigned int segment)
 {
-	const struct insn *insn = string->mmio->insn;
+	const struct guest *guest = string->guest;
 
 	end->used = true;
 	end->reg = reg;
 	end->segment = segment;
-	end->offset = string->mmio->vcpu->page->regs.gpr[reg] &
-		      low_bits(insn->address_width);
-	end->gva = end->offset + segment_base(string->mmio, segment);
-	if (insn->mode != 8)
-		end->gva = (uint32_t)end->gva;
+	end->offset = guest->vcpu->page->regs.gpr[reg] & low_bits(guest->insn->address_width);
+	end->gva = guest_linear(guest, segment, end->offset);
 }
 
 static void set_ends(struct string *string)
 {
-	const struct insn *insn = string->mmio->insn;
+	const struct insn *insn = string->guest->insn;
 
 	if (insn->kind == INSN_MOVS || insn->kind == INSN_LODS ||
 	    insn->kind == INSN_CMPS)
@@ -55,87 +52,52 @@ static uint64_t limit_to_page(const struct string *string, const struct end *end
 	if (!end->used)
 		return UINT64_MAX;
 	return string_batch(end->gva,
-			    string->mmio->vcpu->page->regs.gpr[end->reg],
-			    string->mmio->insn->address_width, string->width,
+			    string->guest->vcpu->page->regs.gpr[end->reg],
+			    string->guest->insn->address_width, string->width,
 			    string->down);
-}
-
-/* How far below the first element the batch begins. */
-static uint64_t below(const struct string *string, uint64_t count)
-{
-	return string->down ? (count - 1) * string->width : 0;
 }
 
 /* Are the first @count elements in the segment, and at canonical addresses? */
 static bool reaches(const struct string *string, const struct end *end, uint64_t count)
 {
-	return !end->used ||
-	       segment_reaches(string->mmio, end->segment,
-			       end->offset - below(string, count), count * string->width);
+	uint64_t below = string->down ? (count - 1) * string->width : 0;
+
+	return !end->used || guest_reaches(string->guest, end->segment, end->offset - below,
+					   count * string->width);
 }
 
+/*
+ * Of a REP as many elements as lie in one page at each end. Where each is a trap, or
+ * near a limit, one by one: those before it are done then.
+ */
 static uint64_t batch(const struct string *string)
 {
-	const struct insn *insn = string->mmio->insn;
-	uint64_t rcx = string->mmio->vcpu->page->regs.rcx;
+	const struct insn *insn = string->guest->insn;
+	uint64_t rcx = string->guest->vcpu->page->regs.rcx;
 	uint64_t count = 1;
 
 	if (insn->rep)
 		count = rcx & low_bits(insn->address_width);
 	count = min_u64(count, limit_to_page(string, &string->source));
 	count = min_u64(count, limit_to_page(string, &string->destination));
-	/* Near a limit one by one, so that those below it are done. */
-	if (count > 1 && !(reaches(string, &string->source, count) &&
-			   reaches(string, &string->destination, count)))
+	if (count > 1 && (string->guest->traps || !(reaches(string, &string->source, count) &&
+						    reaches(string, &string->destination, count))))
 		return 1;
 	return count;
 }
 
-/* The end that the exit was about needs no walk: the CPU has done it. */
-static bool is_at_exit(const struct string *string, const struct end *end)
+static int find_end(const struct string *string, struct end *end, unsigned int access)
 {
-	const struct vee_exit_memory *exit = string->mmio->exit;
-
-	return exit->gva_valid && exit->gva == end->gva &&
-	       (exit->gpa & PAGE_OFFSET) + string->width <= PAGE_BYTES;
-}
-
-/* A prefix for SS counts outside 64-bit mode alone. */
-static unsigned int fault_vector(const struct string *string, const struct end *end)
-{
-	return end->segment == SEG_SS && string->mmio->insn->mode != 8 ? VECTOR_SS : VECTOR_GP;
-}
-
-static int find_end(const struct string *string, struct end *end,
-		    unsigned int access)
-{
-	uint64_t first = below(string, string->count);
-	int err;
-
 	if (!end->used)
 		return 0;
-	if (is_at_exit(string, end)) {
-		end->span = (struct guest_span) {
-			.count = 1,
-			.part[0].gpa = string->mmio->exit->gpa - first,
-		};
-		return 0;
-	}
-	if (!reaches(string, end, 1))
-		return guest_fault(string->mmio->vcpu, fault_vector(string, end));
-	err = guest_find(string->mmio->vcpu, end->gva - first,
-			 string->count * string->width, access, &end->span);
-	if (err == -EFAULT)
-		return -EOPNOTSUPP;
-	if (!err && end->span.count > 1 && !guest_is_memory(&end->span))
-		return -EOPNOTSUPP;
-	return err;
+	return guest_find_in(string->guest, end->segment, end->offset, string->width, access,
+			     string->width, &end->span);
 }
 
 static int find_ends(struct string *string)
 {
-	bool compares = string->mmio->insn->kind == INSN_CMPS ||
-			string->mmio->insn->kind == INSN_SCAS;
+	bool compares = string->guest->insn->kind == INSN_CMPS ||
+			string->guest->insn->kind == INSN_SCAS;
 	int err = find_end(string, &string->source, VEE_READ);
 
 	if (!err)
@@ -144,102 +106,96 @@ static int find_ends(struct string *string)
 	return err;
 }
 
-static int read_element(const struct string *string, const struct end *end,
-			uint64_t at, uint64_t *value)
+/* Element @i of the batch: beside the first one. */
+static struct guest_span span_of(const struct string *string, const struct end *end, uint64_t i)
 {
-	const struct guest_part *part = &end->span.part[0];
-	const struct mmio *mmio = string->mmio;
+	int64_t bytes = i * string->width;
+	struct guest_span span = end->span;
+
+	span_move(&span, string->down ? -bytes : bytes);
+	return span;
+}
+
+static int read_element(const struct string *string, const struct end *end,
+			uint64_t i, uint64_t *value)
+{
+	struct guest_span span = span_of(string, end, i);
 
 	*value = 0;
-	if (end->span.count == 2)
-		guest_copy_out(&end->span, value);
-	else if (part->hva)
-		memcpy(value, (uint8_t *)part->hva + at, string->width);
-	else
-		return mmio->fn(mmio->arg, part->gpa + at, value, string->width,
-				false);
-	return 0;
+	return guest_read(string->guest, &span, 0, value, string->width);
 }
 
 static int write_element(const struct string *string, const struct end *end,
-			 uint64_t at, uint64_t value)
+			 uint64_t i, uint64_t value)
 {
-	const struct guest_part *part = &end->span.part[0];
-	const struct mmio *mmio = string->mmio;
+	struct guest_span span = span_of(string, end, i);
 
-	if (end->span.count == 2)
-		guest_copy_in(&end->span, &value);
-	else if (part->hva)
-		memcpy((uint8_t *)part->hva + at, &value, string->width);
-	else
-		return mmio->fn(mmio->arg, part->gpa + at, &value, string->width,
-				true);
-	return 0;
+	return guest_write(string->guest, &span, 0, &value, string->width);
 }
 
-static int move_element(const struct string *string, uint64_t at)
+static int move_element(const struct string *string, uint64_t i)
 {
 	uint64_t value;
-	int err = read_element(string, &string->source, at, &value);
+	int err = read_element(string, &string->source, i, &value);
 
 	if (err)
 		return err;
-	return write_element(string, &string->destination, at, value);
+	return write_element(string, &string->destination, i, value);
 }
 
-static int load_element(const struct string *string, uint64_t at)
+static int load_element(const struct string *string, uint64_t i)
 {
 	uint64_t value;
-	int err = read_element(string, &string->source, at, &value);
+	int err = read_element(string, &string->source, i, &value);
 
 	if (!err)
-		set_gpr(string->mmio->vcpu, RAX, string->width, value);
+		set_gpr(string->guest->vcpu, RAX, string->width, value);
 	return err;
 }
 
-static int store_element(const struct string *string, uint64_t at)
+static int store_element(const struct string *string, uint64_t i)
 {
-	uint64_t rax = string->mmio->vcpu->page->regs.rax;
+	uint64_t rax = string->guest->vcpu->page->regs.rax;
 
-	return write_element(string, &string->destination, at,
+	return write_element(string, &string->destination, i,
 			     rax & low_bits(string->width));
 }
 
 /* CMPS compares [RSI] with [RDI], SCAS the accumulator with [RDI]. */
-static int compare_element(const struct string *string, uint64_t at)
+static int compare_element(const struct string *string, uint64_t i)
 {
-	uint64_t rflags = string->mmio->vcpu->page->regs.rflags;
-	uint64_t a = string->mmio->vcpu->page->regs.rax, b;
-	int err = read_element(string, &string->destination, at, &b);
+	uint64_t rflags = string->guest->vcpu->page->regs.rflags;
+	uint64_t a = string->guest->vcpu->page->regs.rax, b;
+	int err = read_element(string, &string->destination, i, &b);
 
 	if (!err && string->source.used)
-		err = read_element(string, &string->source, at, &a);
+		err = read_element(string, &string->source, i, &a);
 	if (err)
 		return err;
 	alu(ALU_CMP, string->width, a, b, &rflags);
-	mmio_set_rflags(string->mmio, rflags);
+	set_rflags(string->guest, rflags);
 	return 0;
 }
 
-static int do_element(const struct string *string, uint64_t at)
+static int do_element(const struct string *string, uint64_t i)
 {
-	switch (string->mmio->insn->kind) {
+	switch (string->guest->insn->kind) {
 	case INSN_MOVS:
-		return move_element(string, at);
+		return move_element(string, i);
 	case INSN_STOS:
-		return store_element(string, at);
+		return store_element(string, i);
 	case INSN_LODS:
-		return load_element(string, at);
+		return load_element(string, i);
 	default:
-		return compare_element(string, at);
+		return compare_element(string, i);
 	}
 }
 
 /* Does the last comparison end a REPE or REPNE? */
 static bool decided(const struct string *string)
 {
-	const struct insn *insn = string->mmio->insn;
-	bool equal = string->mmio->vcpu->page->regs.rflags & RFLAGS_ZF;
+	const struct insn *insn = string->guest->insn;
+	bool equal = string->guest->vcpu->page->regs.rflags & RFLAGS_ZF;
 
 	if (insn->kind != INSN_CMPS && insn->kind != INSN_SCAS)
 		return false;
@@ -250,9 +206,7 @@ static bool decided(const struct string *string)
 static uint64_t do_elements(const struct string *string, int *err)
 {
 	for (uint64_t i = 0; i < string->count; i++) {
-		uint64_t at = string->down ? string->count - 1 - i : i;
-
-		*err = do_element(string, at * string->width);
+		*err = do_element(string, i);
 		if (*err)
 			return i;
 		if (decided(string))
@@ -265,50 +219,54 @@ static void advance_end(const struct string *string, const struct end *end,
 			uint64_t done)
 {
 	if (end->used)
-		string_advance(string->mmio->vcpu, end->reg,
-			       string->mmio->insn->address_width, string->width,
+		string_advance(string->guest->vcpu, end->reg,
+			       string->guest->insn->address_width, string->width,
 			       done);
 }
 
-/* Registers as after @done elements; past the instruction if that was all. */
-static void advance(const struct string *string, uint64_t done, bool failed)
+/* Registers as after @done elements; true: that was all. */
+static bool advance(const struct string *string, uint64_t done)
 {
-	const struct insn *insn = string->mmio->insn;
-	struct vee_vcpu *vcpu = string->mmio->vcpu;
+	const struct insn *insn = string->guest->insn;
+	struct vee_vcpu *vcpu = string->guest->vcpu;
 
 	advance_end(string, &string->source, done);
 	advance_end(string, &string->destination, done);
 	if (insn->rep)
 		string_count_down(vcpu, insn->address_width, done);
-	if (failed)
-		return;
-	if (!insn->rep || !(vcpu->page->regs.rcx & low_bits(insn->address_width)) ||
-	    decided(string))
-		mmio_complete(string->mmio);
+	return !insn->rep || !(vcpu->page->regs.rcx & low_bits(insn->address_width)) ||
+	       decided(string);
 }
 
-int mmio_string(const struct mmio *mmio)
+/* 0: all of it is done; else as the assist itself. */
+static int do_batch(struct string *string)
 {
-	struct string string = { .mmio = mmio, .width = mmio->insn->width };
 	uint64_t done;
+	int err = find_ends(string);
+	bool all = false;
+
+	if (err)
+		return err;
+	done = do_elements(string, &err);
+	if (done)
+		all = advance(string, done);
+	if (err || all)
+		return err;
+	err = trap_step(string->guest);
+	return err ? err : INSN_RESUMED;
+}
+
+int do_string(const struct guest *guest)
+{
+	struct string string = { .guest = guest, .width = guest->insn->width };
 	int err = 0;
 
-	if (mmio->insn->mode != 8 || mmio->insn->segment >= SEG_FS)
-		err = vee_vcpu_sync(mmio->vcpu, VEE_STATE_SEGMENTS);
+	if (guest->mode != 8 || guest->insn->segment >= SEG_FS)
+		err = vee_vcpu_sync(guest->vcpu, VEE_STATE_SEGMENTS);
 	if (err)
 		return err;
-	string.down = mmio->vcpu->page->regs.rflags & RFLAGS_DF;
+	string.down = guest->vcpu->page->regs.rflags & RFLAGS_DF;
 	set_ends(&string);
 	string.count = batch(&string);
-	if (!string.count) {
-		mmio_complete(mmio);
-		return 0;
-	}
-	err = find_ends(&string);
-	if (err)
-		return err;
-	done = do_elements(&string, &err);
-	if (done)
-		advance(&string, done, err);
-	return err;
+	return string.count ? do_batch(&string) : 0;
 }

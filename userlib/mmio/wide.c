@@ -3,10 +3,10 @@
 #include "mmio.h"
 
 /* An operand of 1 byte has AX instead. */
-static __uint128_t get_pair(const struct mmio *mmio, enum gpr high, enum gpr low)
+static __uint128_t get_pair(const struct guest *guest, enum gpr high, enum gpr low)
 {
-	const __u64 *gpr = mmio->vcpu->page->regs.gpr;
-	unsigned int width = mmio->insn->pair_width;
+	const __u64 *gpr = guest->vcpu->page->regs.gpr;
+	unsigned int width = guest->insn->pair_width;
 
 	if (width == 1)
 		return gpr[low] & 0xffff;
@@ -14,16 +14,16 @@ static __uint128_t get_pair(const struct mmio *mmio, enum gpr high, enum gpr low
 	       (gpr[low] & low_bits(width));
 }
 
-static void set_accumulator(const struct mmio *mmio, __uint128_t value)
+static void set_accumulator(const struct guest *guest, __uint128_t value)
 {
-	unsigned int width = mmio->insn->pair_width;
+	unsigned int width = guest->insn->pair_width;
 
 	if (width == 1) {
-		set_gpr(mmio->vcpu, RAX, 2, value);
+		set_gpr(guest->vcpu, RAX, 2, value);
 		return;
 	}
-	set_gpr(mmio->vcpu, RAX, width, value & low_bits(width));
-	set_gpr(mmio->vcpu, RDX, width, value >> width * 8 & low_bits(width));
+	set_gpr(guest->vcpu, RAX, width, value & low_bits(width));
+	set_gpr(guest->vcpu, RDX, width, value >> width * 8 & low_bits(width));
 }
 
 static __int128_t sign_extend_wide(__uint128_t value, unsigned int bytes)
@@ -34,27 +34,27 @@ static __int128_t sign_extend_wide(__uint128_t value, unsigned int bytes)
 }
 
 /* SDM 2, "MUL" and "IMUL": CF and OF say that the upper half has a part in it. */
-int mmio_multiply(const struct mmio *mmio)
+int do_multiply(const struct guest *guest)
 {
-	uint64_t rflags = mmio->vcpu->page->regs.rflags & ~(RFLAGS_CF | RFLAGS_OF);
-	unsigned int width = mmio->insn->width;
-	uint64_t rax = mmio->vcpu->page->regs.rax & low_bits(width);
+	uint64_t rflags = guest->vcpu->page->regs.rflags & ~(RFLAGS_CF | RFLAGS_OF);
+	unsigned int width = guest->insn->width;
+	uint64_t rax = guest->vcpu->page->regs.rax & low_bits(width);
 	uint64_t value = 0;
 	__uint128_t product;
 	bool fits;
-	int err = mmio_access(mmio, &value, false);
+	int err = read_operand(guest, &value);
 
 	if (err)
 		return err;
-	if (mmio->insn->alu == ALU_IMUL) {
+	if (guest->insn->alu == ALU_IMUL) {
 		product = sign_extend_wide(rax, width) * sign_extend_wide(value, width);
 		fits = (__uint128_t)sign_extend_wide(product, width) == product;
 	} else {
 		product = (__uint128_t)rax * value;
 		fits = !(product >> width * 8);
 	}
-	set_accumulator(mmio, product);
-	mmio_set_rflags(mmio, fits ? rflags : rflags | RFLAGS_CF | RFLAGS_OF);
+	set_accumulator(guest, product);
+	set_rflags(guest, fits ? rflags : rflags | RFLAGS_CF | RFLAGS_OF);
 	return 0;
 }
 
@@ -88,47 +88,51 @@ static bool divide_signed(__uint128_t a, uint64_t b, unsigned int bytes,
 	return (__uint128_t)sign_extend_wide(*quotient, bytes) == *quotient;
 }
 
-int mmio_divide(const struct mmio *mmio)
+int do_divide(const struct guest *guest)
 {
-	unsigned int width = mmio->insn->width;
+	unsigned int width = guest->insn->width;
 	uint64_t value = 0;
 	__uint128_t a, quotient, rest;
 	bool fits;
-	int err = mmio_access(mmio, &value, false);
+	int err = read_operand(guest, &value);
 
 	if (err)
 		return err;
-	a = get_pair(mmio, RDX, RAX);
-	if (mmio->insn->alu == ALU_IDIV)
+	a = get_pair(guest, RDX, RAX);
+	if (guest->insn->alu == ALU_IDIV)
 		fits = divide_signed(a, value, width, &quotient, &rest);
 	else
 		fits = divide(a, value, width, &quotient, &rest);
 	if (!fits) {
-		vee_inject_exception(mmio->vcpu, VECTOR_DE);
+		vee_inject_exception(guest->vcpu, VECTOR_DE);
 		return GUEST_FAULTED;
 	}
-	set_accumulator(mmio, (rest & low_bits(width)) << width * 8 |
+	set_accumulator(guest, (rest & low_bits(width)) << width * 8 |
 			      (quotient & low_bits(width)));
 	return 0;
 }
 
 /* CMPXCHG8B and CMPXCHG16B: as CMPXCHG they write in either case. */
-int mmio_exchange_pair(const struct mmio *mmio)
+int do_exchange_pair(const struct guest *guest)
 {
-	uint64_t rflags = mmio->vcpu->page->regs.rflags & ~RFLAGS_ZF;
+	uint64_t rflags = guest->vcpu->page->regs.rflags & ~RFLAGS_ZF;
 	__uint128_t old = 0, new;
+	unsigned int width = guest->insn->width;
+	struct guest_span span;
 	bool equal;
-	int err = mmio_access(mmio, &old, false);
+	int err = operand_find(guest, width, VEE_READ | VEE_WRITE, &span);
 
+	if (!err)
+		err = guest_read(guest, &span, 0, &old, width);
 	if (err)
 		return err;
-	equal = old == get_pair(mmio, RDX, RAX);
-	new = equal ? get_pair(mmio, RCX, RBX) : old;
-	err = mmio_access(mmio, &new, true);
+	equal = old == get_pair(guest, RDX, RAX);
+	new = equal ? get_pair(guest, RCX, RBX) : old;
+	err = guest_write(guest, &span, 0, &new, width);
 	if (err)
 		return err;
 	if (!equal)
-		set_accumulator(mmio, old);
-	mmio_set_rflags(mmio, equal ? rflags | RFLAGS_ZF : rflags);
+		set_accumulator(guest, old);
+	set_rflags(guest, equal ? rflags | RFLAGS_ZF : rflags);
 	return 0;
 }

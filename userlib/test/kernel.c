@@ -318,6 +318,64 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
 	return -1;
 }
 
+/* --- the guest's page tables, of four levels --- */
+
+#define TABLES_GPA	0xf000000000ULL
+#define TABLE_COUNT	40
+#define TABLE_RIGHTS	7	/* present, writable, user */
+#define TABLE_ENTRIES	512
+#define LARGE_BYTES	0x200000ULL
+#define LARGE_PAGE	0x80
+
+static _Alignas(4096) uint64_t tables[TABLE_COUNT][TABLE_ENTRIES];
+static unsigned int table_count;
+
+static uint64_t *next_table(uint64_t *entry)
+{
+	if (!*entry)
+		*entry = (TABLES_GPA + PAGE_BYTES * table_count++) | TABLE_RIGHTS;
+	return tables[(*entry - TABLES_GPA) / PAGE_BYTES];
+}
+
+uint64_t *fake_entry(uint64_t gva, unsigned int level)
+{
+	uint64_t *table = tables[0];
+
+	for (unsigned int at = 3; at > level; at--)
+		table = next_table(&table[gva >> (12 + 9 * at) & (TABLE_ENTRIES - 1)]);
+	return &table[gva >> (12 + 9 * level) & (TABLE_ENTRIES - 1)];
+}
+
+static void fill_tables(void)
+{
+	memset(tables, 0, sizeof(tables));
+	table_count = 1;
+	for (uint64_t at = 0; fake.identity && at < 4 * GIB; at += LARGE_BYTES)
+		*fake_entry(at, 1) = at | LARGE_PAGE | TABLE_RIGHTS;
+	for (int i = 0; i < fake.page_count; i++) {
+		const struct fake_page *known = &fake.pages[i];
+
+		*fake_entry(known->gva, 0) = known->gpa | !!(known->access & VEE_READ) |
+					     (known->access & VEE_WRITE) |
+					     (known->user ? 4 : 0);
+	}
+}
+
+/* Turns paging on, with tables in the guest's memory for what is known by now. */
+void fake_paging(struct rig *rig)
+{
+	struct vee_control *control = &rig->vcpu->page->control;
+
+	fill_tables();
+	if (!vee_vm_at(rig->vm, TABLES_GPA, 1) &&
+	    vee_vm_map(rig->vm, TABLES_GPA, tables, sizeof(tables), VEE_READ | VEE_WRITE))
+		abort();
+	control->cr0 |= CR0_PE | CR0_PG;
+	control->cr3 = TABLES_GPA;
+	control->cr4 |= CR4_PAE;
+	control->efer |= EFER_LME | EFER_LMA;
+}
+
 void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user)
 {
 	fake.pages[fake.page_count++] = (struct fake_page) {

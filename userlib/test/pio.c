@@ -164,6 +164,7 @@ static void registers_keep_their_width(void)
 
 	make_string(pio, 0x1fffe, 4);
 	pio->address_width = 2;
+	rig.vcpu->page->segments.ds.base = 0x10000;
 	regs->rsi = 0xaaaaaaaaaaaafffe;	/* a segment's last two bytes */
 	regs->rcx = 0xbbbbbbbbbbbb0004;
 	CHECK_EQUAL(assist(), 0);
@@ -171,6 +172,7 @@ static void registers_keep_their_width(void)
 	CHECK_EQUAL(regs->rsi, 0xaaaaaaaaaaaa0000);
 	CHECK_EQUAL(regs->rcx, 0xbbbbbbbbbbbb0002);
 	make_string(pio, 0x10000, 1);
+	rig.vcpu->page->segments.ds.base = 0x20000;
 	regs->rsi = 0xffffffffffff0000;
 	regs->rcx = 77;
 	CHECK_EQUAL(assist(), 0);
@@ -222,13 +224,13 @@ static void check_fault(unsigned int cpl, unsigned int access, bool user,
 	struct vee_vcpu_page *page = rig.vcpu->page;
 
 	test_case("CPL %u, access %u, user %d, WP %d", cpl, access, user, protect);
-	page->control.cr0 |= CR0_PG;
 	if (protect)
 		page->control.cr0 |= CR0_WP;
 	page->segments.ss.access_rights |= cpl << 5;
 	fake.page_count = 0;
 	if (access)
 		fake_map(0x50000, 0x10000, access, user);
+	fake_paging(&rig);
 	make_string(pio, 0x50010, 2);
 	CHECK_EQUAL(assist(), 0);
 	if (error_code < 0) {
@@ -267,7 +269,9 @@ static void addresses_must_be_canonical(void)
 
 	vee_vcpu_set_long_mode(rig.vcpu, 0, 0x1000);
 	fake.identity = true;
+	fake_paging(&rig);
 	make_string(pio, 0x7ffffffffffe, 2);
+	pio->address_width = 8;
 	CHECK_EQUAL(assist(), 0);
 	CHECK_EQUAL(page->inject.vector, 13);
 	CHECK_EQUAL(page->inject.error_code, 0);

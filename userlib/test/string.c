@@ -66,6 +66,7 @@ static void begin(bool source_device, bool target_device)
 	fake.page_count = 0;
 	map_end(source, SOURCE_GPA, source_device);
 	map_end(target, TARGET_GPA, target_device);
+	fake_paging(&rig);
 }
 
 static void end(void)
@@ -91,6 +92,7 @@ static void set_exit(const uint8_t *code, bool has_source)
 	if (vee_vcpu_translate(rig.vcpu, memory->gva, &at))
 		memory->gva_valid = 0;
 	memory->gpa = at.gpa;
+	memory->access = VEE_READ | VEE_WRITE;
 	memory->insn_bytes = VEE_INSN_MAX;
 	memory->code_width = test_code_width(page);
 	memcpy(memory->insn, code, 4);
@@ -248,7 +250,7 @@ static void addresses_wrap_at_64k(void)
 	rig.vcpu->page->exit.reason = VEE_EXIT_MMIO;
 	rig.vcpu->page->exit.memory = (struct vee_exit_memory) {
 		.gva_valid = 1, .gva = 0xb8000,
-		.gpa = DEVICE_OFFSET + SOURCE_GPA,
+		.gpa = DEVICE_OFFSET + SOURCE_GPA, .access = VEE_WRITE,
 		.insn_bytes = 2, .insn = { 0xf3, 0xa5 }, .code_width = 2,
 	};
 	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x1e000, 0x2000, NULL), 0);
@@ -311,7 +313,7 @@ static void segments_have_limits(void)
 	begin(true, false);
 	page = rig.vcpu->page;
 	vee_vcpu_set_protected_mode(rig.vcpu, 0x1000);
-	page->control.cr0 |= CR0_PG;
+	fake_paging(&rig);
 	page->segments.es.limit = (uintptr_t)target + 4;
 	page->regs.rcx = 10;
 	page->regs.rsi = (uintptr_t)source;

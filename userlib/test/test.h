@@ -98,6 +98,9 @@ void rig_begin(struct rig *rig);
 void rig_end(struct rig *rig);
 /* Fails each allocation of @call's in turn, which must give -ENOMEM for it. */
 unsigned int fail_each_allocation(int (*call)(void));
+void fake_paging(struct rig *rig);
+/* An entry of those tables; @level 0: of a page. */
+uint64_t *fake_entry(uint64_t gva, unsigned int level);
 void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user);
 
 /* --- native.c: the machine that the tests run on --- */

@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The stack, and where to go on: PUSH to IRET, jumps and calls. */
+#include "mmio.h"
+
+/* --- the stack pointer --- */
+
+/* Bytes of it; the segments must be valid. */
+static unsigned int stack_width(const struct guest *guest)
+{
+	if (guest->mode == 8)
+		return 8;
+	return guest->vcpu->page->segments.ss.access_rights & VEE_AR_DB ? 4 : 2;
+}
+
+/* Registers change when all is done: until then here is how far it came. */
+struct stack {
+	const struct guest *guest;
+	uint64_t rsp;
+	unsigned int item;	/* bytes */
+};
+
+static int open_stack(const struct guest *guest, struct stack *stack)
+{
+	*stack = (struct stack) {
+		.guest = guest,
+		.rsp = guest->vcpu->page->regs.rsp,
+		.item = guest->insn->width,
+	};
+	return guest_sync(guest);
+}
+
+static void close_stack(const struct stack *stack)
+{
+	set_gpr(stack->guest->vcpu, RSP, stack_width(stack->guest), stack->rsp);
+}
+
+static int find_item(const struct stack *stack, uint64_t rsp, unsigned int access,
+		     struct guest_span *span)
+{
+	uint64_t offset = rsp & low_bits(stack_width(stack->guest));
+
+	return guest_find_in(stack->guest, SEG_SS, offset, stack->item, access, stack->item,
+			     span);
+}
+
+static int push_bytes(struct stack *stack, uint64_t value, unsigned int bytes)
+{
+	struct guest_span span;
+	int err = find_item(stack, stack->rsp - stack->item, VEE_WRITE, &span);
+
+	if (!err)
+		err = guest_write(stack->guest, &span, 0, &value, bytes);
+	if (!err)
+		stack->rsp -= stack->item;
+	return err;
+}
+
+static int push(struct stack *stack, uint64_t value)
+{
+	return push_bytes(stack, value, stack->item);
+}
+
+static int pop(struct stack *stack, uint64_t *value)
+{
+	struct guest_span span;
+	int err = find_item(stack, stack->rsp, VEE_READ, &span);
+
+	*value = 0;
+	if (!err)
+		err = guest_read(stack->guest, &span, 0, value, stack->item);
+	if (!err)
+		stack->rsp += stack->item;
+	return err;
+}
+
+/* --- PUSH, POP --- */
+
+/* The operand is read when it is known that it can be pushed. */
+static int push_memory(const struct guest *guest, struct stack *stack)
+{
+	struct guest_span span;
+	uint64_t value;
+	int err = find_item(stack, stack->rsp - stack->item, VEE_WRITE, &span);
+
+	if (!err)
+		err = read_operand(guest, &value);
+	return err ? err : push(stack, value);
+}
+
+int do_push(const struct guest *guest)
+{
+	const struct insn *insn = guest->insn;
+	struct stack stack;
+	int err = open_stack(guest, &stack);
+
+	if (err)
+		return err;
+	if (insn->in_memory)
+		err = push_memory(guest, &stack);
+	else if (insn->is_segment)
+		err = push_bytes(&stack, guest_segment(guest, insn->reg)->selector,
+				 sizeof(uint16_t));
+	else
+		err = push(&stack, insn->has_imm ? insn->imm :
+						   guest->vcpu->page->regs.gpr[insn->reg]);
+	if (!err)
+		close_stack(&stack);
+	return err;
+}
+
+int do_pop(const struct guest *guest)
+{
+	const struct insn *insn = guest->insn;
+	struct guest_span span = { 0 };
+	struct stack stack;
+	uint64_t value;
+	int err = open_stack(guest, &stack);
+
+	if (!err && insn->in_memory)
+		err = operand_find(guest, insn->width, VEE_WRITE, &span);
+	if (!err)
+		err = pop(&stack, &value);
+	if (!err && insn->in_memory)
+		err = guest_write(guest, &span, 0, &value, insn->width);
+	if (err)
+		return err;
+	close_stack(&stack);
+	/* POP RSP: what was popped counts. */
+	if (!insn->in_memory)
+		set_gpr(guest->vcpu, insn->reg, insn->width, value);
+	return 0;
+}
+
+int do_pop_segment(const struct guest *guest)
+{
+	struct stack stack;
+	uint64_t value;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = pop(&stack, &value);
+	if (err)
+		return err;
+	/* By the width of the old one. */
+	value &= UINT16_MAX;
+	if (guest->insn->reg == SEG_SS) {
+		uint64_t old = guest->vcpu->page->regs.rsp;
+
+		close_stack(&stack);
+		err = load_stack_segment(guest, value);
+		if (err != INSN_RESUMED)
+			guest->vcpu->page->regs.rsp = old;
+		return err;
+	}
+	err = load_segment(guest, guest->insn->reg, value);
+	if (!err)
+		close_stack(&stack);
+	return err;
+}
+
+int do_push_all(const struct guest *guest)
+{
+	struct stack stack;
+	int err = open_stack(guest, &stack);
+
+	for (unsigned int reg = RAX; !err && reg <= RDI; reg++)
+		err = push(&stack, guest->vcpu->page->regs.gpr[reg]);
+	if (!err)
+		close_stack(&stack);
+	return err;
+}
+
+int do_pop_all(const struct guest *guest)
+{
+	uint64_t values[RDI + 1];
+	struct stack stack;
+	int err = open_stack(guest, &stack);
+
+	for (int reg = RDI; !err && reg >= RAX; reg--)
+		err = pop(&stack, &values[reg]);
+	if (err)
+		return err;
+	for (unsigned int reg = RAX; reg <= RDI; reg++)
+		if (reg != RSP)
+			set_gpr(guest->vcpu, reg, guest->insn->width, values[reg]);
+	close_stack(&stack);
+	return 0;
+}
+
+/* --- flags --- */
+
+#define FLAGS_ALWAYS	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | \
+			 RFLAGS_TF | RFLAGS_DF | RFLAGS_OF | RFLAGS_NT | RFLAGS_AC | \
+			 RFLAGS_ID)
+#define IOPL_SHIFT	12
+
+int do_push_flags(const struct guest *guest)
+{
+	uint64_t flags = guest->vcpu->page->regs.rflags & ~(RFLAGS_VM | RFLAGS_RF);
+	struct stack stack;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = push(&stack, flags);
+	if (!err)
+		close_stack(&stack);
+	return err;
+}
+
+/* SDM 2, "POPF", table: what the privilege level lets be changed. */
+static uint64_t changeable_flags(const struct guest *guest)
+{
+	uint64_t rflags = guest->vcpu->page->regs.rflags;
+	unsigned int level = guest_cpl(guest);
+	uint64_t mask = FLAGS_ALWAYS;
+
+	if (!level || !(guest->vcpu->page->control.cr0 & CR0_PE))
+		mask |= RFLAGS_IOPL | RFLAGS_IF;
+	else if (level <= (rflags & RFLAGS_IOPL) >> IOPL_SHIFT)
+		mask |= RFLAGS_IF;
+	return mask & low_bits(guest->insn->width);
+}
+
+static void change_flags(const struct guest *guest, uint64_t value, uint64_t mask)
+{
+	struct vee_vcpu_page *page = guest->vcpu->page;
+
+	page->regs.rflags = (page->regs.rflags & ~mask) | (value & mask);
+	page->dirty |= VEE_STATE_REGS;
+}
+
+/* A TF that it sets traps after the next instruction, not after this one. */
+int do_pop_flags(const struct guest *guest)
+{
+	struct stack stack;
+	uint64_t value;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = pop(&stack, &value);
+	if (err)
+		return err;
+	close_stack(&stack);
+	change_flags(guest, value, changeable_flags(guest));
+	return complete_at(guest, guest->vcpu->page->regs.rip + guest->insn->length);
+}
+
+/* --- frames --- */
+
+#define ENTER_LEVELS	31U
+
+/* Pointers to the frames of those around it, and to its own. */
+static int push_frames(struct stack *stack, unsigned int level, uint64_t frame)
+{
+	uint64_t rbp = stack->guest->vcpu->page->regs.rbp;
+	int err = 0;
+
+	for (unsigned int i = 1; !err && i < level; i++) {
+		struct guest_span span;
+		uint64_t value = 0;
+
+		rbp -= stack->item;
+		err = find_item(stack, rbp, VEE_READ, &span);
+		if (!err)
+			err = guest_read(stack->guest, &span, 0, &value, stack->item);
+		if (!err)
+			err = push(stack, value);
+	}
+	if (!err && level)
+		err = push(stack, frame);
+	return err;
+}
+
+int do_enter(const struct guest *guest)
+{
+	const struct insn *insn = guest->insn;
+	struct guest_span span;
+	struct stack stack;
+	uint64_t frame;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = push(&stack, guest->vcpu->page->regs.rbp);
+	if (err)
+		return err;
+	frame = stack.rsp;
+	err = push_frames(&stack, insn->level & ENTER_LEVELS, frame);
+	stack.rsp -= insn->imm;
+	/* SDM 2, "ENTER": what a write to the new top would fault, it does. */
+	if (!err)
+		err = find_item(&stack, stack.rsp, VEE_WRITE, &span);
+	if (err)
+		return err;
+	set_gpr(guest->vcpu, RBP, insn->width, frame);
+	close_stack(&stack);
+	return 0;
+}
+
+int do_leave(const struct guest *guest)
+{
+	struct stack stack;
+	uint64_t value;
+	int err = open_stack(guest, &stack);
+
+	if (err)
+		return err;
+	stack.rsp = guest->vcpu->page->regs.rbp;
+	err = pop(&stack, &value);
+	if (err)
+		return err;
+	close_stack(&stack);
+	set_gpr(guest->vcpu, RBP, guest->insn->width, value);
+	return 0;
+}
+
+/* --- near --- */
+
+/* Is there code to go on with at @rip of @cs? #GP otherwise. */
+static int check_target(const struct guest *guest, const struct vee_segment *cs, uint64_t rip)
+{
+	bool to_64bit = in_long_mode(guest) && cs->access_rights & VEE_AR_L;
+
+	if (to_64bit ? guest_is_canonical(guest, rip, 1) : rip <= cs->limit)
+		return 0;
+	return guest_fault(guest, VECTOR_GP, 0);
+}
+
+static int check_near(const struct guest *guest, uint64_t rip)
+{
+	return check_target(guest, &guest->vcpu->page->segments.cs, rip);
+}
+
+static uint64_t next_rip(const struct guest *guest)
+{
+	return guest->vcpu->page->regs.rip + guest->insn->length;
+}
+
+static int near_target(const struct guest *guest, uint64_t *rip)
+{
+	const struct insn *insn = guest->insn;
+	int err = 0;
+
+	if (insn->has_imm)
+		*rip = next_rip(guest) + insn->imm;
+	else
+		err = read_operand(guest, rip);
+	*rip &= low_bits(insn->width);
+	return err ? err : check_near(guest, *rip);
+}
+
+int do_jump(const struct guest *guest)
+{
+	uint64_t rip = 0;
+	int err = guest_sync(guest);
+
+	if (!err)
+		err = near_target(guest, &rip);
+	return err ? err : complete_at(guest, rip);
+}
+
+int do_call(const struct guest *guest)
+{
+	struct stack stack;
+	uint64_t rip = 0;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = near_target(guest, &rip);
+	if (!err)
+		err = push(&stack, next_rip(guest));
+	if (err)
+		return err;
+	close_stack(&stack);
+	return complete_at(guest, rip);
+}
+
+int do_return(const struct guest *guest)
+{
+	struct stack stack;
+	uint64_t rip = 0;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = pop(&stack, &rip);
+	if (!err)
+		err = check_near(guest, rip);
+	if (err)
+		return err;
+	stack.rsp += guest->insn->imm;
+	close_stack(&stack);
+	return complete_at(guest, rip);
+}
+
+/* --- far --- */
+
+static int find_code(const struct guest *guest, uint16_t selector, uint64_t rip, bool returns,
+		     struct vee_segment *cs)
+{
+	int err = 0;
+
+	*cs = guest->vcpu->page->segments.cs;
+	if (guest_is_protected(guest))
+		err = check_code(guest, selector, returns, cs);
+	else
+		set_real_segment(guest, cs, selector);
+	return err ? err : check_target(guest, cs, rip);
+}
+
+static void set_code(const struct guest *guest, const struct vee_segment *cs)
+{
+	guest->vcpu->page->segments.cs = *cs;
+	guest->vcpu->page->dirty |= VEE_STATE_SEGMENTS;
+}
+
+/* In the instruction, or in memory: the offset, then the selector. */
+static int far_target(const struct guest *guest, uint64_t *rip, uint16_t *selector)
+{
+	const struct insn *insn = guest->insn;
+	uint8_t pointer[sizeof(uint64_t) + sizeof(uint16_t)];
+	unsigned int width = insn->operand_width;
+	int err;
+
+	*rip = insn->imm & low_bits(width);
+	*selector = insn->selector;
+	if (!insn->in_memory)
+		return 0;
+	err = operand_read(guest, pointer, width + sizeof(*selector));
+	if (err)
+		return err;
+	*rip = 0;
+	memcpy(rip, pointer, width);
+	memcpy(selector, pointer + width, sizeof(*selector));
+	return 0;
+}
+
+int do_far_jump(const struct guest *guest)
+{
+	struct vee_segment cs;
+	uint16_t selector;
+	uint64_t rip;
+	int err = guest_sync(guest);
+
+	if (!err)
+		err = far_target(guest, &rip, &selector);
+	if (!err)
+		err = find_code(guest, selector, rip, false, &cs);
+	if (err)
+		return err;
+	set_code(guest, &cs);
+	return complete_at(guest, rip);
+}
+
+int do_far_call(const struct guest *guest)
+{
+	struct vee_segment cs;
+	struct stack stack;
+	uint16_t selector;
+	uint64_t rip;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = far_target(guest, &rip, &selector);
+	if (!err)
+		err = find_code(guest, selector, rip, false, &cs);
+	stack.item = guest->insn->operand_width;
+	if (!err)
+		err = push(&stack, guest->vcpu->page->segments.cs.selector);
+	if (!err)
+		err = push(&stack, next_rip(guest));
+	if (err)
+		return err;
+	close_stack(&stack);
+	set_code(guest, &cs);
+	return complete_at(guest, rip);
+}
+
+/* A return to an outer level has the stack to go on with on this one. */
+static int pop_stack(const struct guest *guest, struct stack *stack,
+		     const struct vee_segment *cs, uint64_t *rsp, struct vee_segment *ss)
+{
+	bool to_64bit = in_long_mode(guest) && cs->access_rights & VEE_AR_L;
+	uint64_t selector = 0;
+	int err = pop(stack, rsp);
+
+	if (!err)
+		err = pop(stack, &selector);
+	if (!err)
+		err = check_stack_segment(guest, selector, cs->selector & SELECTOR_RPL,
+					  to_64bit, ss);
+	return err;
+}
+
+static void leave_level(const struct guest *guest, const struct vee_segment *ss, uint64_t rsp)
+{
+	unsigned int level = guest_cpl(guest);
+	unsigned int new = (ss->access_rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
+	unsigned int width = guest->insn->width;
+
+	guest->vcpu->page->segments.ss = *ss;
+	if (width != 8 && !(ss->access_rights & VEE_AR_DB))
+		width = sizeof(uint16_t);
+	set_gpr(guest->vcpu, RSP, width, rsp);
+	if (new > level)
+		drop_inner_segments(guest, new);
+}
+
+int do_far_return(const struct guest *guest)
+{
+	struct vee_segment cs, ss;
+	uint64_t rip, selector, rsp;
+	struct stack stack;
+	bool outer;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = pop(&stack, &rip);
+	if (!err)
+		err = pop(&stack, &selector);
+	if (!err)
+		err = find_code(guest, selector, rip, true, &cs);
+	if (err)
+		return err;
+	stack.rsp += guest->insn->imm;
+	outer = guest_is_protected(guest) && (selector & SELECTOR_RPL) > guest_cpl(guest);
+	if (outer)
+		err = pop_stack(guest, &stack, &cs, &rsp, &ss);
+	if (err)
+		return err;
+	if (outer)
+		leave_level(guest, &ss, rsp + guest->insn->imm);
+	else
+		close_stack(&stack);
+	set_code(guest, &cs);
+	return complete_at(guest, rip);
+}
+
+/* --- IRET --- */
+
+/* Back to another task or to virtual-8086 mode is not for here. */
+static bool is_plain_return(const struct guest *guest, uint64_t flags)
+{
+	if (!guest_is_protected(guest))
+		return !(guest->vcpu->page->regs.rflags & RFLAGS_VM);
+	return !(guest->vcpu->page->regs.rflags & RFLAGS_NT) &&
+	       (in_long_mode(guest) || !(flags & RFLAGS_VM));
+}
+
+static int complete_iret(const struct guest *guest, uint64_t rip, uint64_t flags,
+			 uint64_t mask)
+{
+	int err;
+
+	change_flags(guest, flags, mask);
+	err = complete_at(guest, rip);
+	if (err != INSN_RESUMED)
+		return err;
+	change_flags(guest, flags, RFLAGS_RF & low_bits(guest->insn->width));
+	guest->vcpu->page->events.interruptibility &= ~VEE_BLOCKING_BY_NMI;
+	return INSN_RESUMED;
+}
+
+int do_iret(const struct guest *guest)
+{
+	uint64_t rip, selector, flags, rsp, mask;
+	struct vee_segment cs, ss;
+	struct stack stack;
+	bool pops_stack;
+	int err = open_stack(guest, &stack);
+
+	if (!err)
+		err = pop(&stack, &rip);
+	if (!err)
+		err = pop(&stack, &selector);
+	if (!err)
+		err = pop(&stack, &flags);
+	if (!err && !is_plain_return(guest, flags))
+		err = -EOPNOTSUPP;
+	if (!err)
+		err = find_code(guest, selector, rip, true, &cs);
+	if (err)
+		return err;
+	pops_stack = guest->mode == 8 || (guest_is_protected(guest) &&
+					  (selector & SELECTOR_RPL) > guest_cpl(guest));
+	if (pops_stack)
+		err = pop_stack(guest, &stack, &cs, &rsp, &ss);
+	if (err)
+		return err;
+	mask = changeable_flags(guest);
+	if (pops_stack)
+		leave_level(guest, &ss, rsp);
+	else
+		close_stack(&stack);
+	set_code(guest, &cs);
+	return complete_iret(guest, rip, flags, mask);
+}

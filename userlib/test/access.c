@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * What the CPU does about an access, when the assists make it: both sides of a border,
+ * checks and their faults, accessed and dirty flags, traps.
+ */
+#include "test.h"
+
+#define RAM_BYTES	0x200000ULL	/* memory ends there, and a device begins */
+#define PENDING_BS	0x4000
+
+#define AR_READ_ONLY	0xc091U		/* data, 32 bits, 4 KiB units, accessed */
+#define AR_READ_WRITE	0xc093U
+#define AR_EXECUTE_ONLY	0xc099U
+#define AR_EXPAND_DOWN	0xc097U
+
+#define ENTRY_ACCESSED	0x20ULL
+#define ENTRY_DIRTY	0x40ULL
+
+static struct rig rig;
+static struct vee_vcpu_page *page;
+static uint8_t *ram;
+static uint8_t device[2 * PAGE_BYTES];	/* what is at RAM_BYTES */
+static unsigned int accesses, widths;	/* of the device; the widths ORed */
+static uint8_t port_data[64];
+static unsigned int port_at;
+
+static int touch_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
+{
+	uint64_t at = gpa - RAM_BYTES;
+
+	(void)arg;
+	accesses++;
+	widths |= bytes;
+	if (!within(at, bytes, sizeof(device))) {
+		if (!write)
+			memset(data, 0xff, bytes);
+		return 0;
+	}
+	if (write)
+		memcpy(device + at, data, bytes);
+	else
+		memcpy(data, device + at, bytes);
+	return 0;
+}
+
+static int touch_port(void *arg, uint16_t port, void *data, unsigned int bytes, bool write)
+{
+	(void)arg;
+	(void)port;
+	if (!CHECK(within(port_at, bytes, sizeof(port_data))))
+		return -EIO;
+	if (write)
+		memcpy(port_data + port_at, data, bytes);
+	else
+		memcpy(data, port_data + port_at, bytes);
+	port_at += bytes;
+	return 0;
+}
+
+static const struct vee_bus bus = { .memory = touch_device, .port = touch_port };
+
+static void begin(unsigned int mode)
+{
+	rig_begin(&rig);
+	page = rig.vcpu->page;
+	if (mode == 8)
+		vee_vcpu_set_long_mode(rig.vcpu, 0, 0x1000);
+	else if (mode == 4)
+		vee_vcpu_set_protected_mode(rig.vcpu, 0x1000);
+	else
+		vee_vcpu_set_real_mode(rig.vcpu, 0, 0x1000);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, RAM_BYTES, (void **)&ram), 0);
+	if (mode == 8) {
+		fake.identity = true;
+		fake_paging(&rig);
+	}
+	for (size_t i = 0; i < sizeof(device); i++)
+		device[i] = i + 0x80;
+	for (size_t i = 0; i < sizeof(port_data); i++)
+		port_data[i] = i + 0x40;
+	page->valid = VEE_STATE_ALL;
+}
+
+/* An exit of the access to @gva, which is where paging is off or maps to itself. */
+static int run(const uint8_t *code, size_t bytes, uint64_t gva)
+{
+	accesses = 0;
+	widths = 0;
+	memset(&page->exit, 0, sizeof(page->exit));
+	page->exit.reason = VEE_EXIT_MMIO;
+	page->exit.memory = (struct vee_exit_memory) {
+		.gva_valid = 1, .gva = gva, .gpa = gva, .access = VEE_READ,
+		.insn_bytes = bytes, .code_width = test_code_width(page),
+	};
+	memcpy(page->exit.memory.insn, code, bytes);
+	page->resume = VEE_RESUME_HERE;
+	page->inject = (struct vee_event) { 0 };
+	page->dirty = 0;
+	return vee_assist(rig.vcpu, &bus);
+}
+
+#define RUN(gva, ...) run((const uint8_t[]) { __VA_ARGS__ },			\
+			  sizeof((const uint8_t[]) { __VA_ARGS__ }), gva)
+
+static void check_fault(unsigned int vector, uint32_t error)
+{
+	CHECK_EQUAL(page->inject.flags & VEE_EVENT_VALID, VEE_EVENT_VALID);
+	CHECK_EQUAL(page->inject.vector, vector);
+	CHECK_EQUAL(page->inject.error_code, error);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(accesses, 0);
+}
+
+static void check_done(void)
+{
+	CHECK_EQUAL(page->inject.flags, 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);
+}
+
+/* --- borders --- */
+
+static void memory_and_device(void)
+{
+	begin(4);
+	memcpy(ram + RAM_BYTES - 2, "\x11\x22", 2);
+	page->regs.rbx = RAM_BYTES - 2;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x03), 0);	/* mov (%ebx), %eax */
+	check_done();
+	CHECK_EQUAL(page->regs.rax, 0x81802211);
+	page->regs.rax = 0xddccbbaa;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x89, 0x03), 0);
+	check_done();
+	CHECK(!memcmp(ram + RAM_BYTES - 2, "\xaa\xbb", 2));
+	CHECK(!memcmp(device, "\xcc\xdd\x82", 3));
+	page->regs.rax = 0x01010101;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x01, 0x03), 0);	/* add %eax, (%ebx) */
+	CHECK(!memcmp(ram + RAM_BYTES - 2, "\xab\xbc", 2));
+	CHECK(!memcmp(device, "\xcd\xde", 2));
+	rig_end(&rig);
+}
+
+/* Widths are those that a device's function is promised. */
+static void two_devices(void)
+{
+	begin(4);
+	page->regs.rbx = RAM_BYTES + PAGE_BYTES - 1;
+	CHECK_EQUAL(RUN(page->regs.rbx, 0x66, 0x8b, 0x03), 0);
+	check_done();
+	CHECK_EQUAL(page->regs.rax & 0xffff, 0x807f);
+	page->regs.rbx -= 2;
+	memcpy(device + PAGE_BYTES - 3, "\1\2\3\4\5\6\7", 7);
+	CHECK_EQUAL(RUN(page->regs.rbx, 0x8b, 0x03), 0);
+	CHECK_EQUAL(page->regs.rax, 0x04030201);
+	CHECK_EQUAL(widths, 1 | 2);
+	CHECK_EQUAL(accesses, 3);	/* 3 bytes and 1 */
+	/* Where nothing is, all ones. */
+	page->regs.rbx = RAM_BYTES + sizeof(device) - 1;
+	device[sizeof(device) - 1] = 0;
+	CHECK_EQUAL(RUN(page->regs.rbx, 0x66, 0x8b, 0x03), 0);
+	CHECK_EQUAL(page->regs.rax & 0xffff, 0xff00);
+	rig_end(&rig);
+}
+
+static void strings_cross(void)
+{
+	begin(4);
+	page->regs.rsi = RAM_BYTES - 6;
+	page->regs.rdi = 0x1000;
+	page->regs.rcx = 3;
+	memcpy(ram + RAM_BYTES - 6, "abcdef", 6);
+	memcpy(device, "ghijkl", 6);
+	for (int i = 0; i < 10 && page->regs.rcx; i++)
+		CHECK_EQUAL(RUN(RAM_BYTES, 0xf3, 0xa5), 0);
+	check_done();
+	CHECK(!memcmp(ram + 0x1000, "abcdefghijkl", 12));
+	/* INSD and OUTSD, with half of it in the device. */
+	port_at = 0;
+	page->exit.reason = VEE_EXIT_PIO;
+	page->exit.pio = (struct vee_exit_pio) {
+		.width = 4, .direction = VEE_PIO_IN, .string = 1, .address_width = 4,
+		.count = 1, .gva = RAM_BYTES - 2,
+	};
+	page->regs.rdi = RAM_BYTES - 2;
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	CHECK(!memcmp(ram + RAM_BYTES - 2, "\x40\x41", 2));
+	CHECK(!memcmp(device, "\x42\x43", 2));
+	page->exit.pio.direction = VEE_PIO_OUT;
+	page->regs.rsi = RAM_BYTES - 2;
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	CHECK(!memcmp(port_data + 4, "\x40\x41\x42\x43", 4));
+	rig_end(&rig);
+}
+
+/* --- segments --- */
+
+static int do_pio(unsigned int direction, uint64_t count)
+{
+	accesses = 0;
+	port_at = 0;
+	memset(&page->exit, 0, sizeof(page->exit));
+	page->exit.reason = VEE_EXIT_PIO;
+	page->exit.pio = (struct vee_exit_pio) {
+		.width = 1, .direction = direction, .string = 1, .count = count,
+		.rep = count != 1, .address_width = test_code_width(page),
+		.gva = direction == VEE_PIO_IN ? page->segments.es.base + page->regs.rdi :
+						 page->segments.ds.base + page->regs.rsi,
+	};
+	page->regs.rcx = count;
+	page->resume = VEE_RESUME_HERE;
+	page->inject = (struct vee_event) { 0 };
+	return vee_assist(rig.vcpu, &bus);
+}
+
+static void check_ins(uint64_t rdi, unsigned int vector)
+{
+	test_case("EDI %#llx", (unsigned long long)rdi);
+	page->regs.rdi = rdi;
+	CHECK_EQUAL(do_pio(VEE_PIO_IN, 1), 0);
+	if (vector)
+		check_fault(vector, 0);
+	else
+		check_done();
+	CHECK_EQUAL(port_at, !vector);
+}
+
+static void segments_of_ins(void)
+{
+	struct vee_segment *es;
+
+	begin(4);
+	es = &page->segments.es;
+	es->limit = 0xfff;
+	check_ins(0xfff, 0);
+	check_ins(0x1000, 13);
+	es->access_rights = AR_EXPAND_DOWN;
+	check_ins(0xfff, 13);
+	check_ins(0x1000, 0);
+	es->access_rights = AR_READ_ONLY;
+	es->limit = UINT32_MAX;
+	check_ins(0x1000, 13);
+	es->access_rights = AR_READ_WRITE | VEE_AR_UNUSABLE;
+	check_ins(0x1000, 13);
+	/* In real mode the type is no matter. */
+	page->control.cr0 &= ~CR0_PE;
+	es->access_rights = AR_READ_ONLY;
+	check_ins(0x1000, 0);
+	rig_end(&rig);
+}
+
+/* OUTSB from DS, and by the instruction's prefix from SS: #GP, #SS. */
+static void segments_of_outs(void)
+{
+	begin(4);
+	page->segments.ds.access_rights = AR_EXECUTE_ONLY;
+	page->regs.rsi = 0x2000;
+	CHECK_EQUAL(do_pio(VEE_PIO_OUT, 1), 0);
+	check_fault(13, 0);
+	CHECK_EQUAL(port_at, 0);
+	page->segments.ds.access_rights = AR_READ_WRITE;
+	page->segments.ds.limit = 0x2003;
+	CHECK_EQUAL(do_pio(VEE_PIO_OUT, 16), 0);
+	for (int i = 0; i < 16 && !page->inject.flags; i++) {
+		page->exit.pio.count = page->regs.rcx;
+		page->exit.pio.gva = page->regs.rsi;
+		CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	}
+	CHECK_EQUAL(page->inject.vector, 13);
+	CHECK_EQUAL(page->regs.rcx, 12);
+	CHECK_EQUAL(page->regs.rsi, 0x2004);
+	CHECK_EQUAL(port_at, 4);
+	rig_end(&rig);
+}
+
+static void strings_check_the_other_end(void)
+{
+	begin(4);
+	page->segments.es.access_rights = AR_READ_ONLY;
+	page->regs.rsi = RAM_BYTES;
+	page->regs.rdi = 0x1000;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0xa4), 0);
+	check_fault(13, 0);
+	/* Through CS, which can't be written. */
+	page->regs.rbx = 0x1000;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x2e, 0x89, 0x03), 0);
+	check_fault(13, 0);
+	rig_end(&rig);
+}
+
+/* SDM 3A, "Alignment Check Exception" */
+static void alignment(void)
+{
+	begin(4);
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	page->control.cr0 |= CR0_AM;
+	page->regs.rflags |= RFLAGS_AC;
+	page->regs.rsi = RAM_BYTES;
+	page->regs.rdi = 0x1002;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0xa5), 0);
+	check_fault(17, 0);
+	page->regs.rflags &= ~RFLAGS_AC;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0xa5), 0);
+	check_done();
+	rig_end(&rig);
+}
+
+/* --- pages --- */
+
+static void accessed_and_dirty(void)
+{
+	uint64_t *entry;
+
+	begin(8);
+	fake.identity = false;
+	fake_map(0x5000, 0x6000, VEE_READ | VEE_WRITE, false);
+	fake_paging(&rig);
+	entry = fake_entry(0x5000, 0);
+	page->regs.rsi = 0x5000;
+	page->regs.rdi = 0x5000;
+	CHECK_EQUAL(do_pio(VEE_PIO_OUT, 1), 0);
+	check_done();
+	CHECK_EQUAL(*entry & 0xfff, 3 | ENTRY_ACCESSED);
+	CHECK(*fake_entry(0x5000, 1) & ENTRY_ACCESSED);
+	CHECK(*fake_entry(0x5000, 3) & ENTRY_ACCESSED);
+	CHECK(!(*fake_entry(0x5000, 1) & ENTRY_DIRTY));
+	CHECK_EQUAL(do_pio(VEE_PIO_IN, 1), 0);
+	CHECK_EQUAL(*entry & 0xfff, 3 | ENTRY_ACCESSED | ENTRY_DIRTY);
+	rig_end(&rig);
+}
+
+static void check_page(uint64_t entry, unsigned int direction, int error)
+{
+	test_case("entry %#llx, direction %u", (unsigned long long)entry, direction);
+	*fake_entry(0x5000, 0) = entry;
+	page->regs.rsi = 0x5010;
+	page->regs.rdi = 0x5010;
+	CHECK_EQUAL(do_pio(direction, 1), 0);
+	if (error < 0) {
+		check_done();
+		return;
+	}
+	check_fault(14, error);
+	CHECK_EQUAL(page->control.cr2, 0x5010);
+	CHECK_EQUAL(port_at, 0);
+	CHECK_EQUAL(*fake_entry(0x5000, 0), entry);
+}
+
+static void page_faults(void)
+{
+	begin(8);
+	fake.identity = false;
+	fake_map(0x5000, 0x6000, VEE_READ | VEE_WRITE, false);
+	fake_paging(&rig);
+	check_page(0, VEE_PIO_IN, 2);
+	check_page(0, VEE_PIO_OUT, 0);
+	check_page(0x6001, VEE_PIO_IN, 3);
+	check_page(0x6001, VEE_PIO_OUT, -1);
+	check_page(0x6003 | 1ULL << 51, VEE_PIO_OUT, 9);	/* a reserved bit */
+	check_page(0x6003 | 1ULL << 51, VEE_PIO_IN, 0xb);
+	check_page(0x6003 | 1ULL << 63, VEE_PIO_IN, 0xb);	/* without EFER.NXE */
+	page->control.efer |= EFER_NXE;
+	check_page(0x6003 | 1ULL << 63, VEE_PIO_IN, -1);
+	check_page(0x6007, VEE_PIO_IN, -1);
+	page->control.cr4 |= CR4_SMAP;
+	check_page(0x6007, VEE_PIO_IN, 3);
+	check_page(0x6007, VEE_PIO_OUT, 1);
+	page->regs.rflags |= RFLAGS_AC;
+	check_page(0x6007, VEE_PIO_IN, -1);
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	check_page(0x6003, VEE_PIO_IN, 7);
+	rig_end(&rig);
+}
+
+/* The first element is what faults, also downwards. */
+static void cr2_downwards(void)
+{
+	begin(8);
+	fake.identity = false;
+	fake_paging(&rig);
+	page->regs.rflags |= RFLAGS_DF;
+	page->regs.rsi = 0x5800;
+	CHECK_EQUAL(do_pio(VEE_PIO_OUT, 16), 0);
+	check_fault(14, 0);
+	CHECK_EQUAL(page->control.cr2, 0x5800);
+	CHECK_EQUAL(page->regs.rcx, 16);
+	/* Of one that crosses, what lies in the page that isn't there. */
+	fake_map(0x5000, 0x6000, VEE_READ, false);
+	fake_paging(&rig);
+	page->regs.rflags &= ~RFLAGS_DF;
+	page->regs.rbx = 0x5ffe;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x03), 0);
+	check_fault(14, 0);
+	CHECK_EQUAL(page->control.cr2, 0x6000);
+	rig_end(&rig);
+}
+
+/* What is to be written must be writable before it is read. */
+static void updates_need_write_access(void)
+{
+	begin(8);
+	fake.identity = false;
+	fake_map(0x5000, RAM_BYTES, VEE_READ, false);
+	fake_paging(&rig);
+	page->regs.rbx = 0x5000;
+	CHECK_EQUAL(RUN(0x5000, 0x01, 0x03), 0);
+	check_fault(14, 3);
+	CHECK_EQUAL(RUN(0x5000, 0x3b, 0x03), 0);	/* CMP only reads */
+	check_done();
+	rig_end(&rig);
+}
+
+/* Tables in a ROM: the flags go nowhere, the access goes on. */
+static void tables_in_rom(void)
+{
+	static _Alignas(4096) uint64_t table[512];
+
+	begin(8);
+	table[5] = 0x6003;
+	CHECK_EQUAL(vee_vm_map(rig.vm, 0x10000000, table, PAGE_BYTES, VEE_READ), 0);
+	fake.identity = false;
+	fake_map(0x5000, 0, VEE_READ, false);
+	fake_paging(&rig);
+	*fake_entry(0x5000, 1) = 0x10000007;
+	page->regs.rdi = 0x5000;
+	CHECK_EQUAL(do_pio(VEE_PIO_IN, 1), 0);
+	check_done();
+	CHECK_EQUAL(table[5], 0x6003);
+	CHECK_EQUAL(ram[0x6000], 0x40);
+	rig_end(&rig);
+}
+
+/* --- traps --- */
+
+static void traps_of_rep(void)
+{
+	begin(8);
+	page->regs.rflags |= RFLAGS_TF;
+	page->regs.rsi = 0x5000;
+	for (int left = 3; left > 1; left--) {
+		page->events.pending_debug = 0;
+		page->dirty = 0;
+		CHECK_EQUAL(do_pio(VEE_PIO_OUT, left), 0);
+		CHECK_EQUAL(page->regs.rcx, left - 1);
+		CHECK_EQUAL(page->events.pending_debug, PENDING_BS);
+		CHECK(page->dirty & VEE_STATE_EVENTS);
+		CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	}
+	page->events.pending_debug = 0;
+	page->exit.pio.count = 1;
+	page->exit.pio.rep = 1;
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	CHECK_EQUAL(page->events.pending_debug, 0);	/* VEE_RESUME_NEXT has that */
+	CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);
+	page->regs.rcx = 2;
+	page->regs.rdi = RAM_BYTES;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0xf3, 0xaa), 0);	/* rep stosb */
+	CHECK_EQUAL(page->regs.rcx, 1);
+	CHECK_EQUAL(page->events.pending_debug, PENDING_BS);
+	CHECK_EQUAL(accesses, 1);
+	rig_end(&rig);
+}
+
+const struct test tests[] = {
+	{ "memory and a device", memory_and_device },
+	{ "two devices, and nothing", two_devices },
+	{ "strings across a border", strings_cross },
+	{ "the segment of INS", segments_of_ins },
+	{ "the segment of OUTS", segments_of_outs },
+	{ "the other end of a string", strings_check_the_other_end },
+	{ "alignment", alignment },
+	{ "accessed and dirty flags", accessed_and_dirty },
+	{ "page faults", page_faults },
+	{ "CR2 is the first byte that can't be had", cr2_downwards },
+	{ "updates need write access", updates_need_write_access },
+	{ "page tables in a ROM", tables_in_rom },
+	{ "traps of a REP", traps_of_rep },
+	{ 0 }
+};
