@@ -72,7 +72,7 @@ static struct {
 	struct termios saved;
 } host = { .patience = PATIENCE, .to_bochs = -1, .terminal = -1 };
 
-enum end { ENDED, OVER_LIMIT, STANDS_STILL, CLOCK_STANDS_STILL };
+enum end { LAB_ENDED, OVER_LIMIT, STANDS_STILL, CLOCK_STANDS_STILL };
 
 /* The emulator's clock and what it took to move it. */
 static struct {
@@ -523,7 +523,7 @@ static enum end look(void)
 		return CLOCK_STANDS_STILL;
 	if (asks && progress.answers)
 		kill(host.bochs, SIGINT);
-	return ENDED;
+	return LAB_ENDED;
 }
 
 /* Milliseconds until the next look, which is never long past. */
@@ -544,7 +544,7 @@ static enum end watch(void)
 		{ .fd = -1, .events = POLLIN },
 	};
 	bool no_more = false;
-	enum end end = ENDED;
+	enum end end = LAB_ENDED;
 
 	while (!lab.end && !lab.reset) {
 		fds[2].fd = host.shell && lab.start && !no_more ? 0 : -1;
@@ -563,7 +563,7 @@ static enum end watch(void)
 		}
 		if (host.limit && now() >= next_look) {
 			end = look();
-			if (end != ENDED)
+			if (end != LAB_ENDED)
 				break;
 			next_look = now() + LOOK_INTERVAL / 1e3;
 		}
@@ -577,17 +577,18 @@ static int hung(enum end end)
 
 	switch (end) {
 	case OVER_LIMIT:
-		fprintf(stderr, "lab: the time limit was reached, %d s of the lab's time", host.limit);
-		fprintf(stderr, lab.start ? "; the command last printed something %.0f s before\n" :
-			"; the command was not reached\n", silent);
+		fprintf(stderr, "lab: the time limit was reached, %d s of the lab's time; ",
+			host.limit);
+		fprintf(stderr, lab.start ? "the command last printed something %.0f s before\n" :
+			"the command was not reached\n", silent);
 		break;
 	case STANDS_STILL:
 		fprintf(stderr, "lab: the emulator stands still: for %d s it had no CPU time\n",
 			host.patience);
 		break;
 	default:
-		fprintf(stderr, "lab: the emulator hangs: it ran for %d s, and the lab's time did not move\n",
-			host.patience);
+		fprintf(stderr, "lab: the emulator hangs: it ran for %d s, and ", host.patience);
+		fprintf(stderr, "the lab's time did not move\n");
 	}
 	print_console();
 	return EXIT_TIMEOUT;
@@ -595,7 +596,7 @@ static int hung(enum end end)
 
 static int verdict(enum end end)
 {
-	if (end != ENDED)
+	if (end != LAB_ENDED)
 		return hung(end);
 	if (lab.error)
 		return EXIT_NO_START;
