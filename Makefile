@@ -27,7 +27,8 @@ all: build
 build: module library samples ## Module, library, the command "vee", samples (also plain "make")
 module: setup ## vee.ko for the lab's kernel, in .cache/build
 	@lab/module $(KERNEL)
-library: setup ## libvee and the command "vee", in userlib
+library: ## libvee and the command "vee", in userlib
+	@lab/setup build
 	@$(MAKE) -C userlib
 samples: library ## The samples
 	@$(MAKE) -C samples
@@ -64,17 +65,18 @@ install: library ## Install library, header, man pages and "vee" (DESTDIR=, PREF
 	@$(MAKE) -C userlib install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 
 ##@ Housekeeping
-.PHONY: help setup clean distclean
+.PHONY: help setup clean distclean clean-cache
 setup: ## Fetch from Debian's archive what building and the lab need
 	@lab/setup demo
 clean: ## Remove what was built
 	@for dir in userlib samples selftests; do \
-		if [ -e $$dir/Makefile ]; then $(MAKE) -s -C $$dir clean \
-			KSFT=$(abspath $(or $(VEE_CACHE),.cache))/kselftest; fi; \
+		if [ -e $$dir/Makefile ]; then $(MAKE) -s -C $$dir clean; fi; \
 	done
-	@rm -rf $(or $(VEE_CACHE),.cache)/{build,lab}
-distclean: clean ## Remove also what was downloaded, and the debug kernel
-	@rm -rf $(or $(VEE_CACHE),.cache)
+	@rm -rf .cache/{build,lab}
+distclean: clean ## Remove also logs and figures: all of .cache
+	@rm -rf .cache
+clean-cache: ## Remove what all your clones share: what was downloaded, and the debug kernel
+	@. lab/lib.sh && rm -rf "$$VEE_SHARED"
 help: ## This list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -5,9 +5,32 @@
 
 # Scripts may be started from any folder.
 VEE_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-VEE_CACHE=${VEE_CACHE:-$VEE_TOP/.cache}
-mkdir -p "$VEE_CACHE"
-VEE_CACHE=$(cd "$VEE_CACHE" && pwd)
+
+# Whose cache it is: through sudo, that of the user who called it.
+user_home() {
+	if [ "$EUID" -eq 0 ] && [ -n "${SUDO_UID:-}" ]; then
+		getent passwd "$SUDO_UID" | cut -d: -f6
+	else
+		printf '%s\n' "${HOME:-$(getent passwd "$EUID" | cut -d: -f6)}"
+	fi
+}
+
+# "debian-12", say: what the archive has for one is not for another.
+distribution() (
+	# shellcheck source=/dev/null
+	[ ! -r /etc/os-release ] || . /etc/os-release
+	printf '%s-%s\n' "${ID:-linux}" "${VERSION_ID:-rolling}"
+)
+
+# Two places. VEE_OUT has what is built from this clone. VEE_SHARED has what is
+# not: what was fetched, and the debug kernel, once for all clones of a user. What
+# stands there never changes, and comes there whole, by a rename.
+VEE_OUT=$VEE_TOP/.cache
+VEE_CACHE=${VEE_CACHE:-${XDG_CACHE_HOME:-$(user_home)/.cache}/vee}
+[[ $VEE_CACHE == /* ]] || VEE_CACHE=$PWD/$VEE_CACHE
+export VEE_CACHE
+# shellcheck disable=SC2034 # for those who source this
+VEE_SHARED=$VEE_CACHE/$(distribution)
 
 # Debian keeps depmod and modprobe where an ordinary user's PATH does not look.
 PATH=$PATH:/usr/sbin:/sbin
@@ -46,20 +69,72 @@ outdated() {
 	return 1
 }
 
-# Holds a lock in the cache for as long as the caller's shell lives, so that
+# Makes folder $1 of the shared cache, and what leads there. Through sudo it would be
+# root's, and the next plain make would fail.
+shared_dir() {
+	local made=$1
+	[ ! -d "$1" ] || return 0
+	while [ ! -e "$(dirname "$made")" ]; do
+		made=$(dirname "$made")
+	done
+	mkdir -p "$1" ||
+		die "the cache for all clones, $VEE_CACHE, cannot be written: set VEE_CACHE to a folder that can"
+	give_back "$made"
+}
+
+# Gives what root made for the user who called sudo to that user.
+give_back() {
+	if [ "$EUID" -eq 0 ] && [ -n "${SUDO_UID:-}" ]; then
+		chown -Rh "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$@"
+	fi
+}
+
+# Holds lock $1 of this clone for as long as the caller's shell lives, so that
 # two labs started at once do not build the same file twice. The descriptor is
 # closed again for children by those that start long-lived ones.
 lock() {
-	exec {LOCK_FD}>"$VEE_CACHE/$1.lock"
+	mkdir -p "$VEE_OUT"
+	hold "$VEE_OUT/$1.lock"
+}
+
+# Likewise one of all clones, which may be held for minutes.
+lock_shared() {
+	local file=$VEE_SHARED/$1.lock
+	shared_dir "$VEE_SHARED"
+	if [ ! -e "$file" ]; then
+		: >"$file"
+		give_back "$file"
+	fi
+	hold "$file" "$SCRIPT: another one is at work on $VEE_SHARED: waiting for it"
+}
+
+# $2 is said if it has to wait. Reading is all that locking takes.
+hold() {
+	[ -e "$1" ] || : >"$1"
+	exec {LOCK_FD}<"$1"
+	flock -n "$LOCK_FD" && return
+	[ -z "${2:-}" ] || say "$2"
 	flock "$LOCK_FD"
 }
 
 unlock() {
-	exec {LOCK_FD}>&-
+	exec {LOCK_FD}<&-
 }
 
+# Kernel "debug" is known by what it is made of: the source's version, and
+# configuration. Of several versions the newest one counts.
+debug_config_key() {
+	grep '^CONFIG_' "$VEE_TOP/lab/debug.config" | sort | sha256sum | cut -c 1-12
+}
+
+# Series 6.1 is a link to the release, as "6.1.0-56-cloud-amd64".
 kernel_dir() {
-	printf '%s\n' "$VEE_CACHE/kernel/$1"
+	local dir=$VEE_SHARED/kernel/$1
+	if [ "$1" = debug ]; then
+		dir=$(compgen -G "$dir-*-$(debug_config_key)" | sort -V | tail -n 1) || true
+		dir=${dir:-$VEE_SHARED/kernel/debug}
+	fi
+	readlink -m "$dir"
 }
 
 kernel_release() {
@@ -69,9 +144,9 @@ kernel_release() {
 # The folder to hand to make -C when building a module for kernel $1.
 kernel_headers() {
 	if [ "$1" = debug ]; then
-		readlink -f "$(kernel_dir debug)/build"
+		readlink -m "$(kernel_dir debug)/build"
 	else
-		printf '/usr/src/linux-headers-%s\n' "$(kernel_release "$1")"
+		printf '%s\n' "$(kernel_dir "$1")/usr/src/linux-headers-$(kernel_release "$1")"
 	fi
 }
 
@@ -101,7 +176,7 @@ source_package() {
 unpack_linux() {
 	local package=$1 dir=$2
 	shift 2
-	dpkg-deb --fsys-tarfile "$VEE_CACHE/deb/$package.deb" |
+	dpkg-deb --fsys-tarfile "$VEE_SHARED/deb/$package.deb" |
 		tar -xO "./usr/src/$package.tar.xz" | xz -dc -T0 |
 		tar -x -C "$dir" --strip-components=1 --checkpoint=25000 \
 			--checkpoint-action=echo='  %u0 of about 1400000 KB' "$@"
