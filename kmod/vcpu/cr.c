@@ -16,7 +16,6 @@
 #include "memory/vm.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
-#include "vcpu/exit_user.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"
@@ -320,8 +319,7 @@ static enum next move_to_cr4(struct vee_vcpu *vcpu, u64 cr4)
 
 /* --- exits ------------------------------------------------------------------- */
 
-/* SDM 3C, "Exit Qualification for Control-Register Accesses". */
-#define CR_NUMBER(q)	((q) & 0xf)
+/* SDM 3C, "Exit Qualification for Control-Register Accesses"; the first is in cr.h. */
 #define CR_ACCESS(q)	(((q) >> 4) & 3)
 #define CR_REGISTER(q)	(((q) >> 8) & 0xf)
 #define CR_RSP		4
@@ -369,10 +367,8 @@ enum next exit_cr(struct vee_vcpu *vcpu)
 		return move_to_cr0(vcpu, source_register(vcpu));
 	case 4:
 		return move_to_cr4(vcpu, source_register(vcpu));
-	case 8:
-		return access_cr8(vcpu);
 	default:
-		return exit_user(vcpu, VEE_EXIT_OTHER);
+		return access_cr8(vcpu);
 	}
 }
 

@@ -6,6 +6,7 @@
 #ifndef _VEE_CR_H
 #define _VEE_CR_H
 
+#include <linux/bits.h>
 #include <linux/types.h>
 #include <asm/msr-index.h>
 
@@ -41,6 +42,16 @@ bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer);
 /* The group as a whole, and the PDPTEs that go with it. */
 void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64 pdpte[4]);
 void cr_read(struct vee_vcpu *vcpu, struct vee_control *control);
+
+/* SDM 3C, "Exit Qualification for Control-Register Accesses". */
+#define CR_NUMBER(q)	((q) & 0xf)
+
+/* Is the access one for exit_cr()? */
+static inline bool cr_is_known(u64 qualification)
+{
+	return BIT(CR_NUMBER(qualification)) & (BIT(0) | BIT(4) | BIT(8));
+}
+
 enum next exit_cr(struct vee_vcpu *vcpu);
 enum next exit_xsetbv(struct vee_vcpu *vcpu);
 

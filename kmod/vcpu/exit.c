@@ -252,6 +252,13 @@ static enum next exit_dr(struct vee_vcpu *vcpu)
 	return NEXT_ENTER;
 }
 
+static enum next exit_cr_access(struct vee_vcpu *vcpu)
+{
+	if (!cr_is_known(vcpu->exit.qualification))
+		return exit_user(vcpu, VEE_EXIT_OTHER);
+	return exit_cr(vcpu);
+}
+
 /* SDM 3C, "Exit Qualification for I/O Instructions". */
 #define IO_WIDTH(q)	(((q) & 7) + 1)
 #define IO_IN		BIT(3)
@@ -410,7 +417,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_INVEPT]		= EVENT(event_ud),
 	[VMX_EXIT_INVVPID]		= EVENT(event_ud),
 	[VMX_EXIT_VMFUNC]		= EVENT(event_ud),
-	[VMX_EXIT_CR_ACCESS]		= INSN_QUALIFIED(exit_cr),
+	[VMX_EXIT_CR_ACCESS]		= INSN_QUALIFIED(exit_cr_access),
 	[VMX_EXIT_MOV_DR]		= EVENT(exit_dr),
 	[VMX_EXIT_IO]			= INSN_QUALIFIED(exit_io),
 	[VMX_EXIT_RDMSR]		= INSN(exit_rdmsr),

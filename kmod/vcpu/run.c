@@ -28,6 +28,7 @@
 #include "vcpu/exit_user.h"
 #include "vcpu/halt.h"
 #include "vcpu/intercept.h"
+#include "vcpu/mmio.h"
 #include "vcpu/msr.h"
 #include "vcpu/run.h"
 #include "vcpu/state.h"

@@ -27,7 +27,6 @@
 #include "vcpu/guest_msrs.h"
 #include "vcpu/host.h"
 #include "vcpu/l1d.h"
-#include "vcpu/mmio.h"
 #include "vcpu/runner.h"
 #include "vcpu/staged.h"
 #include "vcpu/step.h"
