@@ -39,3 +39,17 @@ bench_run() {
 		--file "$VEE_TOP/lab/bench-run:/bin/bench-run" \
 		-- bench-run /root/bench "${symbols[@]}"
 }
+
+# Passes on what bench_run prints, and tells of it on stderr as it comes: of the
+# medians, or of engine $1's alone.
+tell() {
+	# shellcheck disable=SC2016 # for awk
+	awk_at_once -F'|' -v engine="${1:-}" '
+		{ print; fflush() }
+		NF == 6 && (engine == "" || $1 == engine) {
+			printf "  %-3s %-48s %9d\n", $1, $2, $4 >"/dev/stderr"
+		}
+		$1 == "section" && !told[$2, $3]++ {
+			printf "  traced: %s, %s\n", $2, $3 >"/dev/stderr"
+		}'
+}

@@ -371,10 +371,21 @@ static void data_byte(char c)
 	}
 }
 
+static double bochs_cpu_time(void)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!clock_getcpuclockid(host.bochs, &clock))
+		clock_gettime(clock, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
 static void command_byte(unsigned char byte)
 {
 	if (host.times)
-		fprintf(stderr, "lab: %7.3f s: %s\n", now() - host.began,
+		fprintf(stderr, "lab: %7.3f s, %7.3f s of CPU time: %s\n",
+			now() - host.began, bochs_cpu_time(),
 			byte == FRAME_BOOT ? "boot sector" :
 			byte == FRAME_INIT ? "init" :
 			byte == FRAME_START ? "command" :
@@ -407,16 +418,6 @@ static void command_byte(unsigned char byte)
 		lab.end = true;
 		break;
 	}
-}
-
-static double bochs_cpu_time(void)
-{
-	struct timespec t = { 0 };
-	clockid_t clock;
-
-	if (!clock_getcpuclockid(host.bochs, &clock))
-		clock_gettime(clock, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
 /* Before it waits for a command the debugger says "Next at t=" and the tick. */

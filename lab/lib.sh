@@ -58,6 +58,15 @@ quietly() {
 	return "$status"
 }
 
+# awk that takes each line as it comes: mawk reads pipes by the block.
+awk_at_once() {
+	if awk -W version 2>/dev/null </dev/null | grep -q '^mawk'; then
+		awk -W interactive "$@"
+	else
+		awk "$@"
+	fi
+}
+
 # Is $1 missing or older than any of the other files?
 outdated() {
 	local target=$1 source
