@@ -47,7 +47,7 @@ static const struct step {
 	{ VEE_EXIT_WRMSR, 0, "wrmsr, likewise" },
 	{ VEE_EXIT_CPUID, VEE_INTERCEPT_CPUID, "cpuid, as this program wants to see it" },
 	{ VEE_EXIT_DEBUG, VEE_INTERCEPT_BREAKPOINT, "int3, likewise" },
-	{ VEE_EXIT_OTHER, 0, "lcall $8, $0: a task switch, which nobody does for it" },
+	{ VEE_EXIT_OTHER, 0, "lcall $8, $0: a task switch, which only libvee does" },
 	{ VEE_EXIT_INTERRUPT_WINDOW, VEE_INTERCEPT_INTERRUPT_WINDOW, "sti: ready for interrupts" },
 	{ VEE_EXIT_NMI_WINDOW, VEE_INTERCEPT_NMI_WINDOW, "ready for an NMI" },
 	{ VEE_EXIT_HLT, 0, "hlt" },

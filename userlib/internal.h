@@ -21,15 +21,16 @@
 
 #define CR0_PE		0x1ULL
 #define CR0_MP		0x2ULL
+#define CR0_TS		0x8ULL
 #define CR0_ET		0x10ULL
 #define CR0_NE		0x20ULL
 #define CR0_WP		0x10000ULL
 #define CR0_AM		0x40000ULL
 #define CR0_PG		0x80000000ULL
+#define CR4_PSE		0x10ULL
 #define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
 #define CR4_OSXMMEXCPT	0x400ULL
-#define CR4_PSE		0x10ULL
 #define CR4_SMAP	0x200000ULL
 #define CR4_PKE		0x400000ULL
 #define EFER_LME	0x100ULL

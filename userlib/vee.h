@@ -776,6 +776,29 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  */
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg);
 
+/* --- task switches --- */
+
+/**
+ * vee_task_switch_assist() - switch to another task
+ * @vcpu: the vCPU
+ *
+ * For VEE_EXIT_OTHER with exit.hardware_reason 9: CALL, JMP or IRET to another task,
+ * an interrupt or exception whose gate in the IDT is a task gate. Does it as SDM 3A,
+ * chapter "Task Management" says, from and to TSSs of 32 and of 16 bits: registers
+ * saved and loaded, with all checks, busy flags, links, and the error code.
+ * The event that a task gate delivers is taken out of struct vee_events.
+ *
+ * If it faults, in the old task or in the new one, the fault is injected and that is
+ * success; so is the debug trap of a TSS with T set. vee_vcpu_run() then goes on.
+ * What exit.flags said of interrupts and NMIs no longer holds; the flags are cleared.
+ *
+ * Return: 0, or -EINVAL (the last exit was no task switch), -EFAULT (a TSS, a
+ * descriptor or a page table where the VM has no memory), -ENOTRECOVERABLE (a fault
+ * while #DF is delivered: the guest has shut down, as at VEE_EXIT_SHUTDOWN), or an
+ * error of vee_vcpu_sync() or vee_vcpu_vmcs_read(). Then nothing has changed.
+ */
+int vee_task_switch_assist(struct vee_vcpu *vcpu);
+
 /**
  * typedef vee_pio_fn - a port is read or written
  * @arg: what vee_pio_assist() was given

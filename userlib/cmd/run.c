@@ -9,6 +9,7 @@
 
 #define VECTOR_UD	6
 #define VECTOR_GP	13
+#define REASON_TASK_SWITCH	9	/* SDM 3C, appendix "VMX Basic Exit Reasons" */
 
 /* --- interrupts --- */
 
@@ -216,10 +217,27 @@ static int on_nothing(struct machine *machine)
 	return GO_ON;
 }
 
+static int on_task_switch(struct machine *machine)
+{
+	int err = vee_task_switch_assist(machine->vcpu);
+
+	if (!err)
+		return GO_ON;
+	if (err == -ENOTRECOVERABLE)
+		return on_shutdown(machine);
+	fail_of(machine, "can't switch the guest to the task %#llx: %s",
+		(unsigned long long)machine->vcpu->page->exit.qualification & UINT16_MAX,
+		strerror(-err));
+	report_registers(machine->vcpu);
+	return STATUS_FAILED;
+}
+
 static int on_other(struct machine *machine)
 {
 	const struct vee_exit *exit = &machine->vcpu->page->exit;
 
+	if (exit->reason == VEE_EXIT_OTHER && exit->hardware_reason == REASON_TASK_SWITCH)
+		return on_task_switch(machine);
 	fail_of(machine, "the guest did what vee doesn't do: %s (%#x, qualification %#llx)",
 		vee_hardware_reason_name(exit->hardware_reason),
 		exit->hardware_reason, (unsigned long long)exit->qualification);

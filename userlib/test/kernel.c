@@ -290,6 +290,9 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VCPU_GET_XSAVE:
 	case VEE_VCPU_SET_XSAVE:
 		return move_xsave(arg, request == VEE_VCPU_SET_XSAVE);
+	case VEE_VCPU_VMCS_READ:
+		((struct vee_vmcs_field *)arg)->value = fake.vmcs_value;
+		return 0;
 	case VEE_VCPU_KICK:
 		fake.kick = *(struct vee_kick *)arg;
 		return 0;

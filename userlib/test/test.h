@@ -85,6 +85,7 @@ extern struct fake_kernel {
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;
 	unsigned int map_count;
+	uint64_t vmcs_value;		/* of every field */
 	uint8_t xsave[XSAVE_BYTES];
 } fake;
 
