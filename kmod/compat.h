@@ -17,6 +17,25 @@
 /* Where spinlocks sleep, none is taken with preemption off: memory and doorbells wait. */
 #define VEE_LOCKS_SLEEP	IS_ENABLED(CONFIG_PREEMPT_RT)
 
+/*
+ * Where it is missing Linux is either older, and turns VMX off wherever it is on, or newer,
+ * and does so for those alone that got it from KVM's core.
+ */
+#ifdef VEE_HAVE_EMERGENCY
+#include <asm/reboot.h>
+
+#define vee_emergency_register		cpu_emergency_register_virt_callback
+#define vee_emergency_unregister	cpu_emergency_unregister_virt_callback
+#else
+static inline void vee_emergency_register(void (*fn)(void))
+{
+}
+
+static inline void vee_emergency_unregister(void (*fn)(void))
+{
+}
+#endif
+
 #ifdef VEE_HAVE_EVENTFD_SIGNAL
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx)
 #else

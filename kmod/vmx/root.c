@@ -11,6 +11,7 @@
  *	kexec			reach a CPU in VMX operation, and clearing
  *				CR4.VMXE there, as kexec does, is #GP
  *	panic			the panic notifier, on the CPU that panics
+ *	emergency		the kernel's own call, on every CPU (emergency.c)
  *
  * A VMCS belongs to the CPU that it is active on: that CPU alone, with interrupts
  * off, makes it current, VMCLEARs it and edits the list it is on. Another one asks
@@ -37,6 +38,7 @@
 
 #include "compat.h"
 #include "vmx/caps.h"
+#include "vmx/emergency.h"
 #include "vmx/insn.h"
 #include "vmx/root.h"
 
@@ -386,17 +388,24 @@ static struct notifier_block reboot_block = {
 };
 
 /*
- * This CPU alone may go on, into a crash kernel: the others have been stopped.
- * The panic may have struck in the middle of anything, so no list is walked; the
- * VMCSs' data is lost, and no one is left to miss it.
+ * On this CPU, from wherever it is, perhaps in an NMI, and it won't go back there. That
+ * may be in the middle of anything, so no list is walked; the VMCSs' data is lost, and
+ * no one is left to miss it.
  */
-static int panic_notify(struct notifier_block *block, unsigned long event,
-			void *unused)
+static void emergency(void)
 {
 	struct root_cpu *root = this_cpu_ptr(&root_cpu);
 
+	WRITE_ONCE(going_down, 1);
 	if (root->on)
 		leave_operation(root);
+}
+
+/* This CPU alone may go on, into a crash kernel: the others have been stopped. */
+static int panic_notify(struct notifier_block *block, unsigned long event,
+			void *unused)
+{
+	emergency();
 	return NOTIFY_DONE;
 }
 
@@ -435,11 +444,13 @@ int vmx_root_init(void (*each_cpu)(void))
 	}
 	hotplug_state = state;
 	vee_syscore_register(&root_syscore);
+	emergency_watch(emergency);
 	return 0;
 }
 
 void vmx_root_exit(void)
 {
+	emergency_unwatch();
 	vee_syscore_unregister(&root_syscore);
 	cpuhp_remove_state(hotplug_state);
 	unwatch_shutdown();
