@@ -653,4 +653,53 @@ TEST_F(debug, host_breakpoint)
 	close(fd);
 }
 
+/* Until DR0 is no longer what it was set to. */
+GUEST_CODE(hold_dr0, 64,
+	   "1: mov %db0, %rbx; cmp %rax, %rbx; je 1b; hlt");
+
+static int watch_on_cpu(int cpu, const void *where)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = (unsigned long)where,
+		.bp_len = HW_BREAKPOINT_LEN_4,
+	};
+
+	return syscall(SYS_perf_event_open, &attr, -1, cpu, -1, 0);
+}
+
+/* The host's breakpoints come and go where the guest runs: it keeps its own registers. */
+TEST_F(debug, host_breakpoint_meanwhile)
+{
+	static __u32 here;
+	struct guest *g = &self->g;
+	struct runner r;
+	unsigned int i;
+	int fd;
+
+	if (cpus_online() < 2)
+		VEE_SKIP("one CPU");
+	ASSERT_EQ(0, pin_to_cpu(1));
+	GUEST_LONG(g, hold_dr0);
+	g->page->regs.rax = 0x123456789000;
+	/* Armed, where it never comes. */
+	set_debug(g, 0, 0x123456789000, DR7_EXEC_0);
+	ASSERT_EQ(0, runner_start(&r, g));
+	ASSERT_EQ(0, pin_to_cpu(0));
+	for (i = 0; i < 200 && !runner_done(&r); i++) {
+		fd = watch_on_cpu(1, &here);
+		if (fd < 0)
+			break;
+		close(fd);
+	}
+	EXPECT_EQ(200, i) TH_LOG("%s", strerror(errno));
+	if (!runner_done(&r))
+		vcpu_kick(g->vcpu, generation(g));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_KICKED, g->page->exit.reason);
+	EXPECT_EQ(0x123456789000, g->page->regs.rbx);
+}
+
 TEST_HARNESS_MAIN

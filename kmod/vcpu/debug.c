@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's debug registers, which are in the CPU from their first use in a stretch
- * to its end. DR7 is in the VMCS.
+ * The guest's debug registers, which from their first use in a stretch to its end are
+ * in the CPU, with interrupts off alone: perf changes them in an IPI, and what it left
+ * there would be the guest's to read. DR7 is in the VMCS.
  */
 #include "vcpu/debug.h"
 
 void debug_load(struct debug_regs *debug)
 {
+	/* Of the host's breakpoints none may be armed with the guest's addresses. */
+	if (unlikely(hw_breakpoint_active()))
+		set_debugreg(0, 7);
 	set_debugreg(debug->dr[0], 0);
 	set_debugreg(debug->dr[1], 1);
 	set_debugreg(debug->dr[2], 2);
@@ -35,6 +39,5 @@ void debug_need(struct debug_regs *debug)
 void debug_put_away(struct debug_regs *debug)
 {
 	debug_read(debug);
-	debug->loaded = false;
 	set_debugreg(DR6_RESERVED, 6);
 }

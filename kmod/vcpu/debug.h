@@ -22,7 +22,7 @@
  * @dr: DR0 to DR3
  * @dr6: DR6
  * @dr7: DR7 when last seen
- * @loaded: the guest's DR0 to DR3 and DR6 are in the CPU
+ * @loaded: the guest's DR0 to DR3 and DR6 are in the CPU within the bracket
  */
 struct debug_regs {
 	u64 dr[4];
@@ -31,27 +31,44 @@ struct debug_regs {
 	bool loaded;
 };
 
-/* With the guest's state loaded: into the CPU. */
+/* Inside the bracket: into the CPU. */
 void debug_load(struct debug_regs *debug);
 /* Likewise, if they are not there. */
 void debug_need(struct debug_regs *debug);
 /* From the CPU, if they are there. */
 void debug_read(struct debug_regs *debug);
+/* Likewise, at the bracket's end. */
 void debug_put_away(struct debug_regs *debug);
 
-/* Armed breakpoints are needed at once; others on first use. */
+static inline bool debug_armed(const struct debug_regs *debug)
+{
+	return debug->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK);
+}
+
+/* Inside the bracket: armed breakpoints are needed at once; others on first use. */
 static inline void debug_reload(struct debug_regs *debug)
 {
-	if (debug->loaded ||
-	    debug->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))
+	if (debug->loaded || debug_armed(debug))
+		debug_load(debug);
+}
+
+/* At the stretch's beginning, for its first bracket. */
+static inline void debug_begin(struct debug_regs *debug)
+{
+	debug->loaded = debug_armed(debug);
+}
+
+/* At the bracket's beginning. */
+static inline void debug_enter(struct debug_regs *debug)
+{
+	if (unlikely(debug->loaded))
 		debug_load(debug);
 }
 
 /* The host's again. */
 static inline void debug_unload(struct debug_regs *debug)
 {
-	if (debug->loaded)
-		debug_put_away(debug);
+	debug->loaded = false;
 	/* The exit turned every breakpoint of the host off. */
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();

@@ -78,14 +78,17 @@ static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
 	vmcs_load_host(&vcpu->vmcs_host, vcpu->host.fs_base);
 	/* With interrupts off: perf changes it in an IPI. */
 	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
+	debug_enter(&vcpu->debug);
 	state_load(vcpu, &vcpu->staged);
 	return 0;
 }
 
 static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 {
-	if (vcpu->debug.loaded)
+	if (unlikely(vcpu->debug.loaded)) {
 		vcpu->debug.dr7 = vmcs_read(VMCS_GUEST_DR7);
+		debug_put_away(&vcpu->debug);
+	}
 	/* An exit clears it. */
 	if (unlikely(vcpu->host.debugctl))
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
@@ -294,7 +297,7 @@ static __always_inline void load_guest(struct vee_vcpu *vcpu)
 	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
 		vcpu->vmcs.frame.spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
 	guest_msrs_load(&vcpu->msrs, &vcpu->host.kernel_gs_base);
-	debug_reload(&vcpu->debug);
+	debug_begin(&vcpu->debug);
 	fpu_load_guest(&vcpu->fpu);
 }
 
