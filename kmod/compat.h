@@ -99,6 +99,15 @@ static inline void vee_uring_wants_worker(struct io_uring_cmd *ioucmd)
 }
 #endif
 
+/* As get_user_pages_remote(), for one page. */
+#ifdef VEE_HAVE_GUP_VMAS
+#define vee_get_user_page_remote(mm, hva, flags, page, locked)	\
+	get_user_pages_remote(mm, hva, 1, flags, page, NULL, locked)
+#else
+#define vee_get_user_page_remote(mm, hva, flags, page, locked)	\
+	get_user_pages_remote(mm, hva, 1, flags, page, locked)
+#endif
+
 #ifdef VEE_HAVE_HRTIMER_SETUP
 #define vee_hrtimer_setup hrtimer_setup
 #else

@@ -6,19 +6,24 @@
  * The order is the MMU notifier's: its sequence is noted, pages are looked up with
  * references, and under memory.lock, where the notifier can't come in, they are
  * mapped if the sequence is still the same.
+ *
+ * Nothing here waits for a disk, a network or a program: what is not at hand is for
+ * mem_fetch(), in a thread that can be told to give up, with no lock held.
  */
+#include <linux/backing-dev.h>
 #include <linux/cpu.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/pfn.h>
 #include <linux/pgtable.h>
 #include <linux/rcupdate.h>
-#include <linux/sched/signal.h>
 #include <linux/sizes.h>
 #include <asm/cpufeature.h>
 
+#include "compat.h"
 #include "memory/ept.h"
 #include "memory/fault.h"
 #include "memory/slots.h"
@@ -35,6 +40,7 @@
  * @write: the guest means to write
  * @execute: ... or to fetch instructions
  * @may_sleep: the thread may be put to sleep for it
+ * @fetched: it was not at hand, and mem_fetch() has been there since
  * @page: that memory's page, with a reference
  * @writable: @page may be written
  * @around: those of the pages around it that are mapped with it, by their number
@@ -47,6 +53,7 @@ struct fault {
 	bool write;
 	bool execute;
 	bool may_sleep;
+	bool fetched;
 	struct page *page;
 	bool writable;
 	struct page **around;
@@ -65,6 +72,20 @@ static int gup_error(long got)
 	default:
 		return -EFAULT;
 	}
+}
+
+/* Memory without a device behind it: all that can be waited for is a program. */
+static bool is_at_hand(struct mm_struct *mm, unsigned long hva)
+{
+	struct vm_area_struct *vma;
+	bool at_hand;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, hva);
+	at_hand = !vma || !vma->vm_file ||
+		  inode_to_bdi(vma->vm_file->f_mapping->host) == &noop_backing_dev_info;
+	mmap_read_unlock(mm);
+	return at_hand;
 }
 
 /*
@@ -86,9 +107,13 @@ static int fault_get_page(struct fault *fault)
 	if (!fault->write && get_user_page_fast_only(fault->hva, 0, &fault->page))
 		return 0;
 
-	if (!fault->may_sleep)
+	if (!fault->may_sleep ||
+	    !(fault->fetched || is_at_hand(fault->slot->memory->mm, fault->hva)))
 		return -EBUSY;
-	got = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags);
+	/* 0: it would take a wait. */
+	got = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags | FOLL_NOWAIT);
+	if (!got)
+		return -EBUSY;
 	return got == 1 ? 0 : gup_error(got);
 }
 
@@ -129,9 +154,7 @@ static int fault_dirty(struct fault *fault, unsigned long seq)
 
 	if (dirty_without_lock(fault->page))
 		return 0;
-	if (fault->may_sleep)
-		lock_page(fault->page);
-	else if (!trylock_page(fault->page))
+	if (!trylock_page(fault->page))
 		return -EBUSY;
 	if (mmu_interval_check_retry(&fault->slot->notifier, seq))
 		error = -EAGAIN;
@@ -339,20 +362,16 @@ static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *c
 static int fault_resolve(struct fault *fault, struct ept_cache *cache)
 {
 	int error = ept_cache_fill(cache);
+	unsigned long seq;
 
-	while (!error) {
-		/* Waits for the end of a change. */
-		unsigned long seq = mmu_interval_read_begin(&fault->slot->notifier);
-
-		WRITE_ONCE(fault->slot->seq, seq);
-		error = fault_try(fault, seq, cache);
-		if (error != -EAGAIN)
-			return error;
-		/* Others may keep the host busy there for as long as they like. */
-		error = signal_pending(current) ? -EINTR : 0;
-		cond_resched();
-	}
-	return error;
+	if (error)
+		return error;
+	/* Waits for the end of a change. */
+	seq = mmu_interval_read_begin(&fault->slot->notifier);
+	WRITE_ONCE(fault->slot->seq, seq);
+	error = fault_try(fault, seq, cache);
+	/* Others may keep the host busy there for as long as they like. */
+	return error == -EAGAIN ? -EINTR : error;
 }
 
 /*
@@ -382,10 +401,11 @@ static int fault_begin(struct fault *fault, struct memory *memory, unsigned int 
 }
 
 static __always_inline int fault_by(struct memory *memory, struct ept_cache *cache, u64 gpa,
-				    unsigned int access, bool may_sleep,
+				    unsigned int access, bool may_sleep, struct absent *absent,
 				    int (*fn)(struct fault *fault, struct ept_cache *cache))
 {
 	struct fault fault = {
+		.fetched = absent && absent->fetched,
 		.gpa = gpa & PAGE_MASK,
 		.write = access & VEE_WRITE,
 		.execute = access & VEE_EXECUTE,
@@ -399,17 +419,53 @@ static __always_inline int fault_by(struct memory *memory, struct ept_cache *cac
 	if (!error)
 		error = fn(&fault, cache);
 	mem_unlock(memory, may_sleep);
+	if (absent) {
+		absent->hva = fault.hva;
+		absent->write = fault.write;
+	}
 	return error;
 }
 
 int mem_fault(struct memory *memory, struct ept_cache *cache, u64 gpa, unsigned int access,
-	      bool may_sleep)
+	      bool may_sleep, struct absent *absent)
 {
-	return fault_by(memory, cache, gpa, access, may_sleep, fault_resolve);
+	return fault_by(memory, cache, gpa, access, may_sleep, absent, fault_resolve);
 }
 
 int mem_fault_now(struct memory *memory, struct ept_cache *cache, u64 gpa,
 		  unsigned int access)
 {
-	return fault_by(memory, cache, gpa, access, false, fault_resolve_now);
+	return fault_by(memory, cache, gpa, access, false, NULL, fault_resolve_now);
+}
+
+/* --- what is not at hand ------------------------------------------------------------ */
+
+/* As fault_dirty() will want it. */
+static int wait_for_page(struct page *page, bool write)
+{
+	if (!write || folio_test_swapbacked(page_folio(page)))
+		return 0;
+	if (folio_lock_killable(page_folio(page)))
+		return -EINTR;
+	unlock_page(page);
+	return 0;
+}
+
+int mem_fetch(struct mm_struct *mm, const struct absent *what)
+{
+	unsigned int flags = FOLL_HWPOISON | (what->write ? FOLL_WRITE : 0);
+	struct page *page;
+	int locked = 1, error;
+	long got;
+
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	got = vee_get_user_page_remote(mm, what->hva, flags, &page, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	if (got != 1)
+		return gup_error(got);
+	error = wait_for_page(page, what->write);
+	put_page(page);
+	return error;
 }

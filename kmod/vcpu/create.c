@@ -8,6 +8,7 @@
 
 #include "memory/vm.h"
 #include "vcpu/create.h"
+#include "vcpu/fetch.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
 
@@ -36,6 +37,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	vmx_root_free(&vcpu->vmcs);
 	ept_cache_drop(&vcpu->ept_cache);
 	cpuid_free(&vcpu->cpuid);
+	fetch_free(vcpu);
 	fpu_free(&vcpu->fpu);
 	free_page((unsigned long)vcpu->page);
 	kfree(vcpu);

@@ -18,6 +18,7 @@
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
+#include "vcpu/fetch.h"
 #include "vcpu/mmio.h"
 #include "vcpu/store.h"
 #include "vcpu/vcpu.h"
@@ -181,14 +182,36 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 	return ask_caller(vcpu, err, &code);
 }
 
+static int fault(struct vee_vcpu *vcpu, u32 access, struct absent *absent)
+{
+	return mem_fault(&vcpu->vm->memory, &vcpu->ept_cache, vcpu->violation.gpa, access,
+			 !vcpu->runner.is_inline, absent);
+}
+
+/* -EBUSY: the run is inline. */
+static int fault_and_fetch(struct vee_vcpu *vcpu, u32 access)
+{
+	struct absent absent = { };
+	int err = fault(vcpu, access, &absent);
+
+	if (err != -EBUSY || vcpu->runner.is_inline)
+		return err;
+	err = fetch_wait(vcpu, &absent);
+	if (err)
+		return err;
+	absent.fetched = true;
+	err = fault(vcpu, access, &absent);
+	/* Gone again: the guest comes back for it. */
+	return err == -EBUSY ? -EINTR : err;
+}
+
 static enum next resolve(struct vee_vcpu *vcpu)
 {
 	u32 access = access_of(vcpu->exit.qualification);
 	int err = vcpu->violation.error;
 
 	if (err == -EBUSY || err == -EAGAIN)
-		err = mem_fault(&vcpu->vm->memory, &vcpu->ept_cache, vcpu->violation.gpa,
-				access, !vcpu->runner.is_inline);
+		err = fault_and_fetch(vcpu, access);
 	trace_vee_fault(vcpu->id, vcpu->violation.gpa, access, err);
 	switch (err) {
 	case 0:

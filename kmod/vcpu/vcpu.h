@@ -35,6 +35,7 @@
 #include "vmx/vmcs.h"
 #include "vmx/vpid.h"
 
+struct fetch;
 struct vee_vm;
 
 /**
@@ -52,6 +53,7 @@ struct vee_vm;
  * @host: the host's state while the guest's is loaded
  *
  * @presence: where it may be in the guest
+ * @fetch: shared with the thread that fetches its memory; NULL: none yet
  * @ept_cache: tables for the next EPT violation
  *
  * @runner: the run under way
@@ -84,6 +86,7 @@ struct vee_vcpu {
 	struct host_state host;
 
 	struct presence presence;
+	struct fetch *fetch;
 	struct ept_cache ept_cache;
 
 	struct runner runner;
