@@ -34,11 +34,13 @@ samples: library ## The samples
 	@$(MAKE) -C samples
 
 ##@ Test
-.PHONY: check check-static check-debug
+.PHONY: check check-static check-crash check-debug
 check: ## Build for each kernel, static checks, all kselftests in the lab
 	@lab/check
 check-static: ## What "make check" does without the lab, in two minutes: before a commit
 	@lab/check --static
+check-crash: ## The machine crashes while guests run: kdump, panic=1, sysrq-b
+	@lab/check --crash
 check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ...)
 	@lab/check --debug
 
