@@ -220,6 +220,9 @@ bool guest_is_canonical(const struct guest *guest, uint64_t gva, uint64_t bytes)
 /* One page of it: to a guest-physical address, with flags set. 0, GUEST_FAULTED, -errno. */
 int guest_walk(const struct guest *guest, uint64_t gva, unsigned int access, uint64_t *gpa);
 
+/* Those at CR3, as if it were written: #GP for reserved bits. Likewise. */
+int guest_check_pdptes(const struct guest *guest);
+
 struct vee_segment *guest_segment(const struct guest *guest, unsigned int segment);
 /* 0 where 64-bit mode says so; the segments must be valid unless it does. */
 uint64_t guest_base(const struct guest *guest, unsigned int segment);

@@ -23,6 +23,7 @@
 
 #define PAE_ENTRY_RESERVED	(0x7ffULL << 52)
 #define PDPTE_RESERVED		0x1e6ULL
+#define CR3_PDPT		0xffffffe0ULL
 
 /* A 4-MByte page has the bits 39:32 of its address in bits 20:13; bit 21 is reserved. */
 #define PSE36_LOW		0x1fe000ULL
@@ -218,15 +219,20 @@ static int walk_tables(struct walk *walk, uint64_t table, unsigned int shift, ui
 	}
 }
 
-/* SDM 3A, "PDPTE Registers": as they were loaded, whatever is in memory now. */
+/*
+ * SDM 3A, "PDPTE Registers": as they were loaded, whatever is in memory now, unless the
+ * next run is to load them.
+ */
 static int walk_pae(struct walk *walk, uint64_t *gpa)
 {
 	struct vee_vcpu *vcpu = walk->guest->vcpu;
 	unsigned int number = walk->gva >> PDPTE_SHIFT & 3;
-	uint64_t table = vcpu->page->control.cr3 & ~0x1fULL & UINT32_MAX;
+	uint64_t table = vcpu->page->control.cr3 & CR3_PDPT;
 	uint64_t pdpte;
-	int err = vee_vcpu_vmcs_read(vcpu, GUEST_PDPTE0 + 2 * number, &pdpte);
+	int err = -ENOENT;
 
+	if (!(vcpu->page->dirty & VEE_STATE_CONTROL))
+		err = vee_vcpu_vmcs_read(vcpu, GUEST_PDPTE0 + 2 * number, &pdpte);
 	if (err)
 		err = vee_vm_read(vcpu->vm, table + number * sizeof(pdpte), &pdpte,
 				  sizeof(pdpte));
@@ -237,6 +243,24 @@ static int walk_pae(struct walk *walk, uint64_t *gpa)
 	if (pdpte & (PDPTE_RESERVED | ~(physical_bits(walk))))
 		return page_fault(walk, PF_PRESENT | PF_RESERVED);
 	return walk_tables(walk, pdpte & ENTRY_ADDRESS, SHIFT_2M, gpa);
+}
+
+int guest_check_pdptes(const struct guest *guest)
+{
+	const struct vee_control *control = &guest->vcpu->page->control;
+	uint64_t known = (1ULL << vm_gpa_bits(guest->vcpu->vm)) - 1;
+	uint64_t pdpte[4];
+	int err;
+
+	if (!(control->cr0 & CR0_PG) || !(control->cr4 & CR4_PAE) || is_long(guest))
+		return 0;
+	err = vee_vm_read(guest->vcpu->vm, control->cr3 & CR3_PDPT, pdpte, sizeof(pdpte));
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < 4; i++)
+		if (pdpte[i] & ENTRY_PRESENT && pdpte[i] & (PDPTE_RESERVED | ~known))
+			return guest_fault(guest, VECTOR_GP, 0);
+	return 0;
 }
 
 static int find_page(struct walk *walk, uint64_t *gpa)

@@ -34,8 +34,8 @@ static bool is_external(const struct vee_event *event)
 
 int task_fault_of(struct task *task, uint8_t vector, uint16_t selector)
 {
-	return task_fault(task, vector, (selector & ~SELECTOR_RPL) |
-			  (is_external(&task->event) ? EXTERNAL : 0));
+	return guest_fault(&task->guest, vector, (selector & ~SELECTOR_RPL) |
+			   (is_external(&task->event) ? EXTERNAL : 0));
 }
 
 /* --- descriptors --- */
@@ -61,18 +61,18 @@ static bool is_null(uint16_t selector)
 
 uint32_t task_gdt_gva(const struct task *task, uint16_t selector)
 {
-	return task->segments.gdtr.base + (selector & SELECTOR_INDEX);
+	return task->page.segments.gdtr.base + (selector & SELECTOR_INDEX);
 }
 
 /* Where a selector's descriptor is; false: beyond the table. */
 static bool locate(const struct task *task, uint16_t selector, uint32_t *gva)
 {
-	const struct vee_segment *ldtr = &task->segments.ldtr;
+	const struct vee_segment *ldtr = &task->page.segments.ldtr;
 	uint32_t last = (selector & SELECTOR_INDEX) + DESCRIPTOR_BYTES - 1;
 
 	if (!(selector & SELECTOR_TI)) {
 		*gva = task_gdt_gva(task, selector);
-		return last <= task->segments.gdtr.limit;
+		return last <= task->page.segments.gdtr.limit;
 	}
 	*gva = ldtr->base + (selector & SELECTOR_INDEX);
 	return !(ldtr->access_rights & VEE_AR_UNUSABLE) && last <= ldtr->limit;
@@ -151,7 +151,7 @@ static int load(struct task *task, struct vee_segment *segment,
 
 static int load_ldtr(struct task *task)
 {
-	struct vee_segment *ldtr = &task->segments.ldtr;
+	struct vee_segment *ldtr = &task->page.segments.ldtr;
 	struct descriptor at;
 	int err;
 
@@ -171,7 +171,7 @@ static int load_ldtr(struct task *task)
 
 static int check_cs(struct task *task, struct descriptor *at)
 {
-	int err = fetch(task, task->segments.cs.selector, at);
+	int err = fetch(task, task->page.segments.cs.selector, at);
 
 	if (err)
 		return err;
@@ -182,7 +182,7 @@ static int check_cs(struct task *task, struct descriptor *at)
 
 static int check_ss(struct task *task, struct descriptor *at)
 {
-	int err = fetch(task, task->segments.ss.selector, at);
+	int err = fetch(task, task->page.segments.ss.selector, at);
 
 	if (err)
 		return err;
@@ -190,7 +190,7 @@ static int check_ss(struct task *task, struct descriptor *at)
 		return task_fault_of(task, VECTOR_TS, at->selector);
 	if (!(at->rights & VEE_AR_PRESENT))
 		return task_fault_of(task, VECTOR_SS, at->selector);
-	if (dpl(at) != task->cpl)
+	if (dpl(at) != guest_cpl(&task->guest))
 		return task_fault_of(task, VECTOR_TS, at->selector);
 	return 0;
 }
@@ -206,10 +206,10 @@ static int load_code_and_stack(struct task *task)
 		return err;
 	if (!(cs.rights & VEE_AR_PRESENT))
 		return task_fault_of(task, VECTOR_NP, cs.selector);
-	if (rpl(&ss) != task->cpl)
+	if (rpl(&ss) != guest_cpl(&task->guest))
 		return task_fault_of(task, VECTOR_TS, ss.selector);
-	err = load(task, &task->segments.cs, &cs);
-	return err ? err : load(task, &task->segments.ss, &ss);
+	err = load(task, &task->page.segments.cs, &cs);
+	return err ? err : load(task, &task->page.segments.ss, &ss);
 }
 
 static bool is_readable(const struct descriptor *at)
@@ -229,7 +229,7 @@ static int load_data(struct task *task, struct vee_segment *segment)
 		return err;
 	if (!is_readable(&at))
 		return task_fault_of(task, VECTOR_TS, at.selector);
-	if (!is_conforming(&at) && (dpl(&at) < task->cpl || dpl(&at) < rpl(&at)))
+	if (!is_conforming(&at) && (dpl(&at) < guest_cpl(&task->guest) || dpl(&at) < rpl(&at)))
 		return task_fault_of(task, VECTOR_TS, at.selector);
 	if (!(at.rights & VEE_AR_PRESENT))
 		return task_fault_of(task, VECTOR_NP, at.selector);
@@ -247,10 +247,10 @@ static void set(struct vee_segment *segment, uint64_t base, uint32_t limit,
 }
 
 /* The privilege level is SS's DPL, and a VM entry wants CS to be one. */
-void task_forget_segments(struct task *task, uint16_t ldt)
+void task_forget_segments(struct task *task, uint16_t ldt, unsigned int cpl)
 {
-	struct vee_segments *segments = &task->segments;
-	uint32_t level = task->cpl << DPL_SHIFT;
+	struct vee_segments *segments = &task->page.segments;
+	uint32_t level = cpl << DPL_SHIFT;
 
 	set(&segments->ldtr, 0, 0, VEE_AR_UNUSABLE);
 	segments->ldtr.selector = ldt;
@@ -279,10 +279,10 @@ static void set_all_vm86(struct vee_segments *segments)
 
 int task_load_segments(struct task *task)
 {
-	struct vee_segments *segments = &task->segments;
+	struct vee_segments *segments = &task->page.segments;
 	int err;
 
-	if (task->regs.rflags & RFLAGS_VM) {
+	if (task->page.regs.rflags & RFLAGS_VM) {
 		set_all_vm86(segments);
 		return load_ldtr(task);
 	}

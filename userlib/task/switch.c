@@ -30,8 +30,6 @@ struct tss16 {
 _Static_assert(sizeof(struct tss32) == 104, "32-bit TSS");
 _Static_assert(sizeof(struct tss16) == 44, "16-bit TSS");
 
-#define GUEST_PDPTE0	0x280a	/* SDM 3D, appendix "Field Encoding in VMCS" */
-
 #define UPPER_HALF	0xffff0000U
 #define TSS_TRAP	0x1	/* struct tss32, @flags: T */
 #define TSS_RIGHTS	5	/* of its descriptor, the byte with the type */
@@ -76,41 +74,28 @@ static uint32_t next_ip(const struct task *task)
 {
 	bool instruction = task->source != SOURCE_GATE || !is_valid(&task->event) ||
 			   task->event.type >= VEE_EVENT_SOFT_INTERRUPT;
-	unsigned int length = task->vcpu->page->exit.instruction_length;
+	unsigned int length = task->page.exit.instruction_length;
 
-	return task->regs.rip + (instruction ? length : 0);
+	return task->page.regs.rip + (instruction ? length : 0);
 }
 
-static int read_pdpte_registers(struct task *task)
+static int begin(struct task *task, struct vee_vcpu *vcpu)
 {
-	int err = 0;
-
-	for (int i = 0; i < 4 && !err; i++)
-		err = vee_vcpu_vmcs_read(task->vcpu, GUEST_PDPTE0 + 2 * i,
-					 &task->pdpte[i]);
-	return err;
-}
-
-static int begin(struct task *task)
-{
-	const struct vee_vcpu_page *page = task->vcpu->page;
-	uint64_t qualification = page->exit.qualification;
-	int err = vee_vcpu_sync(task->vcpu, NEEDED);
+	int err = vee_vcpu_sync(vcpu, NEEDED);
 
 	if (err)
 		return err;
-	if (page->control.efer & EFER_LMA || !(page->control.cr0 & CR0_PE))
+	task->vcpu = *vcpu;
+	task->page = *vcpu->page;
+	task->vcpu.page = &task->page;
+	task->guest = (struct guest) { .vcpu = &task->vcpu, .mode = 4 };
+	if (task->page.control.efer & EFER_LMA || !(task->page.control.cr0 & CR0_PE))
 		return -EINVAL;
-	task->source = QUALIFICATION_SOURCE(qualification);
-	task->selector = qualification;
-	task->regs = page->regs;
-	task->segments = page->segments;
-	task->control = page->control;
-	task->debug = page->debug;
+	task->source = QUALIFICATION_SOURCE(task->page.exit.qualification);
+	task->selector = task->page.exit.qualification;
 	if (task->source == SOURCE_GATE)
-		task->event = page->events.delivering;
-	task->cpl = (page->segments.ss.access_rights & VEE_AR_DPL) >> DPL_SHIFT;
-	return task_has_pdptes(task) ? read_pdpte_registers(task) : 0;
+		task->event = task->page.events.delivering;
+	return 0;
 }
 
 /* --- may it be? --- */
@@ -142,7 +127,7 @@ static int probe_type(struct task *task, uint16_t selector)
 /* Everything that the first part of the switch touches. */
 static int probe(struct task *task, const struct vee_segment *tss)
 {
-	const struct vee_segment *old = &task->segments.tr;
+	const struct vee_segment *old = &task->page.segments.tr;
 	int err = task_probe(task, old->base, tss_bytes(old), VEE_WRITE);
 
 	if (!err)
@@ -160,7 +145,7 @@ static int probe(struct task *task, const struct vee_segment *tss)
 
 static uint16_t selector_of(const struct task *task, unsigned int n)
 {
-	const struct vee_segments *segments = &task->segments;
+	const struct vee_segments *segments = &task->page.segments;
 	const struct vee_segment *const order[] = {
 		&segments->es, &segments->cs, &segments->ss,
 		&segments->ds, &segments->fs, &segments->gs,
@@ -171,42 +156,42 @@ static uint16_t selector_of(const struct task *task, unsigned int n)
 
 static int save32(struct task *task, uint32_t eflags)
 {
-	uint32_t base = task->segments.tr.base, plain[10] = { next_ip(task), eflags };
+	uint32_t base = task->page.segments.tr.base, plain[10] = { next_ip(task), eflags };
 	int err;
 
 	for (unsigned int i = 0; i < 8; i++)
-		plain[2 + i] = task->regs.gpr[i];
+		plain[2 + i] = task->page.regs.gpr[i];
 	err = task_write(task, base + offsetof(struct tss32, eip), plain,
-			 sizeof(plain), BY_CPU);
+			 sizeof(plain), GUEST_IMPLICIT);
 	for (unsigned int i = 0; i < 6 && !err; i++) {
 		uint16_t selector = selector_of(task, i);
 
 		err = task_write(task, base + offsetof(struct tss32, segment[i]),
-				 &selector, sizeof(selector), BY_CPU);
+				 &selector, sizeof(selector), GUEST_IMPLICIT);
 	}
 	return err;
 }
 
 static int save16(struct task *task, uint16_t flags)
 {
-	uint32_t base = task->segments.tr.base;
+	uint32_t base = task->page.segments.tr.base;
 	uint16_t plain[14] = { next_ip(task), flags };
 
 	for (unsigned int i = 0; i < 8; i++)
-		plain[2 + i] = task->regs.gpr[i];
+		plain[2 + i] = task->page.regs.gpr[i];
 	for (unsigned int i = 0; i < 4; i++)
 		plain[10 + i] = selector_of(task, i);
 	return task_write(task, base + offsetof(struct tss16, ip), plain,
-			  sizeof(plain), BY_CPU);
+			  sizeof(plain), GUEST_IMPLICIT);
 }
 
 static int save(struct task *task)
 {
-	uint32_t eflags = task->regs.rflags;
+	uint32_t eflags = task->page.regs.rflags;
 
 	if (task->source == SOURCE_IRET)
 		eflags &= ~RFLAGS_NT;
-	return is_32bit(&task->segments.tr) ? save32(task, eflags) :
+	return is_32bit(&task->page.segments.tr) ? save32(task, eflags) :
 					      save16(task, eflags);
 }
 
@@ -220,7 +205,7 @@ static int set_busy(struct task *task, uint16_t selector, bool busy)
 
 static int link_tasks(struct task *task, const struct vee_segment *tss)
 {
-	uint16_t old = task->segments.tr.selector;
+	uint16_t old = task->page.segments.tr.selector;
 	int err = 0;
 
 	if (!nests(task))
@@ -228,7 +213,7 @@ static int link_tasks(struct task *task, const struct vee_segment *tss)
 	if (!err)
 		err = save(task);
 	if (!err && nests(task))
-		err = task_write(task, tss->base, &old, sizeof(old), BY_CPU);
+		err = task_write(task, tss->base, &old, sizeof(old), GUEST_IMPLICIT);
 	if (!err && task->source != SOURCE_IRET)
 		err = set_busy(task, task->selector, true);
 	return err;
@@ -238,7 +223,7 @@ static int link_tasks(struct task *task, const struct vee_segment *tss)
 
 static void set_selectors(struct task *task, const struct tss32 *tss)
 {
-	struct vee_segments *segments = &task->segments;
+	struct vee_segments *segments = &task->page.segments;
 	struct vee_segment *const order[] = {
 		&segments->es, &segments->cs, &segments->ss,
 		&segments->ds, &segments->fs, &segments->gs,
@@ -250,13 +235,9 @@ static void set_selectors(struct task *task, const struct tss32 *tss)
 
 static void set_flags(struct task *task, uint32_t eflags)
 {
-	task->regs.rflags = (eflags & RFLAGS_ALL) | RFLAGS_1;
+	task->page.regs.rflags = (eflags & RFLAGS_ALL) | RFLAGS_1;
 	if (nests(task))
-		task->regs.rflags |= RFLAGS_NT;
-	if (eflags & RFLAGS_VM)
-		task->cpl = 3;
-	else
-		task->cpl = task->segments.cs.selector & SELECTOR_RPL;
+		task->page.regs.rflags |= RFLAGS_NT;
 }
 
 /*
@@ -269,7 +250,7 @@ static int read_tss16(struct task *task, uint32_t gva, struct tss32 *tss)
 	int err = task_read(task, gva, &from, sizeof(from));
 
 	*tss = (struct tss32) {
-		.cr3 = task->control.cr3, .eip = from.ip, .eflags = from.flags,
+		.cr3 = task->page.control.cr3, .eip = from.ip, .eflags = from.flags,
 		.ldt = from.ldt,
 	};
 	for (unsigned int i = 0; i < 8; i++)
@@ -285,34 +266,36 @@ static int read_new(struct task *task, const struct vee_segment *at, struct tss3
 	int err = is_32bit(at) ? task_read(task, at->base, tss, sizeof(*tss)) :
 				 read_tss16(task, at->base, tss);
 
-	if (err || !(task->control.cr0 & CR0_PG) || !is_32bit(at))
+	if (err || !(task->page.control.cr0 & CR0_PG) || !is_32bit(at))
 		return err;
-	task->control.cr3 = tss->cr3;
-	return task_has_pdptes(task) ? task_read_pdptes(task) : 0;
+	task->page.control.cr3 = tss->cr3;
+	task->page.dirty |= VEE_STATE_CONTROL;
+	return guest_check_pdptes(&task->guest);
 }
 
 static void enter(struct task *task, const struct vee_segment *at,
 		  const struct tss32 *tss)
 {
-	task->segments.tr = *at;
-	task->segments.tr.access_rights |= TYPE_BUSY;
-	task->control.cr0 |= CR0_TS;
-	task->debug.dr7 &= ~DR7_LOCAL;
+	task->page.segments.tr = *at;
+	task->page.segments.tr.access_rights |= TYPE_BUSY;
+	task->page.control.cr0 |= CR0_TS;
+	task->page.debug.dr7 &= ~DR7_LOCAL;
 	set_selectors(task, tss);
 	set_flags(task, tss->eflags);
-	task->regs.rip = tss->eip;
+	task->page.regs.rip = tss->eip;
 	for (unsigned int i = 0; i < 8; i++)
-		task->regs.gpr[i] = tss->gpr[i];
-	task_forget_segments(task, tss->ldt);
+		task->page.regs.gpr[i] = tss->gpr[i];
+	task_forget_segments(task, tss->ldt, tss->eflags & RFLAGS_VM ? 3 :
+			     task->page.segments.cs.selector & SELECTOR_RPL);
 }
 
 /* SDM 3A, "Error Code": as wide as the TSS, on the new task's stack. */
 static int push_error(struct task *task)
 {
-	unsigned int bytes = is_32bit(&task->segments.tr) ? 4 : 2;
-	const struct vee_segment *ss = &task->segments.ss;
+	unsigned int bytes = is_32bit(&task->page.segments.tr) ? 4 : 2;
+	const struct vee_segment *ss = &task->page.segments.ss;
 	uint32_t mask = ss->access_rights & VEE_AR_DB ? UINT32_MAX : UINT16_MAX;
-	uint32_t esp = (task->regs.rsp - bytes) & mask;
+	uint32_t esp = (task->page.regs.rsp - bytes) & mask;
 	bool down = (ss->access_rights & VEE_AR_TYPE) & 0x4;
 	uint32_t last = esp + bytes - 1;
 	int err;
@@ -320,20 +303,18 @@ static int push_error(struct task *task)
 	if (last < esp || last > mask ||
 	    (down ? esp <= ss->limit : last > ss->limit))
 		return task_fault_of(task, VECTOR_SS, 0);
-	err = task_write(task, ss->base + esp, &task->event.error_code, bytes,
-			 BY_PROGRAM);
+	err = task_write(task, ss->base + esp, &task->event.error_code, bytes, 0);
 	if (!err)
-		task->regs.rsp = (task->regs.rsp & ~(uint64_t)mask) | esp;
+		task->page.regs.rsp = (task->page.regs.rsp & ~(uint64_t)mask) | esp;
 	return err;
 }
 
 static int debug_trap(struct task *task)
 {
-	task->debug.dr6 |= DR6_BT;
-	task->debug.dr7 &= ~DR7_GD;
-	task_fault(task, VECTOR_DB, 0);
-	task->fault.flags &= ~VEE_EVENT_ERROR_CODE;
-	return TASK_FAULT;
+	task->page.debug.dr6 |= DR6_BT;
+	task->page.debug.dr7 &= ~DR7_GD;
+	vee_inject_exception(&task->vcpu, VECTOR_DB);
+	return GUEST_FAULTED;
 }
 
 /* A fault in here is the new task's. */
@@ -367,17 +348,16 @@ static bool is_exception(const struct vee_event *event, uint8_t vector)
 /* SDM 3A, "Interrupt 8-Double Fault Exception (#DF)": conditions, and a shutdown. */
 static int combine(struct task *task)
 {
-	const struct vee_event *first = &task->event;
-	bool severe = is_contributory(&task->fault) ||
-		      is_exception(&task->fault, VECTOR_PF);
+	const struct vee_event *first = &task->event, *second = &task->page.inject;
+	bool severe = is_contributory(second) || is_exception(second, VECTOR_PF);
 
 	if (!is_valid(first) || !severe)
 		return 0;
 	if (is_exception(first, VECTOR_DF))
 		return -ENOTRECOVERABLE;
 	if (is_exception(first, VECTOR_PF) ||
-	    (is_contributory(first) && is_contributory(&task->fault)))
-		task_fault(task, VECTOR_DF, 0);
+	    (is_contributory(first) && is_contributory(second)))
+		guest_fault(&task->guest, VECTOR_DF, 0);
 	return 0;
 }
 
@@ -392,90 +372,95 @@ static void put_back(struct vee_events *events, const struct vee_event *event)
 		events->nmi = *event;
 }
 
-static void take_event(struct task *task, bool switched)
+/* Events of a page whose task has been switched. */
+static void enter_events(const struct task *task, struct vee_events *events)
 {
-	struct vee_vcpu_page *page = task->vcpu->page;
-	struct vee_events *events = &page->events;
+	events->interruptibility &= VEE_BLOCKING_BY_NMI;
+	events->pending_debug = 0;
+	if (task->source == SOURCE_IRET)
+		events->interruptibility = 0;
+	else if (is_valid(&task->event) && task->event.type == VEE_EVENT_NMI)
+		events->interruptibility = VEE_BLOCKING_BY_NMI;
+}
 
-	memset(&events->delivering, 0, sizeof(events->delivering));
-	if (switched) {
-		events->interruptibility &= VEE_BLOCKING_BY_NMI;
-		events->pending_debug = 0;
-		if (task->event.type == VEE_EVENT_NMI && is_valid(&task->event))
-			events->interruptibility |= VEE_BLOCKING_BY_NMI;
-		else if (task->source == SOURCE_IRET)
-			events->interruptibility = 0;
-	} else {
-		put_back(events, &task->event);
-	}
+/* The guest is another one now: a window tells what it is ready for. */
+static void take_event(struct vee_vcpu_page *page)
+{
+	memset(&page->events.delivering, 0, sizeof(page->events.delivering));
 	page->dirty |= VEE_STATE_EVENTS;
-	/* The guest is another one now: a window tells. */
 	page->exit.flags &= ~READY;
 }
 
-static void take_state(struct task *task)
+/* A fault of the old task's: of what was prepared no more than that counts. */
+static void stay(struct task *task, struct vee_vcpu_page *page)
 {
-	struct vee_vcpu_page *page = task->vcpu->page;
-
-	page->regs = task->regs;
-	page->segments = task->segments;
-	page->control = task->control;
-	page->debug = task->debug;
-	page->dirty |= NEEDED;
-}
-
-static int end(struct task *task, bool switched, bool faulted)
-{
-	struct vee_vcpu_page *page = task->vcpu->page;
-	int err = faulted ? combine(task) : 0;
-
-	if (err)
-		return err;
-	if (switched) {
-		take_state(task);
-	} else if (is_exception(&task->fault, VECTOR_PF)) {
-		page->control.cr2 = task->control.cr2;
+	if (is_exception(&task->page.inject, VECTOR_PF)) {
+		page->control.cr2 = task->page.control.cr2;
 		page->dirty |= VEE_STATE_CONTROL;
 	}
-	take_event(task, switched);
-	if (faulted)
-		page->inject = task->fault;
-	return 0;
+	put_back(&page->events, &task->event);
+	page->inject = task->page.inject;
+	take_event(page);
 }
 
-static int do_switch(struct task *task)
+static void move(struct task *task, struct vee_vcpu_page *page)
+{
+	page->regs = task->page.regs;
+	page->segments = task->page.segments;
+	page->control = task->page.control;
+	page->debug = task->page.debug;
+	page->inject = task->page.inject;
+	page->dirty |= NEEDED;
+	enter_events(task, &page->events);
+	take_event(page);
+}
+
+/* Up to where a fault is still the old task's. */
+static int leave(struct task *task, struct vee_segment *at, struct tss32 *tss)
+{
+	int err = check_tss(task, at);
+
+	if (!err)
+		err = probe(task, at);
+	if (!err)
+		err = link_tasks(task, at);
+	if (!err)
+		err = read_new(task, at, tss);
+	return err;
+}
+
+static int do_switch(struct task *task, struct vee_vcpu_page *page)
 {
 	struct vee_segment at = { 0 };
 	struct tss32 tss;
-	int err = check_tss(task, &at);
+	int err = leave(task, &at, &tss);
+	bool stays = err;
 
-	if (!err)
-		err = probe(task, &at);
-	if (!err)
-		err = link_tasks(task, &at);
-	if (!err)
-		err = read_new(task, &at, &tss);
-	if (err) {
-		task_undo(task);
-		return err < 0 ? err : end(task, false, true);
+	if (!stays) {
+		enter(task, &at, &tss);
+		err = finish(task, &tss);
 	}
-	enter(task, &at, &tss);
-	err = finish(task, &tss);
-	if (err >= 0)
-		err = end(task, true, err == TASK_FAULT);
-	if (err < 0)
+	if (err == GUEST_FAULTED)
+		err = combine(task);
+	if (err || stays)
 		task_undo(task);
-	return err;
+	if (err)
+		return err;
+	if (stays)
+		stay(task, page);
+	else
+		move(task, page);
+	return 0;
 }
 
 int vee_task_switch_assist(struct vee_vcpu *vcpu)
 {
-	struct task task = { .vcpu = vcpu };
 	const struct vee_exit *exit = &vcpu->page->exit;
+	struct task task = { 0 };
 	int err;
 
 	if (exit->reason != VEE_EXIT_OTHER || exit->hardware_reason != REASON_TASK_SWITCH)
 		return -EINVAL;
-	err = begin(&task);
-	return err ? err : do_switch(&task);
+	err = begin(&task, vcpu);
+	return err ? err : do_switch(&task, vcpu->page);
 }

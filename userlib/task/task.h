@@ -21,9 +21,6 @@
 
 #define UNDO_MAX	64
 
-/* What an access of the CPU's own is not: made by the program. */
-enum access_by { BY_CPU, BY_PROGRAM };
-
 /* Memory before it was written to; @bytes up to 8. */
 struct undo {
 	uint8_t *hva;
@@ -33,55 +30,40 @@ struct undo {
 
 /**
  * struct task - a task switch under way
- * @vcpu: whose
- * @regs: what the general registers will be, and so on
- * @segments: likewise
- * @control: likewise
- * @debug: likewise
- * @pdpte: the PDPTE registers that go with @control
- * @cpl: the privilege level
+ * @guest: a guest in the state that there will be...
+ * @vcpu: ...this, which is the vCPU but for...
+ * @page: ...this
  * @source: SOURCE_CALL and so on
  * @selector: of the TSS that is switched to
  * @event: what a task gate of the IDT delivers
- * @fault: what came of it, if not the new task's first instruction
  * @undo: what it wrote to
  * @undo_count: how many
  */
 struct task {
-	struct vee_vcpu *vcpu;
-	struct vee_regs regs;
-	struct vee_segments segments;
-	struct vee_control control;
-	struct vee_debug debug;
-	uint64_t pdpte[4];
-	unsigned int cpl;
+	struct guest guest;
+	struct vee_vcpu vcpu;
+	struct vee_vcpu_page page;
 	unsigned int source;
 	uint16_t selector;
 	struct vee_event event;
-	struct vee_event fault;
 	struct undo undo[UNDO_MAX];
 	unsigned int undo_count;
 };
 
-/* All below that return int: 0, TASK_FAULT (it is in @fault), -errno. */
-#define TASK_FAULT	1
+/* All below that return int: 0, GUEST_FAULTED (it is in @page), -errno. */
 
-int task_fault(struct task *task, uint8_t vector, uint32_t error_code);
 /* About a selector: error code and EXT bit as SDM 3A, "Error Code" has them. */
 int task_fault_of(struct task *task, uint8_t vector, uint16_t selector);
 
-/* --- memory.c: by linear addresses, with the tables of task->control --- */
+/* --- memory.c --- */
 
-/* Whether PAE paging is on, and thus @pdpte in use. */
-bool task_has_pdptes(const struct task *task);
-/* Those at CR3. */
-int task_read_pdptes(struct task *task);
-/* Would an access fault? */
+/* Would an access of the CPU's own fault? */
 int task_probe(struct task *task, uint32_t gva, unsigned int bytes,
 	       unsigned int access);
 int task_read(struct task *task, uint32_t gva, void *data, unsigned int bytes);
+/* @by: GUEST_IMPLICIT, or 0: the privilege level counts. */
 int task_write(struct task *task, uint32_t gva, const void *data,
-	       unsigned int bytes, enum access_by by);
+	       unsigned int bytes, unsigned int by);
 /* As the CPU sets bits of a descriptor: locked. */
 int task_set_byte(struct task *task, uint32_t gva, uint8_t clear, uint8_t set);
 void task_undo(struct task *task);
@@ -101,7 +83,7 @@ uint32_t task_gdt_gva(const struct task *task, uint16_t selector);
 int task_read_tss(struct task *task, uint16_t selector, bool *found,
 		  struct vee_segment *segment);
 /* Marks all as not loaded, with these selectors: for faults on the way. */
-void task_forget_segments(struct task *task, uint16_t ldt);
+void task_forget_segments(struct task *task, uint16_t ldt, unsigned int cpl);
 /* LDTR and the six others, in the new task: the selectors are in place. */
 int task_load_segments(struct task *task);
 
