@@ -251,6 +251,13 @@ input_comes_unasked() {
 		gets_a_key '\272\371\003\260\001\356\262\372\354\074\004\165\373\262\370\354\346\364\364'
 }
 
+# POPF sets TF, and HLT follows: the handler of the trap ends with 33.
+halt_is_stepped() {
+	printf '\350\000\000\133\203\303\034\061\300\216\330\211\036\004\000\214\016\006\000\234\130\200\314\001\120\235\364\260\001\346\364\260\041\346\364\364' >"$work/program"
+	timeout 9 vee run -t 5 "$work/program" >"$work/output" 2>&1 </dev/null
+	[ $? -eq 33 ]
+}
+
 # One line and no more.
 refused() {
 	run 9 1 "$1" "$2" && [ "$(grep -c . "$work/output")" -eq 1 ]
@@ -278,7 +285,7 @@ if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
 	echo '1..0 # SKIP no command "vee", or no /dev/vee'
 	exit 4
 fi
-echo '1..14'
+echo '1..15'
 # shellcheck disable=SC2086 # file names
 {
 	check 'Linux 6.1 boots to a shell' boots_6_1 $linux
@@ -292,6 +299,7 @@ echo '1..14'
 	check 'GNU Mach starts' gnumach gnumach
 	check 'a ROM cannot be written' rom_stays
 	check 'input comes to who polls' input_comes_unasked
+	check 'a single step over HLT' halt_is_stepped
 	check 'two systems at once' two_at_once $linux u-boot.rom
 	check 'two systems in two processes' two_processes $linux u-boot.rom
 	check 'corrupt files' corrupt_files $linux gnumach bios.bin

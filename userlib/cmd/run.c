@@ -9,6 +9,7 @@
 
 #define VECTOR_UD	6
 #define VECTOR_GP	13
+#define RFLAGS_TF	0x100ULL
 #define REASON_TASK_SWITCH	9	/* SDM 3C, appendix "VMX Basic Exit Reasons" */
 
 /* --- interrupts --- */
@@ -164,8 +165,15 @@ static int on_memory(struct machine *machine)
 /* With interrupts on it sleeps in the kernel, and none of it is seen here. */
 static int on_hlt(struct machine *machine)
 {
-	(void)machine;
-	return STATUS_OK;
+	int err = vee_vcpu_sync(machine->vcpu, VEE_STATE_REGS);
+
+	if (err)
+		return fail_of(machine, "can't read the guest's registers: %s", strerror(-err));
+	if (!(machine->vcpu->page->regs.rflags & RFLAGS_TF))
+		return STATUS_OK;
+	/* The single step's trap ends it (SDM 2A, "HLT-Halt"). */
+	vee_done(machine->vcpu);
+	return GO_ON;
 }
 
 static int on_rdmsr(struct machine *machine)
