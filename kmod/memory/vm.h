@@ -14,14 +14,14 @@
 
 /**
  * struct vee_vm - a VM
- * @ref: one for its descriptor, one for each vCPU
  * @memory: its guest-physical memory
+ * @ref: one for its descriptor, one for each vCPU
  * @ids: which ids of vCPUs are taken, under @memory.lock
  * @office: writes that end no run
  */
 struct vee_vm {
-	struct kref ref;
 	struct memory memory;
+	struct kref ref;
 	DECLARE_BITMAP(ids, VEE_MAX_VCPUS);
 	struct post_office office;
 };

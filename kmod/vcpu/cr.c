@@ -319,7 +319,7 @@ static enum next move_to_cr4(struct vee_vcpu *vcpu, u64 cr4)
 
 /* --- exits ------------------------------------------------------------------- */
 
-/* SDM 3C, "Exit Qualification for Control-Register Accesses"; the first is in cr.h. */
+/* SDM 3C, "Exit Qualification for Control-Register Accesses"; the rest is in cr.h. */
 #define CR_ACCESS(q)	(((q) >> 4) & 3)
 #define CR_REGISTER(q)	(((q) >> 8) & 0xf)
 #define CR_RSP		4
@@ -340,7 +340,7 @@ static u64 source_register(struct vee_vcpu *vcpu)
 }
 
 /* No interrupt controller looks at CR8 yet: it is the guest's to keep. */
-static enum next access_cr8(struct vee_vcpu *vcpu)
+enum next cr_access_cr8(struct vee_vcpu *vcpu)
 {
 	unsigned int number = CR_REGISTER(vcpu->exit.qualification);
 
@@ -358,18 +358,16 @@ static enum next access_cr8(struct vee_vcpu *vcpu)
 	return event_skip(vcpu);
 }
 
-enum next exit_cr(struct vee_vcpu *vcpu)
+enum next cr_access_cr0(struct vee_vcpu *vcpu)
 {
-	switch (CR_NUMBER(vcpu->exit.qualification)) {
-	case 0:
-		if (CR_ACCESS(vcpu->exit.qualification) == CR_LMSW)
-			return load_machine_status_word(vcpu);
-		return move_to_cr0(vcpu, source_register(vcpu));
-	case 4:
-		return move_to_cr4(vcpu, source_register(vcpu));
-	default:
-		return access_cr8(vcpu);
-	}
+	if (CR_ACCESS(vcpu->exit.qualification) == CR_LMSW)
+		return load_machine_status_word(vcpu);
+	return move_to_cr0(vcpu, source_register(vcpu));
+}
+
+enum next cr_access_cr4(struct vee_vcpu *vcpu)
+{
+	return move_to_cr4(vcpu, source_register(vcpu));
 }
 
 enum next exit_xsetbv(struct vee_vcpu *vcpu)

@@ -6,7 +6,6 @@
 #ifndef _VEE_CR_H
 #define _VEE_CR_H
 
-#include <linux/bits.h>
 #include <linux/types.h>
 #include <asm/msr-index.h>
 
@@ -46,13 +45,10 @@ void cr_read(struct vee_vcpu *vcpu, struct vee_control *control);
 /* SDM 3C, "Exit Qualification for Control-Register Accesses". */
 #define CR_NUMBER(q)	((q) & 0xf)
 
-/* Is the access one for exit_cr()? */
-static inline bool cr_is_known(u64 qualification)
-{
-	return BIT(CR_NUMBER(qualification)) & (BIT(0) | BIT(4) | BIT(8));
-}
-
-enum next exit_cr(struct vee_vcpu *vcpu);
+/* Of exits for such an access, by CR_NUMBER(). */
+enum next cr_access_cr0(struct vee_vcpu *vcpu);
+enum next cr_access_cr4(struct vee_vcpu *vcpu);
+enum next cr_access_cr8(struct vee_vcpu *vcpu);
 enum next exit_xsetbv(struct vee_vcpu *vcpu);
 
 #endif /* _VEE_CR_H */

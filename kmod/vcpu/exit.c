@@ -252,11 +252,18 @@ static enum next exit_dr(struct vee_vcpu *vcpu)
 	return NEXT_ENTER;
 }
 
-static enum next exit_cr_access(struct vee_vcpu *vcpu)
+static enum next exit_cr(struct vee_vcpu *vcpu)
 {
-	if (!cr_is_known(vcpu->exit.qualification))
+	switch (CR_NUMBER(vcpu->exit.qualification)) {
+	case 0:
+		return cr_access_cr0(vcpu);
+	case 4:
+		return cr_access_cr4(vcpu);
+	case 8:
+		return cr_access_cr8(vcpu);
+	default:
 		return exit_user(vcpu, VEE_EXIT_OTHER);
-	return exit_cr(vcpu);
+	}
 }
 
 /* SDM 3C, "Exit Qualification for I/O Instructions". */
@@ -417,7 +424,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_INVEPT]		= EVENT(event_ud),
 	[VMX_EXIT_INVVPID]		= EVENT(event_ud),
 	[VMX_EXIT_VMFUNC]		= EVENT(event_ud),
-	[VMX_EXIT_CR_ACCESS]		= INSN_QUALIFIED(exit_cr_access),
+	[VMX_EXIT_CR_ACCESS]		= INSN_QUALIFIED(exit_cr),
 	[VMX_EXIT_MOV_DR]		= EVENT(exit_dr),
 	[VMX_EXIT_IO]			= INSN_QUALIFIED(exit_io),
 	[VMX_EXIT_RDMSR]		= INSN(exit_rdmsr),

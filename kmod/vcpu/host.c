@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host's segments and tables while a guest's are loaded: what a VM exit destroys;
- * and its events, which an exit brings.
+ * The host's state while a guest's is loaded: what a VM exit destroys, and what the
+ * guest changes; and the host's events, which an exit brings.
  *
  * host_save() and host_restore() stand around the stretch with preemption off
  * in which a guest runs, not around each entry: between two entries interrupts
@@ -13,6 +13,7 @@
  */
 #include <linux/percpu.h>
 #include <linux/sched.h>
+#include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
 #include <asm/msr.h>
@@ -22,12 +23,13 @@
 
 #include "linux/vee.h"
 #include "vcpu/host.h"
+#include "vcpu/vcpu.h"
 #include "vmx/exits.h"
 #include "vmx/vmcs.h"
 
 /* --- segments and tables --------------------------------------------------- */
 
-void host_save(struct host_state *host)
+static void save_segments(struct host_state *host)
 {
 	savesegment(fs, host->fs);
 	savesegment(gs, host->gs);
@@ -45,7 +47,7 @@ static noinline void reload_task_register(void)
 	invalidate_tss_limit();
 }
 
-void host_restore(struct host_state *host)
+static void restore_segments(struct host_state *host)
 {
 	if (unlikely(host->ds | host->es)) {
 		loadsegment(ds, host->ds);
@@ -69,6 +71,26 @@ void host_restore(struct host_state *host)
 		reload_task_register();
 	else
 		this_cpu_write(__tss_limit_invalid, true);
+}
+
+/* --- the whole -------------------------------------------------------------- */
+
+void host_save(struct vee_vcpu *vcpu)
+{
+	save_segments(&vcpu->host);
+	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
+		vcpu->vmcs.frame.spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
+	guest_msrs_load(&vcpu->msrs, &vcpu->host.kernel_gs_base);
+	debug_begin(&vcpu->debug);
+	fpu_load_guest(&vcpu->fpu);
+}
+
+void host_restore(struct vee_vcpu *vcpu)
+{
+	fpu_load_host(&vcpu->fpu);
+	debug_unload(&vcpu->debug);
+	guest_msrs_unload(&vcpu->msrs, vcpu->host.kernel_gs_base);
+	restore_segments(&vcpu->host);
 }
 
 /* --- NMIs and machine checks ------------------------------------------------ */

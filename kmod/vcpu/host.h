@@ -8,6 +8,8 @@
 #include <linux/types.h>
 #include <asm/desc_defs.h>
 
+struct vee_vcpu;
+
 /**
  * struct host_state - what a VM exit or the guest destroys, to be put back
  * @fs_base: the FS base of the caller
@@ -21,7 +23,7 @@
  * @es: ES selector
  * @ldt: LDTR selector
  *
- * But for @kernel_gs_base and @debugctl, which others keep here, host_save() sets it.
+ * @debugctl is kept for each bracket, the rest for a stretch.
  */
 struct host_state {
 	u64 fs_base;
@@ -32,9 +34,9 @@ struct host_state {
 	u16 fs, gs, ds, es, ldt;
 };
 
-void host_save(struct host_state *host);
-/* With the host's MSRs back. */
-void host_restore(struct host_state *host);
+/* Around a stretch: the guest's state that is in no VMCS is loaded; the host's is again. */
+void host_save(struct vee_vcpu *vcpu);
+void host_restore(struct vee_vcpu *vcpu);
 /* Interrupts off, right after an exit: an NMI or machine check of the host's. */
 void host_take_event(u32 reason);
 

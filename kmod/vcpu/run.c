@@ -291,36 +291,18 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 
 /* --- the stretch ---------------------------------------------------------------------- */
 
-static __always_inline void load_guest(struct vee_vcpu *vcpu)
-{
-	host_save(&vcpu->host);
-	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
-		vcpu->vmcs.frame.spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
-	guest_msrs_load(&vcpu->msrs, &vcpu->host.kernel_gs_base);
-	debug_begin(&vcpu->debug);
-	fpu_load_guest(&vcpu->fpu);
-}
-
-static void load_host(struct vee_vcpu *vcpu)
-{
-	fpu_load_host(&vcpu->fpu);
-	debug_unload(&vcpu->debug);
-	guest_msrs_unload(&vcpu->msrs, vcpu->host.kernel_gs_base);
-	host_restore(&vcpu->host);
-}
-
 static __always_inline void stretch_begin(struct vee_vcpu *vcpu)
 {
 	preempt_disable();
 	vmx_root_pull(&vcpu->vmcs);
-	load_guest(vcpu);
+	host_save(vcpu);
 	presence_begin(&vcpu->presence);
 }
 
 static void stretch_end(struct vee_vcpu *vcpu)
 {
 	presence_end(&vcpu->presence);
-	load_host(vcpu);
+	host_restore(vcpu);
 	vee_barrier_at_user();
 	preempt_enable();
 }
