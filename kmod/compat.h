@@ -108,6 +108,42 @@ static inline void vee_uring_wants_worker(struct io_uring_cmd *ioucmd)
 	get_user_pages_remote(mm, hva, 1, flags, page, locked)
 #endif
 
+/* What the caller's tables have at @hva, of an area without struct pages; 0 if anything. */
+#include <linux/mm.h>
+
+#ifdef VEE_HAVE_FOLLOW_PFNMAP
+static inline int vee_follow_pfn(struct vm_area_struct *vma, unsigned long hva,
+				 unsigned long *pfn, pgprot_t *prot, bool *writable)
+{
+	struct follow_pfnmap_args args = { .vma = vma, .address = hva };
+	int error = follow_pfnmap_start(&args);
+
+	if (error)
+		return error;
+	*pfn = args.pfn;
+	*prot = args.pgprot;
+	*writable = args.writable;
+	follow_pfnmap_end(&args);
+	return 0;
+}
+#else
+static inline int vee_follow_pfn(struct vm_area_struct *vma, unsigned long hva,
+				 unsigned long *pfn, pgprot_t *prot, bool *writable)
+{
+	spinlock_t *lock;
+	pte_t *pte;
+	int error = follow_pte(vma->vm_mm, hva, &pte, &lock);
+
+	if (error)
+		return error;
+	*pfn = pte_pfn(*pte);
+	*prot = pte_pgprot(*pte);
+	*writable = pte_write(*pte);
+	pte_unmap_unlock(pte, lock);
+	return 0;
+}
+#endif
+
 #ifdef VEE_HAVE_HRTIMER_SETUP
 #define vee_hrtimer_setup hrtimer_setup
 #else

@@ -787,6 +787,37 @@ TEST_F(memory, hugetlb)
 	write_file(NR_HUGEPAGES, "0");
 }
 
+/* --- memory without a struct page ------------------------------------------ */
+
+#define ROM_HPA		0xf0000		/* the BIOS, on any PC */
+
+/* What a driver maps, page by page as it is touched, until it is unmapped. */
+TEST_F(memory, device)
+{
+	int fd = open("/dev/mem", O_RDONLY | O_CLOEXEC);
+	struct guest *g = &self->g;
+	unsigned int i;
+	__u64 *rom;
+
+	if (fd < 0)
+		VEE_SKIP("/dev/mem: %s", strerror(errno));
+	rom = mmap(NULL, 16 * PAGE_BYTES, PROT_READ, MAP_SHARED, fd, ROM_HPA);
+	close(fd);
+	if (rom == MAP_FAILED)
+		VEE_SKIP("the BIOS can't be had: %s", strerror(errno));
+	ASSERT_EQ(0, vm_map(g->vm, GPA_MMIO, rom, 16 * PAGE_BYTES, VEE_RWX));
+	GUEST_LONG(g, accesses);
+	for (i = 0; i < 16; i++)
+		ASSERT_LOADS(g, host_read64(rom + i * PAGE_BYTES / 8),
+			     GPA_MMIO + i * PAGE_BYTES);
+	/* The caller could not write it either. */
+	EXPECT_EQ(VEE_EXIT_MEMORY, guest_store64(g, GPA_MMIO, 1));
+	EXPECT_EQ(-EFAULT, g->page->exit.memory.error);
+	munmap(rom, 16 * PAGE_BYTES);
+	EXPECT_EQ(VEE_EXIT_MEMORY, guest_load64(g, GPA_MMIO));
+	EXPECT_EQ(-EFAULT, g->page->exit.memory.error);
+}
+
 /* --- userfaultfd ----------------------------------------------------------- */
 
 /* A page that another thread supplies when the guest asks for it. */

@@ -27,7 +27,8 @@
 #define EPT_WRITE		BIT_ULL(1)
 #define EPT_EXECUTE		BIT_ULL(2)
 #define   EPT_ACCESS		(EPT_READ | EPT_WRITE | EPT_EXECUTE)
-#define EPT_WRITE_BACK		(6ULL << 3)
+#define EPT_TYPE(type)		((u64)(type) << 3)
+#define EPT_WRITE_BACK		EPT_TYPE(6)
 #define EPT_IGNORE_PAT		BIT_ULL(6)
 #define EPT_LARGE		BIT_ULL(7)	/* above level 1: a leaf */
 #define EPT_ADDRESS		GENMASK_ULL(51, 12)
@@ -165,16 +166,16 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
 }
 
 /*
- * "Ignore PAT": the host's mapping of the page is write-back, and a guest that
- * chose another memory type for it would make its own view of it incoherent
+ * "Ignore PAT": the host's mapping of a page is write-back, and of a frame of @type,
+ * and a guest that chose another memory type for it would make its own view of it incoherent
  * with the host's. A write-only leaf would be a misconfiguration (SDM 3C, "EPT
  * Misconfigurations"), so a leaf can always be read.
  */
-static u64 ept_leaf(u64 hpa, unsigned int access, int level)
+static u64 ept_leaf(u64 hpa, unsigned int access, int level, u64 type)
 {
 	u64 leaf = hpa & ~(BIT_ULL(ept_shift(level)) - 1);
 
-	leaf |= EPT_READ | EPT_WRITE_BACK | EPT_IGNORE_PAT;
+	leaf |= EPT_READ | type | EPT_IGNORE_PAT;
 	if (level > EPT_LEAF_LEVEL)
 		leaf |= EPT_LARGE;
 	if (access & VEE_WRITE)
@@ -223,7 +224,17 @@ void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	/* Nothing is mapped: the guest faults again, with a full cache. */
 	if (!entry)
 		return;
-	ept_set_leaf(ept, table, entry, ept_leaf(hpa, access, level));
+	ept_set_leaf(ept, table, entry, ept_leaf(hpa, access, level, EPT_WRITE_BACK));
+}
+
+void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
+		   unsigned int access, u8 type)
+{
+	u64 *table = ept_walk(ept, cache, gpa, EPT_LEAF_LEVEL);
+
+	if (table)
+		ept_set_leaf(ept, table, ept_entry(table, gpa, EPT_LEAF_LEVEL),
+			     ept_leaf(hpa, access, EPT_LEAF_LEVEL, EPT_TYPE(type)));
 }
 
 /* Pages of one table, where it is there: @pages of them from @gpa on, some NULL. */
@@ -238,7 +249,7 @@ void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 		if (pages[i])
 			ept_set_leaf(ept, table, &entry[i],
 				     ept_leaf(PFN_PHYS(page_to_pfn(pages[i])), access,
-					      EPT_LEAF_LEVEL));
+					      EPT_LEAF_LEVEL, EPT_WRITE_BACK));
 }
 
 /* --- zap ------------------------------------------------------------------- */

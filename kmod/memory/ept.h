@@ -61,6 +61,9 @@ unsigned int ept_shift(int level);
  */
 void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	     unsigned int access, int level);
+/* Likewise 4 KiB, of a memory type as the SDM encodes it. */
+void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
+		   unsigned int access, u8 type);
 void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 		   unsigned int count, unsigned int access);
 bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);

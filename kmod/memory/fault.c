@@ -26,6 +26,7 @@
 #include "compat.h"
 #include "memory/ept.h"
 #include "memory/fault.h"
+#include "memory/frame.h"
 #include "memory/slots.h"
 #include "vmx/caps.h"
 
@@ -42,7 +43,8 @@
  * @may_sleep: the thread may be put to sleep for it
  * @fetched: it was not at hand, and mem_fetch() has been there since
  * @page: that memory's page, with a reference
- * @writable: @page may be written
+ * @frame: without a page, what the memory is
+ * @writable: it may be written
  * @around: those of the pages around it that are mapped with it, by their number
  *	in the piece, with references; the rest NULL; NULL: none
  */
@@ -55,6 +57,7 @@ struct fault {
 	bool may_sleep;
 	bool fetched;
 	struct page *page;
+	struct frame frame;
 	bool writable;
 	struct page **around;
 };
@@ -292,6 +295,16 @@ static int fault_level(const struct fault *fault)
 	return level;
 }
 
+static void map_frame(struct fault *fault, struct ept_cache *cache)
+{
+	unsigned int access = fault->slot->access;
+
+	if (!fault->writable)
+		access &= ~VEE_WRITE;
+	ept_map_frame(&fault->slot->memory->ept, cache, fault->gpa, fault->frame.hpa, access,
+		      fault->frame.type);
+}
+
 /* The lock keeps the notifier out, so the host's page tables are as they were. */
 static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
 {
@@ -320,7 +333,10 @@ static int fault_map(struct fault *fault, unsigned long seq,
 	spin_lock(&memory->lock);
 	generation = memory->ept.generation;
 	if (!mmu_interval_read_retry(&fault->slot->notifier, seq)) {
-		fault_map_locked(fault, cache);
+		if (fault->page)
+			fault_map_locked(fault, cache);
+		else
+			map_frame(fault, cache);
 		error = 0;
 	}
 	if (memory->ept.generation != generation)
@@ -343,11 +359,25 @@ static noinline int fault_map_around(struct fault *fault, unsigned long seq,
 	return error;
 }
 
+static int fault_frame(struct fault *fault, unsigned long seq, struct ept_cache *cache)
+{
+	int error = frame_find(fault->slot->memory->mm, fault->hva, fault->write,
+			       &fault->frame);
+
+	if (error)
+		return error;
+	fault->page = NULL;
+	fault->writable = fault->frame.writable;
+	return fault_map(fault, seq, cache);
+}
+
 /* -EAGAIN: the host has been at it since @seq. */
 static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *cache)
 {
 	int error = fault_get_page(fault);
 
+	if (error == -EFAULT && fault->may_sleep)
+		return fault_frame(fault, seq, cache);
 	if (error)
 		return error;
 	if (fault->writable)
@@ -463,6 +493,8 @@ int mem_fetch(struct mm_struct *mm, const struct absent *what)
 	got = vee_get_user_page_remote(mm, what->hva, flags, &page, &locked);
 	if (locked)
 		mmap_read_unlock(mm);
+	if (got == -EFAULT)
+		return frame_fetch(mm, what->hva, what->write);
 	if (got != 1)
 		return gup_error(got);
 	error = wait_for_page(page, what->write);

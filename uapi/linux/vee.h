@@ -172,9 +172,14 @@ struct vee_vm_create {
  * @access: in: VEE_READ, with or without VEE_WRITE and VEE_EXECUTE
  * @reserved: in: must be zero
  *
- * The range may be any mapping: anonymous, shared, a file, hugetlb. Nothing is
- * pinned and nothing is copied: the guest sees what the caller sees at @hva, at
- * all times; what the caller unmaps later the guest loses (VEE_EXIT_MEMORY).
+ * The range may be any mapping: anonymous, shared, a file, hugetlb, a device's.
+ * Nothing is pinned and nothing is copied: the guest sees what the caller sees at
+ * @hva, at all times; what the caller unmaps later the guest loses
+ * (VEE_EXIT_MEMORY). A device's memory has the memory type that it has in the
+ * caller's tables, whatever the guest's say.
+ *
+ * A guest's access may have to wait for such memory (a disk, the network, a
+ * userfaultfd): what ends a run ends it then, too, and other requests go on.
  *
  * Returns 0, or -EINVAL (alignment, length, access, or the end of a range
  * wraps or lies beyond vee_info.gpa_bits), -EEXIST (overlaps a slot), -EFAULT
