@@ -130,20 +130,22 @@ static int do_insn(const struct guest *guest)
 	return err == INSN_RESUMED || err == GUEST_FAULTED ? 0 : err;
 }
 
-/* An access that delivers an event, to its stack say, isn't the instruction's. */
-static int check_cause(struct vee_vcpu *vcpu, const struct vee_exit_memory *exit)
+/* Is the access one that delivers an event, to its stack say? */
+static int find_cause(struct vee_vcpu *vcpu, bool *delivers)
 {
 	const struct vee_vcpu_page *page = vcpu->page;
 	int err;
 
-	if (exit->access & VEE_EXECUTE || !exit->insn_bytes)
+	*delivers = false;
+	if (page->exit.memory.access & VEE_EXECUTE)
 		return -EOPNOTSUPP;
-	if (!(page->exit.flags & VEE_EXIT_EVENT_PENDING))
-		return 0;
-	err = vee_vcpu_sync(vcpu, VEE_STATE_EVENTS);
-	if (err)
-		return err;
-	return page->events.delivering.flags & VEE_EVENT_VALID ? -EOPNOTSUPP : 0;
+	if (page->exit.flags & VEE_EXIT_EVENT_PENDING) {
+		err = vee_vcpu_sync(vcpu, VEE_STATE_EVENTS);
+		if (err)
+			return err;
+		*delivers = page->events.delivering.flags & VEE_EVENT_VALID;
+	}
+	return *delivers || page->exit.memory.insn_bytes ? 0 : -EOPNOTSUPP;
 }
 
 /* Writes to memory that the guest may only read are a device's, too. */
@@ -168,11 +170,12 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 	struct guest guest = {
 		.vcpu = vcpu, .exit = &exit, .fn = fn, .arg = arg,
 	};
+	bool delivers;
 	int err;
 
 	if (!is_device(&vcpu->page->exit))
 		return -EINVAL;
-	err = check_cause(vcpu, &exit);
+	err = find_cause(vcpu, &delivers);
 	if (err)
 		return err;
 	vcpu->page->resume = VEE_RESUME_HERE;
@@ -180,6 +183,8 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 	if (err)
 		return err;
 	begin(&guest);
+	if (delivers)
+		return deliver_event(&guest);
 	err = find_insn(&guest);
 	return err ? err : do_insn(&guest);
 }

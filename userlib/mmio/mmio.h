@@ -3,7 +3,7 @@
  * vee_mmio_assist(): an instruction decoded, its operands, what it does. Each file
  * calls those to the right of it alone:
  *
- *	assist.c -> plain.c, wide.c, vector.c, string.c, stack.c, system.c
+ *	assist.c -> plain.c, wide.c, vector.c, string.c, stack.c, system.c, event.c
  *	  -> descriptor.c -> operand.c -> alu.c, insn.c
  */
 #ifndef VEE_MMIO_H
@@ -323,6 +323,11 @@ int do_verify(const struct guest *guest);
 int do_lar(const struct guest *guest);
 int do_lsl(const struct guest *guest);
 int do_arpl(const struct guest *guest);
+
+/* --- event.c --- */
+
+/* Delivers what events.delivering has; 0 also if it faults. */
+int deliver_event(const struct guest *guest);
 
 /* --- string.c --- */
 

@@ -1036,14 +1036,6 @@ static void refuses_other_exits(void)
 	set_exit(code, sizeof(code), 0);
 	exit->memory.insn_bytes = 255;
 	CHECK_EQUAL(assist(), -EOPNOTSUPP);
-	/* An event on its way to a stack that is a device. */
-	rig.vcpu->page->regs.rdi = 0;
-	set_exit(code, sizeof(code), 0);
-	exit->flags = VEE_EXIT_EVENT_PENDING;
-	rig.vcpu->page->events.delivering.flags = VEE_EVENT_VALID;
-	CHECK_EQUAL(assist(), -EOPNOTSUPP);
-	rig.vcpu->page->events.delivering.flags = 0;
-	CHECK_EQUAL(assist(), 0);
 	rig_end(&rig);
 }
 

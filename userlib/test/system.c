@@ -425,6 +425,149 @@ static void status_word(void)
 	rig_end(&rig);
 }
 
+/* --- events --- */
+
+#define IDT_GPA		0x11000ULL
+#define TSS_GPA		0x8000ULL
+#define VECTOR		0x21
+
+/* An exit in delivering: nothing is done of the instruction. */
+static int deliver(struct vee_event event)
+{
+	int err;
+
+	page->events.delivering = event;
+	page->exit.reason = VEE_EXIT_MEMORY;
+	page->exit.flags = VEE_EXIT_EVENT_PENDING;
+	page->exit.memory = (struct vee_exit_memory) {
+		.access = VEE_WRITE, .error = -EACCES, .code_width = test_code_width(page),
+	};
+	page->resume = VEE_RESUME_HERE;
+	page->inject = (struct vee_event) { 0 };
+	page->dirty = 0;
+	err = vee_mmio_assist(rig.vcpu, touch, NULL);
+	page->exit.flags = 0;
+	return err;
+}
+
+static const struct vee_event interrupt = {
+	.vector = VECTOR, .type = VEE_EVENT_INTERRUPT, .flags = VEE_EVENT_VALID,
+};
+
+static void put_gate(unsigned int vector, uint16_t selector, uint8_t rights, bool wide)
+{
+	uint64_t gate[2] = { 0x5000 | selector << 16 | (uint64_t)rights << 40, 0 };
+	unsigned int bytes = wide ? 16 : 8;
+
+	memcpy(ram + IDT_GPA + vector * bytes, gate, bytes);
+	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
+}
+
+static void check_entered(uint16_t cs)
+{
+	CHECK_EQUAL(page->inject.flags, 0);
+	CHECK_EQUAL(page->regs.rip, 0x5000);
+	CHECK_EQUAL(page->segments.cs.selector, cs);
+	CHECK_EQUAL(page->segments.cs.access_rights & 1, 1);
+	CHECK_EQUAL(page->events.delivering.flags, 0);
+	CHECK_EQUAL(page->dirty & (VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_EVENTS),
+		    VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_EVENTS);
+}
+
+/* A GDT in a ROM, and a stack in the device. */
+static void events_in_64bit_mode(void)
+{
+	begin(8);
+	memcpy(rom, gdt, sizeof(gdt));
+	CHECK_EQUAL(vee_vm_map(rig.vm, ROM_GPA, rom, PAGE_BYTES, VEE_READ), 0);
+	page->segments.gdtr.base = ROM_GPA;
+	put_gate(VECTOR, CODE_64, 0x8e, true);
+	page->regs.rsp = STACK + 4;
+	page->regs.rflags = RFLAGS_1 | RFLAGS_IF | RFLAGS_TF;
+	CHECK_EQUAL(deliver(interrupt), 0);
+	check_entered(CODE_64);
+	CHECK_EQUAL(page->regs.rflags, RFLAGS_1);
+	CHECK_EQUAL(page->regs.rsp, STACK - 40);
+	CHECK_EQUAL(at(0x7f8, 8), page->segments.ss.selector);
+	CHECK_EQUAL(at(0x7f0, 8), STACK + 4);
+	CHECK_EQUAL(at(0x7e8, 8), RFLAGS_1 | RFLAGS_IF | RFLAGS_TF);
+	CHECK_EQUAL(at(0x7d8, 8), 0x1000);
+	CHECK(!memcmp(rom, gdt, sizeof(gdt)));
+	/* A fault with an error code, from CPL 3. */
+	put_gate(13, CODE_64, 0x8f, true);
+	page->segments.tr.base = TSS_GPA;
+	memcpy(ram + TSS_GPA + 4, &(uint64_t) { STACK }, 8);
+	page->segments.cs.selector = 0x4b;
+	page->segments.ss.selector = DATA_USER;
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	page->regs.rip = 0x1234;
+	CHECK_EQUAL(deliver((struct vee_event) {
+		.vector = 13, .type = VEE_EVENT_EXCEPTION, .error_code = 0x18,
+		.flags = VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE }), 0);
+	check_entered(CODE_64);
+	CHECK_EQUAL(page->segments.ss.selector, 0);
+	CHECK_EQUAL(page->segments.ss.access_rights & VEE_AR_DPL, 0);
+	CHECK_EQUAL(page->regs.rsp, STACK - 48);
+	CHECK_EQUAL(at(0x7f8, 8), DATA_USER);
+	CHECK_EQUAL(at(0x7e8, 8), RFLAGS_1 | RFLAGS_RF);
+	CHECK_EQUAL(at(0x7e0, 8), 0x4b);
+	CHECK_EQUAL(at(0x7d8, 8), 0x1234);
+	CHECK_EQUAL(at(0x7d0, 8), 0x18);
+	rig_end(&rig);
+}
+
+static void events_in_protected_mode(void)
+{
+	struct vee_event event = {
+		.vector = VECTOR, .type = VEE_EVENT_SOFT_INTERRUPT,
+		.flags = VEE_EVENT_VALID, .instruction_length = 2,
+	};
+
+	begin(4);
+	put_gate(VECTOR, CODE_32, 0x8f, false);
+	CHECK_EQUAL(deliver(event), 0);
+	check_entered(CODE_32);
+	CHECK_EQUAL(ram[GDT_GPA + CODE_32 + 5], 0x9b);
+	CHECK_EQUAL(page->regs.rsp, STACK - 12);
+	CHECK_EQUAL(at(0x7f4, 4), 0x1002);
+	/* INT n through a gate of DPL 0 from CPL 3; an interrupt goes, to another stack. */
+	page->regs.rip = 0x1000;
+	page->segments.cs.selector = 0x0b;
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	CHECK_EQUAL(deliver(event), 0);
+	check_fault(13, VECTOR * 8 + 2);
+	CHECK_EQUAL(page->events.delivering.flags, 0);
+	page->segments.tr.base = TSS_GPA;
+	memcpy(ram + TSS_GPA + 4, &(uint32_t) { STACK }, 4);
+	memcpy(ram + TSS_GPA + 8, &(uint16_t) { DATA_32 }, 2);
+	CHECK_EQUAL(deliver(interrupt), 0);
+	check_entered(CODE_32);
+	CHECK_EQUAL(page->segments.ss.selector, DATA_32);
+	CHECK_EQUAL(page->regs.rsp, STACK - 20);
+	CHECK_EQUAL(at(0x7ec, 4), 0x1000);
+	rig_end(&rig);
+}
+
+/* SDM 3A, "Double Fault Exception" */
+static void faults_of_events(void)
+{
+	struct vee_event event = {
+		.vector = 13, .type = VEE_EVENT_EXCEPTION, .error_code = 8,
+		.flags = VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE,
+	};
+
+	begin(4);
+	put_gate(VECTOR, CODE_32, 0x0f, false);
+	CHECK_EQUAL(deliver(interrupt), 0);
+	check_fault(11, VECTOR * 8 + 3);
+	CHECK_EQUAL(deliver(event), 0);
+	check_fault(8, 0);
+	event.vector = 8;
+	CHECK_EQUAL(deliver(event), -EOPNOTSUPP);
+	CHECK_EQUAL(page->inject.flags, 0);
+	rig_end(&rig);
+}
+
 /* --- others --- */
 
 static void others(void)
@@ -523,6 +666,9 @@ const struct test tests[] = {
 	{ "descriptor tables in a ROM", tables_in_rom },
 	{ "descriptor tables, LTR, LLDT, LAR, LSL, VERR, VERW", tables },
 	{ "SMSW and LMSW", status_word },
+	{ "events in 64-bit mode", events_in_64bit_mode },
+	{ "events in protected mode", events_in_protected_mode },
+	{ "faults in delivering an event", faults_of_events },
 	{ "CLFLUSH and kin, XLAT, BOUND, ARPL", others },
 	{ "MMX", mmx },
 	{ "FXSAVE, FXRSTOR, MXCSR, x87 control", state },
