@@ -125,6 +125,29 @@ TEST_F(coalesce, posts)
 	EXPECT_EQ(0, posted(self->ring));
 }
 
+/*
+ * DR0 is 0, where nothing is executed; but a breakpoint may be on any port or address,
+ * and who does the access has to look.
+ */
+GUEST_CODE(armed, 64,
+	   "out %al, $0x10; mov $0x401, %eax; mov %rax, %dr7; out %al, $0x10;"
+	   "mov $0x400, %eax; mov %rax, %dr7; out %al, $0x10; hlt");
+
+TEST_F(coalesce, not_with_breakpoints)
+{
+	struct guest *g = &self->g;
+
+	EXPECT_EQ(0, coalesce(g, PORT, 4, false));
+	GUEST_LONG(g, armed);
+	ASSERT_RUN(g, VEE_EXIT_PIO);
+	EXPECT_EQ(VEE_EXIT_BREAKPOINTS, g->page->exit.flags & VEE_EXIT_BREAKPOINTS);
+	EXPECT_EQ(1, posted(self->ring));
+	guest_resume_next(g);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(0, g->page->exit.flags & VEE_EXIT_BREAKPOINTS);
+	EXPECT_EQ(2, posted(self->ring));
+}
+
 /* What isn't wholly in the range, is read, or is a string, is an exit. */
 TEST_F(coalesce, other_accesses_are_exits)
 {
@@ -616,6 +639,20 @@ TEST_F(coalesce, other_stores_are_exits)
 	EXPECT_EQ(0, g->page->exit.memory.insn_bytes);
 	EXPECT_EQ(0, g->page->exit.memory.insn[0]);
 	EXPECT_EQ(0, g->page->exit.memory.code_width);
+}
+
+GUEST_CODE(armed_store, 64, "mov $0x401, %eax; mov %rax, %dr7; mov %eax, (%rbx); hlt");
+
+TEST_F(coalesce, no_store_with_breakpoints)
+{
+	struct guest *g = &self->g;
+
+	EXPECT_EQ(0, coalesce_memory(g, GPA_DEVICE, 4, false));
+	GUEST_LONG(g, armed_store);
+	g->page->regs.rbx = GPA_DEVICE;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	EXPECT_EQ(VEE_EXIT_BREAKPOINTS, g->page->exit.flags & VEE_EXIT_BREAKPOINTS);
+	EXPECT_EQ(0, posted(self->ring));
 }
 
 GUEST_CODE(store_32, 32, "mov %eax, (%ebx); hlt");

@@ -128,6 +128,7 @@ int guest_find_in(const struct guest *guest, unsigned int segment, uint64_t offs
 	if (err)
 		return err;
 	gva = guest_linear(guest, segment, offset);
+	trap_access(guest, gva, bytes, access);
 	if (is_checked(guest, gva, bytes, access))
 		return guest_find(guest, gva, bytes, access, span);
 	err = guest_sync(guest);

@@ -27,6 +27,7 @@
 #define CR0_WP		0x10000ULL
 #define CR0_AM		0x40000ULL
 #define CR0_PG		0x80000000ULL
+#define CR4_DE		0x8ULL
 #define CR4_PSE		0x10ULL
 #define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
@@ -149,6 +150,8 @@ struct insn;
  * @fn: devices' memory, for @arg; NULL: there is none
  * @mode: 2, 4 or 8: bytes of a default address in the code segment
  * @traps: RFLAGS.TF was set when it began
+ * @hits: where to note the breakpoints that it meets, as pending debug exceptions;
+ *	NULL: none is enabled
  */
 struct guest {
 	struct vee_vcpu *vcpu;
@@ -158,6 +161,7 @@ struct guest {
 	void *arg;
 	unsigned int mode;
 	bool traps;
+	uint64_t *hits;
 };
 
 /* Segment registers by number, as instructions encode them. */
@@ -237,9 +241,19 @@ uint64_t guest_linear(const struct guest *guest, unsigned int segment, uint64_t 
 
 /* --- trap.c: what the CPU would have trapped on --- */
 
+/* Before an instruction: is there a breakpoint that it could meet? @hits is then used. */
+int trap_begin(struct guest *guest, uint64_t *hits);
+/* It accesses @bytes of linear addresses, or ports (SDM 3B, "Debug Registers"). */
+void trap_access(const struct guest *guest, uint64_t gva, unsigned int bytes,
+		 unsigned int access);
+void trap_port(const struct guest *guest, uint16_t port, unsigned int bytes);
+/* Must each iteration of a REP be looked at? */
+bool trap_watches(const struct guest *guest);
+/* It is done, and vee_done() sees to a single step. */
+int trap_done(const struct guest *guest);
 /*
- * Single step, where vee_done() doesn't see to it: after an iteration of a REP that is
- * not the last, and after what has another RIP.
+ * Likewise, where that doesn't: after an iteration of a REP that is not the last, and
+ * after what has another RIP.
  */
 int trap_step(const struct guest *guest);
 

@@ -15,6 +15,7 @@ struct pio {
 
 static int access_port(const struct pio *pio, void *data)
 {
+	trap_port(&pio->guest, pio->exit.port, pio->exit.width);
 	return pio->fn(pio->arg, pio->exit.port, data, pio->exit.width,
 		       pio->write);
 }
@@ -24,6 +25,8 @@ static int do_plain(const struct pio *pio)
 	uint32_t value = pio->exit.data;
 	int err = access_port(pio, &value);
 
+	if (!err)
+		err = trap_done(&pio->guest);
 	if (err)
 		return err;
 	if (pio->write)
@@ -76,7 +79,7 @@ static int do_string(const struct pio *pio, uint64_t count)
 		err = transfer(pio, &span, 0);
 		if (!err && advance(pio)) {
 			vee_done(pio->guest.vcpu);
-			return 0;
+			return trap_done(&pio->guest);
 		}
 		span_move(&span, pio->down ? -(int64_t)width : width);
 	}
@@ -142,7 +145,6 @@ static int find_memory(struct pio *pio)
 	if (err)
 		return err;
 	pio->guest.mode = code_width(page);
-	pio->guest.traps = page->regs.rflags & RFLAGS_TF;
 	pio->down = page->regs.rflags & RFLAGS_DF;
 	pio->offset = (pio->write ? page->regs.rsi : page->regs.rdi) &
 		      low_bits(pio->exit.address_width);
@@ -164,7 +166,7 @@ static uint64_t batch(const struct pio *pio)
 	uint64_t below = pio->down ? (count - 1) * exit->width : 0;
 
 	/* One by one where each is a trap, or near a limit. */
-	if (count > 1 && (pio->guest.traps ||
+	if (count > 1 && (trap_watches(&pio->guest) ||
 			  !guest_reaches(&pio->guest, pio->segment, pio->offset - below,
 					 count * exit->width)))
 		return 1;
@@ -203,10 +205,18 @@ static int assist(struct vee_vcpu *vcpu, const struct vee_bus *bus)
 		.arg = bus->arg,
 	};
 
+	uint64_t hits;
+	int err;
+
 	if (vcpu->page->exit.reason != VEE_EXIT_PIO || !sane(&pio.exit))
 		return -EINVAL;
 	pio.write = pio.exit.direction == VEE_PIO_OUT;
 	vcpu->page->resume = VEE_RESUME_HERE;
+	err = pio.exit.string ? vee_vcpu_sync(vcpu, VEE_STATE_REGS) : 0;
+	if (!err)
+		err = trap_begin(&pio.guest, &hits);
+	if (err)
+		return err;
 	return pio.exit.string ? string_io(&pio) : do_plain(&pio);
 }
 

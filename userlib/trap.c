@@ -1,21 +1,108 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Traps that an instruction would have met on the CPU. */
+/*
+ * Traps that an instruction would have met on the CPU: single steps, and breakpoints on
+ * data and ports (SDM 3B, "Debug Registers"). They become pending debug exceptions.
+ */
 #include "internal.h"
 
-/* SDM 3C, "Guest Non-Register State", pending debug exceptions: a single step. */
+/* SDM 3C, "Guest Non-Register State": bits of the pending debug exceptions. */
+#define PENDING_ENABLED	0x1000ULL	/* a breakpoint that DR7 enables was met */
 #define PENDING_BS	0x4000ULL
 
-int trap_step(const struct guest *guest)
+#define BREAKPOINTS	4
+
+/* DR7: R/W of a breakpoint. */
+#define ON_WRITE	1
+#define ON_PORT		2
+#define ON_ACCESS	3
+
+int trap_begin(struct guest *guest, uint64_t *hits)
+{
+	const struct vee_vcpu_page *page = guest->vcpu->page;
+
+	guest->traps = page->regs.rflags & RFLAGS_TF;
+	if (!(page->exit.flags & VEE_EXIT_BREAKPOINTS))
+		return 0;
+	*hits = 0;
+	guest->hits = hits;
+	return vee_vcpu_sync(guest->vcpu, VEE_STATE_DEBUG | VEE_STATE_CONTROL);
+}
+
+bool trap_watches(const struct guest *guest)
+{
+	return guest->traps || guest->hits;
+}
+
+static bool is_enabled(uint64_t dr7, unsigned int number)
+{
+	return dr7 >> (2 * number) & 3;
+}
+
+static unsigned int kind_of(uint64_t dr7, unsigned int number)
+{
+	return dr7 >> (16 + 4 * number) & 3;
+}
+
+static unsigned int length_of(uint64_t dr7, unsigned int number)
+{
+	static const unsigned int lengths[] = { 1, 2, 8, 4 };
+
+	return lengths[dr7 >> (18 + 4 * number) & 3];
+}
+
+/* @kinds: a bit for each value of R/W that is met. */
+static void note(const struct guest *guest, uint64_t first, unsigned int bytes,
+		 unsigned int kinds)
+{
+	const struct vee_debug *debug = &guest->vcpu->page->debug;
+
+	for (unsigned int i = 0; i < BREAKPOINTS; i++) {
+		unsigned int length = length_of(debug->dr7, i);
+		uint64_t start = debug->dr[i] & ~(uint64_t)(length - 1);
+
+		if (is_enabled(debug->dr7, i) && kinds >> kind_of(debug->dr7, i) & 1 &&
+		    first < start + length && start < first + bytes)
+			*guest->hits |= PENDING_ENABLED | 1U << i;
+	}
+}
+
+void trap_access(const struct guest *guest, uint64_t gva, unsigned int bytes,
+		 unsigned int access)
+{
+	if (guest->hits)
+		note(guest, gva, bytes,
+		     1U << ON_ACCESS | (access & VEE_WRITE ? 1U << ON_WRITE : 0));
+}
+
+void trap_port(const struct guest *guest, uint16_t port, unsigned int bytes)
+{
+	if (guest->hits && guest->vcpu->page->control.cr4 & CR4_DE)
+		note(guest, port, bytes, 1U << ON_PORT);
+}
+
+static int set_pending(const struct guest *guest, uint64_t pending)
 {
 	struct vee_vcpu_page *page = guest->vcpu->page;
 	int err;
 
-	if (!guest->traps)
+	if (!pending)
 		return 0;
 	err = vee_vcpu_sync(guest->vcpu, VEE_STATE_EVENTS);
 	if (err)
 		return err;
-	page->events.pending_debug |= PENDING_BS;
+	page->events.pending_debug |= pending;
 	page->dirty |= VEE_STATE_EVENTS;
 	return 0;
+}
+
+int trap_done(const struct guest *guest)
+{
+	return set_pending(guest, guest->hits ? *guest->hits : 0);
+}
+
+int trap_step(const struct guest *guest)
+{
+	uint64_t hits = guest->hits ? *guest->hits : 0;
+
+	return set_pending(guest, hits | (guest->traps ? PENDING_BS : 0));
 }

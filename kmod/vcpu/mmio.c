@@ -55,7 +55,8 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 	return (vcpu->exit.qualification & EPT_KIND) == EPT_PLAIN_WRITE &&
 	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) &&
 	       post_watches(&vcpu->vm->office, VEE_SPACE_MEMORY) &&
-	       post_is_watched(&vcpu->vm->office, VEE_SPACE_MEMORY, vcpu->violation.gpa);
+	       post_is_watched(&vcpu->vm->office, VEE_SPACE_MEMORY, vcpu->violation.gpa) &&
+	       !breakpoints_armed(vcpu);
 }
 
 /* Bytes of a default address in the code segment. */

@@ -259,7 +259,7 @@ struct vee_vcpu_create {
  * Of writes to memory that holds for the commonest: a MOV of a general register or an
  * immediate (opcodes 88H, 89H, C6H, C7H) in 64-bit code, without LOCK, REP, an
  * address-size or a segment prefix, to one page, while no event is delivered. All
- * others are VEE_EXIT_MMIO, as ever. A range may be where a slot is, or comes to be:
+ * others are VEE_EXIT_MMIO, as ever. While DR7 enables a breakpoint nothing is posted. A range may be where a slot is, or comes to be:
  * what the slot takes or refuses (VEE_EXIT_MEMORY) is not posted.
  *
  * Returns 0, or -EINVAL (the range is beyond port FFFFH or vee_info.gpa_bits, or
@@ -472,6 +472,11 @@ struct vee_control {
  * @dr: DR0 to DR3, linear addresses
  * @dr6: DR6
  * @dr7: DR7
+ *
+ * While DR7 enables a breakpoint, each exit says so in vee_exit.flags
+ * (VEE_EXIT_BREAKPOINTS), and nothing is posted: whoever does an access to memory or a
+ * port for the guest has to find out whether it would have trapped, and then sets
+ * vee_events.pending_debug.
  */
 struct vee_debug {
 	__u64 dr[4];
@@ -604,6 +609,7 @@ struct vee_events {
 #define VEE_EXIT_INTERRUPT_READY	0x01U /* RFLAGS.IF, no blocking */
 #define VEE_EXIT_NMI_READY		0x02U /* no blocking */
 #define VEE_EXIT_EVENT_PENDING		0x04U /* something in struct vee_events */
+#define VEE_EXIT_BREAKPOINTS		0x08U /* DR7 enables some; see vee_debug */
 
 #define VEE_PIO_OUT	0
 #define VEE_PIO_IN	1

@@ -126,6 +126,8 @@ static int do_insn(const struct guest *guest)
 	int err = doers[guest->insn->kind](guest);
 
 	if (!err)
+		err = trap_done(guest);
+	if (!err)
 		complete(guest);
 	return err == INSN_RESUMED || err == GUEST_FAULTED ? 0 : err;
 }
@@ -158,19 +160,14 @@ static bool is_device(const struct vee_exit *exit)
 		memory->access & VEE_WRITE);
 }
 
-static void begin(struct guest *guest)
-{
-	guest->traps = guest->vcpu->page->regs.rflags & RFLAGS_TF;
-	guest->mode = guest->exit->code_width;
-}
-
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 {
 	const struct vee_exit_memory exit = vcpu->page->exit.memory;
 	struct guest guest = {
-		.vcpu = vcpu, .exit = &exit, .fn = fn, .arg = arg,
+		.vcpu = vcpu, .exit = &exit, .fn = fn, .arg = arg, .mode = exit.code_width,
 	};
 	bool delivers;
+	uint64_t hits;
 	int err;
 
 	if (!is_device(&vcpu->page->exit))
@@ -180,9 +177,10 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 		return err;
 	vcpu->page->resume = VEE_RESUME_HERE;
 	err = vee_vcpu_sync(vcpu, VEE_STATE_REGS);
+	if (!err)
+		err = trap_begin(&guest, &hits);
 	if (err)
 		return err;
-	begin(&guest);
 	if (delivers)
 		return deliver_event(&guest);
 	err = find_insn(&guest);

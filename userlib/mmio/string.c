@@ -80,8 +80,9 @@ static uint64_t batch(const struct string *string)
 		count = rcx & low_bits(insn->address_width);
 	count = min_u64(count, limit_to_page(string, &string->source));
 	count = min_u64(count, limit_to_page(string, &string->destination));
-	if (count > 1 && (string->guest->traps || !(reaches(string, &string->source, count) &&
-						    reaches(string, &string->destination, count))))
+	if (count > 1 && (trap_watches(string->guest) ||
+			  !reaches(string, &string->source, count) ||
+			  !reaches(string, &string->destination, count)))
 		return 1;
 	return count;
 }

@@ -459,6 +459,98 @@ static void traps_of_rep(void)
 	rig_end(&rig);
 }
 
+/* --- breakpoints --- */
+
+#define DR7(number, kind, length) (1U << (2 * (number)) | (kind) << (16 + 4 * (number)) | \
+				   (length) << (18 + 4 * (number)))
+#define PENDING_B0	0x1001U
+#define PENDING_B1	0x1002U
+
+static void check_pending(uint64_t pending)
+{
+	CHECK_EQUAL(page->events.pending_debug, pending);
+	CHECK_EQUAL(!!(page->dirty & VEE_STATE_EVENTS), !!pending);
+	page->events.pending_debug = 0;
+	page->dirty = 0;
+}
+
+static int watched_flags;
+
+static int run_watched(const uint8_t *code, size_t bytes, uint64_t gva)
+{
+	struct vee_exit *exit = &page->exit;
+
+	memset(exit, 0, sizeof(*exit));
+	exit->reason = VEE_EXIT_MMIO;
+	exit->flags = watched_flags;
+	exit->memory = (struct vee_exit_memory) {
+		.gva_valid = 1, .gva = gva, .gpa = gva, .access = VEE_READ | VEE_WRITE,
+		.insn_bytes = bytes, .code_width = 4,
+	};
+	memcpy(exit->memory.insn, code, bytes);
+	page->resume = VEE_RESUME_HERE;
+	return vee_assist(rig.vcpu, &bus);
+}
+
+static void breakpoints(void)
+{
+	static const uint8_t load[] = { 0x8b, 0x03 }, store[] = { 0x89, 0x03 };
+
+	begin(4);
+	page->dirty = 0;
+	watched_flags = VEE_EXIT_BREAKPOINTS;
+	page->regs.rbx = RAM_BYTES;
+	page->debug.dr[0] = RAM_BYTES + 3;	/* a byte that is written */
+	page->debug.dr[1] = RAM_BYTES;		/* 4 bytes that are accessed */
+	page->debug.dr7 = DR7(0, 1, 0) | DR7(1, 3, 3);
+	CHECK_EQUAL(run_watched(load, 2, RAM_BYTES), 0);
+	check_pending(PENDING_B1);
+	CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);
+	CHECK_EQUAL(run_watched(store, 2, RAM_BYTES), 0);
+	check_pending(PENDING_B0 | PENDING_B1);
+	page->regs.rbx = RAM_BYTES + 4;
+	CHECK_EQUAL(run_watched(store, 2, RAM_BYTES + 4), 0);
+	check_pending(0);
+	page->debug.dr7 = 0;
+	page->regs.rbx = RAM_BYTES;
+	CHECK_EQUAL(run_watched(store, 2, RAM_BYTES), 0);
+	check_pending(0);
+	rig_end(&rig);
+}
+
+/* With CR4.DE: ports. REP INSB meets the breakpoint on memory in its second iteration. */
+static void breakpoints_of_ports(void)
+{
+	begin(4);
+	page->dirty = 0;
+	page->exit.reason = VEE_EXIT_PIO;
+	page->exit.flags = VEE_EXIT_BREAKPOINTS;
+	page->exit.pio = (struct vee_exit_pio) { .port = 0x61, .width = 1, .count = 1 };
+	page->debug.dr[0] = 0x60;
+	page->debug.dr7 = DR7(0, 2, 1);
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	check_pending(0);
+	page->control.cr4 |= 8;
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	check_pending(PENDING_B0);
+	page->debug.dr7 = DR7(1, 1, 0);
+	page->debug.dr[1] = 0x5001;
+	page->exit.pio = (struct vee_exit_pio) {
+		.port = 0x61, .width = 1, .count = 3, .string = 1, .rep = 1,
+		.direction = VEE_PIO_IN, .address_width = 4, .gva = 0x5000,
+	};
+	page->regs.rcx = 3;
+	page->regs.rdi = 0x5000;
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	check_pending(0);
+	page->exit.pio.gva++;
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	check_pending(PENDING_B1);
+	CHECK_EQUAL(page->regs.rcx, 1);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "memory and a device", memory_and_device },
 	{ "two devices, and nothing", two_devices },
@@ -473,5 +565,7 @@ const struct test tests[] = {
 	{ "updates need write access", updates_need_write_access },
 	{ "page tables in a ROM", tables_in_rom },
 	{ "traps of a REP", traps_of_rep },
+	{ "breakpoints on data", breakpoints },
+	{ "breakpoints on ports", breakpoints_of_ports },
 	{ 0 }
 };
