@@ -11,13 +11,19 @@
  * null LDTR, null DS, ES, FS and GS here; DR7 400H and IA32_DEBUGCTL 0 ("Loading
  * Host Control Registers, Debug Registers, MSRs").
  */
+#define pr_fmt(fmt) "vee: " fmt
+
 #include <linux/percpu.h>
+#include <linux/printk.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/fsgsbase.h>
+#include <asm/mce.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
+#include <asm/ptrace.h>
 #include <asm/segment.h>
 #include <asm/trapnr.h>
 
@@ -101,21 +107,49 @@ void host_restore(struct vee_vcpu *vcpu)
  * that could fault, and so IRET, may run before. INT through the IDT enters the
  * handler just as the NMI would have.
  */
-void host_take_event(u32 reason)
+static void take_nmi(void)
+{
+	asm volatile("int %0" : : "i" (X86_TRAP_NMI));
+}
+
+/*
+ * As if it had come in user mode, whatever the guest was at: an error in memory that
+ * a process has lent is that process's to die of, and the kernel panics at its own.
+ * INT would push the kernel's CS. The exit left the banks' MSRs as they were.
+ */
+static void take_machine_check(void)
+{
+#ifdef CONFIG_X86_MCE
+	struct pt_regs regs = {
+		.cs = USER_RPL,
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#else
+	/* On such a kernel it would have been a shutdown without a guest. */
+	pr_emerg("machine check in a guest, and this kernel knows of none\n");
+	force_sig(SIGBUS);
+#endif
+}
+
+bool host_take_event(u32 reason)
 {
 	u64 info;
 
 	if ((reason & VMX_EXIT_BASIC) == VMX_EXIT_ENTRY_MACHINE_CHECK) {
-		asm volatile("int %0" : : "i" (X86_TRAP_MC));
-		return;
+		take_machine_check();
+		return true;
 	}
 	vmread_raw(VMCS_EXIT_INTERRUPTION_INFO, &info);
 	switch (info & INFO_TYPE_VECTOR) {
 	case VEE_EVENT_NMI << INFO_TYPE_SHIFT | X86_TRAP_NMI:
-		asm volatile("int %0" : : "i" (X86_TRAP_NMI));
-		break;
+		take_nmi();
+		return false;
 	case VEE_EVENT_EXCEPTION << INFO_TYPE_SHIFT | X86_TRAP_MC:
-		asm volatile("int %0" : : "i" (X86_TRAP_MC));
-		break;
+		take_machine_check();
+		return true;
+	default:
+		return false;
 	}
 }

@@ -37,7 +37,7 @@ struct host_state {
 /* Around a stretch: the guest's state that is in no VMCS is loaded; the host's is again. */
 void host_save(struct vee_vcpu *vcpu);
 void host_restore(struct vee_vcpu *vcpu);
-/* Interrupts off, right after an exit: an NMI or machine check of the host's. */
-void host_take_event(u32 reason);
+/* Interrupts off, right after an exit: an NMI or, then true, a machine check of the host's. */
+bool host_take_event(u32 reason);
 
 #endif /* _VEE_HOST_H */

@@ -14,6 +14,7 @@
  * interrupt ends the next entry before the guest's first instruction.
  */
 #include <linux/hrtimer.h>
+#include <linux/interrupt.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
@@ -33,6 +34,7 @@
 #include "vcpu/run.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
+#include "vcpu/work.h"
 #include "vmx/entry.h"
 #include "vmx/exits.h"
 
@@ -141,7 +143,8 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool pl
 	vcpu->exit.reason = reason;
 	/* One comparison for the two that are not just any exit. */
 	if (unlikely((s32)reason <= 0)) {
-		host_take_event(reason);
+		if (host_take_event(reason))
+			work_after_machine_check(&vcpu->runner);
 		/* An entry that fails on the guest's state launches nothing. */
 		if (reason & VMX_EXIT_ENTRY_FAILURE)
 			return entry_failed(vcpu);
@@ -178,12 +181,6 @@ static noinline enum next interrupted(struct vee_vcpu *vcpu)
 	return stop(vcpu, VEE_EXIT_INTERRUPTED);
 }
 
-/*
- * What else waits for the return to user space can wait: rseq asks for it at each
- * preemption, mm_cid every 100 ms. Urgent work (TWA_SIGNAL) makes a signal pending.
- */
-#define URGENT	(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | _TIF_NEED_RESCHED)
-
 /* With interrupts off, so that none of these can come unseen before the entry. */
 static enum next may_enter(struct vee_vcpu *vcpu)
 {
@@ -193,8 +190,8 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 		return stop(vcpu, VEE_EXIT_DEADLINE);
 	if (step_is_over(&vcpu->step, vcpu->wishes.intercept, &vcpu->events))
 		return stepped(vcpu);
-	if (unlikely(read_thread_flags() & URGENT))
-		return signal_pending(current) ? interrupted(vcpu) : NEXT_HOST;
+	if (unlikely(work_waits(&vcpu->runner)))
+		return work_ends_run(&vcpu->runner) ? interrupted(vcpu) : NEXT_HOST;
 	if (budget_passed(&vcpu->limits))
 		return interrupted(vcpu);
 	event_take_sent(&vcpu->events);
@@ -307,6 +304,16 @@ static void stretch_end(struct vee_vcpu *vcpu)
 	preempt_enable();
 }
 
+/*
+ * From 6.15 on kernel_fpu_begin() holds bottom halves off, up to the end of the
+ * stretch: an interrupt that raises one does not run it then. It has ended the entry,
+ * though, so each comes by here. On other kernels it has run by now.
+ */
+static bool host_waits(struct vee_vcpu *vcpu)
+{
+	return work_waits(&vcpu->runner) || local_softirq_pending();
+}
+
 /* An enum next, or an error. */
 static int stretch(struct vee_vcpu *vcpu)
 {
@@ -321,7 +328,7 @@ static int stretch(struct vee_vcpu *vcpu)
 		bracket_leave(vcpu);
 		if (next == NEXT_FAULT)
 			next = exit_fault(vcpu);
-	} while (next == NEXT_HOST && !need_resched());
+	} while (next == NEXT_HOST && !host_waits(vcpu));
 	stretch_end(vcpu);
 	return next;
 }
@@ -371,7 +378,7 @@ static int run(struct vee_vcpu *vcpu)
 			break;
 		if (next < 0)
 			return next;
-		cond_resched();
+		work_do(&vcpu->runner);
 	}
 	return vcpu->runner.interrupted ? -EINTR : 0;
 }
@@ -383,6 +390,7 @@ static int run_here(struct vee_vcpu *vcpu)
 
 	vcpu->runner.interrupted = false;
 	vcpu->l1d.clean_at = L1D_NEVER_CLEAN;
+	work_begin(&vcpu->runner);
 	rcu_assign_pointer(vcpu->runner.task, current);
 	err = run(vcpu);
 	RCU_INIT_POINTER(vcpu->runner.task, NULL);

@@ -15,6 +15,7 @@
  * @task: the task that runs the vCPU, under RCU
  * @generation: number of the run under way, or of the next one
  * @kicked: the last generation that VEE_VCPU_KICK named
+ * @heeds: the thread flags that it looks at before each entry
  * @interrupted: the run ends with -EINTR
  * @is_inline: it is in a thread that must not be kept for long or put to sleep
  * @paused: an inline run was interrupted, and is to go on in another thread
@@ -24,6 +25,7 @@ struct runner {
 	struct task_struct __rcu *task;
 	u64 generation;
 	atomic64_t kicked;
+	unsigned long heeds;
 	bool interrupted;
 	bool is_inline;
 	bool paused;
