@@ -253,6 +253,23 @@ TEST_F(each, page_fault_elsewhere)
 	EXPECT_EQ(VEE_EXIT_PIO, go_on(self, g, g->page->generation));
 }
 
+/* However much a step asks for, the thread has not to wait for long. */
+TEST_F(each, budget_has_an_end)
+{
+	struct guest *g = &self->g;
+	__u64 before;
+
+	GUEST_LONG(g, spin);
+	g->page->deadline_ns = MS_NS;
+	EXPECT_EQ(VEE_EXIT_DEADLINE, go_on(self, g, 0));
+	g->page->deadline_ns = 0;
+	before = now_ns();
+	EXPECT_EQ(-EINPROGRESS, step(self, g, ~0U));
+	EXPECT_GE(VEE_MAX_BUDGET_US * 1000ULL + 500 * MS_NS, now_ns() - before);
+	EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+	EXPECT_EQ(VEE_EXIT_KICKED, go_on(self, g, g->page->generation));
+}
+
 /* Without a budget nothing begins, and nothing is taken of the page. */
 TEST_F(each, no_budget)
 {
@@ -289,9 +306,9 @@ TEST_F(each, signal)
 	memset(g->mem + GPA_DATA, 0, PAGE_BYTES);
 	guest_open_sibling(_metadata, g, &sibling, 1);
 	guest_set_long(&sibling);
-	steps[0] = step_of(g, 10 * LONG_US);
-	steps[1] = step_of(&sibling, 10 * LONG_US);
-	interrupt_every(200000);
+	steps[0] = step_of(g, VEE_MAX_BUDGET_US);
+	steps[1] = step_of(&sibling, VEE_MAX_BUDGET_US);
+	interrupt_every(VEE_MAX_BUDGET_US / 4);
 	EXPECT_EQ(0, run_each(self, steps, 2));
 	interrupt_every(0);
 	EXPECT_GE(5000 * MS_NS, now_ns() - before);

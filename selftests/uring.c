@@ -310,6 +310,24 @@ TEST_F(uring, can_be_kicked)
 	}
 }
 
+/* However much it asks for, it does not keep the ring from others for long. */
+TEST_F(uring, budget_has_an_end)
+{
+	struct guest *g = &self->g;
+	__u64 before;
+
+	GUEST_LONG(g, spin);
+	g->page->deadline_ns = 0;
+	memset(g->mem + GPA_DATA, 0, PAGE_BYTES);
+	ring_run(&self->ring, g->vcpu, ~0U, 1);
+	before = now_ns();
+	ASSERT_EQ(1, ring_submit(&self->ring));
+	EXPECT_GE(VEE_MAX_BUDGET_US * 1000ULL + 500 * MS_NS, now_ns() - before);
+	EXPECT_TRUE(guest_counts(g));
+	EXPECT_EQ(0, vcpu_kick(g->vcpu, generation(g)));
+	EXPECT_EQ(VEE_EXIT_KICKED, ring_result(&self->ring));
+}
+
 /* HLT sleeps, but not in the thread that submits. */
 TEST_F(uring, halt_sleeps_in_a_worker)
 {

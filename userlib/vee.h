@@ -470,8 +470,9 @@ struct io_uring *vee_ring_uring(struct vee_ring *ring);
  * vee_ring_run() - queue a run of a vCPU
  * @ring: the ring
  * @vcpu: the vCPU; no run of it may be under way
- * @budget_us: how many microseconds of it vee_ring_wait() may do itself; what takes
- *	longer, or sleeps, goes on in a thread of the kernel's. 0: none
+ * @budget_us: how many microseconds of it vee_ring_wait() may do itself, up to
+ *	VEE_MAX_BUDGET_US; what takes longer, or sleeps, goes on in a thread of the
+ *	kernel's. 0: none
  *
  * The vCPU page is taken when the run begins, in vee_ring_wait(): leave it alone
  * from here on until the run has ended.

@@ -15,6 +15,8 @@
  */
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
+#include <linux/minmax.h>
+#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
@@ -445,7 +447,7 @@ static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
 {
 	int err;
 
-	budget_start(&vcpu->limits, budget_us);
+	budget_start(&vcpu->limits, min_t(u32, budget_us, VEE_MAX_BUDGET_US));
 	err = run_here(vcpu);
 	budget_stop(&vcpu->limits);
 	if (err == -EINTR) {

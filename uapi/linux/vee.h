@@ -892,11 +892,15 @@ struct vee_vcpu_page {
  * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off).
  */
 
+/* vee_step.budget_us, vee_uring_cmd.budget_us: no thread is kept for longer. */
+#define VEE_MAX_BUDGET_US	20000
+
 /**
  * struct vee_step - a short run of one vCPU
  * @vcpu: in: its descriptor
  * @result: out: what came of it, see below
- * @budget_us: in: for how many microseconds it may run at most
+ * @budget_us: in: for how many microseconds it may run at most; above
+ *	VEE_MAX_BUDGET_US it is taken as that
  * @reserved: in: must be zero
  *
  * @result is the exit's reason, VEE_EXIT_PIO and so on, which is more than 0; or
@@ -1187,7 +1191,8 @@ struct vee_stats {
  * @arg: in: what the ioctl takes: the address of the request's struct; for
  *	VEE_VCPU_RUN 0 or a generation
  * @budget_us: in: VEE_VCPU_RUN: for how many microseconds the thread that submits
- *	may run the guest itself; 0 for the others
+ *	may run the guest itself, with the ring locked; above VEE_MAX_BUDGET_US it is
+ *	taken as that; 0 for the others
  * @flags: in: must be zero
  *
  * An SQE with opcode IORING_OP_URING_CMD, fd (or index of a fixed file) of a vCPU or
