@@ -14,6 +14,8 @@
 #include <linux/syscore_ops.h>
 #include <asm/cpufeature.h>
 
+#include "vmx/mitigations.h"
+
 /* Where spinlocks sleep, none is taken with preemption off: memory and doorbells wait. */
 #define VEE_LOCKS_SLEEP	IS_ENABLED(CONFIG_PREEMPT_RT)
 
@@ -50,7 +52,7 @@ static inline void vee_emergency_unregister(void (*fn)(void))
  * Before preemption is on again after a guest: no branch that it has trained may
  * steer the caller's program (Documentation/admin-guide/hw-vuln/vmscape.rst).
  */
-#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+#ifdef VEE_SHIELDS_USER
 #include <asm/nospec-branch.h>
 
 static inline void vee_barrier_at_user(void)

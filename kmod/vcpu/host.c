@@ -31,6 +31,7 @@
 #include "vcpu/host.h"
 #include "vcpu/vcpu.h"
 #include "vmx/exits.h"
+#include "vmx/mitigations.h"
 #include "vmx/vmcs.h"
 
 /* --- segments and tables --------------------------------------------------- */
@@ -84,8 +85,10 @@ static void restore_segments(struct host_state *host)
 void host_save(struct vee_vcpu *vcpu)
 {
 	save_segments(&vcpu->host);
+#ifdef VEE_WRITES_IBRS
 	if (cpu_feature_enabled(X86_FEATURE_KERNEL_IBRS))
 		vcpu->vmcs.frame.spec_ctrl = __rdmsr(MSR_IA32_SPEC_CTRL);
+#endif
 	guest_msrs_load(&vcpu->msrs, &vcpu->host.kernel_gs_base);
 	debug_begin(&vcpu->debug);
 	fpu_load_guest(&vcpu->fpu);

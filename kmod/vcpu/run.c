@@ -16,7 +16,6 @@
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
 #include <linux/minmax.h>
-#include <linux/minmax.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>

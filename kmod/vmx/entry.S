@@ -14,6 +14,8 @@
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
 
+#include "vmx/mitigations.h"
+
 /* SDM 3D, "Natural-Width Host-State Fields"; entry.h checks it. */
 #define VMCS_ASM_HOST_RSP 0x6c14
 
@@ -47,8 +49,12 @@
  * stands for it: for MDS and TAA it is the one for the return to user space.
  */
 .macro CLEAR_BUFFERS
+#ifdef VEE_CLEARS_BUFFERS
 	CLEAR_CPU_BUFFERS
+#endif
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
 	VM_CLEAR_CPU_BUFFERS
+#endif
 .endm
 
 	.text
@@ -151,12 +157,15 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
 
+#ifdef VEE_FILLS_RSB
 	FILL_RETURN_BUFFER %rcx, RSB_ENTRIES, X86_FEATURE_RSB_VMEXIT, \
 			   X86_FEATURE_RSB_VMEXIT_LITE
-#ifdef X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
+#endif
+#ifdef VEE_CLEARS_BHB
 	CLEAR_BRANCH_HISTORY_VMEXIT
 #endif
 
+#ifdef VEE_WRITES_IBRS
 	/* With legacy IBRS every VM exit needs the MSR written anew. */
 	ALTERNATIVE "jmp .Lspec_ctrl_is_right", "", X86_FEATURE_KERNEL_IBRS
 	mov	8(%rsp), %rsi		/* struct vmx_frame */
@@ -165,6 +174,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	mov	FRAME_SPEC_CTRL+4(%rsi), %edx
 	wrmsr
 .Lspec_ctrl_is_right:
+#endif
 	/* Not past this line with a mispredicted branch above. */
 	lfence
 
