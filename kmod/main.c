@@ -46,12 +46,12 @@ static const struct {
 	int (*init)(void);
 	void (*exit)(void);
 } parts[] = {
-	{ caps_init,		nothing },
-	{ deadline_setup,	nothing },
-	{ l1d_init,		l1d_exit },
-	{ msr_init,		msr_exit },
-	{ root_init,		vmx_root_exit },
-	{ device_init,		device_exit },
+	{ .init = caps_init, .exit = nothing },
+	{ .init = deadline_setup, .exit = nothing },
+	{ .init = l1d_init, .exit = l1d_exit },
+	{ .init = msr_init, .exit = msr_exit },
+	{ .init = root_init, .exit = vmx_root_exit },
+	{ .init = device_init, .exit = device_exit },
 };
 
 static void undo(int count)
