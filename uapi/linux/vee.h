@@ -603,7 +603,7 @@ struct vee_events {
 #define VEE_EXIT_NMI_WINDOW		14	/* only if intercepted */
 #define VEE_EXIT_SHUTDOWN		15	/* triple fault */
 #define VEE_EXIT_ENTRY_FAILED		16	/* VM entry failed: .entry */
-#define VEE_EXIT_OTHER			17	/* see hardware_reason */
+#define VEE_EXIT_OTHER			17	/* see hardware_reason; 9 is a task switch */
 
 /* struct vee_exit, @flags: what the guest could take at this moment. */
 #define VEE_EXIT_INTERRUPT_READY	0x01U /* RFLAGS.IF, no blocking */
@@ -802,6 +802,11 @@ struct vee_exit {
  * vee_events.activity is VEE_ACTIVITY_HLT, and the next run sleeps on, unless it
  * brings an event. HLT with RFLAGS.IF clear is VEE_EXIT_HLT all the same: little
  * can wake that guest.
+ *
+ * VEE_EXIT_HLT: the caller has the guest wait for what ends HLT (SDM 2A, "HLT-Halt"), an
+ * interrupt if RFLAGS.IF is set, an NMI, and goes on with VEE_RESUME_NEXT and that event.
+ * With RFLAGS.TF set there is no wait: the trap of the single step ends HLT, and
+ * VEE_RESUME_NEXT takes it.
  */
 #define VEE_OPTION_HLT_SLEEPS		0x01U
 #define VEE_OPTION_ALL			0x01U
