@@ -52,6 +52,16 @@ static bool nothing_waits(const struct vee_events *events)
 		  events->nmi.flags) & VEE_EVENT_VALID);
 }
 
+/*
+ * Takes all of the guest's memory out of its EPT, contents unharmed: every
+ * access after that is a first touch, those of an event's delivery too.
+ */
+static void drop_mappings(struct guest *g)
+{
+	mprotect(g->mem, GUEST_BYTES, PROT_NONE);
+	mprotect(g->mem, GUEST_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
+}
+
 /* --- external interrupts --------------------------------------------------- */
 
 TEST_F(events, interrupt)
@@ -465,6 +475,193 @@ TEST_F(events, software_privilege)
 	EXPECT_EQ(GPA_CODE, guest_read64(g, g->page->regs.rsp + 8));
 }
 
+/* --- RF in the frame ---------------------------------------------------------- */
+
+/* RFLAGS in the frame of the handler that has just begun. */
+static __u64 frame_flags(struct guest *g, bool error_code)
+{
+	return guest_read64(g, g->page->regs.rsp + 16 + 8 * error_code);
+}
+
+/*
+ * A fault's frame has RF set, so that an instruction breakpoint is not met twice; a
+ * software interrupt's has it clear; others have what was there (SDM 3B,
+ * "Instruction-Breakpoint Exception Condition").
+ */
+static const struct {
+	__u8 type, vector, length;
+	bool error_code;
+	__u64 rf;
+	__u64 rf_if_set;
+} frame_cases[] = {
+#define FAULT(vector, error_code) \
+	{ VEE_EVENT_EXCEPTION, vector, 0, error_code, X86_EFLAGS_RF, X86_EFLAGS_RF }
+	FAULT(0, false), FAULT(5, false), FAULT(6, false), FAULT(7, false),
+	FAULT(10, true), FAULT(11, true), FAULT(12, true), FAULT(13, true),
+	FAULT(14, true), FAULT(16, false), FAULT(17, true), FAULT(19, false),
+	FAULT(20, false), FAULT(21, false),
+#undef FAULT
+#define OTHER(type, vector, error_code) \
+	{ VEE_EVENT_##type, vector, 0, error_code, 0, X86_EFLAGS_RF }
+	OTHER(EXCEPTION, VECTOR_DB, false), OTHER(EXCEPTION, VECTOR_BP, false),
+	OTHER(EXCEPTION, 4, false), OTHER(EXCEPTION, VECTOR_DF, true),
+	OTHER(EXCEPTION, 18, false), OTHER(NMI, VECTOR_NMI, false),
+	OTHER(INTERRUPT, VECTOR, false),
+#undef OTHER
+#define SOFTWARE(type, vector, length) \
+	{ VEE_EVENT_##type, vector, length, false, 0, 0 }
+	SOFTWARE(SOFT_INTERRUPT, 0x80, 2), SOFTWARE(SOFT_EXCEPTION, VECTOR_BP, 1),
+	SOFTWARE(SOFT_EXCEPTION, 4, 1), SOFTWARE(PRIV_SOFT_EXCEPTION, VECTOR_DB, 1),
+#undef SOFTWARE
+};
+
+static void inject_frame_case(struct guest *g, unsigned int i)
+{
+	inject_software(g, frame_cases[i].type, frame_cases[i].vector,
+			frame_cases[i].length);
+	if (frame_cases[i].error_code)
+		g->page->inject.flags |= VEE_EVENT_ERROR_CODE;
+	memset(&g->page->events, 0, sizeof(g->page->events));
+	g->page->dirty |= VEE_STATE_EVENTS;
+}
+
+TEST_F(events, resume_flag)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(frame_cases); i++) {
+		unsigned int n = i / 2;
+		bool set = i % 2;
+
+		guest_set_regs(g);
+		enable_interrupts(g);
+		if (set)
+			g->page->regs.rflags |= X86_EFLAGS_RF;
+		inject_frame_case(g, n);
+		ASSERT_VECTOR(g, frame_cases[n].vector);
+		EXPECT_EQ(set ? frame_cases[n].rf_if_set : frame_cases[n].rf,
+			  frame_flags(g, frame_cases[n].error_code) & X86_EFLAGS_RF)
+			TH_LOG("type %u, vector %u, RF was %u", frame_cases[n].type,
+			       frame_cases[n].vector, set);
+		EXPECT_EQ(0, g->page->regs.rflags & X86_EFLAGS_RF);
+	}
+}
+
+/* Cut short and delivered again, by the caller and of the guest's own. */
+TEST_F(events, resume_flag_again)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(frame_cases); i++) {
+		guest_set_regs(g);
+		enable_interrupts(g);
+		inject_frame_case(g, i);
+		drop_mappings(g);
+		ASSERT_VECTOR(g, frame_cases[i].vector);
+		EXPECT_EQ(frame_cases[i].rf,
+			  frame_flags(g, frame_cases[i].error_code) & X86_EFLAGS_RF)
+			TH_LOG("type %u, vector %u", frame_cases[i].type,
+			       frame_cases[i].vector);
+	}
+}
+
+/* The faults that vee raises itself. */
+GUEST_CODE(fault_cr4, 64, "mov $0xffffffff, %eax; mov %rax, %cr4");
+GUEST_CODE(fault_cr0, 64, "mov $0x80000000, %eax; mov %rax, %cr0");
+GUEST_CODE(fault_cr8, 64, "mov $16, %eax; mov %rax, %cr8");
+GUEST_CODE(fault_xsetbv, 64, "xor %eax, %eax; xor %edx, %edx; xor %ecx, %ecx; xsetbv");
+GUEST_CODE(fault_efer, 64, "mov $0xc0000080, %ecx; mov $2, %eax; xor %edx, %edx; wrmsr");
+GUEST_CODE(fault_rdpmc, 64, "xor %ecx, %ecx; rdpmc");
+GUEST_CODE(fault_vmxoff, 64, "vmxoff");
+GUEST_CODE(fault_monitor, 64, "monitor");
+GUEST_CODE(fault_getsec, 64, "xor %eax, %eax; getsec");
+
+TEST_F(events, resume_flag_of_own_faults)
+{
+	const struct {
+		const unsigned char *code, *end;
+		__u8 vector;
+	} cases[] = {
+		{ fault_cr4, fault_cr4_end, VECTOR_GP },
+		{ fault_cr0, fault_cr0_end, VECTOR_GP },
+		{ fault_cr8, fault_cr8_end, VECTOR_GP },
+		{ fault_xsetbv, fault_xsetbv_end, VECTOR_GP },
+		{ fault_efer, fault_efer_end, VECTOR_GP },
+		{ fault_rdpmc, fault_rdpmc_end, VECTOR_GP },
+		{ fault_vmxoff, fault_vmxoff_end, VECTOR_UD },
+		{ fault_monitor, fault_monitor_end, VECTOR_UD },
+		{ fault_getsec, fault_getsec_end, VECTOR_UD },
+	};
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		guest_start(g, guest_set_long, cases[i].code, cases[i].end);
+		g->page->control.cr4 |= X86_CR4_OSXSAVE;
+		ASSERT_VECTOR(g, cases[i].vector);
+		EXPECT_EQ(X86_EFLAGS_RF, frame_flags(g, cases[i].vector == VECTOR_GP) &
+					 X86_EFLAGS_RF) TH_LOG("case %u", i);
+	}
+}
+
+/* A RDMSR or OUT that the caller answers with #GP. */
+GUEST_CODE(ask_msr, 64, "mov $0x1234, %ecx; rdmsr");
+GUEST_CODE(ask_port, 64, "out %al, $0x42");
+
+TEST_F(events, resume_flag_of_callers_faults)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, ask_msr);
+	ASSERT_RUN(g, VEE_EXIT_RDMSR);
+	guest_inject_error(g, VECTOR_GP, 0);
+	ASSERT_VECTOR(g, VECTOR_GP);
+	EXPECT_EQ(X86_EFLAGS_RF, frame_flags(g, true) & X86_EFLAGS_RF);
+	GUEST_LONG(g, ask_port);
+	ASSERT_RUN(g, VEE_EXIT_PIO);
+	guest_inject(g, VEE_EVENT_EXCEPTION, VECTOR_UD);
+	ASSERT_VECTOR(g, VECTOR_UD);
+	EXPECT_EQ(X86_EFLAGS_RF, frame_flags(g, false) & X86_EFLAGS_RF);
+}
+
+/* What is not delivered in the end has not changed the guest's RF. */
+TEST_F(events, resume_flag_withdrawn)
+{
+	struct guest *g = &self->g;
+
+	guest_inject(g, VEE_EVENT_EXCEPTION, VECTOR_UD);
+	ASSERT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+	ASSERT_RUN(g, VEE_EXIT_KICKED);
+	EXPECT_EQ(0, g->page->regs.rflags & X86_EFLAGS_RF);
+	/* An entry that fails: LDTR is no LDT. */
+	g->page->segments.ldtr = (struct vee_segment) { .access_rights = 0x8b };
+	g->page->dirty |= VEE_STATE_SEGMENTS;
+	ASSERT_RUN(g, VEE_EXIT_ENTRY_FAILED);
+	EXPECT_EQ(0, g->page->regs.rflags & X86_EFLAGS_RF);
+	g->page->segments.ldtr.access_rights = VEE_AR_UNUSABLE;
+	g->page->dirty |= VEE_STATE_SEGMENTS;
+	ASSERT_VECTOR(g, VECTOR_UD);
+	EXPECT_EQ(X86_EFLAGS_RF, frame_flags(g, false) & X86_EFLAGS_RF);
+}
+
+/* --- #CP, which has a code where there is CET ------------------------------------- */
+
+TEST_F(events, control_protection)
+{
+	struct guest *g = &self->g;
+	bool has_code = vee_info(g->dev).vmx_basic & BIT_ULL(56);
+
+	guest_inject_error(g, 21, 3);
+	if (!has_code) {
+		EXPECT_EQ(-EINVAL, guest_run(g));
+		return;
+	}
+	ASSERT_VECTOR(g, 21);
+	EXPECT_EQ(3, guest_read64(g, g->page->regs.rsp));
+}
+
 /* --- what is refused ------------------------------------------------------- */
 
 static const struct vee_event bad_events[] = {
@@ -551,16 +748,6 @@ TEST_F(events, taken_over)
 }
 
 /* --- delivery cut short ---------------------------------------------------- */
-
-/*
- * Takes all of the guest's memory out of its EPT, contents unharmed: every
- * access after that is a first touch, those of an event's delivery too.
- */
-static void drop_mappings(struct guest *g)
-{
-	mprotect(g->mem, GUEST_BYTES, PROT_NONE);
-	mprotect(g->mem, GUEST_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC);
-}
 
 TEST_F(events, again_interrupt)
 {

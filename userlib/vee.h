@@ -572,7 +572,8 @@ void vee_inject_exception(struct vee_vcpu *vcpu, uint8_t vector);
 /**
  * vee_inject_exception_error() - give the guest an exception with an error code
  * @vcpu: the vCPU, not running
- * @vector: 8, 10 to 14, 17 or 21
+ * @vector: 8, 10 to 14, 17; 21 (#CP) where the CPU can deliver it, which bit 56 of
+ *	vee_info.vmx_basic tells: elsewhere vee_vcpu_run() gives -EINVAL
  * @error_code: what the CPU pushes; dropped in real mode, which has none
  *
  * Takes a system call to know the mode if VEE_STATE_CONTROL isn't valid.

@@ -16,6 +16,7 @@
 
 #include "vcpu/event.h"
 #include "vcpu/vcpu.h"
+#include "vmx/caps.h"
 #include "vmx/exits.h"
 #include "vmx/vmcs.h"
 
@@ -38,6 +39,15 @@ static bool has_error_code(u8 vector)
 			      BIT(X86_TRAP_NP) | BIT(X86_TRAP_SS) |
 			      BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) |
 			      BIT(X86_TRAP_AC));
+}
+
+/* SDM 3A, "Exception and Interrupt Reference": #DB is as its condition has it. */
+static bool is_fault(const struct vee_event *event)
+{
+	return event->type == VEE_EVENT_EXCEPTION &&
+	       !(BIT(event->vector) & (BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) |
+				       BIT(X86_TRAP_OF) | BIT(X86_TRAP_DF) |
+				       BIT(X86_TRAP_MC)));
 }
 
 #define EXCEPTION_VECTORS	32
@@ -64,13 +74,22 @@ static bool vector_fits(const struct vee_event *event)
 	}
 }
 
+/* SDM 3D, appendix "Basic VMX Information": CPUs with CET can push a code with any. */
+#define BASIC_ANY_ERROR_CODE	BIT_ULL(56)
+
+/* To a CPU without CET vector 21 is reserved, and has no code. */
+static bool may_have_error_code(u8 vector)
+{
+	return vector == X86_TRAP_CP && vee_caps.basic & BASIC_ANY_ERROR_CODE;
+}
+
 static bool error_code_fits(const struct vee_event *event, u64 cr0)
 {
 	bool given = event->flags & VEE_EVENT_ERROR_CODE;
-	bool wanted = event->type == VEE_EVENT_EXCEPTION &&
-		      has_error_code(event->vector) && cr0 & X86_CR0_PE;
+	bool possible = event->type == VEE_EVENT_EXCEPTION && cr0 & X86_CR0_PE;
+	bool wanted = possible && has_error_code(event->vector);
 
-	if (given != wanted)
+	if (given != wanted && !(possible && may_have_error_code(event->vector)))
 		return false;
 	return given ? event->error_code <= ERROR_CODE_MAX : !event->error_code;
 }
@@ -184,6 +203,34 @@ void event_take(struct events *events)
 
 /* --- into the guest ------------------------------------------------------------ */
 
+/*
+ * The entry pushes RFLAGS as they are. In a fault's frame RF is 1, so that a
+ * breakpoint at the instruction isn't met again; a software interrupt has cleared
+ * it (SDM 3B, "Instruction-Breakpoint Exception Condition"). Of an event that is
+ * delivered once more RF has been so since the first time.
+ */
+static void set_resume_flag(struct events *events, const struct vee_event *event)
+{
+	u64 rflags, wanted;
+
+	if (!is_fault(event) && !is_software(event->type))
+		return;
+	rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	wanted = rflags & ~(u64)X86_EFLAGS_RF;
+	if (is_fault(event))
+		wanted |= X86_EFLAGS_RF;
+	events->resume_flag_changed = wanted != rflags;
+	if (events->resume_flag_changed)
+		vmcs_write(VMCS_GUEST_RFLAGS, wanted);
+}
+
+static void reset_resume_flag(struct events *events)
+{
+	if (events->resume_flag_changed)
+		vmcs_write(VMCS_GUEST_RFLAGS,
+			   vmcs_read(VMCS_GUEST_RFLAGS) ^ X86_EFLAGS_RF);
+}
+
 static void inject(struct events *events, struct vee_event *event)
 {
 	u32 info = event->vector | event->type << INFO_TYPE_SHIFT | INFO_VALID;
@@ -197,6 +244,7 @@ static void inject(struct events *events, struct vee_event *event)
 	vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, info);
 	/* An event that arrives ends HLT; the CPU wants it so for exceptions. */
 	vmcs_write(VMCS_GUEST_ACTIVITY, VEE_ACTIVITY_ACTIVE);
+	set_resume_flag(events, event);
 	events->injecting = event;
 }
 
@@ -248,6 +296,7 @@ void event_prepare(struct vee_vcpu *vcpu)
 	struct events *events = &vcpu->events;
 
 	events->injecting = NULL;
+	events->resume_flag_changed = false;
 	if (valid(&events->delivering)) {
 		if (events->delivering.type == VEE_EVENT_NMI)
 			unblock_nmi();
@@ -266,8 +315,10 @@ void event_prepare(struct vee_vcpu *vcpu)
 /* The entry failed: nothing was delivered. */
 void event_entry_failed(struct events *events)
 {
-	if (events->injecting)
+	if (events->injecting) {
 		vmcs_write(VMCS_ENTRY_INTERRUPTION_INFO, 0);
+		reset_resume_flag(events);
+	}
 	events->injecting = NULL;
 }
 
@@ -421,8 +472,7 @@ enum next event_skip(struct vee_vcpu *vcpu)
 	u32 state = interruptibility();
 
 	/* Only a carry out of the low half can matter: seldom worth a VMREAD. */
-	if (unlikely((rip ^ next) >> 32) &&
-	    !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L))
+	if (unlikely((rip ^ next) >> 32) && !vmcs_64bit_code(&vcpu->controls))
 		next = (u32)next;
 	vmcs_write(VMCS_GUEST_RIP, next);
 	vcpu->step.done = true;

@@ -20,6 +20,7 @@
  * @interrupt: see struct vee_events
  * @nmi: see struct vee_events
  * @injecting: which of these the entry under way delivers, or NULL
+ * @resume_flag_changed: RFLAGS.RF is not the guest's, but as its frame is to have it
  * @sent_interrupt: a struct vee_event from another thread, 0: none
  * @sent_nmi: likewise
  */
@@ -28,6 +29,7 @@ struct events {
 	struct vee_event interrupt;
 	struct vee_event nmi;
 	struct vee_event *injecting;
+	bool resume_flag_changed;
 	u64 sent_interrupt;
 	u64 sent_nmi;
 };
