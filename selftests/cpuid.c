@@ -626,4 +626,159 @@ TEST_F(cpuid, user)
 	EXPECT_EQ(find(self->table, self->count, 0, 0)->ebx, g->page->regs.rbx);
 }
 
+/* --- what the table takes away ------------------------------------------------ */
+
+#define LEAF1_TSC	BIT_ULL(4)
+#define LEAF1_AVX	BIT_ULL(28)
+#define LEAF1_RDRAND	BIT_ULL(30)
+#define LEAF7_INVPCID	BIT_ULL(10)
+#define LEAF7_RDSEED	BIT_ULL(18)
+#define LEAF7_AVX512F	BIT_ULL(16)
+#define LEAF7_RDPID	BIT_ULL(22)
+#define EXT_SYSCALL	BIT_ULL(11)
+#define EXT_NX		BIT_ULL(20)
+#define EXT_RDTSCP	BIT_ULL(27)
+#define EXT_LM		BIT_ULL(29)
+
+static __u32 *register_of(struct vee_cpuid_entry *entry, unsigned int reg)
+{
+	__u32 *out[] = { &entry->eax, &entry->ebx, &entry->ecx, &entry->edx };
+
+	return out[reg];
+}
+
+GUEST_CODE(do_rdtsc, 64, "rdtsc; hlt");
+GUEST_CODE(do_rdtscp, 64, "rdtscp; hlt");
+GUEST_CODE(do_rdpid, 64, ".byte 0xf3, 0x0f, 0xc7, 0xf8; hlt");
+GUEST_CODE(do_invpcid, 64, "mov $0x20000, %ebx; mov $2, %eax; invpcid (%rbx), %rax; hlt");
+GUEST_CODE(do_rdrand, 64, "rdrand %rax; hlt");
+GUEST_CODE(do_rdseed, 64, "rdseed %rax; hlt");
+GUEST_CODE(set_nxe, 64, "mov $0xc0000080, %ecx; rdmsr; bts $11, %eax; wrmsr; hlt");
+GUEST_CODE(set_sce, 64, "mov $0xc0000080, %ecx; rdmsr; bts $0, %eax; wrmsr; hlt");
+GUEST_CODE(set_ymm, 64, "xor %ecx, %ecx; xor %edx, %edx; mov $7, %eax; xsetbv; hlt");
+GUEST_CODE(set_zmm, 64, "xor %ecx, %ecx; xor %edx, %edx; mov $0xe7, %eax; xsetbv; hlt");
+
+/* @proc, @proc2: the control that it takes, if any; @other: what shares that */
+static const struct taken_away {
+	const char *name;
+	const unsigned char *code, *end;
+	__u32 leaf;
+	unsigned int reg;
+	__u64 bit;
+	__u32 proc, proc2;
+	__u8 vector;
+	struct {
+		__u32 leaf;
+		unsigned int reg;
+		__u64 bit;
+	} other;
+} taken_away[] = {
+	{ "do_rdtsc", do_rdtsc, do_rdtsc_end, 1, EDX, LEAF1_TSC, 1U << 12, 0, VECTOR_UD, { 0 } },
+	{ "do_rdtscp", do_rdtscp, do_rdtscp_end, 0x80000001, EDX, EXT_RDTSCP, 0, 1U << 3, VECTOR_UD,
+	  { 7, ECX, LEAF7_RDPID } },
+	{ "do_rdpid", do_rdpid, do_rdpid_end, 7, ECX, LEAF7_RDPID, 0, 1U << 3, VECTOR_UD,
+	  { 0x80000001, EDX, EXT_RDTSCP } },
+	{ "do_invpcid", do_invpcid, do_invpcid_end,
+	  7, EBX, LEAF7_INVPCID, 0, 1U << 12, VECTOR_UD, { 0 } },
+	{ "do_rdrand", do_rdrand, do_rdrand_end,
+	  1, ECX, LEAF1_RDRAND, 0, 1U << 11, VECTOR_UD, { 0 } },
+	{ "do_rdseed", do_rdseed, do_rdseed_end,
+	  7, EBX, LEAF7_RDSEED, 0, 1U << 16, VECTOR_UD, { 0 } },
+	{ "set_nxe", set_nxe, set_nxe_end, 0x80000001, EDX, EXT_NX, 0, 0, VECTOR_GP, { 0 } },
+	{ "set_sce", set_sce, set_sce_end, 0x80000001, EDX, EXT_SYSCALL, 0, 0, VECTOR_GP, { 0 } },
+	{ "set_ymm", set_ymm, set_ymm_end, 1, ECX, LEAF1_AVX, 0, 0, VECTOR_GP, { 0 } },
+	{ "set_ymm", set_ymm, set_ymm_end, 0xd, EAX, 4, 0, 0, VECTOR_GP, { 0 } },
+	{ "set_zmm", set_zmm, set_zmm_end, 7, EBX, LEAF7_AVX512F, 0, 0, VECTOR_GP, { 0 } },
+	{ "set_zmm", set_zmm, set_zmm_end, 0xd, EAX, 0xe0, 0, 0, VECTOR_GP, { 0 } },
+};
+
+static void start_bare(struct guest *g, const struct taken_away *t)
+{
+	guest_start(g, guest_set_long, t->code, t->end);
+	g->page->control.efer = EFER_LME | EFER_LMA;
+	g->page->control.cr4 |= X86_CR4_OSXSAVE;
+}
+
+static bool can_take_away(const struct guest *g, const struct taken_away *t)
+{
+	struct vee_info info = vee_info(g->dev);
+
+	return !(t->proc & ~(info.vmx_proc >> 32)) && !(t->proc2 & ~(info.vmx_proc2 >> 32));
+}
+
+static void expect_fault(struct __test_metadata *_metadata, struct guest *g,
+			 const struct taken_away *t)
+{
+	start_bare(g, t);
+	ASSERT_VECTOR(g, t->vector);
+}
+
+TEST_F(cpuid, taken_away)
+{
+	struct guest *g = &self->g;
+	unsigned int i, tried = 0;
+
+	for (i = 0; i < ARRAY_SIZE(taken_away); i++) {
+		const struct taken_away *t = &taken_away[i];
+		struct vee_cpuid_entry table[VEE_MAX_CPUID], *entry;
+
+		memcpy(table, self->table, sizeof(table));
+		entry = find(table, self->count, t->leaf, 0);
+		if (!entry || (*register_of(entry, t->reg) & t->bit) != t->bit ||
+		    !can_take_away(g, t))
+			continue;
+		tried++;
+		ASSERT_EQ(0, set_table(g->vcpu, table, self->count));
+		start_bare(g, t);
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		*register_of(entry, t->reg) &= ~t->bit;
+		entry = find(table, self->count, t->other.leaf, 0);
+		*register_of(entry, t->other.reg) &= ~t->other.bit;
+		ASSERT_EQ(0, set_table(g->vcpu, table, self->count));
+		TH_LOG("without %s", t->name);
+		expect_fault(_metadata, g, t);
+	}
+	EXPECT_LE(5, tried);
+}
+
+/* The caller can't set it either; nor LME and what goes with that. */
+TEST_F(cpuid, taken_away_from_the_caller)
+{
+	struct vee_cpuid_entry *ext = find(self->table, self->count, 0x80000001, 0);
+	struct guest *g = &self->g;
+
+	ext->edx &= ~(__u32)EXT_NX;
+	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	GUEST_LONG(g, cpuid_code);
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	g->page->control.efer &= ~EFER_NXE;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	ext->edx &= ~(__u32)EXT_LM;
+	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	GUEST_LONG(g, cpuid_code);
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	GUEST_REAL(g, cpuid_code);
+	g->page->control.xcr0 = 7;
+	find(self->table, self->count, 0xd, 0)->eax = 3;
+	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	g->page->control.xcr0 = 3;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+}
+
+/* Without RDTSCP and RDPID there is no IA32_TSC_AUX: an MSR like any other. */
+GUEST_CODE(read_tsc_aux, 64, "mov $0xc0000103, %ecx; rdmsr; hlt");
+
+TEST_F(cpuid, taken_away_msr)
+{
+	struct guest *g = &self->g;
+
+	find(self->table, self->count, 0x80000001, 0)->edx &= ~(__u32)EXT_RDTSCP;
+	find(self->table, self->count, 7, 0)->ecx &= ~(__u32)LEAF7_RDPID;
+	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	GUEST_LONG(g, read_tsc_aux);
+	ASSERT_RUN(g, VEE_EXIT_RDMSR);
+	EXPECT_EQ(0xc0000103, g->page->exit.msr.index);
+}
+
 TEST_HARNESS_MAIN

@@ -287,6 +287,124 @@ TEST_F(modes, paging_pae_bad_entry)
 	}
 }
 
+#define PAE_CR0		(X86_CR0_PG | X86_CR0_PE | X86_CR0_ET)
+
+/* No entry in memory could be loaded now. */
+static void spoil_pdptes(struct guest *g, __u64 entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		guest_write64(g, PAE_PDPT + 8 * i, entry);
+}
+
+GUEST_CODE(pae_toggle, 32, "hlt; mov %ecx, %cr4; mov %edx, %cr0; mov (%ebx), %eax; hlt");
+
+static void start_pae_toggle(struct __test_metadata *_metadata, struct guest *g,
+			     __u64 cr0, __u64 cr4)
+{
+	GUEST_PROTECTED(g, pae_toggle);
+	spoil_pdptes(g, 0);
+	set_paging_pae(g);
+	guest_write32(g, GPA_DATA, 0x55556666);
+	g->page->regs.rbx = GPA_DATA;
+	g->page->regs.rcx = X86_CR4_PAE | cr4;
+	g->page->regs.rdx = PAE_CR0 | cr0;
+	ASSERT_HLT(g, GPA_CODE);
+	guest_resume_next(g);
+}
+
+/* MOV to CR0 and CR4 read the entries if certain bits change, only then. */
+TEST_F(modes, paging_pae_entries_stay)
+{
+	struct guest *g = &self->g;
+
+	start_pae_toggle(_metadata, g, X86_CR0_NE, X86_CR4_OSXSAVE);
+	spoil_pdptes(g, 0x1ff);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(0x55556666, g->page->regs.rax);
+	EXPECT_EQ(PAE_CR0 | X86_CR0_NE, g->page->control.cr0);
+	EXPECT_EQ(X86_CR4_PAE | X86_CR4_OSXSAVE, g->page->control.cr4);
+}
+
+TEST_F(modes, paging_pae_entries_read)
+{
+	static const struct {
+		__u64 cr0, cr4;
+	} cases[] = {
+		{ X86_CR0_CD, 0 }, { X86_CR0_CD | X86_CR0_NW, 0 },
+		{ 0, X86_CR4_PGE }, { 0, X86_CR4_PSE },
+		{ X86_CR0_CD | X86_CR0_NE, 0 }, { 0, X86_CR4_PSE | X86_CR4_OSXSAVE },
+	};
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		start_pae_toggle(_metadata, g, cases[i].cr0, cases[i].cr4);
+		spoil_pdptes(g, 0x1ff);
+		ASSERT_VECTOR(g, VECTOR_GP);
+		EXPECT_EQ(PAE_CR0, g->page->control.cr0);
+		EXPECT_EQ(X86_CR4_PAE, g->page->control.cr4);
+	}
+}
+
+static int translate(struct guest *g, __u64 gva, struct vee_translate *t);
+
+GUEST_CODE(pae_load, 32, "hlt; mov (%ebx), %eax; hlt");
+
+/* Nor does a look at the guest's tables need those in memory. */
+TEST_F(modes, paging_pae_walks)
+{
+	struct guest *g = &self->g;
+	struct vee_translate t;
+
+	GUEST_PROTECTED(g, pae_load);
+	set_paging_pae(g);
+	g->page->regs.rbx = GPA_MMIO;
+	g->page->prefetch |= VEE_PREFETCH_INSN;
+	ASSERT_HLT(g, GPA_CODE);
+	guest_resume_next(g);
+	spoil_pdptes(g, 0);
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	EXPECT_EQ(15, g->page->exit.memory.insn_bytes);
+	EXPECT_EQ(0x8b, g->page->exit.memory.insn[0]);
+	EXPECT_EQ(0, translate(g, GPA_DATA, &t));
+	EXPECT_EQ(GPA_DATA, t.gpa);
+	EXPECT_EQ(-ENOENT, translate(g, PAGES_1G, &t));
+}
+
+/* A caller that sets CR2, say, does not load them. */
+TEST_F(modes, paging_pae_set_control)
+{
+	struct guest *g = &self->g;
+	struct vee_translate t;
+
+	start_pae_toggle(_metadata, g, 0, 0);
+	spoil_pdptes(g, 0x1ff);
+	g->page->control.cr2 = 0x1234;
+	g->page->control.cr0 |= X86_CR0_WP;
+	g->page->control.cr4 |= X86_CR4_TSD;
+	g->page->dirty = VEE_STATE_CONTROL;
+	guest_inject_error(g, VECTOR_PF, 2);
+	g->page->resume = VEE_RESUME_HERE;
+	ASSERT_VECTOR(g, VECTOR_PF);
+	EXPECT_EQ(0x1234, g->page->control.cr2);
+	/* What would have a MOV read them does. */
+	g->page->control.cr4 |= X86_CR4_PGE;
+	g->page->dirty = VEE_STATE_CONTROL;
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	g->page->control.cr4 &= ~(__u64)X86_CR4_PGE;
+	g->page->control.cr0 |= X86_CR0_CD;
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	g->page->control.cr3 = PAE_PDPT2;
+	ASSERT_VECTOR(g, VECTOR_PF);
+	EXPECT_EQ(0, translate(g, PAGES_1G, &t));
+	/* They are there to be read and written, too. */
+	ASSERT_EQ(0, vmcs_write(g->vcpu, 0x280c, 0));
+	EXPECT_EQ(-ENOENT, translate(g, PAGES_1G, &t));
+	EXPECT_EQ(0, translate(g, GPA_DATA, &t));
+}
+
 /* --- 4-level paging -------------------------------------------------------- */
 
 GUEST_CODE(load_rbx, 64, "mov (%rbx), %rax; hlt");
@@ -800,6 +918,43 @@ TEST_F(modes, long_mode_without_pae)
 	g->page->regs.rax = X86_CR0_PG | X86_CR0_PE | X86_CR0_ET;
 	ASSERT_VECTOR(g, VECTOR_GP);
 	EXPECT_EQ(EFER_LME, g->page->control.efer);
+}
+
+/* IA-32e mode has no 16-bit TSS: it can't be activated with one in TR. */
+TEST_F(modes, long_mode_with_16bit_tss)
+{
+	struct guest *g = &self->g;
+	__u64 cr0 = X86_CR0_PG | X86_CR0_PE | X86_CR0_ET;
+
+	GUEST_PROTECTED(g, set_cr0_32);
+	guest_write_page_tables(g);
+	g->page->segments.tr.access_rights = 0x83;
+	g->page->control.cr3 = GPA_PML4;
+	g->page->control.cr4 = X86_CR4_PAE;
+	g->page->control.efer = EFER_LME;
+	g->page->regs.rax = cr0;
+	ASSERT_VECTOR(g, VECTOR_GP);
+	EXPECT_EQ(X86_CR0_PE | X86_CR0_ET, g->page->control.cr0);
+	EXPECT_EQ(EFER_LME, g->page->control.efer);
+}
+
+/* Outside IA-32e mode L means nothing, and EIP wraps, where vee does the last insn, too. */
+GUEST_CODE(cpuid_32, 32, "cpuid");
+
+TEST_F(modes, wrap_with_l)
+{
+	struct guest *g = &self->g;
+	unsigned char *top = anon_memory(PAGE_BYTES);
+
+	ASSERT_NE(MAP_FAILED, top);
+	ASSERT_EQ(0, vm_map(g->vm, 0xfffff000, top, PAGE_BYTES, VEE_RWX));
+	memcpy(top + PAGE_BYTES - 2, cpuid_32, 2);
+	GUEST_PROTECTED(g, cpuid_32);
+	g->mem[0] = 0xf4;	/* HLT */
+	g->page->segments.cs.access_rights |= VEE_AR_L;
+	guest_set_rip(g, 0xfffffffe);
+	ASSERT_HLT(g, 0);
+	munmap(top, PAGE_BYTES);
 }
 
 GUEST_CODE(set_cr4_32, 32, "mov %eax, %cr4; hlt");

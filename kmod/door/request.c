@@ -121,15 +121,7 @@ static long do_sync(void *object, union argument *arg)
 
 static void note_paging(struct vee_vcpu *vcpu, void *arg)
 {
-	struct vee_control control;
-
-	cr_read(vcpu, &control);
-	*(struct paging *)arg = (struct paging) {
-		.cr0 = control.cr0,
-		.cr3 = control.cr3,
-		.cr4 = control.cr4,
-		.efer = control.efer,
-	};
+	cr_read_paging(vcpu, arg);
 }
 
 static long do_translate(void *object, union argument *arg)
@@ -146,9 +138,9 @@ static long do_get_cpuid(void *object, union argument *arg)
 	return arg->cpuid.reserved ? -EINVAL : cpuid_get(object, &arg->cpuid);
 }
 
-static void own_cr4(struct vee_vcpu *vcpu, void *unused)
+static void apply_cpuid(struct vee_vcpu *vcpu, void *unused)
 {
-	cr_own(vcpu);
+	cpuid_apply(vcpu);
 }
 
 static long do_set_cpuid(void *object, union argument *arg)
@@ -157,7 +149,7 @@ static long do_set_cpuid(void *object, union argument *arg)
 
 	/* Fails only where no guest will ever run again. */
 	if (!err)
-		vcpu_with_vmcs(object, own_cr4, NULL);
+		vcpu_with_vmcs(object, apply_cpuid, NULL);
 	return err;
 }
 

@@ -37,7 +37,6 @@
 enum kind {
 	TABLE,		/* entries refer to a table */
 	LARGE,		/* ... or, with PS, map a large page */
-	PDPTE,		/* ... and have no permissions: PAE's PDPTEs */
 	PAGE,		/* entries map a page */
 };
 
@@ -61,7 +60,7 @@ struct level {
  * struct mode - a paging mode
  * @entry_bytes: size of an entry
  * @levels: how many of @level there are
- * @root: the bits of CR3 that are the address of the first table
+ * @root: the bits of CR3 that are the address of the first table; 0 in PAE paging
  * @level: from the first table down
  */
 struct mode {
@@ -99,17 +98,11 @@ static const struct mode mode_32bit_no_pse = {
 	},
 };
 
-/*
- * SDM 3A, "PAE Paging". The CPU uses its PDPTE registers, loaded when CR3 was;
- * here the PDPTEs are read from memory, where the guest may have changed them.
- */
+/* SDM 3A, "PAE Paging"; a PDPTE register leads to the first table: walk_root() */
 static const struct mode mode_pae = {
 	.entry_bytes = 8,
-	.levels = 3,
-	.root = GENMASK_ULL(31, 5),
+	.levels = 2,
 	.level = {
-		{ 30, 2, PDPTE, GENMASK_ULL(63, 52) | GENMASK_ULL(8, 5) |
-				GENMASK_ULL(2, 1) },
 		{ 21, 9, LARGE, GENMASK_ULL(62, 52), GENMASK_ULL(20, 13) },
 		{ 12, 9, PAGE, GENMASK_ULL(62, 52) },
 	},
@@ -195,8 +188,6 @@ static bool address_fits(u64 gpa)
 static void level_restrict(const struct level *level, u64 entry,
 			   struct vee_translate *walk)
 {
-	if (level->kind == PDPTE)
-		return;
 	if (!(entry & ENTRY_WRITE))
 		walk->access &= ~VEE_WRITE;
 	if (!(entry & ENTRY_USER))
@@ -225,13 +216,30 @@ static int entry_read(struct memory *memory, const struct mode *mode,
 			     mode->entry_bytes, entry);
 }
 
+/* False: there is no first table. */
+static bool walk_root(const struct paging *paging, const struct mode *mode, u64 gva,
+		      u64 *table)
+{
+	u64 entry;
+
+	if (mode != &mode_pae) {
+		*table = paging->cr3 & mode->root;
+		return true;
+	}
+	entry = paging->pdpte[(gva >> SHIFT_1G) % ARRAY_SIZE(paging->pdpte)];
+	*table = entry & ENTRY_ADDRESS;
+	return entry & ENTRY_PRESENT && address_fits(*table);
+}
+
 /* Narrows down @walk, which allows everything, and sets its @gpa. */
 static int walk_tables(struct memory *memory, const struct paging *paging, u64 gva,
 		       struct vee_translate *walk)
 {
 	const struct mode *mode = paging_mode(paging);
-	u64 table = paging->cr3 & mode->root;
+	u64 table;
 
+	if (!walk_root(paging, mode, gva, &table))
+		return -ENOENT;
 	for (int i = 0; i < mode->levels; i++) {
 		const struct level *level = &mode->level[i];
 		u64 entry;

@@ -16,12 +16,14 @@ struct vee_translate;
  * @cr3: CR3
  * @cr4: CR4
  * @efer: IA32_EFER
+ * @pdpte: the PDPTE registers, in PAE paging
  */
 struct paging {
 	u64 cr0;
 	u64 cr3;
 	u64 cr4;
 	u64 efer;
+	u64 pdpte[4];
 };
 
 /* 0: @walk is filled in; -ENOENT, -EFAULT: see struct vee_translate; -EINTR. */

@@ -15,6 +15,7 @@
 #include <linux/uaccess.h>
 #include <asm/cpufeatures.h>
 #include <asm/fpu/types.h>
+#include <asm/msr-index.h>
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
 
@@ -24,6 +25,7 @@
 #include "vcpu/exit_user.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
+#include "vmx/vmcs.h"
 
 /* --- the default ---------------------------------------------------------------- */
 
@@ -299,23 +301,109 @@ static const struct {
 	{ X86_CR4_UMIP,			0x7, ECX, F(UMIP) },
 };
 
+static bool offers(const struct cpuid_table *cpuid, u32 leaf, u8 reg, u32 bit)
+{
+	const struct vee_cpuid_entry *entry = find(cpuid, leaf, 0);
+	u32 regs[3] = { 0 };
+
+	if (entry) {
+		regs[EBX] = entry->ebx;
+		regs[ECX] = entry->ecx;
+		regs[EDX] = entry->edx;
+	}
+	return regs[reg] & bit;
+}
+
 static u64 allowed_cr4(const struct cpuid_table *cpuid)
 {
 	u64 allowed = X86_CR4_PCE;
 
-	for (int i = 0; i < ARRAY_SIZE(cr4_features); i++) {
-		const struct vee_cpuid_entry *entry = find(cpuid, cr4_features[i].leaf, 0);
-		u32 regs[3] = { 0 };
-
-		if (entry) {
-			regs[EBX] = entry->ebx;
-			regs[ECX] = entry->ecx;
-			regs[EDX] = entry->edx;
-		}
-		if (regs[cr4_features[i].reg] & cr4_features[i].bit)
+	for (int i = 0; i < ARRAY_SIZE(cr4_features); i++)
+		if (offers(cpuid, cr4_features[i].leaf, cr4_features[i].reg,
+			   cr4_features[i].bit))
 			allowed |= cr4_features[i].cr4;
-	}
 	return allowed & vee_caps.cr4_fixed1;
+}
+
+static u64 allowed_efer(const struct cpuid_table *cpuid)
+{
+	u64 allowed = 0;
+
+	if (offers(cpuid, 0x80000001, EDX, F(SYSCALL)))
+		allowed |= EFER_SCE;
+	if (offers(cpuid, 0x80000001, EDX, F(LM)))
+		allowed |= EFER_LME | EFER_LMA;
+	if (offers(cpuid, 0x80000001, EDX, F(NX)))
+		allowed |= EFER_NX;
+	return allowed;
+}
+
+/* What the leaf of XCR0 says; but without the instructions no state of theirs. */
+static u64 allowed_xcr0(const struct cpuid_table *cpuid)
+{
+	const struct vee_cpuid_entry *entry = find(cpuid, 0xd, 0);
+	u64 allowed = XFEATURE_MASK_FP;
+
+	if (entry)
+		allowed |= entry->eax | (u64)entry->edx << 32;
+	if (!offers(cpuid, 0x1, ECX, F(AVX)))
+		allowed &= ~(u64)(XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512);
+	if (!offers(cpuid, 0x7, EBX, F(AVX512F)))
+		allowed &= ~(u64)XFEATURE_MASK_AVX512;
+	return allowed & vee_caps.xcr0;
+}
+
+/*
+ * Instructions that a control takes away: by 0 in it ("enable ..."), or by 1 ("...
+ * exiting"), and then the exit is #UD. RDTSCP and RDPID share theirs.
+ */
+#define PROC2_ENABLING	(PROC2_RDTSCP | PROC2_INVPCID)
+#define PROC2_EXITING	(PROC2_RDRAND_EXITING | PROC2_RDSEED_EXITING)
+
+static const struct {
+	u32 proc2;
+	u32 leaf;
+	u8 reg;
+	u32 bit;
+} proc2_features[] = {
+	{ PROC2_RDTSCP,		0x80000001, EDX, F(RDTSCP) },
+	{ PROC2_RDTSCP,		0x7, ECX, F(RDPID) },
+	{ PROC2_INVPCID,	0x7, EBX, F(INVPCID) },
+	{ PROC2_RDRAND_EXITING,	0x1, ECX, F(RDRAND) },
+	{ PROC2_RDSEED_EXITING,	0x7, EBX, F(RDSEED) },
+};
+
+/* Those of PROC2_ENABLING and _EXITING whose instructions the guest has. */
+static u32 offered_proc2(const struct cpuid_table *cpuid)
+{
+	u32 offered = 0;
+
+	for (int i = 0; i < ARRAY_SIZE(proc2_features); i++)
+		if (offers(cpuid, proc2_features[i].leaf, proc2_features[i].reg,
+			   proc2_features[i].bit))
+			offered |= proc2_features[i].proc2;
+	return offered;
+}
+
+static bool proc_has(u32 control)
+{
+	return upper_32_bits(vee_caps.allowed[VMX_PROC]) & control;
+}
+
+void cpuid_apply(struct vee_vcpu *vcpu)
+{
+	u32 enabling = vee_caps.control[VMX_PROC2] & PROC2_ENABLING;
+	u32 exiting = upper_32_bits(vee_caps.allowed[VMX_PROC2]) & PROC2_EXITING;
+	u32 offered = offered_proc2(&vcpu->cpuid);
+	u32 proc2 = vmcs_read(VMCS_PROC2_CONTROLS) & ~(PROC2_ENABLING | PROC2_EXITING);
+
+	vmcs_write(VMCS_PROC2_CONTROLS,
+		   proc2 | (enabling & offered) | (exiting & ~offered));
+	vcpu->msrs.has_tsc_aux = enabling & offered & PROC2_RDTSCP;
+	if (proc_has(PROC_RDTSC_EXITING))
+		vmcs_set_proc(&vcpu->controls, PROC_RDTSC_EXITING,
+			      !offers(&vcpu->cpuid, 0x1, EDX, F(TSC)));
+	cr_own(vcpu);
 }
 
 /* --- setting and getting ------------------------------------------------------------- */
@@ -331,6 +419,8 @@ static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 	cpuid->count = count;
 	make_index(cpuid);
 	vcpu->cr.cr4_allowed = allowed_cr4(cpuid);
+	vcpu->cr.efer_allowed = allowed_efer(cpuid);
+	vcpu->fpu.xcr0_allowed = allowed_xcr0(cpuid);
 }
 
 void cpuid_free(struct cpuid_table *cpuid)

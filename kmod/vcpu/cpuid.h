@@ -30,7 +30,9 @@ struct cpuid_table {
 
 int cpuid_reset(struct vee_vcpu *vcpu);
 void cpuid_free(struct cpuid_table *cpuid);
-/* cr_own() has to follow. */
+/* Inside the bracket: to the controls and masks. */
+void cpuid_apply(struct vee_vcpu *vcpu);
+/* cpuid_apply() has to follow. */
 int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg);
 int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg);
 enum next exit_cpuid(struct vee_vcpu *vcpu);

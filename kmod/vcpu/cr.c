@@ -14,6 +14,7 @@
 #include <asm/processor-flags.h>
 
 #include "memory/vm.h"
+#include "memory/walk.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
 #include "vcpu/vcpu.h"
@@ -126,9 +127,9 @@ static bool cr4_valid(struct vee_vcpu *vcpu, u64 cr4)
 	return !(cr4 & ~vcpu->cr.cr4_allowed);
 }
 
-bool efer_valid(u64 efer)
+bool efer_valid(const struct vee_vcpu *vcpu, u64 efer)
 {
-	return !(efer & ~VEE_EFER_BITS);
+	return !(efer & ~vcpu->cr.efer_allowed);
 }
 
 bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control)
@@ -137,8 +138,8 @@ bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control)
 	u64 lma = cr0 & X86_CR0_PG && efer & EFER_LME ? EFER_LMA : 0;
 
 	return cr0_valid(cr0) && cr4_valid(vcpu, control->cr4) &&
-	       efer_valid(efer) && (efer & EFER_LMA) == lma &&
-	       control->cr8 <= CR8_MAX && xcr0_valid(control->xcr0);
+	       efer_valid(vcpu, efer) && (efer & EFER_LMA) == lma &&
+	       control->cr8 <= CR8_MAX && xcr0_valid(&vcpu->fpu, control->xcr0);
 }
 
 /* --- PDPTEs ------------------------------------------------------------------ */
@@ -183,6 +184,14 @@ int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4])
 	return 0;
 }
 
+static void read_pdpte_registers(u64 pdpte[4])
+{
+	pdpte[0] = vmcs_read(VMCS_GUEST_PDPTE0);
+	pdpte[1] = vmcs_read(VMCS_GUEST_PDPTE1);
+	pdpte[2] = vmcs_read(VMCS_GUEST_PDPTE2);
+	pdpte[3] = vmcs_read(VMCS_GUEST_PDPTE3);
+}
+
 static void write_pdptes(const u64 pdpte[4])
 {
 	vmcs_write(VMCS_GUEST_PDPTE0, pdpte[0]);
@@ -191,13 +200,55 @@ static void write_pdptes(const u64 pdpte[4])
 	vmcs_write(VMCS_GUEST_PDPTE3, pdpte[3]);
 }
 
-void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64 pdpte[4])
+void cr_read_paging(struct vee_vcpu *vcpu, struct paging *paging)
+{
+	paging->cr0 = vcpu->cr.cr0;
+	paging->cr3 = vmcs_read(VMCS_GUEST_CR3);
+	paging->cr4 = cr4_read();
+	paging->efer = vmcs_read(VMCS_GUEST_EFER);
+	if (cr_uses_pdptes(paging->cr0, paging->cr4, paging->efer))
+		read_pdpte_registers(paging->pdpte);
+}
+
+/*
+ * SDM 3A, "PDPTE Registers": which changes have the CPU read them from memory;
+ * otherwise they stay, whatever is in memory by now.
+ */
+#define CR0_LOADS_PDPTES	(X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
+#define CR4_LOADS_PDPTES	(X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | \
+				 X86_CR4_SMEP)
+
+noinline void cr_note(struct vee_vcpu *vcpu)
+{
+	vcpu->cr.cr3 = vmcs_read(VMCS_GUEST_CR3);
+	vcpu->cr.cr4 = cr4_read();
+}
+
+/* As noted; under paging LME is LMA. */
+static bool was_pae(const struct vee_vcpu *vcpu)
+{
+	u64 efer = vmcs_long_mode(&vcpu->controls) ? EFER_LME | EFER_LMA : 0;
+
+	return cr_uses_pdptes(vcpu->cr.cr0, vcpu->cr.cr4, efer);
+}
+
+bool cr_loads_pdptes(const struct vee_vcpu *vcpu, const struct vee_control *control)
+{
+	const struct control_regs *old = &vcpu->cr;
+
+	return !was_pae(vcpu) || control->cr3 != old->cr3 ||
+	       (control->cr0 ^ old->cr0) & CR0_LOADS_PDPTES ||
+	       (control->cr4 ^ old->cr4) & CR4_LOADS_PDPTES;
+}
+
+void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64 *pdpte)
 {
 	cr0_write(vcpu, control->cr0);
 	vmcs_write(VMCS_GUEST_CR3, control->cr3);
 	cr4_write(vcpu, control->cr4);
 	efer_write(vcpu, control->efer);
-	write_pdptes(pdpte);
+	if (pdpte)
+		write_pdptes(pdpte);
 	vcpu->cr.cr2 = control->cr2;
 	vcpu->cr.cr8 = control->cr8;
 	fpu_set_xcr0(&vcpu->fpu, control->xcr0);
@@ -217,6 +268,7 @@ static enum next load_with_pdptes(struct vee_vcpu *vcpu)
 	switch (cr_read_pdptes(vcpu, staged->control.cr3, staged->pdpte)) {
 	case 0:
 		staged->groups |= VEE_STATE_CONTROL;
+		staged->loads_pdptes = true;
 		staged->next = true;
 		return NEXT_ENTER;
 	case -EAGAIN:
@@ -243,13 +295,21 @@ static enum next read_pdptes_first(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 
 	return NEXT_SLEEP;
 }
 
+#define TSS_BUSY_16BIT	3
+
+/* SDM 3A, "IA-32e Mode Initialization" (the consistency checks) */
+static bool may_activate_long_mode(u64 cr4)
+{
+	u64 tr = vmcs_read(VMCS_GUEST_TR_ACCESS_RIGHTS);
+
+	return cr4 & X86_CR4_PAE && (tr & VEE_AR_TYPE) != TSS_BUSY_16BIT &&
+	       !(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L);
+}
+
 static bool paging_switch_valid(struct vee_vcpu *vcpu, u64 cr0, u64 cr4, u64 efer)
 {
-	bool lme = efer & EFER_LME;
-
 	if (cr0 & X86_CR0_PG)
-		return !lme || (cr4 & X86_CR4_PAE &&
-				!(vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L));
+		return !(efer & EFER_LME) || may_activate_long_mode(cr4);
 	return !vmcs_64bit_code(&vcpu->controls) && !(cr4 & X86_CR4_PCIDE);
 }
 
@@ -277,8 +337,7 @@ static enum next move_to_cr0(struct vee_vcpu *vcpu, u64 cr0)
 	cr0 = (cr0 & CR0_DEFINED) | X86_CR0_ET;
 	if ((cr0 ^ vcpu->cr.cr0) & X86_CR0_PG)
 		return switch_paging(vcpu, cr0);
-	/* CD and NW have the PDPTEs loaded anew, too. */
-	if (!vmcs_long_mode(&vcpu->controls)) {
+	if ((cr0 ^ vcpu->cr.cr0) & CR0_LOADS_PDPTES && !vmcs_long_mode(&vcpu->controls)) {
 		u64 cr4 = cr4_read(), efer = vmcs_read(VMCS_GUEST_EFER);
 
 		if (cr_uses_pdptes(cr0, cr4, efer))
@@ -311,7 +370,7 @@ static enum next move_to_cr4(struct vee_vcpu *vcpu, u64 cr4)
 	if (changed & cr4 & X86_CR4_PCIDE &&
 	    (!(efer & EFER_LMA) || vmcs_read(VMCS_GUEST_CR3) & CR3_PCID))
 		return event_gp(vcpu);
-	if (cr_uses_pdptes(vcpu->cr.cr0, cr4, efer))
+	if (changed & CR4_LOADS_PDPTES && cr_uses_pdptes(vcpu->cr.cr0, cr4, efer))
 		return read_pdptes_first(vcpu, cr0_read(), cr4, efer);
 	cr4_write(vcpu, cr4);
 	return event_skip(vcpu);
@@ -375,7 +434,7 @@ enum next exit_xsetbv(struct vee_vcpu *vcpu)
 	struct vee_regs *regs = guest_regs(vcpu);
 	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
 
-	if ((u32)READ_ONCE(regs->rcx) || !xcr0_valid(value))
+	if ((u32)READ_ONCE(regs->rcx) || !xcr0_valid(&vcpu->fpu, value))
 		return event_gp(vcpu);
 	fpu_set_xcr0(&vcpu->fpu, value);
 	return event_skip(vcpu);

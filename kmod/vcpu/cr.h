@@ -12,34 +12,46 @@
 #include "linux/vee.h"
 #include "vcpu/vmexit.h"
 
+struct paging;
+
 /**
  * struct control_regs - control registers as far as no VMCS keeps them
  * @cr0: CR0 as last written by vee; right in all bits that exit, PE and PG
  *	among them
  * @cr2: CR2
  * @cr8: CR8
+ * @cr3: CR3 at the end of the last bracket, in PAE paging
+ * @cr4: CR4, likewise
  * @cr4_allowed: bits of CR4 that the guest may set
+ * @efer_allowed: ... of IA32_EFER
  */
 struct control_regs {
 	u64 cr0;
 	u64 cr2;
 	u64 cr8;
+	u64 cr3;
+	u64 cr4;
 	u64 cr4_allowed;
+	u64 efer_allowed;
 };
-
-#define VEE_EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NX)
 
 u64 cr0_read(void);
 u64 cr4_read(void);
 void efer_write(struct vee_vcpu *vcpu, u64 efer);
 void cr_own(struct vee_vcpu *vcpu);
 bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control);
-bool efer_valid(u64 efer);
+bool efer_valid(const struct vee_vcpu *vcpu, u64 efer);
 /* Sleeps, or -EAGAIN in an inline run. */
 int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4]);
 bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer);
-/* The group as a whole, and the PDPTEs that go with it. */
-void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64 pdpte[4]);
+/* In PAE paging: at the end of a bracket, for the next. */
+void cr_note(struct vee_vcpu *vcpu);
+/* Between brackets: with @control, in PAE paging, are the PDPTEs to be read? */
+bool cr_loads_pdptes(const struct vee_vcpu *vcpu, const struct vee_control *control);
+/* The group as a whole. @pdpte: NULL: they stay */
+void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64 *pdpte);
+/* What the CPU translates addresses with. */
+void cr_read_paging(struct vee_vcpu *vcpu, struct paging *paging);
 void cr_read(struct vee_vcpu *vcpu, struct vee_control *control);
 
 /* SDM 3C, "Exit Qualification for Control-Register Accesses". */

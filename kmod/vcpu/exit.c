@@ -412,6 +412,11 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_INVD]			= INSN(exit_nothing),
 	[VMX_EXIT_RDPMC]		= EVENT(event_gp),
 	[VMX_EXIT_VMCALL]		= INSN(exit_vmcall),
+	/* Only if CPUID has not got them either: cpuid_apply(). */
+	[VMX_EXIT_RDTSC]		= EVENT(event_ud),
+	[VMX_EXIT_RDTSCP]		= EVENT(event_ud),
+	[VMX_EXIT_RDRAND]		= EVENT(event_ud),
+	[VMX_EXIT_RDSEED]		= EVENT(event_ud),
 	/* CPUID has no VMX and CR4.VMXE can't be set: they are not there. */
 	[VMX_EXIT_VMCLEAR]		= EVENT(event_ud),
 	[VMX_EXIT_VMLAUNCH]		= EVENT(event_ud),

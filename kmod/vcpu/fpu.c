@@ -114,11 +114,11 @@ void fpu_set_osxsave(struct guest_fpu *fpu, bool osxsave)
 			 XFEATURE_MASK_Hi16_ZMM)
 
 /* SDM 2B, "XSETBV": which combinations are #GP. */
-bool xcr0_valid(u64 xcr0)
+bool xcr0_valid(const struct guest_fpu *fpu, u64 xcr0)
 {
 	u64 avx512 = xcr0 & XCR0_AVX512;
 
-	if (xcr0 & ~vee_caps.xcr0 || !(xcr0 & XFEATURE_MASK_FP))
+	if (xcr0 & ~fpu->xcr0_allowed || !(xcr0 & XFEATURE_MASK_FP))
 		return false;
 	if (xcr0 & XFEATURE_MASK_YMM && !(xcr0 & XFEATURE_MASK_SSE))
 		return false;

@@ -12,11 +12,13 @@
  * struct guest_fpu - the extended state
  * @area: the XSAVE area of x87, SSE, AVX, AVX-512
  * @xcr0: XCR0
+ * @xcr0_allowed: bits of XCR0 that the guest may set
  * @osxsave: CR4.OSXSAVE: @xcr0 is in the CPU
  */
 struct guest_fpu {
 	void *area;
 	u64 xcr0;
+	u64 xcr0_allowed;
 	bool osxsave;
 };
 
@@ -29,6 +31,6 @@ int fpu_get(struct guest_fpu *fpu, void __user *area);
 /* With the guest's state loaded: XSETBV by the guest; CR4.OSXSAVE. */
 void fpu_set_xcr0(struct guest_fpu *fpu, u64 xcr0);
 void fpu_set_osxsave(struct guest_fpu *fpu, bool osxsave);
-bool xcr0_valid(u64 xcr0);
+bool xcr0_valid(const struct guest_fpu *fpu, u64 xcr0);
 
 #endif /* _VEE_FPU_H */

@@ -18,11 +18,13 @@
  * @values: of which those that no VMCS keeps count
  * @syscall_enabled: IA32_EFER.SCE
  * @syscall_loaded: those of @values that SYSCALL uses are in the CPU
+ * @has_tsc_aux: the guest has IA32_TSC_AUX
  */
 struct guest_msrs {
 	struct vee_msrs values;
 	bool syscall_enabled;
 	bool syscall_loaded;
+	bool has_tsc_aux;
 };
 
 /*

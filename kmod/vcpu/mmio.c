@@ -72,12 +72,7 @@ static void note_paging(struct vee_vcpu *vcpu, u8 width)
 {
 	u64 rip = vmcs_read(VMCS_GUEST_RIP);
 
-	vcpu->violation.paging = (struct paging) {
-		.cr0 = vcpu->cr.cr0,
-		.cr3 = vmcs_read(VMCS_GUEST_CR3),
-		.cr4 = cr4_read(),
-		.efer = vmcs_read(VMCS_GUEST_EFER),
-	};
+	cr_read_paging(vcpu, &vcpu->violation.paging);
 	vcpu->violation.fetch_gva = width == 8 ? rip : (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
 }
 

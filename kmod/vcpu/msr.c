@@ -67,8 +67,6 @@ int msr_init(void)
 	memset(bitmap, 0xff, PAGE_SIZE);
 	for (int i = 0; i < ARRAY_SIZE(direct); i++)
 		pass_through(direct[i].index, direct[i].direct);
-	if (caps_has(VEE_FEATURE_RDTSCP))
-		pass_through(MSR_TSC_AUX, READS);
 	return 0;
 }
 
@@ -124,7 +122,7 @@ static bool write_efer(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 {
 	u64 old = vmcs_read(VMCS_GUEST_EFER);
 
-	if (!efer_valid(value))
+	if (!efer_valid(vcpu, value))
 		return false;
 	if ((value ^ old) & EFER_LME && vcpu->cr.cr0 & X86_CR0_PG)
 		return false;
@@ -166,9 +164,9 @@ static const struct handler handlers[] = {
 	{ MSR_IA32_TSC,		write_tsc },
 };
 
-static const struct handler *find_handler(u32 index)
+static const struct handler *find_handler(struct vee_vcpu *vcpu, u32 index)
 {
-	if (index == MSR_TSC_AUX && !caps_has(VEE_FEATURE_RDTSCP))
+	if (index == MSR_TSC_AUX && !vcpu->msrs.has_tsc_aux)
 		return NULL;
 	for (int i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (handlers[i].index == index)
@@ -191,7 +189,7 @@ enum next exit_rdmsr(struct vee_vcpu *vcpu)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
 	u32 index = READ_ONCE(regs->rcx);
-	const struct handler *handler = find_handler(index);
+	const struct handler *handler = find_handler(vcpu, index);
 	u64 value;
 
 	if (!handler || !handler->readable)
@@ -207,7 +205,7 @@ enum next exit_wrmsr(struct vee_vcpu *vcpu)
 	struct vee_regs *regs = guest_regs(vcpu);
 	u32 index = READ_ONCE(regs->rcx);
 	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
-	const struct handler *handler = find_handler(index);
+	const struct handler *handler = find_handler(vcpu, index);
 
 	if (!handler)
 		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);

@@ -20,6 +20,7 @@
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
 #include <asm/cpufeature.h>
+#include <asm/processor-flags.h>
 #include <asm/special_insns.h>
 #include <asm/trapnr.h>
 
@@ -63,7 +64,7 @@ static noinline void set_up_vmcs(struct vee_vcpu *vcpu)
 	};
 
 	vmcs_setup(&vcpu->controls, &links);
-	cr_own(vcpu);
+	cpuid_apply(vcpu);
 }
 
 static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
@@ -95,6 +96,8 @@ static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 	/* An exit clears it. */
 	if (unlikely(vcpu->host.debugctl))
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
+	if (unlikely(vcpu->cr.cr0 & X86_CR0_PG && !vmcs_long_mode(&vcpu->controls)))
+		cr_note(vcpu);
 	vmx_root_leave(&vcpu->vmcs);
 	local_irq_enable();
 	if (unlikely(READ_ONCE(vmcs_failed)))

@@ -30,7 +30,8 @@ struct wishes {
  * @regs: VEE_STATE_REGS; RSP, RIP and RFLAGS alone matter
  * @segments: VEE_STATE_SEGMENTS
  * @control: VEE_STATE_CONTROL
- * @pdpte: the PDPTEs that go with @control
+ * @loads_pdptes: @pdpte go with @control
+ * @pdpte: PDPTEs
  * @debug: VEE_STATE_DEBUG
  * @msrs: VEE_STATE_MSRS
  * @events: VEE_STATE_EVENTS
@@ -42,6 +43,7 @@ struct staged_state {
 	struct vee_regs regs;
 	struct vee_segments segments;
 	struct vee_control control;
+	bool loads_pdptes;
 	u64 pdpte[4];
 	struct vee_debug debug;
 	struct vee_msrs msrs;

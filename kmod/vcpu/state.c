@@ -250,9 +250,14 @@ static int read_pdptes(struct vee_vcpu *vcpu, struct staged_state *new)
 	const struct vee_control *control = &new->control;
 	int err;
 
-	memset(new->pdpte, 0, sizeof(new->pdpte));
+	new->loads_pdptes = false;
 	if (!(new->groups & VEE_STATE_CONTROL) ||
 	    !cr_uses_pdptes(control->cr0, control->cr4, control->efer))
+		return 0;
+	/* What is staged yet may well change them. */
+	new->loads_pdptes = vcpu->staged.groups & VEE_STATE_CONTROL ||
+			    cr_loads_pdptes(vcpu, control);
+	if (!new->loads_pdptes)
 		return 0;
 	err = cr_read_pdptes(vcpu, control->cr3, new->pdpte);
 	if (err == -EINTR || err == -EAGAIN)
@@ -343,8 +348,10 @@ static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
 	struct staged_state *staged = &vcpu->staged;
 
 	copy_staged(staged, new);
-	if (new->groups & VEE_STATE_CONTROL)
+	if (new->groups & VEE_STATE_CONTROL) {
+		staged->loads_pdptes = new->loads_pdptes;
 		memcpy(staged->pdpte, new->pdpte, sizeof(staged->pdpte));
+	}
 	/* The mask is the kernel's promise that the page is taken. */
 	WRITE_ONCE(vcpu->page->dirty, 0);
 }
@@ -476,7 +483,8 @@ static noinline void load_others(struct vee_vcpu *vcpu, u32 wanted)
 	if (wanted & VEE_STATE_SEGMENTS)
 		load_segments(&staged->segments);
 	if (wanted & VEE_STATE_CONTROL)
-		cr_load(vcpu, &staged->control, staged->pdpte);
+		cr_load(vcpu, &staged->control,
+			staged->loads_pdptes ? staged->pdpte : NULL);
 	if (wanted & VEE_STATE_DEBUG)
 		load_debug(vcpu);
 	if (wanted & VEE_STATE_MSRS)

@@ -451,11 +451,15 @@ struct vee_segments {
  * @cr3: CR3
  * @cr4: CR4; only bits that the vCPU's CPUID offers, and never VMXE
  * @cr8: CR8, 0 to 15
- * @efer: IA32_EFER; SCE, LME, LMA and NXE. LMA must be LME and CR0.PG
- * @xcr0: XCR0, within vee_info.xcr0
+ * @efer: IA32_EFER; SCE, LME, LMA and NXE, as far as the vCPU's CPUID offers them. LMA
+ *	must be LME and CR0.PG
+ * @xcr0: XCR0, within vee_info.xcr0 and what the vCPU's CPUID offers
  *
- * In PAE paging the four PDPTEs are read from guest memory at CR3 when this
- * group is loaded.
+ * In PAE paging the four PDPTEs are registers (SDM 3A, "PDPTE Registers"). Loading
+ * this group has them read from guest memory at CR3 if that is what a MOV to CR would
+ * do: if PAE paging begins, or @cr3, CD or NW of @cr0, or PGE, PSE or SMEP of @cr4
+ * change; reserved bits there, or no memory, are -EINVAL. Otherwise they stay. They can
+ * be read and written by VEE_VCPU_VMCS_READ and _VMCS_WRITE, 280AH to 2810H.
  */
 struct vee_control {
 	__u64 cr0;
@@ -494,7 +498,7 @@ struct vee_debug {
  * @sysenter_cs: IA32_SYSENTER_CS
  * @sysenter_esp: IA32_SYSENTER_ESP
  * @sysenter_eip: IA32_SYSENTER_EIP
- * @tsc_aux: IA32_TSC_AUX, 32 bits
+ * @tsc_aux: IA32_TSC_AUX, 32 bits; an exit if CPUID has neither RDTSCP nor RDPID
  * @pat: IA32_PAT
  * @tsc_offset: what the guest's TSC is more than the host's, modulo 2^64; 0 at
  *	first
@@ -535,11 +539,17 @@ struct vee_msrs {
  * struct vee_event - an event for the guest
  * @vector: 0 to 255; below 32 for exceptions, 2 for an NMI
  * @type: VEE_EVENT_INTERRUPT and so on
- * @flags: VEE_EVENT_VALID, VEE_EVENT_ERROR_CODE (only with the exceptions that
- *	have one, and not in real mode)
+ * @flags: VEE_EVENT_VALID, VEE_EVENT_ERROR_CODE (with the exceptions that have one:
+ *	8, 10 to 14, 17; not in real mode. With 21, #CP, if bit 56 of
+ *	vee_info.vmx_basic is set; other CPUs can't deliver it)
  * @instruction_length: software events alone: bytes of the instruction, 1 to
  *	15; 0 otherwise
  * @error_code: with VEE_EVENT_ERROR_CODE; 0 otherwise
+ *
+ * RFLAGS in the event's frame are the guest's, but for RF, as the CPU has it: 1 for an
+ * exception that is a fault, 0 for a software event; for the others (#DB, #DF, #MC,
+ * interrupts, NMIs) as in vee_regs.rflags (SDM 3B, "Instruction-Breakpoint Exception
+ * Condition").
  */
 struct vee_event {
 	__u8 vector;
@@ -1013,7 +1023,8 @@ struct vee_sync {
  * @access: out: what the tables allow: VEE_READ, VEE_WRITE, VEE_EXECUTE
  * @user: out: 1 if the tables allow it at CPL 3
  *
- * Looks only: sets no accessed or dirty flag, checks no privilege.
+ * Looks only: sets no accessed or dirty flag, checks no privilege. In PAE paging it
+ * begins with the PDPTE registers, as the CPU does.
  *
  * Returns 0, or -ENOENT (not mapped by the guest's tables), -EFAULT (also: a
  * table is in memory that the VM does not have), -ESHUTDOWN.
@@ -1064,9 +1075,27 @@ struct vee_cpuid_entry {
  * less what vee does not offer. Kept up to date by vee, whatever the table says:
  * OSXSAVE (leaf 1), the size for the current XCR0 (leaf 0DH).
  *
- * A feature that the table takes away takes its bit of CR4 with it: the guest can
- * no longer set it, and VEE_STATE_CONTROL is refused with it. Set already, it
- * stays set until the guest writes CR4 again.
+ * What the table takes away faults, as on a CPU without it, where the hardware has a
+ * means for it:
+ *  - Bits of CR4, IA32_EFER (SCE, LME, NXE) and XCR0 (by leaf 0DH, and AVX and AVX512F)
+ *    can no longer be set: #GP, and VEE_STATE_CONTROL is refused with them. Set already
+ *    they stay set until the guest writes the register again.
+ *  - RDTSC, INVPCID, RDRAND and RDSEED are #UD; RDTSCP and RDPID if both are taken away,
+ *    for one control is both's, and so is IA32_TSC_AUX: then it is an exit.
+ * A CPU that lacks a control (bits of vee_info.vmx_proc and .vmx_proc2) can't take its
+ * instruction away. Nothing takes these away:
+ *  - instructions: CMOV, CMPXCHG8B, CMPXCHG16B, SYSENTER, FXSAVE, CLFLUSH, CLFLUSHOPT,
+ *    CLWB, MOVBE, POPCNT, LZCNT, PREFETCHW, LAHF in 64-bit code, BMI1, BMI2, ADX, x87,
+ *    MMX, CLAC and STAC; SSE and its successors, AES, PCLMULQDQ, SHA and GFNI once
+ *    CR4.OSFXSR is set; FMA, F16C, AVX2, VAES, VPCLMULQDQ and the parts of AVX-512 once
+ *    XCR0 has their state; XSAVEOPT, XSAVEC and XGETBV of 1 once CR4.OSXSAVE is set;
+ *    and those that vee never offers and that need no state: TSX, MOVDIRI, MOVDIR64B,
+ *    SERIALIZE, CLDEMOTE
+ *  - in page tables: 1-GByte pages, PSE-36, the width of addresses
+ *  - IA32_PAT, IA32_SYSENTER_CS, _ESP and _EIP, and reads of IA32_EFER and of the TSC by
+ *    RDMSR
+ * What the table shows and the default doesn't, is not there for that: UMIP on a CPU
+ * without it, XSAVES, MONITOR, WAITPKG, SGX, PCONFIG and VMX stay #UD or #GP.
  *
  * Returns 0, or get: -E2BIG (@count was too small; it says how many there are);
  * set: -EINVAL (too many, two for the same leaf and subleaf, unknown flags),
