@@ -11,6 +11,7 @@
 #include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/hrtimer.h>
+#include <linux/mm.h>
 #include <linux/syscore_ops.h>
 #include <asm/cpufeature.h>
 
@@ -111,8 +112,6 @@ static inline void vee_uring_wants_worker(struct io_uring_cmd *ioucmd)
 #endif
 
 /* What the caller's tables have at @hva, of an area without struct pages; 0 if anything. */
-#include <linux/mm.h>
-
 #ifdef VEE_HAVE_FOLLOW_PFNMAP
 static inline int vee_follow_pfn(struct vm_area_struct *vma, unsigned long hva,
 				 unsigned long *pfn, pgprot_t *prot, bool *writable)
@@ -138,6 +137,8 @@ static inline int vee_follow_pfn(struct vm_area_struct *vma, unsigned long hva,
 
 	if (error)
 		return error;
+	/* For sparse: the function that took the lock doesn't say so. */
+	__acquire(lock);
 	*pfn = pte_pfn(*pte);
 	*prot = pte_pgprot(*pte);
 	*writable = pte_write(*pte);
