@@ -2,9 +2,13 @@
 /* The kernel has whoever uses VMX turn it off in an emergency. */
 #include <asm/reboot.h>
 
-void probe(cpu_emergency_virt_cb *callback);
+static void callback(void)
+{
+}
 
-void probe(cpu_emergency_virt_cb *callback)
+void probe(void);
+
+void probe(void)
 {
 	cpu_emergency_register_virt_callback(callback);
 }

@@ -259,8 +259,9 @@ struct vee_vcpu_create {
  * Of writes to memory that holds for the commonest: a MOV of a general register or an
  * immediate (opcodes 88H, 89H, C6H, C7H) in 64-bit code, without LOCK, REP, an
  * address-size or a segment prefix, to one page, while no event is delivered. All
- * others are VEE_EXIT_MMIO, as ever. While DR7 enables a breakpoint nothing is posted. A range may be where a slot is, or comes to be:
- * what the slot takes or refuses (VEE_EXIT_MEMORY) is not posted.
+ * others are VEE_EXIT_MMIO, as ever. While DR7 enables a breakpoint nothing is posted.
+ * A range may be where a slot is, or comes to be: what the slot takes or refuses
+ * (VEE_EXIT_MEMORY) is not posted.
  *
  * Returns 0, or -EINVAL (the range is beyond port FFFFH or vee_info.gpa_bits, or
  * wraps; @space, @remove), -EEXIST (asked for already),

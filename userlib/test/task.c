@@ -267,6 +267,8 @@ static void delivers(void)
 	};
 
 	for (unsigned int i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		bool nmi = cases[i].type == VEE_EVENT_NMI;
+
 		test_case("type %u, vector %u", cases[i].type, cases[i].vector);
 		begin_event(cases[i].type, cases[i].vector);
 		page->events.interruptibility = VEE_BLOCKING_BY_STI;
@@ -278,8 +280,7 @@ static void delivers(void)
 		CHECK_EQUAL(page->regs.rflags, 0x4202);
 		CHECK_EQUAL(get16(TSS(LINK)), OLD);
 		CHECK_EQUAL(page->events.delivering.flags, 0);
-		CHECK_EQUAL(page->events.interruptibility,
-			    cases[i].type == VEE_EVENT_NMI ? VEE_BLOCKING_BY_NMI : 0);
+		CHECK_EQUAL(page->events.interruptibility, nmi ? VEE_BLOCKING_BY_NMI : 0);
 		if (cases[i].esp != STACK)
 			CHECK_EQUAL(get32(STACK - 4), 0x1234);
 		rig_end(&rig);
