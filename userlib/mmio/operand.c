@@ -102,6 +102,23 @@ int operand_find(const struct guest *guest, unsigned int bytes, unsigned int acc
 			     access, alignment(bytes), span);
 }
 
+/*
+ * Most operands are just what the exit was about: a device's register, all of it, that
+ * the CPU has found and checked. The device's function can have it at once.
+ */
+static bool is_register(const struct guest *guest, unsigned int access)
+{
+	const struct vee_exit_memory *exit = guest->exit;
+	const struct insn *insn = guest->insn;
+
+	return insn->in_memory && exit && exit->gva_valid && !exit->walk && !guest->hits &&
+	       guest->fn && guest->vcpu->page->exit.reason == VEE_EXIT_MMIO &&
+	       (exit->gva & PAGE_OFFSET) + insn->width <= PAGE_BYTES &&
+	       !(access & ~exit->access & VEE_WRITE) &&
+	       !guest_needs_base(guest, insn->segment) &&
+	       operand_offset(guest) == exit->gva;
+}
+
 int operand_read(const struct guest *guest, void *data, unsigned int bytes)
 {
 	struct guest_span span;
@@ -123,6 +140,8 @@ int read_operand(const struct guest *guest, uint64_t *value)
 	const struct insn *insn = guest->insn;
 
 	*value = 0;
+	if (is_register(guest, VEE_READ))
+		return guest->fn(guest->arg, guest->exit->gpa, value, insn->width, false);
 	if (insn->in_memory)
 		return operand_read(guest, value, insn->width);
 	*value = guest->vcpu->page->regs.gpr[insn->source] & low_bits(insn->width);
@@ -133,6 +152,8 @@ int write_operand(const struct guest *guest, uint64_t value)
 {
 	const struct insn *insn = guest->insn;
 
+	if (is_register(guest, VEE_WRITE))
+		return guest->fn(guest->arg, guest->exit->gpa, &value, insn->width, true);
 	if (insn->in_memory)
 		return operand_write(guest, &value, insn->width);
 	set_gpr(guest->vcpu, insn->source, insn->width, value);
