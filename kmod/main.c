@@ -13,6 +13,7 @@
 #include "vcpu/guest_msrs.h"
 #include "vcpu/l1d.h"
 #include "vcpu/msr.h"
+#include "vcpu/perf.h"
 #include "vmx/caps.h"
 #include "vmx/root.h"
 
@@ -49,6 +50,7 @@ static const struct {
 	{ .init = caps_init, .exit = nothing },
 	{ .init = deadline_setup, .exit = nothing },
 	{ .init = l1d_init, .exit = l1d_exit },
+	{ .init = perf_init, .exit = nothing },
 	{ .init = msr_init, .exit = msr_exit },
 	{ .init = root_init, .exit = vmx_root_exit },
 	{ .init = device_init, .exit = device_exit },

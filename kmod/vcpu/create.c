@@ -9,6 +9,7 @@
 #include "memory/vm.h"
 #include "vcpu/create.h"
 #include "vcpu/fetch.h"
+#include "vcpu/perf.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
 
@@ -35,6 +36,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	deadline_stop(&vcpu->limits);
 	vpid_free(&vcpu->vpid);
 	vmx_root_free(&vcpu->vmcs);
+	msr_switch_free(&vcpu->switched);
 	ept_cache_drop(&vcpu->ept_cache);
 	cpuid_free(&vcpu->cpuid);
 	fetch_free(vcpu);
@@ -51,6 +53,8 @@ static int vcpu_init(struct vee_vcpu *vcpu)
 	if (!vcpu->page)
 		return -ENOMEM;
 	err = fpu_alloc(&vcpu->fpu);
+	if (!err)
+		err = perf_alloc(&vcpu->switched);
 	if (!err)
 		err = cpuid_reset(vcpu);
 	if (!err)

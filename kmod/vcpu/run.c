@@ -33,6 +33,7 @@
 #include "vcpu/intercept.h"
 #include "vcpu/mmio.h"
 #include "vcpu/msr.h"
+#include "vcpu/perf.h"
 #include "vcpu/run.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
@@ -247,6 +248,7 @@ static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 		next = enter_and_handle(vcpu, true);
 		if (next != NEXT_ENTER)
 			return next;
+		perf_leave_again(&vcpu->switched);
 		l1d_flush_again(&vcpu->l1d);
 	}
 }
@@ -279,6 +281,7 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 	intercept_set_controls(&vcpu->controls, vcpu->wishes.intercept,
 			       vcpu->debug.loaded);
 	flush_stale(vcpu);
+	perf_leave(&vcpu->switched);
 	l1d_flush(&vcpu->l1d);
 	for (;;) {
 		next = enter_as_needed(vcpu);
@@ -286,6 +289,7 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 			return next;
 		if (step_is_over(&vcpu->step, vcpu->wishes.intercept, &vcpu->events))
 			return stepped(vcpu);
+		perf_leave_again(&vcpu->switched);
 		l1d_flush_again(&vcpu->l1d);
 	}
 }

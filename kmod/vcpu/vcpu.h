@@ -31,6 +31,7 @@
 #include "vcpu/staged.h"
 #include "vcpu/step.h"
 #include "vcpu/vmexit.h"
+#include "vmx/msr_switch.h"
 #include "vmx/root.h"
 #include "vmx/vmcs.h"
 #include "vmx/vpid.h"
@@ -48,6 +49,7 @@ struct vee_vm;
  * @vmcs: its VMCS
  * @controls: copies of what is in it
  * @vmcs_host: copies of what is in it of the host
+ * @switched: MSRs that its entries and exits load
  * @vpid: its virtual-processor identifier
  * @l1d: whether the L1 data cache may have secrets of the host
  * @host: the host's state while the guest's is loaded
@@ -81,6 +83,7 @@ struct vee_vcpu {
 	struct vmcs vmcs;
 	struct vmcs_controls controls;
 	struct vmcs_host vmcs_host;
+	struct msr_switch switched;
 	struct vpid vpid;
 	struct l1d l1d;
 	struct host_state host;
