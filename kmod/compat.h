@@ -111,6 +111,13 @@ static inline void vee_uring_wants_worker(struct io_uring_cmd *ioucmd)
 	get_user_pages_remote(mm, hva, 1, flags, page, locked)
 #endif
 
+/* Look for pages as an access by their addresses would, also where NUMA balancing watches. */
+#ifdef VEE_HAVE_FOLL_NUMA
+#define VEE_FOLL_NUMA	FOLL_HONOR_NUMA_FAULT
+#else
+#define VEE_FOLL_NUMA	0
+#endif
+
 /* What the caller's tables have at @hva, of an area without struct pages; 0 if anything. */
 #ifdef VEE_HAVE_FOLLOW_PFNMAP
 static inline int vee_follow_pfn(struct vm_area_struct *vma, unsigned long hva,

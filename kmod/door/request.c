@@ -19,6 +19,7 @@
 #include "vcpu/cpuid.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
+#include "vcpu/fetch.h"
 #include "vcpu/fpu.h"
 #include "vcpu/run.h"
 #include "vcpu/runner.h"
@@ -130,7 +131,13 @@ static long do_translate(void *object, union argument *arg)
 	struct paging paging;
 	int err = vcpu_with_vmcs(vcpu, note_paging, &paging);
 
-	return err ?: walk_translate(&vcpu->vm->memory, &paging, &arg->translate);
+	if (err)
+		return err;
+	do {
+		err = walk_translate(&vcpu->vm->memory, &paging, &arg->translate,
+				     &vcpu->absent);
+	} while (err == -EBUSY && !(err = fetch_missing(vcpu, false)));
+	return err;
 }
 
 static long do_get_cpuid(void *object, union argument *arg)

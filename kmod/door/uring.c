@@ -131,6 +131,15 @@ int uring_request(struct io_uring_cmd *ioucmd, unsigned int issue_flags,
 	return complete_cmd(ioucmd, ret, issue_flags);
 }
 
+/* One that may wait for guest memory does so where nobody waits for the ring. */
+static int request_on_vcpu(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+{
+	if (ioucmd->cmd_op != VEE_VCPU_TRANSLATE || !(issue_flags & IO_URING_F_NONBLOCK))
+		return uring_request(ioucmd, issue_flags, vcpu_request);
+	vee_uring_wants_worker(ioucmd);
+	return -EAGAIN;
+}
+
 /*
  * The payload is the caller's memory still, at the first issue: each member is read
  * once. IOPOLL rings are refused by io_uring: there is no .uring_cmd_iopoll.
@@ -140,6 +149,6 @@ int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 
 	if (unlikely(ioucmd->cmd_op != VEE_VCPU_RUN))
-		return uring_request(ioucmd, issue_flags, vcpu_request);
+		return request_on_vcpu(ioucmd, issue_flags);
 	return READ_ONCE(cmd->flags) ? -EINVAL : run(ioucmd, issue_flags);
 }

@@ -10,11 +10,9 @@
  * Nothing here waits for a disk, a network or a program: what is not at hand is for
  * mem_fetch(), in a thread that can be told to give up, with no lock held.
  */
-#include <linux/backing-dev.h>
 #include <linux/cpu.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/mmap_lock.h>
 #include <linux/mmu_notifier.h>
 #include <linux/pagemap.h>
 #include <linux/pfn.h>
@@ -24,6 +22,7 @@
 #include <asm/cpufeature.h>
 
 #include "compat.h"
+#include "memory/absent.h"
 #include "memory/ept.h"
 #include "memory/fault.h"
 #include "memory/frame.h"
@@ -62,35 +61,6 @@ struct fault {
 	struct page **around;
 };
 
-/* What struct vee_exit_memory, @error knows of. */
-static int gup_error(long got)
-{
-	switch (got) {
-	case -EINTR:
-	case -ERESTARTSYS:
-		return -EINTR;
-	case -ENOMEM:
-	case -EHWPOISON:
-		return got;
-	default:
-		return -EFAULT;
-	}
-}
-
-/* Memory without a device behind it: all that can be waited for is a program. */
-static bool is_at_hand(struct mm_struct *mm, unsigned long hva)
-{
-	struct vm_area_struct *vma;
-	bool at_hand;
-
-	mmap_read_lock(mm);
-	vma = vma_lookup(mm, hva);
-	at_hand = !vma || !vma->vm_file ||
-		  inode_to_bdi(vma->vm_file->f_mapping->host) == &noop_backing_dev_info;
-	mmap_read_unlock(mm);
-	return at_hand;
-}
-
 /*
  * A page that is writable as it is will be mapped so even if the guest only
  * reads: that saves a second fault. It must not be made writable for that, or
@@ -111,13 +81,13 @@ static int fault_get_page(struct fault *fault)
 		return 0;
 
 	if (!fault->may_sleep ||
-	    !(fault->fetched || is_at_hand(fault->slot->memory->mm, fault->hva)))
+	    !(fault->fetched || mem_is_at_hand(fault->slot->memory->mm, fault->hva)))
 		return -EBUSY;
 	/* 0: it would take a wait. */
 	got = get_user_pages_unlocked(fault->hva, 1, &fault->page, flags | FOLL_NOWAIT);
 	if (!got)
 		return -EBUSY;
-	return got == 1 ? 0 : gup_error(got);
+	return got == 1 ? 0 : mem_gup_error(got);
 }
 
 /*
@@ -448,7 +418,7 @@ static __always_inline int fault_by(struct memory *memory, struct ept_cache *cac
 	error = fault_begin(&fault, memory, access);
 	if (!error)
 		error = fn(&fault, cache);
-	mem_unlock(memory, may_sleep);
+	mem_unlock(memory);
 	if (absent) {
 		absent->hva = fault.hva;
 		absent->write = fault.write;
@@ -466,38 +436,4 @@ int mem_fault_now(struct memory *memory, struct ept_cache *cache, u64 gpa,
 		  unsigned int access)
 {
 	return fault_by(memory, cache, gpa, access, false, NULL, fault_resolve_now);
-}
-
-/* --- what is not at hand ------------------------------------------------------------ */
-
-/* As fault_dirty() will want it. */
-static int wait_for_page(struct page *page, bool write)
-{
-	if (!write || folio_test_swapbacked(page_folio(page)))
-		return 0;
-	if (folio_lock_killable(page_folio(page)))
-		return -EINTR;
-	unlock_page(page);
-	return 0;
-}
-
-int mem_fetch(struct mm_struct *mm, const struct absent *what)
-{
-	unsigned int flags = FOLL_HWPOISON | (what->write ? FOLL_WRITE : 0);
-	struct page *page;
-	int locked = 1, error;
-	long got;
-
-	if (mmap_read_lock_killable(mm))
-		return -EINTR;
-	got = vee_get_user_page_remote(mm, what->hva, flags, &page, &locked);
-	if (locked)
-		mmap_read_unlock(mm);
-	if (got == -EFAULT)
-		return frame_fetch(mm, what->hva, what->write);
-	if (got != 1)
-		return gup_error(got);
-	error = wait_for_page(page, what->write);
-	put_page(page);
-	return error;
 }

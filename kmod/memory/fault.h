@@ -7,21 +7,9 @@
 
 #include <linux/types.h>
 
+struct absent;
 struct ept_cache;
 struct memory;
-struct mm_struct;
-
-/**
- * struct absent - memory that is not at hand
- * @hva: where it is in the VM's address space
- * @write: it will be written
- * @fetched: in: mem_fetch() has been there
- */
-struct absent {
-	unsigned long hva;
-	bool write;
-	bool fetched;
-};
 
 /*
  * Makes @gpa accessible in the EPT. May sleep, with @may_sleep, but not for long. 0: the
@@ -34,10 +22,5 @@ int mem_fault(struct memory *memory, struct ept_cache *cache, u64 gpa, unsigned 
 /* With preemption off; also -EBUSY or -EAGAIN: mem_fault() has to do it. */
 int mem_fault_now(struct memory *memory, struct ept_cache *cache, u64 gpa,
 		  unsigned int access);
-/*
- * For a thread without an address space of its own: waits for @what, until it is killed.
- * 0: it was there, if only for a moment; -EINTR; else as mem_fault().
- */
-int mem_fetch(struct mm_struct *mm, const struct absent *what);
 
 #endif /* _VEE_FAULT_H */

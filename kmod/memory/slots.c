@@ -22,6 +22,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "memory/absent.h"
 #include "memory/slots.h"
 #include "vmx/caps.h"
 
@@ -255,43 +256,44 @@ void memory_destroy(struct memory *memory)
 
 /* --- access by the host ---------------------------------------------------- */
 
-/*
- * For long it can't be held: but for memory that is being mapped or unmapped. Without
- * @may_sleep memory that is not there gives -EFAULT, too, until mem_unlock().
- */
+/* Nobody holds it for long: nothing is brought into memory under it. */
 int mem_lock(struct memory *memory, bool may_sleep)
 {
-	if (may_sleep)
-		return down_read_killable(&memory->slots_lock);
-	if (!down_read_trylock(&memory->slots_lock))
-		return -EBUSY;
+	if (may_sleep ? down_read_killable(&memory->slots_lock) :
+			!down_read_trylock(&memory->slots_lock))
+		return may_sleep ? -EINTR : -EBUSY;
 	pagefault_disable();
 	return 0;
 }
 
-void mem_unlock(struct memory *memory, bool may_sleep)
+void mem_unlock(struct memory *memory)
 {
-	if (!may_sleep)
-		pagefault_enable();
+	pagefault_enable();
 	up_read(&memory->slots_lock);
 }
 
-static const void __user *slot_at(const struct slot *slot, u64 gpa)
+/* NULL: no slot; else @absent, too, is that memory. */
+static const void __user *slot_at(struct memory *memory, u64 gpa, struct absent *absent)
 {
-	return (const void __user *)(slot->hva + (gpa - slot->node.start));
+	const struct slot *slot = slot_find(memory, gpa, gpa);
+
+	if (!slot)
+		return NULL;
+	*absent = (struct absent){ .hva = slot->hva + (gpa - slot->node.start) };
+	return (const void __user *)absent->hva;
 }
 
-int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes)
+/* Slots are of whole pages. */
+int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes, struct absent *absent)
 {
 	while (bytes) {
-		const struct slot *slot = slot_find(memory, gpa, gpa);
-		size_t piece;
+		size_t piece = min_t(size_t, bytes, PAGE_SIZE - offset_in_page(gpa));
+		const void __user *from = slot_at(memory, gpa, absent);
 
-		if (!slot)
+		if (!from)
 			return -EFAULT;
-		piece = min_t(u64, bytes, slot->node.last - gpa + 1);
-		if (copy_from_user(buf, slot_at(slot, gpa), piece))
-			return -EFAULT;
+		if (copy_from_user(buf, from, piece))
+			return -EBUSY;
 		gpa += piece;
 		buf += piece;
 		bytes -= piece;
@@ -299,18 +301,18 @@ int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes)
 	return 0;
 }
 
-int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value)
+int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value,
+		  struct absent *absent)
 {
-	const struct slot *slot = slot_find(memory, gpa, gpa);
+	const void __user *from = slot_at(memory, gpa, absent);
 	u32 low;
 
-	/* Slots are of whole pages: an aligned word is in one. */
-	if (!slot)
+	if (!from)
 		return -EFAULT;
 	if (bytes == sizeof(*value))
-		return get_user(*value, (const u64 __user *)slot_at(slot, gpa));
-	if (get_user(low, (const u32 __user *)slot_at(slot, gpa)))
-		return -EFAULT;
+		return get_user(*value, (const u64 __user *)from) ? -EBUSY : 0;
+	if (get_user(low, (const u32 __user *)from))
+		return -EBUSY;
 	*value = low;
 	return 0;
 }

@@ -16,6 +16,8 @@
 #include "memory/ept.h"
 #include "memory/presence.h"
 
+struct absent;
+
 /**
  * struct memory - a guest's physical memory, all of it borrowed
  * @mm: the address space that it is borrowed from; never used otherwise
@@ -70,14 +72,18 @@ void memory_destroy(struct memory *memory);
 int mem_add(struct memory *memory, const struct vee_map *map);
 int mem_remove(struct memory *memory, const struct vee_unmap *unmap);
 /*
- * Around what reads guest memory, in a thread of memory.mm. -EINTR: being killed;
- * -EBUSY: it would have had to sleep.
+ * Around what reads guest memory, in a thread of memory.mm. Between them page faults are
+ * off. -EINTR: being killed; -EBUSY: it would have had to sleep.
  */
 int mem_lock(struct memory *memory, bool may_sleep);
-void mem_unlock(struct memory *memory, bool may_sleep);
-/* Copies from guest memory. May sleep. -EFAULT: not all of it is there. */
-int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes);
+void mem_unlock(struct memory *memory);
+/*
+ * Copies from guest memory. -EFAULT: no slot has all of it; -EBUSY: @absent is not at
+ * hand: again once it is.
+ */
+int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes, struct absent *absent);
 /* One aligned number of 4 or 8 bytes, likewise. */
-int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value);
+int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value,
+		  struct absent *absent);
 
 #endif /* _VEE_SLOTS_H */

@@ -18,6 +18,7 @@
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
 
+#include "memory/absent.h"
 #include "memory/slots.h"
 #include "memory/walk.h"
 
@@ -208,12 +209,13 @@ static u64 level_gpa(const struct mode *mode, const struct level *level,
 }
 
 static int entry_read(struct memory *memory, const struct mode *mode,
-		      const struct level *level, u64 table, u64 gva, u64 *entry)
+		      const struct level *level, u64 table, u64 gva, u64 *entry,
+		      struct absent *absent)
 {
 	u64 index = (gva >> level->shift) & GENMASK_ULL(level->bits - 1, 0);
 
 	return mem_read_word(memory, table + index * mode->entry_bytes,
-			     mode->entry_bytes, entry);
+			     mode->entry_bytes, entry, absent);
 }
 
 /* False: there is no first table. */
@@ -233,7 +235,7 @@ static bool walk_root(const struct paging *paging, const struct mode *mode, u64 
 
 /* Narrows down @walk, which allows everything, and sets its @gpa. */
 static int walk_tables(struct memory *memory, const struct paging *paging, u64 gva,
-		       struct vee_translate *walk)
+		       struct vee_translate *walk, struct absent *absent)
 {
 	const struct mode *mode = paging_mode(paging);
 	u64 table;
@@ -243,7 +245,7 @@ static int walk_tables(struct memory *memory, const struct paging *paging, u64 g
 	for (int i = 0; i < mode->levels; i++) {
 		const struct level *level = &mode->level[i];
 		u64 entry;
-		int error = entry_read(memory, mode, level, table, gva, &entry);
+		int error = entry_read(memory, mode, level, table, gva, &entry, absent);
 
 		if (error)
 			return error;
@@ -264,7 +266,7 @@ static int walk_tables(struct memory *memory, const struct paging *paging, u64 g
 
 /* Under mem_lock(). */
 static int translate(struct memory *memory, const struct paging *paging,
-		     struct vee_translate *walk)
+		     struct vee_translate *walk, struct absent *absent)
 {
 	u64 gva = paging_gva(paging, walk->gva);
 
@@ -275,24 +277,25 @@ static int translate(struct memory *memory, const struct paging *paging,
 		return 0;
 	if (!gva_is_canonical(paging, gva))
 		return -ENOENT;
-	return walk_tables(memory, paging, gva, walk);
+	return walk_tables(memory, paging, gva, walk, absent);
 }
 
 int walk_translate(struct memory *memory, const struct paging *paging,
-		   struct vee_translate *walk)
+		   struct vee_translate *walk, struct absent *absent)
 {
 	int error = mem_lock(memory, true);
 
 	if (error)
 		return error;
-	error = translate(memory, paging, walk);
-	mem_unlock(memory, true);
+	error = translate(memory, paging, walk, absent);
+	mem_unlock(memory);
 	return error;
 }
 
-/* Under mem_lock(). */
+/* Under mem_lock(). What ended it is in @error, 0: nothing. */
 static unsigned int read_pieces(struct memory *memory, const struct paging *paging,
-				u64 gva, u8 *buf, unsigned int bytes)
+				u64 gva, u8 *buf, unsigned int bytes,
+				struct absent *absent, int *error)
 {
 	unsigned int done = 0;
 
@@ -300,11 +303,13 @@ static unsigned int read_pieces(struct memory *memory, const struct paging *pagi
 		struct vee_translate walk = { .gva = gva + done };
 		unsigned int piece;
 
-		if (translate(memory, paging, &walk))
+		*error = translate(memory, paging, &walk, absent);
+		if (*error)
 			break;
 		piece = min_t(unsigned int, bytes - done,
 			      PAGE_SIZE - offset_in_page(walk.gpa));
-		if (mem_read(memory, walk.gpa, buf + done, piece))
+		*error = mem_read(memory, walk.gpa, buf + done, piece, absent);
+		if (*error)
 			break;
 		done += piece;
 	}
@@ -312,13 +317,17 @@ static unsigned int read_pieces(struct memory *memory, const struct paging *pagi
 }
 
 unsigned int walk_read(struct memory *memory, const struct paging *paging, u64 gva,
-		       u8 *buf, unsigned int bytes, bool may_sleep)
+		       u8 *buf, unsigned int bytes, bool may_sleep, struct absent *absent)
 {
 	unsigned int done;
+	int error = mem_lock(memory, may_sleep);
 
-	if (mem_lock(memory, may_sleep))
+	absent->hva = 0;
+	if (error)
 		return 0;
-	done = read_pieces(memory, paging, gva, buf, bytes);
-	mem_unlock(memory, may_sleep);
+	done = read_pieces(memory, paging, gva, buf, bytes, absent, &error);
+	mem_unlock(memory);
+	if (error != -EBUSY)
+		absent->hva = 0;
 	return done;
 }

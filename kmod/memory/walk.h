@@ -7,6 +7,7 @@
 
 #include <linux/types.h>
 
+struct absent;
 struct memory;
 struct vee_translate;
 
@@ -26,14 +27,17 @@ struct paging {
 	u64 pdpte[4];
 };
 
-/* 0: @walk is filled in; -ENOENT, -EFAULT: see struct vee_translate; -EINTR. */
-int walk_translate(struct memory *memory, const struct paging *paging,
-		   struct vee_translate *walk);
 /*
- * Bytes at a linear address, as many as can be read, at most @bytes. Without
- * @may_sleep what the host would have to bring into memory can't be.
+ * 0: @walk is filled in; -ENOENT, -EFAULT: see struct vee_translate; -EINTR; -EBUSY:
+ * @absent is not at hand: again once it is.
+ */
+int walk_translate(struct memory *memory, const struct paging *paging,
+		   struct vee_translate *walk, struct absent *absent);
+/*
+ * Bytes at a linear address, as many as can be read, at most @bytes. @absent is what is
+ * not at hand of them, its @hva 0: nothing. Without @may_sleep there may be more.
  */
 unsigned int walk_read(struct memory *memory, const struct paging *paging, u64 gva,
-		       u8 *buf, unsigned int bytes, bool may_sleep);
+		       u8 *buf, unsigned int bytes, bool may_sleep, struct absent *absent);
 
 #endif /* _VEE_WALK_H */

@@ -17,6 +17,7 @@
 #include "memory/walk.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
+#include "vcpu/fetch.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"
@@ -154,25 +155,24 @@ bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer)
 #define PDPTE_RESERVED	(GENMASK_ULL(63, 52) | GENMASK_ULL(8, 5) | GENMASK_ULL(2, 1))
 #define CR3_PDPT	GENMASK_ULL(31, 5)
 
-static int read_pdptes(struct memory *memory, u64 gpa, u64 pdpte[4], bool may_sleep)
+static int read_pdptes(struct vee_vcpu *vcpu, u64 gpa, u64 pdpte[4])
 {
-	int err = mem_lock(memory, may_sleep);
+	struct memory *memory = &vcpu->vm->memory;
+	int err = mem_lock(memory, !vcpu->runner.is_inline);
 
 	if (err)
 		return err;
-	err = mem_read(memory, gpa, pdpte, 4 * sizeof(*pdpte));
-	mem_unlock(memory, may_sleep);
+	err = mem_read(memory, gpa, pdpte, 4 * sizeof(*pdpte), &vcpu->absent);
+	mem_unlock(memory);
 	return err;
 }
 
-/* -EINVAL: a reserved bit is set; -EFAULT: no memory there; -EAGAIN: may be, later. */
 int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4])
 {
-	int err = read_pdptes(&vcpu->vm->memory, cr3 & CR3_PDPT, pdpte,
-			      !vcpu->runner.is_inline);
+	int err = read_pdptes(vcpu, cr3 & CR3_PDPT, pdpte);
 
 	if (err)
-		return vcpu->runner.is_inline ? -EAGAIN : err;
+		return err == -EBUSY ? -EAGAIN : err;
 	for (int i = 0; i < 4; i++) {
 		u64 beyond = ~GENMASK_ULL(vee_caps.gpa_bits - 1, 0);
 
@@ -264,8 +264,14 @@ void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64
 static enum next load_with_pdptes(struct vee_vcpu *vcpu)
 {
 	struct staged_state *staged = &vcpu->staged;
+	int err;
 
-	switch (cr_read_pdptes(vcpu, staged->control.cr3, staged->pdpte)) {
+	do {
+		err = cr_read_pdptes(vcpu, staged->control.cr3, staged->pdpte);
+	} while (err == -EAGAIN && !vcpu->runner.is_inline &&
+		 !(err = fetch_missing(vcpu, true)));
+
+	switch (err) {
 	case 0:
 		staged->groups |= VEE_STATE_CONTROL;
 		staged->loads_pdptes = true;

@@ -41,7 +41,10 @@ void efer_write(struct vee_vcpu *vcpu, u64 efer);
 void cr_own(struct vee_vcpu *vcpu);
 bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control);
 bool efer_valid(const struct vee_vcpu *vcpu, u64 efer);
-/* Sleeps, or -EAGAIN in an inline run. */
+/*
+ * 0; -EINVAL: a reserved bit is set; -EFAULT: no memory there; -EINTR; -EAGAIN:
+ * fetch_missing(), which an inline run can't.
+ */
 int cr_read_pdptes(struct vee_vcpu *vcpu, u64 cr3, u64 pdpte[4]);
 bool cr_uses_pdptes(u64 cr0, u64 cr4, u64 efer);
 /* In PAE paging: at the end of a bracket, for the next. */

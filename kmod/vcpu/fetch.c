@@ -21,7 +21,7 @@
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 
-#include "memory/fault.h"
+#include "memory/absent.h"
 #include "vcpu/fetch.h"
 #include "vcpu/vcpu.h"
 
@@ -160,23 +160,25 @@ static bool fetch_end(struct fetch *fetch)
 	return done;
 }
 
-static bool ends_wait(struct vee_vcpu *vcpu)
+/* Outside of a run, kick and deadline are the next one's, or those of one that is paused. */
+static bool ends_wait(struct vee_vcpu *vcpu, bool in_run)
 {
-	return deadline_passed(&vcpu->limits) || runner_is_kicked(&vcpu->runner);
+	return in_run && (deadline_passed(&vcpu->limits) || runner_is_kicked(&vcpu->runner));
 }
 
 /* False: something else than @state ended the wait. */
-static bool wait_for(struct vee_vcpu *vcpu, enum fetching state)
+static bool wait_for(struct vee_vcpu *vcpu, enum fetching state, bool in_run)
 {
 	const struct fetch *fetch = vcpu->fetch;
 
 	wait_event_interruptible_hrtimeout(vcpu->runner.halted,
-					   READ_ONCE(fetch->state) == state || ends_wait(vcpu),
-					   deadline_timeout(&vcpu->limits));
+					   READ_ONCE(fetch->state) == state ||
+					   ends_wait(vcpu, in_run),
+					   in_run ? deadline_timeout(&vcpu->limits) : KTIME_MAX);
 	return READ_ONCE(fetch->state) == state;
 }
 
-int fetch_wait(struct vee_vcpu *vcpu, const struct absent *what)
+int fetch_wait(struct vee_vcpu *vcpu, const struct absent *what, bool in_run)
 {
 	if (!vcpu->fetch) {
 		struct fetch *fetch = fetch_create(vcpu);
@@ -186,11 +188,22 @@ int fetch_wait(struct vee_vcpu *vcpu, const struct absent *what)
 		vcpu->fetch = fetch;
 	}
 	/* The thread may still be at what an earlier run wanted. */
-	if (!wait_for(vcpu, FETCH_NOTHING))
+	if (!wait_for(vcpu, FETCH_NOTHING, in_run))
 		return -EINTR;
 	fetch_ask(vcpu->fetch, what);
-	wait_for(vcpu, FETCH_DONE);
+	wait_for(vcpu, FETCH_DONE, in_run);
 	return fetch_end(vcpu->fetch) ? vcpu->fetch->error : -EINTR;
+}
+
+/* Who takes it away again and again can't hold the thread: what ends a wait ends this. */
+int fetch_missing(struct vee_vcpu *vcpu, bool in_run)
+{
+	int err;
+
+	if (fatal_signal_pending(current) || ends_wait(vcpu, in_run))
+		return -EINTR;
+	err = mem_bring(current->mm, &vcpu->absent);
+	return err == -EBUSY ? fetch_wait(vcpu, &vcpu->absent, in_run) : err;
 }
 
 void fetch_free(struct vee_vcpu *vcpu)

@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "trace.h"
+#include "memory/absent.h"
 #include "memory/fault.h"
 #include "memory/vm.h"
 #include "vcpu/cr.h"
@@ -105,15 +106,29 @@ struct code {
 	u8 bytes;
 };
 
-/* False: what is missing may be there for a thread that may sleep. */
-static bool fetch(struct vee_vcpu *vcpu, struct code *code)
+static void fetch_now(struct vee_vcpu *vcpu, struct code *code)
 {
 	const struct violation *violation = &vcpu->violation;
-	bool may_sleep = !vcpu->runner.is_inline;
 
 	code->bytes = walk_read(&vcpu->vm->memory, &violation->paging, violation->fetch_gva,
-				code->insn, sizeof(code->insn), may_sleep);
-	return may_sleep || code->bytes == sizeof(code->insn);
+				code->insn, sizeof(code->insn), !vcpu->runner.is_inline,
+				&vcpu->absent);
+}
+
+/* -EBUSY: what is missing may be there for a thread that may sleep; -EINTR. */
+static int fetch(struct vee_vcpu *vcpu, struct code *code)
+{
+	int err = 0;
+
+	fetch_now(vcpu, code);
+	if (vcpu->runner.is_inline)
+		return code->bytes == sizeof(code->insn) ? 0 : -EBUSY;
+	while (vcpu->absent.hva && !err) {
+		err = fetch_missing(vcpu, true);
+		if (!err)
+			fetch_now(vcpu, code);
+	}
+	return err == -EINTR ? err : 0;
 }
 
 /* Is @store what the CPU was at, and the whole of it? */
@@ -170,9 +185,15 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 	bool may_post = vcpu->violation.may_post && err == -ENOENT;
 	struct code code = { .bytes = 0 };
 
-	if (may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
-		if (!fetch(vcpu, &code))
+	if (may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN) {
+		switch (fetch(vcpu, &code)) {
+		case -EBUSY:
 			return budget_end(&vcpu->limits);
+		case -EINTR:
+			/* The guest does it again. */
+			return NEXT_HOST;
+		}
+	}
 	if (may_post && post_store(vcpu, &code))
 		return NEXT_HOST;
 	return ask_caller(vcpu, err, &code);
@@ -192,7 +213,7 @@ static int fault_and_fetch(struct vee_vcpu *vcpu, u32 access)
 
 	if (err != -EBUSY || vcpu->runner.is_inline)
 		return err;
-	err = fetch_wait(vcpu, &absent);
+	err = fetch_wait(vcpu, &absent, true);
 	if (err)
 		return err;
 	absent.fetched = true;

@@ -29,6 +29,7 @@
 #include "vcpu/cr.h"
 #include "vcpu/exit.h"
 #include "vcpu/exit_user.h"
+#include "vcpu/fetch.h"
 #include "vcpu/halt.h"
 #include "vcpu/intercept.h"
 #include "vcpu/mmio.h"
@@ -415,18 +416,23 @@ static void run_end(struct vee_vcpu *vcpu)
 }
 
 /* A run has a number as soon as somebody could want to end it. */
-static int run_begin(struct vee_vcpu *vcpu)
+static void run_count(struct vee_vcpu *vcpu)
 {
-	int err = state_take(vcpu);
-
-	if (err)
-		return err;
 	if (vcpu->runner.paused)
 		run_end(vcpu);
 	vcpu->stats.runs++;
 	vcpu->step.done = false;
 	deadline_start(&vcpu->limits, READ_ONCE(vcpu->page->deadline_ns));
-	return 0;
+}
+
+/* -EAGAIN: what it takes over refers to memory that is not at hand. */
+static int run_begin(struct vee_vcpu *vcpu)
+{
+	int err = state_take(vcpu);
+
+	if (!err)
+		run_count(vcpu);
+	return err;
 }
 
 static int run_to_end(struct vee_vcpu *vcpu)
@@ -437,10 +443,45 @@ static int run_to_end(struct vee_vcpu *vcpu)
 	return err;
 }
 
+/* Nothing was taken over, nor anything told but this: the next run finds it all. */
+static int end_before_entry(struct vee_vcpu *vcpu)
+{
+	u32 reason = VEE_EXIT_INTERRUPTED;
+
+	if (runner_is_kicked(&vcpu->runner))
+		reason = VEE_EXIT_KICKED;
+	else if (deadline_passed(&vcpu->limits))
+		reason = VEE_EXIT_DEADLINE;
+	vcpu->page->exit.reason = reason;
+	return reason == VEE_EXIT_INTERRUPTED ? -EINTR : 0;
+}
+
+static noinline int run_once_there(struct vee_vcpu *vcpu)
+{
+	int err;
+
+	run_count(vcpu);
+	do {
+		err = fetch_missing(vcpu, true);
+		if (!err)
+			err = state_take(vcpu);
+		else if (err != -EINTR)
+			err = -EINVAL;
+	} while (err == -EAGAIN);
+	if (!err)
+		return run_to_end(vcpu);
+	if (err == -EINTR)
+		err = end_before_entry(vcpu);
+	run_end(vcpu);
+	return err;
+}
+
 int vcpu_run(struct vee_vcpu *vcpu)
 {
 	int err = run_begin(vcpu);
 
+	if (unlikely(err == -EAGAIN))
+		return run_once_there(vcpu);
 	return err ?: run_to_end(vcpu);
 }
 

@@ -17,6 +17,7 @@
 
 #include "linux/vee.h"
 #include "memory/ept.h"
+#include "memory/absent.h"
 #include "memory/presence.h"
 #include "vcpu/cpuid.h"
 #include "vcpu/cr.h"
@@ -56,6 +57,7 @@ struct vee_vm;
  *
  * @presence: where it may be in the guest
  * @fetch: shared with the thread that fetches its memory; NULL: none yet
+ * @absent: memory that was not at hand when last looked at
  * @ept_cache: tables for the next EPT violation
  *
  * @runner: the run under way
@@ -90,6 +92,7 @@ struct vee_vcpu {
 
 	struct presence presence;
 	struct fetch *fetch;
+	struct absent absent;
 	struct ept_cache ept_cache;
 
 	struct runner runner;

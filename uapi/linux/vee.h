@@ -179,7 +179,9 @@ struct vee_vm_create {
  * caller's tables, whatever the guest's say.
  *
  * A guest's access may have to wait for such memory (a disk, the network, a
- * userfaultfd): what ends a run ends it then, too, and other requests go on.
+ * userfaultfd), and so may what a run reads itself, an instruction's bytes for
+ * VEE_PREFETCH_INSN or PDPTEs: what ends a run ends it then, too, and other requests
+ * go on.
  *
  * Returns 0, or -EINVAL (alignment, length, access, or the end of a range
  * wraps or lies beyond vee_info.gpa_bits), -EEXIST (overlaps a slot), -EFAULT
@@ -839,7 +841,9 @@ struct vee_exit {
  * @valid: kernel: groups below that hold the guest's state now. A new vCPU's are
  *	all valid
  * @dirty: caller: groups that the caller changed and the next run must load; the
- *	run clears it
+ *	run clears it. One that is kicked, or has its deadline, while it waits for
+ *	PDPTEs that it has to load (struct vee_control) leaves the page as it is, but
+ *	for @exit's reason, and the next run loads all of it
  * @intercept: caller: VEE_INTERCEPT_ bits. Stays until changed
  * @resume: caller: VEE_RESUME_HERE or VEE_RESUME_NEXT; the run sets it back to
  *	VEE_RESUME_HERE. VEE_RESUME_NEXT goes past the instruction as the CPU does:
@@ -900,7 +904,8 @@ struct vee_vcpu_page {
  * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
  * for this thread, or another thread has the vCPU whose run was to go on; what the
- * page asked for was taken over, so just run again, with the argument 0),
+ * page asked for was taken over, or is still in it, so just run again, with the
+ * argument 0),
  * -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options; a bad
  * @resume; a state that vee can't let the hardware load: see the group's struct; a
  * generation yet to come), -ESTALE (no run of that generation is paused: it is over),
@@ -1027,8 +1032,11 @@ struct vee_sync {
  * Looks only: sets no accessed or dirty flag, checks no privilege. In PAE paging it
  * begins with the PDPTE registers, as the CPU does.
  *
+ * A table may have to be waited for (struct vee_map): a signal ends that. Through
+ * io_uring it is a worker's from the start.
+ *
  * Returns 0, or -ENOENT (not mapped by the guest's tables), -EFAULT (also: a
- * table is in memory that the VM does not have), -ESHUTDOWN.
+ * table is in memory that the VM does not have), -EINTR (a signal), -ESHUTDOWN.
  */
 struct vee_translate {
 	__u32 size;
