@@ -109,15 +109,13 @@ TEST_F(debug, step_then_go)
 	ASSERT_HLT(g, AT(walk, walk_call) + 5);
 }
 
-/* Where the CPU has what it takes, the guest cannot see that it is stepped. */
+/* The guest cannot see that it is stepped. */
 GUEST_CODE(see_flags, 64, "pushf; pop %rax; hlt");
 
 TEST_F(debug, step_is_invisible)
 {
 	struct guest *g = &self->g;
 
-	if (!has_monitor_trap_flag(g))
-		VEE_SKIP("this CPU has no monitor trap flag");
 	GUEST_LONG(g, see_flags);
 	set_debug(g, 0, 0, DR7_NONE);
 	g->page->intercept = VEE_INTERCEPT_STEP;
@@ -700,6 +698,350 @@ TEST_F(debug, host_breakpoint_meanwhile)
 	EXPECT_EQ(0, runner_join(&r));
 	EXPECT_EQ(VEE_EXIT_KICKED, g->page->exit.reason);
 	EXPECT_EQ(0x123456789000, g->page->regs.rbx);
+}
+
+/* --- what stores RFLAGS does not store the step's, and what loads it has its way --- */
+
+static __u16 stack_flags(const struct guest *g)
+{
+	return guest_read32(g, g->page->regs.rsp);
+}
+
+GUEST_CODE(push_flags_word, 64, "pushfw; hlt");
+GUEST_CODE(push_flags_prefix, 64, ".byte 0x2e, 0xf3, 0x48, 0x9c; hlt");
+GUEST_CODE(push_flags_32, 32, "pushf; hlt");
+GUEST_CODE(push_flags_word_32, 32, "pushfw; hlt");
+GUEST_CODE(push_flags_16, 16, "pushf; hlt");
+GUEST_CODE(push_flags_long_16, 16, "pushfl; hlt");
+
+#define ASSERT_PUSHED(g, length)					\
+	do {								\
+		struct guest *pushed_g = (g);				\
+									\
+		pushed_g->page->intercept = VEE_INTERCEPT_STEP;		\
+		ASSERT_STEP(pushed_g, GPA_CODE + (length));		\
+		EXPECT_EQ(X86_EFLAGS_FIXED, stack_flags(pushed_g));	\
+		EXPECT_EQ(X86_EFLAGS_FIXED, pushed_g->page->regs.rflags); \
+	} while (0)
+
+TEST_F(debug, step_over_pushf)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, push_flags_word);
+	ASSERT_PUSHED(g, 2);
+	GUEST_LONG(g, push_flags_prefix);
+	ASSERT_PUSHED(g, 4);
+	GUEST_PROTECTED(g, push_flags_32);
+	ASSERT_PUSHED(g, 1);
+	GUEST_PROTECTED(g, push_flags_word_32);
+	ASSERT_PUSHED(g, 2);
+	GUEST_REAL(g, push_flags_16);
+	ASSERT_PUSHED(g, 1);
+	GUEST_REAL(g, push_flags_long_16);
+	ASSERT_PUSHED(g, 2);
+}
+
+/* The guest's breakpoints are armed meanwhile, and are its own afterwards. */
+TEST_F(debug, step_over_pushf_with_breakpoints)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, push_flags_word);
+	set_debug(g, 0, 0x10000, DR7_NONE | 0xff);
+	for (i = 1; i < 4; i++)
+		g->page->debug.dr[i] = 0x10000 + i;
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_PUSHED(g, 2);
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(0x10000 + i, g->page->debug.dr[i]);
+	EXPECT_EQ(DR7_NONE | 0xff, g->page->debug.dr7);
+	EXPECT_EQ(DR6_NONE, g->page->debug.dr6);
+}
+
+GUEST_CODE(load_flags, 64, "popf; nop; nop; hlt");
+
+TEST_F(debug, step_over_popf_that_sets_tf)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, load_flags);
+	g->page->regs.rsp -= 8;
+	guest_write64(g, GPA_STACK - 8, X86_EFLAGS_FIXED | X86_EFLAGS_TF);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF, g->page->regs.rflags);
+	g->page->intercept = 0;
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(GPA_CODE + 2, guest_read64(g, g->page->regs.rsp));
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF,
+		  guest_read64(g, g->page->regs.rsp + 16));
+}
+
+/* Both step: the caller sees each instruction, the guest gets each of its traps. */
+TEST_F(debug, step_of_a_guest_that_steps_itself)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, load_flags);
+	set_debug(g, 0, 0, DR7_NONE);
+	g->page->prefetch = VEE_STATE_ALL;
+	g->page->regs.rsp -= 8;
+	guest_write64(g, GPA_STACK - 8, X86_EFLAGS_FIXED | X86_EFLAGS_TF);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	EXPECT_EQ(0, g->page->debug.dr6 & DR6_BS);
+	ASSERT_STEP(g, GPA_CODE + 2);
+	ASSERT_STEP(g, STUB(VECTOR_DB));
+	EXPECT_EQ(DR6_BS, g->page->debug.dr6 & DR6_BS);
+	EXPECT_EQ(GPA_CODE + 2, guest_read64(g, g->page->regs.rsp));
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF,
+		  guest_read64(g, g->page->regs.rsp + 16));
+	/* VMCALL, and IRET, which sets TF again. */
+	ASSERT_RUN_AT(g, VEE_EXIT_HYPERCALL, STUB(VECTOR_DB));
+	guest_resume_next(g);
+	ASSERT_STEP(g, STUB(VECTOR_DB) + 3);
+	ASSERT_STEP(g, GPA_CODE + 2);
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF, g->page->regs.rflags);
+	ASSERT_STEP(g, GPA_CODE + 3);
+	ASSERT_STEP(g, STUB(VECTOR_DB));
+	EXPECT_EQ(GPA_CODE + 3, guest_read64(g, g->page->regs.rsp));
+}
+
+/* POPF clears it: the trap after it is the guest's last. */
+TEST_F(debug, step_over_popf_that_clears_tf)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, load_flags);
+	g->page->regs.rflags |= X86_EFLAGS_TF;
+	g->page->regs.rsp -= 8;
+	guest_write64(g, GPA_STACK - 8, X86_EFLAGS_FIXED);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	EXPECT_EQ(X86_EFLAGS_FIXED, g->page->regs.rflags);
+	ASSERT_STEP(g, STUB(VECTOR_DB));
+	EXPECT_EQ(X86_EFLAGS_FIXED, guest_read64(g, g->page->regs.rsp + 16));
+}
+
+/* A step and the guest's watchpoint at the same instruction. */
+TEST_F(debug, step_and_own_watchpoint)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, writes);
+	set_debug(g, 2, GPA_DATA + 8, DR7_WRITE_2);
+	g->page->prefetch = VEE_STATE_ALL;
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, AT(writes, written));
+	ASSERT_STEP(g, STUB(VECTOR_DB));
+	EXPECT_EQ(4, g->page->debug.dr6 & 0xf);
+	EXPECT_EQ(0, g->page->debug.dr6 & DR6_BS);
+	EXPECT_EQ(AT(writes, written), guest_read64(g, g->page->regs.rsp));
+	EXPECT_EQ(X86_EFLAGS_FIXED, guest_read64(g, g->page->regs.rsp + 16));
+}
+
+TEST_F(debug, step_of_a_guest_that_steps_itself_intercepted)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, walk);
+	g->page->regs.rflags |= X86_EFLAGS_TF;
+	g->page->intercept = VEE_INTERCEPT_STEP | VEE_INTERCEPT_DEBUG;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE + 1);
+	EXPECT_EQ(0, g->page->exit.debug.step);
+	EXPECT_EQ(DR6_BS, g->page->exit.debug.dr6 & DR6_BS);
+	ASSERT_STEP(g, GPA_CODE + 6);
+}
+
+GUEST_LABEL(iret_here);
+GUEST_CODE(return_64, 64, "iretq; iret_here: nop; hlt");
+GUEST_CODE(return_32, 32, "iret; nop; hlt");
+GUEST_CODE(return_16, 16, "iretw; nop; hlt");
+
+TEST_F(debug, step_over_iret_that_sets_tf)
+{
+	struct guest *g = &self->g;
+	__u64 rsp = GPA_STACK - 40;
+
+	GUEST_LONG(g, return_64);
+	g->page->regs.rsp = rsp;
+	guest_write64(g, rsp, AT(return_64, iret_here));
+	guest_write64(g, rsp + 8, SEL_CODE64);
+	guest_write64(g, rsp + 16, X86_EFLAGS_FIXED | X86_EFLAGS_TF);
+	guest_write64(g, rsp + 24, GPA_STACK);
+	guest_write64(g, rsp + 32, SEL_DATA);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, AT(return_64, iret_here));
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF, g->page->regs.rflags);
+
+	GUEST_PROTECTED(g, return_32);
+	g->page->regs.rsp = rsp;
+	guest_write32(g, rsp, GPA_CODE + 1);
+	guest_write32(g, rsp + 4, SEL_CODE32);
+	guest_write32(g, rsp + 8, X86_EFLAGS_FIXED | X86_EFLAGS_TF);
+	ASSERT_STEP(g, GPA_CODE + 1);
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF, g->page->regs.rflags);
+
+	GUEST_REAL(g, return_16);
+	g->page->regs.rsp = rsp;
+	guest_write32(g, rsp, GPA_CODE + 1);
+	guest_write32(g, rsp + 4, X86_EFLAGS_FIXED | X86_EFLAGS_TF);
+	ASSERT_STEP(g, GPA_CODE + 1);
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF, g->page->regs.rflags);
+}
+
+GUEST_CODE(to_user, 64, "sysretq");
+
+TEST_F(debug, step_over_sysret_that_sets_tf)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, to_user);
+	g->page->regs.rcx = GPA_CODE + 0x100;
+	g->page->regs.r11 = X86_EFLAGS_FIXED | X86_EFLAGS_TF;
+	memset(&g->page->msrs, 0, sizeof(g->page->msrs));
+	g->page->msrs.star = (__u64)(SEL_USER_DATA - 8) << 48;
+	g->page->msrs.pat = 0x0007040600070406ULL;
+	g->page->dirty |= VEE_STATE_MSRS;
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 0x100);
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_TF, g->page->regs.rflags);
+}
+
+GUEST_CODE(to_kernel, 64, "syscall; hlt");
+
+static void set_syscall(struct guest *g, __u64 sfmask)
+{
+	memset(&g->page->msrs, 0, sizeof(g->page->msrs));
+	g->page->msrs.star = (__u64)SEL_CODE64 << 32;
+	g->page->msrs.lstar = GPA_CODE + 0x200;
+	g->page->msrs.sfmask = sfmask;
+	g->page->msrs.pat = 0x0007040600070406ULL;
+	g->page->dirty |= VEE_STATE_MSRS;
+}
+
+TEST_F(debug, step_over_syscall)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		GUEST_LONG(g, to_kernel);
+		set_syscall(g, i ? X86_EFLAGS_TF : 0);
+		g->page->intercept = VEE_INTERCEPT_STEP;
+		ASSERT_STEP(g, GPA_CODE + 0x200);
+		EXPECT_EQ(X86_EFLAGS_FIXED, g->page->regs.r11);
+		EXPECT_EQ(X86_EFLAGS_FIXED, g->page->regs.rflags);
+	}
+}
+
+/* No frame has the step's TF, of whatever pushes one. */
+#define ASSERT_FRAME(g, vector, back, error)				\
+	do {								\
+		struct guest *frame_g = (g);				\
+		__u64 frame_gpa;					\
+									\
+		frame_g->page->intercept = VEE_INTERCEPT_STEP;		\
+		ASSERT_STEP(frame_g, STUB(vector));			\
+		frame_gpa = frame_g->page->regs.rsp + ((error) ? 8 : 0); \
+		EXPECT_EQ((back), guest_read64(frame_g, frame_gpa));	\
+		EXPECT_EQ(X86_EFLAGS_FIXED,				\
+			  guest_read64(frame_g, frame_gpa + 16) &	\
+			  ~(__u64)X86_EFLAGS_RF);			\
+	} while (0)
+
+GUEST_CODE(int_80, 64, "int $0x80; hlt");
+GUEST_CODE(int_80_prefix, 64, ".byte 0x66, 0x40; int $0x80; hlt");
+GUEST_CODE(divide, 64, "xor %ecx, %ecx; div %ecx; hlt");
+GUEST_CODE(load_missing, 64, "mov 0x40000000, %eax; hlt");
+GUEST_CODE(load_odd, 64, "mov (%rbx), %eax; hlt");
+
+TEST_F(debug, step_into_frames)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int_80);
+	ASSERT_FRAME(g, 0x80, GPA_CODE + 2, false);
+	GUEST_LONG(g, int_80_prefix);
+	ASSERT_FRAME(g, 0x80, GPA_CODE + 4, false);
+	GUEST_LONG(g, int3);
+	ASSERT_FRAME(g, VECTOR_BP, GPA_CODE + 1, false);
+	GUEST_LONG(g, int1);
+	ASSERT_FRAME(g, VECTOR_DB, GPA_CODE + 1, false);
+	GUEST_LONG(g, undefined);
+	ASSERT_FRAME(g, VECTOR_UD, GPA_CODE, false);
+	GUEST_LONG(g, divide);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 2);
+	g->page->regs.rflags = X86_EFLAGS_FIXED;
+	g->page->dirty |= VEE_STATE_REGS;
+	ASSERT_FRAME(g, VECTOR_DE, GPA_CODE + 2, false);
+	GUEST_LONG(g, load_odd);
+	g->page->regs.rbx = BIT_ULL(62);
+	ASSERT_FRAME(g, VECTOR_GP, GPA_CODE, true);
+	GUEST_LONG(g, load_missing);
+	g->page->prefetch = VEE_STATE_ALL;
+	ASSERT_FRAME(g, VECTOR_PF, GPA_CODE, true);
+	EXPECT_EQ(0x40000000, g->page->control.cr2);
+	/* POPF that comes to nothing. */
+	GUEST_LONG(g, load_flags);
+	g->page->regs.rsp = BIT_ULL(62);
+	ASSERT_RUN(g, VEE_EXIT_SHUTDOWN);
+}
+
+GUEST_CODE(int_80_32, 32, "int $0x80; hlt");
+GUEST_CODE(into_32, 32, "into; hlt");
+GUEST_CODE(int_80_16, 16, "int $0x80; hlt");
+
+TEST_F(debug, step_into_frames_32_16)
+{
+	struct guest *g = &self->g;
+
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	GUEST_PROTECTED(g, int_80_32);
+	ASSERT_STEP(g, STUB(0x80));
+	EXPECT_EQ(GPA_CODE + 2, guest_read32(g, g->page->regs.rsp));
+	EXPECT_EQ(X86_EFLAGS_FIXED, guest_read32(g, g->page->regs.rsp + 8));
+	GUEST_PROTECTED(g, into_32);
+	ASSERT_STEP(g, GPA_CODE + 1);
+	GUEST_PROTECTED(g, into_32);
+	g->page->regs.rflags |= X86_EFLAGS_OF;
+	ASSERT_STEP(g, STUB(4));
+	EXPECT_EQ(GPA_CODE + 1, guest_read32(g, g->page->regs.rsp));
+	EXPECT_EQ(X86_EFLAGS_FIXED | X86_EFLAGS_OF, guest_read32(g, g->page->regs.rsp + 8));
+	GUEST_REAL(g, int_80_16);
+	ASSERT_STEP(g, STUB(0x80));
+	EXPECT_EQ(GPA_CODE + 2, (__u16)guest_read32(g, g->page->regs.rsp));
+	EXPECT_EQ(X86_EFLAGS_FIXED, (__u16)guest_read32(g, g->page->regs.rsp + 4));
+}
+
+/* INT n at CPL 3, by a gate for CPL 0, is #GP with the gate in its error code. */
+TEST_F(debug, step_over_int_that_faults)
+{
+	struct guest *g = &self->g;
+	__u64 gate;
+
+	GUEST_LONG(g, int_80);
+	gate = guest_read64(g, GPA_IDT + 16 * 0x80);
+	guest_write64(g, GPA_IDT + 16 * 0x80, gate & ~(3ULL << 45));
+	guest_set_user(g);
+	ASSERT_FRAME(g, VECTOR_GP, GPA_CODE, true);
+	EXPECT_EQ(0x80 * 8 + 2, guest_read64(g, g->page->regs.rsp));
+}
+
+TEST_F(debug, step_over_int3_with_both)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, int3);
+	g->page->intercept = VEE_INTERCEPT_STEP | VEE_INTERCEPT_BREAKPOINT;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE);
+	EXPECT_EQ(3, g->page->exit.debug.vector);
+	guest_resume_next(g);
+	ASSERT_STEP(g, GPA_CODE + 1);
 }
 
 TEST_HARNESS_MAIN

@@ -64,6 +64,8 @@ static enum next pass_on(struct vee_vcpu *vcpu, u32 info)
 		event_set_error(vcpu, event, vmcs_read(VMCS_EXIT_INTERRUPTION_ERROR_CODE));
 	if (is_software(info))
 		event->instruction_length = vcpu->exit.insn_length;
+	if (event->vector == X86_TRAP_PF)
+		vcpu->cr.cr2 = vcpu->exit.qualification;
 	return NEXT_HOST;
 }
 
@@ -105,7 +107,7 @@ static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 	u64 dr7 = vmcs_read(VMCS_GUEST_DR7);
 
 	keep_trap_pending();
-	if (step_is_debug(&vcpu->step, vcpu->exit.qualification))
+	if (step_is_debug(vcpu, is_software(info)))
 		return exit_step(vcpu);
 	if (vcpu->wishes.intercept & VEE_INTERCEPT_DEBUG)
 		return debug_user(vcpu, X86_TRAP_DB, is_software(info), false);
@@ -179,7 +181,9 @@ static enum next exit_exception(struct vee_vcpu *vcpu)
 	case X86_TRAP_DB:
 		return exit_debug_exception(vcpu, info);
 	case X86_TRAP_BP:
-		return debug_user(vcpu, X86_TRAP_BP, true, false);
+		if (vcpu->wishes.intercept & VEE_INTERCEPT_BREAKPOINT)
+			return debug_user(vcpu, X86_TRAP_BP, true, false);
+		return pass_on(vcpu, info);
 	case X86_TRAP_AC:
 		return is_split_lock(vcpu) ? exit_split_lock(vcpu) : pass_on(vcpu, info);
 	default:

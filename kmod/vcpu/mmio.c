@@ -16,7 +16,7 @@
 #include "memory/absent.h"
 #include "memory/fault.h"
 #include "memory/vm.h"
-#include "vcpu/cr.h"
+#include "vcpu/code.h"
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
 #include "vcpu/fetch.h"
@@ -60,24 +60,7 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 	       !breakpoints_armed(vcpu);
 }
 
-/* Bytes of a default address in the code segment. */
-static u8 code_width(struct vee_vcpu *vcpu)
-{
-	if (vmcs_64bit_code(&vcpu->controls))
-		return 8;
-	return vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_DB ? 4 : 2;
-}
-
-/* What walk_read() will need once the VMCS is out of reach. */
-static void note_paging(struct vee_vcpu *vcpu, u8 width)
-{
-	u64 rip = vmcs_read(VMCS_GUEST_RIP);
-
-	cr_read_paging(vcpu, &vcpu->violation.paging);
-	vcpu->violation.fetch_gva = width == 8 ? rip : (u32)(vmcs_read(VMCS_GUEST_CS_BASE) + rip);
-}
-
-/* What store_decode() and its result are held against, likewise. */
+/* What store_decode() and its result are held against. */
 static void note_store(struct vee_vcpu *vcpu)
 {
 	vcpu->violation.gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
@@ -86,49 +69,15 @@ static void note_store(struct vee_vcpu *vcpu)
 
 static void note_insn(struct vee_vcpu *vcpu)
 {
-	u8 width = code_width(vcpu);
+	u8 width;
 
+	code_note(vcpu);
+	width = vcpu->code.width;
 	if (vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
 		vcpu->page->exit.memory.code_width = width;
-	note_paging(vcpu, width);
 	vcpu->violation.may_post = vcpu->violation.may_post && width == 8;
 	if (vcpu->violation.may_post)
 		note_store(vcpu);
-}
-
-/**
- * struct code - what is at CS:RIP
- * @insn: an instruction's bytes
- * @bytes: how many of them are known
- */
-struct code {
-	u8 insn[VEE_INSN_MAX];
-	u8 bytes;
-};
-
-static void fetch_now(struct vee_vcpu *vcpu, struct code *code)
-{
-	const struct violation *violation = &vcpu->violation;
-
-	code->bytes = walk_read(&vcpu->vm->memory, &violation->paging, violation->fetch_gva,
-				code->insn, sizeof(code->insn), !vcpu->runner.is_inline,
-				&vcpu->absent);
-}
-
-/* -EBUSY: what is missing may be there for a thread that may sleep; -EINTR. */
-static int fetch(struct vee_vcpu *vcpu, struct code *code)
-{
-	int err = 0;
-
-	fetch_now(vcpu, code);
-	if (vcpu->runner.is_inline)
-		return code->bytes == sizeof(code->insn) ? 0 : -EBUSY;
-	while (vcpu->absent.hva && !err) {
-		err = fetch_missing(vcpu, true);
-		if (!err)
-			fetch_now(vcpu, code);
-	}
-	return err == -EINTR ? err : 0;
 }
 
 /* Is @store what the CPU was at, and the whole of it? */
@@ -138,8 +87,9 @@ static bool is_fault(struct vee_vcpu *vcpu, const struct store *store)
 	       offset_in_page(store->gva) + store->width <= PAGE_SIZE;
 }
 
-static bool post_store(struct vee_vcpu *vcpu, const struct code *code)
+static bool post_store(struct vee_vcpu *vcpu)
 {
+	const struct code *code = &vcpu->code;
 	struct post_office *office = &vcpu->vm->office;
 	u64 gpa = vcpu->violation.gpa;
 	struct vee_regs regs = *guest_regs(vcpu);
@@ -164,8 +114,9 @@ static bool post_store(struct vee_vcpu *vcpu, const struct code *code)
 	return true;
 }
 
-static enum next ask_caller(struct vee_vcpu *vcpu, int err, const struct code *code)
+static enum next ask_caller(struct vee_vcpu *vcpu, int err)
 {
+	const struct code *code = &vcpu->code;
 	struct vee_exit *exit = &vcpu->page->exit;
 	bool is_mmio = err == -ENOENT;
 
@@ -183,10 +134,9 @@ static enum next ask_caller(struct vee_vcpu *vcpu, int err, const struct code *c
 static enum next refuse(struct vee_vcpu *vcpu, int err)
 {
 	bool may_post = vcpu->violation.may_post && err == -ENOENT;
-	struct code code = { .bytes = 0 };
 
 	if (may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN) {
-		switch (fetch(vcpu, &code)) {
+		switch (code_read(vcpu)) {
 		case -EBUSY:
 			return budget_end(&vcpu->limits);
 		case -EINTR:
@@ -194,9 +144,9 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 			return NEXT_HOST;
 		}
 	}
-	if (may_post && post_store(vcpu, &code))
+	if (may_post && post_store(vcpu))
 		return NEXT_HOST;
-	return ask_caller(vcpu, err, &code);
+	return ask_caller(vcpu, err);
 }
 
 static int fault(struct vee_vcpu *vcpu, u32 access, struct absent *absent)

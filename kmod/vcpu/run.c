@@ -142,7 +142,7 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool pl
 	u32 reason;
 
 	if (!plain)
-		step_after_exit(&vcpu->step);
+		step_after_exit(vcpu, &vcpu->step);
 	if (unlikely(!entered))
 		return entry_refused(vcpu);
 	reason = vmcs_read(VMCS_EXIT_REASON);
@@ -223,21 +223,17 @@ static __always_inline unsigned int entry_needs(const struct vee_vcpu *vcpu)
 	       (step_armed(intercept, proc) ? NEEDS_STEP : 0);
 }
 
-static bool wants_steps(const struct vee_vcpu *vcpu)
-{
-	return vcpu->wishes.intercept & VEE_INTERCEPT_STEP;
-}
-
 static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int needs)
 {
+	enum next next = NEXT_ENTER;
+
 	if (needs & NEEDS_EVENT)
 		event_prepare(vcpu);
 	if (needs & NEEDS_LIMIT)
 		deadline_prepare(&vcpu->limits, &vcpu->controls);
 	if (needs & NEEDS_STEP)
-		step_prepare(&vcpu->step, &vcpu->controls, wants_steps(vcpu),
-			     vcpu->events.injecting);
-	return enter_and_handle(vcpu, false);
+		next = step_prepare(vcpu);
+	return next == NEXT_ENTER ? enter_and_handle(vcpu, false) : next;
 }
 
 /* Needs nothing, which only an event that an exit's handler raises can change. */
@@ -421,7 +417,7 @@ static void run_count(struct vee_vcpu *vcpu)
 	if (vcpu->runner.paused)
 		run_end(vcpu);
 	vcpu->stats.runs++;
-	vcpu->step.done = false;
+	step_begin(&vcpu->step);
 	deadline_start(&vcpu->limits, READ_ONCE(vcpu->page->deadline_ns));
 }
 

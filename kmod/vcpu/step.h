@@ -10,32 +10,51 @@
 
 #include "linux/vee.h"
 #include "vcpu/event.h"
+#include "vcpu/vmexit.h"
 #include "vmx/controls.h"
 #include "vmx/vmcs.h"
 
 /* How the entry under way ends after one instruction. */
 enum step_by {
 	STEP_NONE,		/* not, or by the monitor trap flag */
-	STEP_TRAP,		/* by RFLAGS.TF */
-	STEP_GUESTS_TRAP,	/* by RFLAGS.TF, which the guest has set anyway */
 	STEP_TIMER,		/* by the preemption timer, after an event */
+	STEP_TRAP,		/* by RFLAGS.TF */
+	STEP_LOADED_TRAP,	/* likewise; the instruction loads TF for the guest */
+	STEP_GUESTS_TRAP,	/* likewise, which the guest has set anyway */
+	STEP_BREAKPOINT,	/* by a breakpoint at the next instruction */
 };
 
 /**
  * struct step - a step
  * @by: how the entry under way ends after one instruction
  * @done: an instruction was completed for the guest since the last entry
+ * @known: vee_vcpu.code is the next instruction
+ * @loaded_flag: STEP_LOADED_TRAP: RFLAGS.TF as it was at the exit
+ * @breakpoint: STEP_BREAKPOINT: which of DR0 to DR3 is not the guest's
+ * @dr7: likewise: the guest's
+ * @exceptions: the exception bitmap as it is otherwise
  */
 struct step {
 	enum step_by by;
 	bool done;
+	bool known;
+	u64 loaded_flag;
+	unsigned int breakpoint;
+	u64 dr7;
+	u32 exceptions;
 };
 
-/* @wanted: by the caller; @injecting: the entry delivers an event */
-void step_prepare(struct step *step, struct vmcs_controls *controls, bool wanted,
-		  bool injecting);
-void step_untrap(void);
-bool step_is_debug(const struct step *step, u64 qualification);
+/* When a run begins. */
+static inline void step_begin(struct step *step)
+{
+	step->done = false;
+	step->known = false;
+}
+
+/* Before an entry, after event_prepare(). NEXT_ENTER, or NEXT_SLEEP. */
+enum next step_prepare(struct vee_vcpu *vcpu);
+void step_undo(struct vee_vcpu *vcpu);
+bool step_is_debug(struct vee_vcpu *vcpu, bool is_int1);
 bool step_is_timer(const struct step *step);
 
 /* @intercept: as the caller wishes; @proc: the controls as they are */
@@ -44,10 +63,11 @@ static inline bool step_armed(u32 intercept, u32 proc)
 	return intercept & VEE_INTERCEPT_STEP || proc & PROC_MONITOR_TRAP_FLAG;
 }
 
-static inline void step_after_exit(const struct step *step)
+/* Right after an exit: all is the guest's again. */
+static inline void step_after_exit(struct vee_vcpu *vcpu, const struct step *step)
 {
-	if (unlikely(step->by == STEP_TRAP))
-		step_untrap();
+	if (unlikely(step->by >= STEP_TRAP))
+		step_undo(vcpu);
 }
 
 /*

@@ -19,6 +19,7 @@
 #include "memory/ept.h"
 #include "memory/absent.h"
 #include "memory/presence.h"
+#include "vcpu/code.h"
 #include "vcpu/cpuid.h"
 #include "vcpu/cr.h"
 #include "vcpu/deadline.h"
@@ -66,6 +67,7 @@ struct vee_vm;
  * @step: a step for the caller
  * @exit: the last VM exit
  * @violation: the last EPT violation
+ * @code: its instruction, or the next one
  *
  * @events: on their way into the guest
  * @cr: the guest's control registers
@@ -101,6 +103,7 @@ struct vee_vcpu {
 	struct step step;
 	struct vm_exit exit;
 	struct violation violation;
+	struct code code;
 
 	struct events events;
 	struct control_regs cr;

@@ -7,8 +7,6 @@
 
 #include <linux/types.h>
 
-#include "memory/walk.h"
-
 struct vee_vcpu;
 
 /* What to do after a VM exit. */
@@ -47,8 +45,6 @@ struct vm_exit {
  * @may_post: it is a write that may be posted, if an instruction's that can be decoded
  * @gva: with @may_post: linear address
  * @rsp: with @may_post: RSP
- * @fetch_gva: if the guest's tables have to be walked: linear address of the instruction
- * @paging: likewise: how
  */
 struct violation {
 	u64 gpa;
@@ -56,8 +52,6 @@ struct violation {
 	bool may_post;
 	u64 gva;
 	u64 rsp;
-	u64 fetch_gva;
-	struct paging paging;
 };
 
 #endif /* _VEE_VMEXIT_H */

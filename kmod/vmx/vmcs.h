@@ -180,7 +180,9 @@ extern const unsigned int vmcs_field_count;
 #define INFO_NMI_UNBLOCKING	BIT(12)
 #define INFO_VALID		BIT(31)
 
-/* In the pending debug exceptions: a single step. */
+/* In the pending debug exceptions: a single step; a breakpoint that DR7 enables. */
 #define PENDING_DEBUG_BS	BIT_ULL(14)
+#define PENDING_DEBUG_BREAKPOINT	BIT_ULL(12)
+#define PENDING_DEBUG_TRAPS	(PENDING_DEBUG_BS | PENDING_DEBUG_BREAKPOINT)
 
 #endif /* _VEE_VMX_VMCS_H */

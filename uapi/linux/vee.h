@@ -797,7 +797,16 @@ struct vee_exit {
 
 /* --- the vCPU page ------------------------------------------------------- */
 
-/* struct vee_vcpu_page, @intercept: exits that the caller wants besides. */
+/*
+ * struct vee_vcpu_page, @intercept: exits that the caller wants besides.
+ *
+ * VEE_INTERCEPT_STEP: one after each instruction, each iteration of a REP, each event that
+ * is delivered. The guest can't see it; a trap of its own at that instruction (RFLAGS.TF,
+ * DR7) it gets with the next run. Without VEE_FEATURE_MONITOR_TRAP_FLAG MOV SS or POP SS
+ * and the instruction behind are one step, in which PUSHF would store TF; blocking by STI
+ * or MOV SS ends before that instruction; and if the guest has enabled all four
+ * breakpoints, the last is not in force over PUSHF and SYSCALL.
+ */
 #define VEE_INTERCEPT_CPUID		0x01U /* CPUID */
 #define VEE_INTERCEPT_INTERRUPT_WINDOW	0x02U /* the guest can take an interrupt */
 #define VEE_INTERCEPT_NMI_WINDOW	0x04U /* the guest can take an NMI */
