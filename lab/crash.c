@@ -12,48 +12,22 @@
 #include <err.h>
 #include <fcntl.h>
 #include <linux/kexec.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include <vee.h>
+
+#include "spinner.h"
 
 #define CPUS		2
 
 /* It has no root file system, and says so: a panic, and a reset at once. */
 #define CRASH_CMDLINE	"earlycon=uart8250,io,0x3f8 nokaslr panic=-1 vee_crash_kernel"
 
-static const char guest[] = "\xeb\xfe";		/* 1: jmp 1b */
-
-static void check(int ret, const char *what)
-{
-	if (ret < 0)
-		errx(1, "%s: %s", what, strerror(-ret));
-}
-
-static void pin_to_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		err(1, "CPU %d", cpu);
-}
-
 static void run_guest(int cpu)
 {
-	struct vee_vcpu *vcpu;
-	struct vee_vm *vm;
-
 	pin_to_cpu(cpu);
-	check(vee_vm_create(&vm), "/dev/vee");
-	check(vee_vm_alloc(vm, 0, 0x10000, NULL), "memory");
-	check(vee_vm_write(vm, 0x1000, guest, sizeof(guest)), "the guest");
-	check(vee_vcpu_create(vm, 0, &vcpu), "a vCPU");
-	vee_vcpu_set_real_mode(vcpu, 0x100, 0);
-	check(vee_vcpu_run(vcpu), "the guest");
+	check(vee_vcpu_run(make_spinner()), "the guest");
 	errx(1, "the guest has ended");
 }
 

@@ -9,20 +9,16 @@
 #define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
-#include <sched.h>
 #include <stdbool.h>
-#include <string.h>
 #include <sys/io.h>
 #include <sys/reboot.h>
 #include <time.h>
 #include <unistd.h>
-#include <vee.h>
 
 #include "frame.h"
+#include "spinner.h"
 
 #define LIMIT_S		5
-
-static const char guest[] = "\xeb\xfe";		/* 1: jmp 1b */
 
 static void say(const char *text)
 {
@@ -31,35 +27,6 @@ static void say(const char *text)
 		outb(FRAME_HIGH | (unsigned char)*text >> 4, E9_PORT);
 		outb(FRAME_LOW | (*text & 15), E9_PORT);
 	}
-}
-
-static void check(int ret, const char *what)
-{
-	if (ret < 0)
-		errx(1, "%s: %s", what, strerror(-ret));
-}
-
-static void pin_to_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set))
-		err(1, "CPU %d", cpu);
-}
-
-static struct vee_vcpu *make_guest(void)
-{
-	struct vee_vcpu *vcpu;
-	struct vee_vm *vm;
-
-	check(vee_vm_create(&vm), "/dev/vee");
-	check(vee_vm_alloc(vm, 0, 0x10000, NULL), "memory");
-	check(vee_vm_write(vm, 0x1000, guest, sizeof(guest)), "the guest");
-	check(vee_vcpu_create(vm, 0, &vcpu), "a vCPU");
-	vee_vcpu_set_real_mode(vcpu, 0x100, 0);
-	return vcpu;
 }
 
 /* Once the guest runs for sure. */
@@ -94,7 +61,7 @@ int main(void)
 	if (iopl(3))
 		err(1, "iopl");
 	pin_to_cpu(1);
-	vcpu = make_guest();
+	vcpu = make_spinner();
 	if (!fork())
 		go_down();
 	if (!runs_until(vcpu, -ESHUTDOWN))
