@@ -13,6 +13,7 @@
 #include <linux/types.h>
 
 #include "vmx/entry.h"
+#include "vmx/tsc.h"
 
 /**
  * struct vmcs - a VMCS and where it is
@@ -20,6 +21,7 @@
  * @hpa: its host-physical address
  * @cpu: the CPU on which it is active, -1: on none (its data is in @region)
  * @frame: what an entry with it needs
+ * @tsc: what its TSC offset makes up for
  * @link: on @cpu's list of active VMCSs
  * @owner: tells VMs apart for the branch-predictor barrier
  *
@@ -30,6 +32,7 @@ struct vmcs {
 	u64 hpa;
 	int cpu;
 	struct vmx_frame frame;
+	struct guest_tsc tsc;
 	struct list_head link;
 	const void *owner;
 };
