@@ -4,7 +4,6 @@
  * give descriptors away, and the module itself coming and going.
  */
 #include <sys/eventfd.h>
-#include <sys/klog.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -631,100 +630,6 @@ TEST_F(module, bad_parameters)
 	ASSERT_EQ(0, module_unload());
 	/* The kernel ignores what a module doesn't know, but not nonsense. */
 	EXPECT_EQ(-EINVAL, module_load_with(&self->as_it_was, "slice_us=many"));
-	ASSERT_EQ(0, module_load(&self->as_it_was));
-	run_one(_metadata);
-}
-
-/* --- beside KVM ------------------------------------------------------------ */
-
-#define KVM_CREATE_VM		0xae01
-#define LOG_MARK		"vee selftest mark"
-#define LOG_BYTES		(1024 * 1024)
-#define SYSLOG_READ_ALL		3
-
-static int kvm_vm(void)
-{
-	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm;
-
-	if (kvm < 0)
-		return -errno;
-	vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	vm = vm < 0 ? -errno : vm;
-	close(kvm);
-	return vm;
-}
-
-static void kvm_unload(void)
-{
-	system("modprobe -r kvm-intel 2>/dev/null || rmmod kvm_intel 2>/dev/null");
-}
-
-/* Lines of vee's since the last mark; @with: only those that contain it. */
-static int count_log_lines(const char *with)
-{
-	char *log = calloc(1, LOG_BYTES), *line, *at = log, *next;
-	int count = 0;
-
-	if (klogctl(SYSLOG_READ_ALL, log, LOG_BYTES - 1) < 0)
-		count = -1;
-	while ((next = strstr(at, LOG_MARK)))
-		at = next + 1;
-	while (count >= 0 && (line = strsep(&at, "\n")))
-		count += strstr(line, "vee: ") && strstr(line, with);
-	free(log);
-	return count;
-}
-
-/* From Linux 6.12 on KVM wants the CPUs as soon as it is loaded. */
-static bool kvm_load_refused(void)
-{
-	/* busybox's words, and kmod's. */
-	return !system("modprobe kvm-intel 2>&1 | grep -q \"can't load\\|could not insert\"");
-}
-
-/* While vee has the CPUs KVM can't have them, and finds that out in good order. */
-TEST_F(module, kvm_after_vee)
-{
-	struct guest g;
-	int vm = -EBUSY;
-
-	guest_open(_metadata, &g);
-	GUEST_LONG(&g, halt);
-	if (!kvm_load_refused()) {
-		vm = kvm_vm();
-		close(vm);
-		kvm_unload();
-	}
-	if (vm == -ENOENT)
-		VEE_SKIP("no KVM here");
-	EXPECT_EQ(-EBUSY, vm);
-	ASSERT_HLT(&g, GPA_CODE);
-	guest_close(&g);
-}
-
-/* While KVM has the CPUs vee doesn't come up, and one line says what to do. */
-TEST_F(module, vee_after_kvm)
-{
-	int vm;
-
-	ASSERT_EQ(0, module_unload());
-	system("modprobe kvm-intel 2>/dev/null");
-	vm = kvm_vm();
-	if (vm < 0) {
-		kvm_unload();
-		module_load(&self->as_it_was);
-		VEE_SKIP("no VM of KVM's to be had: %s", strerror(-vm));
-	}
-	write_file("/dev/kmsg", "<6>" LOG_MARK "\n");
-	EXPECT_EQ(-EBUSY, module_load(&self->as_it_was));
-	EXPECT_EQ(1, count_log_lines(""));
-	EXPECT_EQ(1, count_log_lines("modprobe -r kvm_intel"));
-	/* KVM hasn't suffered from the attempt. */
-	close(vm);
-	vm = kvm_vm();
-	EXPECT_LE(0, vm);
-	close(vm);
-	kvm_unload();
 	ASSERT_EQ(0, module_load(&self->as_it_was));
 	run_one(_metadata);
 }

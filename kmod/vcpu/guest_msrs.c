@@ -5,21 +5,31 @@
  * The guest writes these through msr.c, but for IA32_KERNEL_GS_BASE, which SWAPGS
  * changes without an exit. Those of SYSCALL mean nothing while the guest's
  * IA32_EFER.SCE is clear, and stay the host's: the guest's RDMSR exits.
+ *
+ * KVM leaves its guest's values in the CPU until that returns to user mode, and
+ * remembers what it left. So while it may be there they are no constants: what is there
+ * is put back. And it has an interrupt that takes what it finds for the host's: so none
+ * may come while they are swapped.
  */
 #include "vcpu/guest_msrs.h"
 
 DEFINE_PER_CPU(struct vee_msrs, host_msrs);
 
+static void read_syscall_msrs(struct vee_msrs *host)
+{
+	host->star = __rdmsr(MSR_STAR);
+	host->lstar = __rdmsr(MSR_LSTAR);
+	host->cstar = __rdmsr(MSR_CSTAR);
+	host->sfmask = __rdmsr(MSR_SYSCALL_MASK);
+}
+
 void guest_msrs_init_cpu(void)
 {
 	struct vee_msrs *host = this_cpu_ptr(&host_msrs);
 
-	rdmsrl(MSR_STAR, host->star);
-	rdmsrl(MSR_LSTAR, host->lstar);
-	rdmsrl(MSR_CSTAR, host->cstar);
-	rdmsrl(MSR_SYSCALL_MASK, host->sfmask);
+	read_syscall_msrs(host);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		rdmsrl(MSR_TSC_AUX, host->tsc_aux);
+		host->tsc_aux = __rdmsr(MSR_TSC_AUX);
 }
 
 static __always_inline void change_syscall_msrs(const struct vee_msrs *from,
@@ -33,6 +43,8 @@ static __always_inline void change_syscall_msrs(const struct vee_msrs *from,
 
 void guest_msrs_load_syscall(struct guest_msrs *msrs)
 {
+	if (unlikely(!this_cpu_read(vmx_resident)))
+		read_syscall_msrs(this_cpu_ptr(&host_msrs));
 	change_syscall_msrs(this_cpu_ptr(&host_msrs), &msrs->values);
 	msrs->syscall_loaded = true;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The MSRs of SYSCALL, SWAPGS and RDTSCP, which no VMCS keeps. Preemption off.
+ * The MSRs of SYSCALL, SWAPGS and RDTSCP, which no VMCS keeps.
  */
 #ifndef _VEE_GUEST_MSRS_H
 #define _VEE_GUEST_MSRS_H
@@ -12,6 +12,7 @@
 
 #include "linux/vee.h"
 #include "vmx/caps.h"
+#include "vmx/held.h"
 
 /**
  * struct guest_msrs - the guest's
@@ -42,10 +43,13 @@ static __always_inline void msr_change(u32 index, u64 from, u64 to)
 		msr_put(index, to);
 }
 
-/* The kernel sets these once, when it brings a CPU up; of the others none is here. */
+/*
+ * The kernel sets these once, when it brings a CPU up; of the others none is here. What
+ * they are where VMX is resident, and elsewhere what they were before the guest's.
+ */
 DECLARE_PER_CPU(struct vee_msrs, host_msrs);
 
-/* On a CPU that goes into VMX operation. */
+/* On a CPU where VMX becomes resident. */
 void guest_msrs_init_cpu(void);
 void guest_msrs_load_syscall(struct guest_msrs *msrs);
 void guest_msrs_unload_syscall(struct guest_msrs *msrs);
@@ -53,22 +57,34 @@ void guest_msrs_unload_syscall(struct guest_msrs *msrs);
 void guest_msrs_set(struct guest_msrs *msrs, const struct vee_msrs *from);
 void guest_msrs_get(struct guest_msrs *msrs, struct vee_msrs *to);
 
-/* @host_gs_base: where the caller's GS base is kept meanwhile */
+/* Around a stretch. @host_gs_base: where the caller's GS base is kept meanwhile */
 static inline void guest_msrs_load(struct guest_msrs *msrs, u64 *host_gs_base)
 {
 	*host_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
 	msr_change(MSR_KERNEL_GS_BASE, *host_gs_base, msrs->values.kernel_gs_base);
-	if (caps_has(VEE_FEATURE_RDTSCP))
-		msr_change(MSR_TSC_AUX, this_cpu_read(host_msrs.tsc_aux),
-			   msrs->values.tsc_aux);
-	if (msrs->syscall_enabled)
-		guest_msrs_load_syscall(msrs);
 }
 
 static inline void guest_msrs_unload(struct guest_msrs *msrs, u64 host_gs_base)
 {
 	msrs->values.kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
 	msr_change(MSR_KERNEL_GS_BASE, msrs->values.kernel_gs_base, host_gs_base);
+}
+
+/* The others, inside the bracket. */
+static __always_inline void guest_msrs_enter(struct guest_msrs *msrs)
+{
+	if (caps_has(VEE_FEATURE_RDTSCP)) {
+		if (unlikely(!this_cpu_read(vmx_resident)))
+			this_cpu_write(host_msrs.tsc_aux, __rdmsr(MSR_TSC_AUX));
+		msr_change(MSR_TSC_AUX, this_cpu_read(host_msrs.tsc_aux),
+			   msrs->values.tsc_aux);
+	}
+	if (msrs->syscall_enabled)
+		guest_msrs_load_syscall(msrs);
+}
+
+static __always_inline void guest_msrs_leave(struct guest_msrs *msrs)
+{
 	if (caps_has(VEE_FEATURE_RDTSCP))
 		msr_change(MSR_TSC_AUX, msrs->values.tsc_aux,
 			   this_cpu_read(host_msrs.tsc_aux));

@@ -5,8 +5,9 @@
  * A run is three loops, one in the other, each giving up less of the host:
  *
  *	run		may sleep: page faults, signals, the scheduler
- *	stretch		preemption off, the guest's FPU and MSRs loaded
- *	bracket		interrupts off, the VMCS current: enter, exit, handle
+ *	stretch		preemption off, the guest's FPU loaded
+ *	bracket		interrupts off, the VMCS current, the guest's MSRs loaded:
+ *			enter, exit, handle
  *
  * An exit that the engine answers itself goes round the innermost loop: nothing
  * of the host's needs looking at there, since whatever wants this CPU (a tick, a
@@ -85,6 +86,7 @@ static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
 	/* With interrupts off: perf changes it in an IPI. */
 	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 	debug_enter(&vcpu->debug);
+	guest_msrs_enter(&vcpu->msrs);
 	state_load(vcpu, &vcpu->staged);
 	return 0;
 }
@@ -100,6 +102,7 @@ static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
 	if (unlikely(vcpu->cr.cr0 & X86_CR0_PG && !vmcs_long_mode(&vcpu->controls)))
 		cr_note(vcpu);
+	guest_msrs_leave(&vcpu->msrs);
 	vmx_root_leave(&vcpu->vmcs);
 	local_irq_enable();
 	if (unlikely(READ_ONCE(vmcs_failed)))
@@ -305,6 +308,7 @@ static void stretch_end(struct vee_vcpu *vcpu)
 {
 	presence_end(&vcpu->presence);
 	host_restore(vcpu);
+	vmx_root_part(&vcpu->vmcs);
 	vee_barrier_at_user();
 	preempt_enable();
 }

@@ -61,6 +61,20 @@ fail:
 	return -EIO;
 }
 
+/* Of no VMCS that is current. SDM 3C, "VMPTRST". */
+#define NO_VMCS			(~0ULL)
+
+/* Gives the current VMCS. It can only fault. */
+static inline int vmptrst(u64 *hpa)
+{
+	asm goto("1: vmptrst (%[hpa])\n\t"
+		 _ASM_EXTABLE(1b, %l[fail])
+		 : : [hpa] "r" (hpa) : "memory" : fail);
+	return 0;
+fail:
+	return -EIO;
+}
+
 static inline int vmwrite_raw(u32 field, u64 value)
 {
 	asm goto("1: vmwrite %[value], %[field]\n\t"

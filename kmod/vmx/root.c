@@ -2,9 +2,11 @@
 /*
  * VMX root operation on each CPU, and which VMCS is current where.
  *
- * The strategy is "resident": a CPU enters VMX operation when the module is loaded
- * or the CPU comes up, and stays there until it goes down. What ends it:
+ * A CPU enters VMX operation when the module is loaded or the CPU comes up, and stays
+ * there, "resident", while nobody else wants VMX. Otherwise it is entered in each
+ * bracket anew, which is all in window.c. What ends residence:
  *
+ *	KVM			on every CPU, before it is loaded, until it is gone
  *	unload, CPU hotplug	the hotplug state's teardown, on that CPU
  *	suspend, hibernation	hotplug for the other CPUs, syscore for the last
  *	reboot, power-off,	the reboot notifier, on every CPU: INIT does not
@@ -24,14 +26,10 @@
 #include <linux/gfp.h>
 #include <linux/irqflags.h>
 #include <linux/lockdep.h>
-#include <linux/notifier.h>
-#include <linux/panic_notifier.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
-#include <linux/reboot.h>
 #include <linux/smp.h>
 #include <asm/msr.h>
-#include <asm/nospec-branch.h>
 #include <asm/perf_event.h>
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
@@ -40,7 +38,9 @@
 #include "vmx/caps.h"
 #include "vmx/emergency.h"
 #include "vmx/insn.h"
+#include "vmx/mode.h"
 #include "vmx/root.h"
+#include "vmx/window.h"
 
 #define NO_CPU			(-1)
 
@@ -50,7 +50,7 @@
 /**
  * struct root_cpu - VMX operation on one CPU
  * @region: the VMXON region; kept while the CPU is offline
- * @on: this CPU is in VMX operation, by vee's doing
+ * @up: from cpu_up_here() to cpu_down_here()
  * @owner: whose guest ran here last, for the branch-predictor barrier
  * @active: all VMCSs active here, which VMXOFF would otherwise lose
  *
@@ -58,12 +58,13 @@
  */
 struct root_cpu {
 	void *region;
-	bool on;
+	bool up;
 	const void *owner;
 	struct list_head active;
 };
 
 static DEFINE_PER_CPU(struct root_cpu, root_cpu);
+DEFINE_PER_CPU(bool, vmx_resident);
 DEFINE_PER_CPU(struct vmcs *, vmx_current);
 static enum cpuhp_state hotplug_state;
 /* The machine is going down: no CPU goes back into VMX operation. */
@@ -84,7 +85,6 @@ static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
 	if (this_cpu_read(vmx_current) == vmcs)
 		this_cpu_write(vmx_current, NULL);
 	list_del_init(&vmcs->link);
-	guest_tsc_leave(&vmcs->tsc);
 	/*
 	 * Off the list first, the CPU last: once @cpu is NO_CPU another CPU may
 	 * take the VMCS and link it into its own list, or it may be freed.
@@ -112,22 +112,12 @@ static int activate(struct root_cpu *root, struct vmcs *vmcs)
 	vmcs->frame.launched = false;
 	list_add(&vmcs->link, &root->active);
 	WRITE_ONCE(vmcs->cpu, smp_processor_id());
-	guest_tsc_arrive(&vmcs->tsc);
 	/*
 	 * A VM can be at the address of one that is gone. It can't pass for it:
 	 * each of its VMCSs comes by here first, and so gets its barrier.
 	 */
 	root->owner = NULL;
 	return 0;
-}
-
-/* No guest may steer the branches of the next one: see "IBPB" in SDM 3A. */
-static void separate_owners(struct root_cpu *root, const void *owner)
-{
-	if (root->owner == owner)
-		return;
-	indirect_branch_prediction_barrier();
-	root->owner = owner;
 }
 
 static int make_current(struct root_cpu *root, struct vmcs *vmcs)
@@ -137,8 +127,7 @@ static int make_current(struct root_cpu *root, struct vmcs *vmcs)
 	if (error)
 		return error;
 	this_cpu_write(vmx_current, vmcs);
-	separate_owners(root, vmcs->owner);
-	guest_tsc_catch_up(&vmcs->tsc);
+	separate_owners(&root->owner, vmcs->owner);
 	return 0;
 }
 
@@ -153,22 +142,38 @@ static noinline int why_off(void)
 	return -ESHUTDOWN;
 }
 
-/* From nowhere to here; from another CPU vmx_root_pull() has to fetch it first. */
-static noinline int bring_here(struct root_cpu *root, struct vmcs *vmcs, int cpu)
+/* Does the CPU say the same of which VMCS is current as vmx_current does? */
+static bool is_ours(struct vmcs *found_by)
 {
-	return cpu == NO_CPU ? activate(root, vmcs) : -EAGAIN;
+	const struct vmcs *current_one = this_cpu_read(vmx_current);
+	u64 hpa = current_one ? current_one->hpa : NO_VMCS;
+
+	return !vmptrst(&found_by->found) && found_by->found == hpa;
 }
 
+static noinline int taken(void)
+{
+	pr_err_once("somebody else has used VMX on CPU %d and not put it back (VirtualBox?): end that, then load vee again, with vmx=windowed to run beside it\n",
+		    smp_processor_id());
+	return -ENODEV;
+}
+
+/* From nowhere to here; from another CPU vmx_root_pull() has to fetch it first. */
 int vmx_root_load(struct vmcs *vmcs)
 {
 	struct root_cpu *root = this_cpu_ptr(&root_cpu);
 	int cpu = vmcs_cpu(vmcs);
 	int error = 0;
 
-	if (unlikely(!root->on))
-		return why_off();
-	if (unlikely(cpu != smp_processor_id()))
-		error = bring_here(root, vmcs, cpu);
+	if (unlikely(cpu != smp_processor_id() && cpu != NO_CPU))
+		return -EAGAIN;
+	if (unlikely(!this_cpu_read(vmx_resident)))
+		return root->up && !READ_ONCE(going_down) ?
+			window_enter(vmcs, root->region) : why_off();
+	if (unlikely(!is_ours(vmcs)))
+		return taken();
+	if (unlikely(cpu == NO_CPU))
+		error = activate(root, vmcs);
 	return unlikely(error) ? error : make_current(root, vmcs);
 }
 
@@ -206,10 +211,10 @@ int vmx_root_alloc(struct vmcs *vmcs, const void *owner)
 		.region = region,
 		.hpa = __pa(region),
 		.cpu = NO_CPU,
+		.cleared_for = NO_CPU,
 		.owner = owner,
 	};
 	INIT_LIST_HEAD(&vmcs->link);
-	guest_tsc_init(&vmcs->tsc);
 	return 0;
 }
 
@@ -259,21 +264,19 @@ static int enter_operation(struct root_cpu *root)
 }
 
 /* After VMfail the CPU is still in VMX operation, where VMXE must stay set. */
-static void leave_operation(struct root_cpu *root)
+static void leave_operation(void)
 {
-	root->on = false;
+	this_cpu_write(vmx_resident, false);
 	this_cpu_write(vmx_current, NULL);
 	if (!vmxoff())
 		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
 }
 
+/* To stay. Not if somebody else has it on. */
 static int turn_on(struct root_cpu *root)
 {
-	if (native_read_cr4() & X86_CR4_VMXE) {
-		pr_err("VMX is in use, most likely by KVM: \"modprobe -r kvm_intel\" frees it (from Linux 6.12 on KVM takes it when loaded, unless kvm.enable_virt_at_load=0)\n");
-		return -EBUSY;
-	}
-	lock_feature_control();
+	if (!mode_stays() || native_read_cr4() & X86_CR4_VMXE)
+		return 0;
 	/* Few CPUs can trace in VMX operation: the tracer must know of it. */
 	intel_pt_handle_vmx(1);
 	if (enter_operation(root)) {
@@ -283,7 +286,7 @@ static int turn_on(struct root_cpu *root)
 		return -EBUSY;
 	}
 	ready_cpu();
-	root->on = true;
+	this_cpu_write(vmx_resident, true);
 	return 0;
 }
 
@@ -291,17 +294,42 @@ static void turn_off(struct root_cpu *root)
 {
 	struct vmcs *vmcs, *next;
 
-	if (!root->on)
+	if (!this_cpu_read(vmx_resident))
 		return;
 	list_for_each_entry_safe(vmcs, next, &root->active, link)
 		deactivate(root, vmcs);
-	leave_operation(root);
+	leave_operation();
 	intel_pt_handle_vmx(0);
 }
 
 static void turn_off_here(void *unused)
 {
 	turn_off(this_cpu_ptr(&root_cpu));
+	window_forget_owner();
+}
+
+/* If this fails turn_on() has said so, and so will each window. */
+static void turn_on_here(void *unused)
+{
+	struct root_cpu *root = this_cpu_ptr(&root_cpu);
+
+	if (root->up && !READ_ONCE(going_down) && !this_cpu_read(vmx_resident))
+		turn_on(root);
+}
+
+/* --- KVM ------------------------------------------------------------------- */
+
+static void kvm_comes(void)
+{
+	emergency_leave_to_kvm();
+	if (!mode_stays())
+		on_each_cpu(turn_off_here, NULL, true);
+}
+
+static void kvm_gone(void)
+{
+	emergency_take_back();
+	on_each_cpu(turn_on_here, NULL, true);
 }
 
 /* --- when ------------------------------------------------------------------ */
@@ -346,8 +374,11 @@ static int cpu_up_here(unsigned int cpu)
 	if (error)
 		return error;
 	local_irq_save(flags);
-	if (!READ_ONCE(going_down))
+	lock_feature_control();
+	error = mode_check_this_cpu();
+	if (!error && !READ_ONCE(going_down))
 		error = turn_on(this_cpu_ptr(&root_cpu));
+	this_cpu_write(root_cpu.up, !error);
 	local_irq_restore(flags);
 	return error;
 }
@@ -359,6 +390,7 @@ static int cpu_down_here(unsigned int cpu)
 
 	local_irq_save(flags);
 	turn_off_here(NULL);
+	this_cpu_write(root_cpu.up, false);
 	local_irq_restore(flags);
 	return 0;
 }
@@ -370,26 +402,19 @@ static int suspend_last_cpu(void)
 	return 0;
 }
 
-/* If this fails turn_on() has said so, and every enter gives -ESHUTDOWN. */
 static void resume_first_cpu(void)
 {
-	if (!READ_ONCE(going_down))
-		turn_on(this_cpu_ptr(&root_cpu));
+	lock_feature_control();
+	turn_on_here(NULL);
 }
 
 VEE_SYSCORE(root_syscore, suspend_last_cpu, resume_first_cpu);
 
-static int reboot_notify(struct notifier_block *block, unsigned long event,
-			 void *unused)
+static void turn_off_all(void)
 {
 	WRITE_ONCE(going_down, 1);
 	on_each_cpu(turn_off_here, NULL, true);
-	return NOTIFY_DONE;
 }
-
-static struct notifier_block reboot_block = {
-	.notifier_call = reboot_notify,
-};
 
 /*
  * On this CPU, from wherever it is, perhaps in an NMI, and it won't go back there. That
@@ -398,35 +423,11 @@ static struct notifier_block reboot_block = {
  */
 static void emergency(void)
 {
-	struct root_cpu *root = this_cpu_ptr(&root_cpu);
-
 	WRITE_ONCE(going_down, 1);
-	if (root->on)
-		leave_operation(root);
-}
-
-/* This CPU alone may go on, into a crash kernel: the others have been stopped. */
-static int panic_notify(struct notifier_block *block, unsigned long event,
-			void *unused)
-{
-	emergency();
-	return NOTIFY_DONE;
-}
-
-static struct notifier_block panic_block = {
-	.notifier_call = panic_notify,
-};
-
-static void watch_shutdown(void)
-{
-	register_reboot_notifier(&reboot_block);
-	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
-}
-
-static void unwatch_shutdown(void)
-{
-	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
-	unregister_reboot_notifier(&reboot_block);
+	if (this_cpu_read(vmx_resident))
+		leave_operation();
+	else
+		window_emergency();
 }
 
 /* If one CPU fails, the hotplug core takes down again those that did not. */
@@ -438,25 +439,26 @@ int vmx_root_init(void (*each_cpu)(void))
 	ready_cpu = each_cpu;
 	for_each_possible_cpu(cpu)
 		INIT_LIST_HEAD(&per_cpu_ptr(&root_cpu, cpu)->active);
-	watch_shutdown();
+	emergency_watch(turn_off_all, emergency);
+	mode_watch(kvm_comes, kvm_gone);
 	state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/vee:online",
 				  cpu_up_here, cpu_down_here);
 	if (state < 0) {
-		unwatch_shutdown();
+		mode_unwatch();
+		emergency_unwatch();
 		free_regions();
 		return state;
 	}
 	hotplug_state = state;
 	vee_syscore_register(&root_syscore);
-	emergency_watch(emergency);
 	return 0;
 }
 
 void vmx_root_exit(void)
 {
-	emergency_unwatch();
 	vee_syscore_unregister(&root_syscore);
 	cpuhp_remove_state(hotplug_state);
-	unwatch_shutdown();
+	mode_unwatch();
+	emergency_unwatch();
 	free_regions();
 }

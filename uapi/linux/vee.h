@@ -504,9 +504,7 @@ struct vee_debug {
  * @tsc_aux: IA32_TSC_AUX, 32 bits; an exit if CPUID has neither RDTSCP nor RDPID
  * @pat: IA32_PAT
  * @tsc_offset: what the guest's TSC is more than the host's, modulo 2^64; 0 at
- *	first. What the host's loses from then on, in a suspend or because the vCPU
- *	moves to a CPU whose TSC is behind, is not in it: vee makes up for that besides
- *	(VEE_VCPU_VMCS_READ of 2010H has both)
+ *	first
  *
  * Every other MSR access is an exit (VEE_EXIT_RDMSR, VEE_EXIT_WRMSR); FS and GS
  * base are in struct vee_segments, IA32_EFER in struct vee_control.
@@ -921,7 +919,9 @@ struct vee_vcpu_page {
  * @resume; a state that vee can't let the hardware load: see the group's struct; a
  * generation yet to come), -ESTALE (no run of that generation is paused: it is over),
  * -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
- * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off).
+ * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off),
+ * -ENODEV (somebody else has VMX and vee can't be beside them; the kernel's log says
+ * why). Every request with -ESHUTDOWN can also fail with -ENODEV.
  */
 
 /* vee_step.budget_us, vee_uring_cmd.budget_us: no thread is kept for longer. */

@@ -202,26 +202,34 @@ static bool kvm_takes_vmx_at_load(void)
 			 sizeof(text)) && *text == 'Y';
 }
 
+/* Of the loaded module: a line for each way in which it has VMX on some CPUs. */
+static bool show_modes(void)
+{
+	FILE *f = fopen("/sys/module/vee/vmx_mode", "re");
+	char text[256];
+
+	if (!f)
+		return false;
+	while (fgets(text, sizeof(text), f)) {
+		text[strcspn(text, "\n")] = 0;
+		note("%s", text);
+	}
+	fclose(f);
+	return true;
+}
+
+/* vee gets along with it: how is what there is to say. */
 static void check_kvm(void)
 {
-	static const char what[] = "VMX not taken by KVM";
-	bool built_in = !host_has("/sys/module/kvm_intel/initstate");
-	int users = kvm_users();
-
-	if (!host_has("/sys/module/kvm_intel")) {
-		row(OK, what);
+	row(OK, "VMX, beside KVM or without");
+	if (module_loaded() && show_modes())
 		return;
-	}
-	if (module_loaded()) {
-		row(OK, what);
-		note("KVM is loaded too; its virtual machines will not start while vee is");
-		return;
-	}
-	require(users <= 0 && !kvm_takes_vmx_at_load(), what, built_in ?
-		"KVM is built into this kernel: boot it with kvm.enable_virt_at_load=0" :
-		"end KVM's virtual machines, then \"modprobe -r kvm_intel\" (as root)");
-	if (users > 0)
-		note("kvm_intel has %d users", users);
+	if (!host_has("/sys/module/kvm_intel"))
+		note("resident: KVM is not loaded");
+	else if (kvm_users() > 0 || kvm_takes_vmx_at_load())
+		note("shared: KVM is loaded, and has VMX on");
+	else
+		note("windowed: KVM is loaded, and has VMX off");
 }
 
 /* The host's NMI handler is reached through the IDT. */

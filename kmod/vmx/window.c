@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VMX for the length of one bracket. Which of the two ways, each window asks anew, since
+ * who else wants VMX comes and goes:
+ *
+ *	shared		This CPU is in VMX operation already: somebody else's VMCS, if
+ *			one is current, is put back. KVM takes the one that it made
+ *			current last for current still, and does no VMPTRLD.
+ *	windowed	It is not: VMXON to VMXOFF, with CR4.VMXE as it was found. The
+ *			kernel's copy of CR4 has no part in it: with interrupts off
+ *			nothing of the kernel's writes CR4.
+ *
+ * CR4.VMXE alone doesn't tell them apart: KVM sets it before VMXON and clears it after
+ * VMXOFF, and can be interrupted in between. VMPTRST tells, which is #UD out of VMX
+ * operation.
+ *
+ * After a window no VMCS of vee's is active: anybody's VMXOFF would lose it.
+ */
+#define pr_fmt(fmt) "vee: " fmt
+
+#include <linux/errno.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/printk.h>
+#include <linux/smp.h>
+#include <asm/cpufeature.h>
+#include <asm/perf_event.h>
+#include <asm/special_insns.h>
+
+#include "vmx/held.h"
+#include "vmx/insn.h"
+#include "vmx/mode.h"
+#include "vmx/window.h"
+
+/**
+ * struct window - of one CPU
+ * @cr4: CR4 as it was found
+ * @theirs: the VMCS that was current; NO_VMCS: none
+ * @owner: whose guest ran here last, for the branch-predictor barrier
+ * @own: from before VMXON to after VMXOFF
+ *
+ * Its own CPU's alone.
+ */
+struct window {
+	u64 cr4;
+	u64 theirs;
+	const void *owner;
+	bool own;
+};
+
+static DEFINE_PER_CPU(struct window, window);
+
+/* Not by the kernel's helper, which would note VMXE as the kernel's own wish. */
+static void write_cr4(unsigned long cr4)
+{
+	asm volatile("mov %0, %%cr4" : : "r" (cr4) : "memory");
+}
+
+/* --- VMX operation --------------------------------------------------------- */
+
+/* Few CPUs can trace in VMX operation: the tracer must know of it. */
+static void tell_tracer(int on)
+{
+	if (boot_cpu_has(X86_FEATURE_INTEL_PT))
+		intel_pt_handle_vmx(on);
+}
+
+static void end_own(struct window *w)
+{
+	if (!vmxoff())
+		write_cr4(w->cr4);
+	w->own = false;
+	tell_tracer(0);
+}
+
+static int begin_own(struct window *w, void *region)
+{
+	if (!mode_allows(VMX_WINDOWED))
+		return -ENODEV;
+	tell_tracer(1);
+	w->own = true;
+	write_cr4(w->cr4 | X86_CR4_VMXE);
+	if (!vmxon(__pa(region)))
+		return 0;
+	write_cr4(w->cr4);
+	w->own = false;
+	tell_tracer(0);
+	pr_err_once("VMXON failed on CPU %d: look for VT-x, and for whatever else may own VMX, in the firmware set-up\n",
+		    smp_processor_id());
+	return -ENODEV;
+}
+
+static bool is_shared(struct window *w)
+{
+	return w->cr4 & X86_CR4_VMXE && !vmptrst(&w->theirs);
+}
+
+static int begin(struct window *w, struct vmcs *vmcs, void *region)
+{
+	w->cr4 = native_read_cr4();
+	vmcs->shared = is_shared(w);
+	if (!vmcs->shared)
+		return begin_own(w, region);
+	return mode_allows(VMX_SHARED) ? 0 : -ENODEV;
+}
+
+static void end(struct window *w, struct vmcs *vmcs)
+{
+	if (!vmcs->shared)
+		end_own(w);
+	else if (w->theirs != NO_VMCS && vmptrld(&w->theirs))
+		pr_err_once("CPU %d: the VMCS that was current can't be so again; please report this\n",
+			    smp_processor_id());
+}
+
+/* --- the window ------------------------------------------------------------ */
+
+/* As in root.c, but that the VMCS has lost nothing since it was here last. */
+static int make_current(struct window *w, struct vmcs *vmcs)
+{
+	if (vmcs->cleared_for != smp_processor_id()) {
+		if (vmclear(&vmcs->hpa))
+			return -EIO;
+		vmcs->cleared_for = smp_processor_id();
+		w->owner = NULL;
+	}
+	if (vmptrld(&vmcs->hpa))
+		return -EIO;
+	separate_owners(&w->owner, vmcs->owner);
+	return 0;
+}
+
+int window_enter(struct vmcs *vmcs, void *region)
+{
+	struct window *w = this_cpu_ptr(&window);
+	int error = begin(w, vmcs, region);
+
+	if (error)
+		return error;
+	error = make_current(w, vmcs);
+	if (error) {
+		end(w, vmcs);
+		return error;
+	}
+	vmcs->frame.launched = false;
+	vmcs->in_window = true;
+	vmcs->beside = true;
+	return 0;
+}
+
+void window_leave(struct vmcs *vmcs)
+{
+	vmclear(&vmcs->hpa);
+	end(this_cpu_ptr(&window), vmcs);
+	vmcs->in_window = false;
+}
+
+/*
+ * KVM has no barrier for a guest whose VMCS it takes for current: between two of its
+ * entries no guest has run, as far as it knows.
+ */
+void window_part(struct vmcs *vmcs)
+{
+	vmcs->beside = false;
+	if (!vmcs->shared && !mode_kvm_is_there())
+		return;
+	window_forget_owner();
+	if (vmcs->shared)
+		indirect_branch_prediction_barrier();
+}
+
+void window_forget_owner(void)
+{
+	this_cpu_write(window.owner, NULL);
+}
+
+/* The CPU won't go back: what is not ours to end the kernel ends, or its owner. */
+void window_emergency(void)
+{
+	struct window *w = this_cpu_ptr(&window);
+
+	if (w->own && !vmxoff())
+		write_cr4(native_read_cr4() & ~X86_CR4_VMXE);
+}

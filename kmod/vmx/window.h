@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * VMX for the length of one bracket, where it can't be kept on, or is somebody else's.
+ * Interrupts off, but for window_part().
+ */
+#ifndef _VEE_VMX_WINDOW_H
+#define _VEE_VMX_WINDOW_H
+
+struct vmcs;
+
+/*
+ * Makes @vmcs current. @region: for VMXON, of this CPU. -ENODEV: VMX is not to be had in
+ * a way that is allowed; the kernel's log says why.
+ */
+int window_enter(struct vmcs *vmcs, void *region);
+void window_leave(struct vmcs *vmcs);
+/* At the end of a stretch in which a window was open, preemption off. */
+void window_part(struct vmcs *vmcs);
+/* Another's guest may have run here, or may be about to. */
+void window_forget_owner(void);
+/* In the middle of anything; see emergency.c. */
+void window_emergency(void);
+
+#endif /* _VEE_VMX_WINDOW_H */
