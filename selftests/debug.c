@@ -454,6 +454,23 @@ TEST_F(debug, own_trap_flag)
 	ASSERT_HLT(g, AT(traps, trapped) + 1);
 }
 
+/* The trap after STI comes once, also if the caller goes on as if there were none. */
+GUEST_CODE(sti_halt, 64, "nop; sti; hlt");
+
+TEST_F(debug, trap_after_sti_intercepted)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, sti_halt);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_STEP(g, GPA_CODE + 1);
+	g->page->regs.rflags |= X86_EFLAGS_TF;
+	g->page->dirty |= VEE_STATE_REGS;
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE + 2);
+	ASSERT_HLT(g, GPA_CODE + 2);
+}
+
 /* The caller's last step is over: a trap of the guest's own is the guest's. */
 TEST_F(debug, own_trap_flag_after_step)
 {

@@ -430,6 +430,123 @@ TEST_F(hostile, debug_trap_behind_mov_ss)
 	}
 }
 
+/*
+ * A trap held back by MOV SS, or due after STI, and then an instruction that faults, exits
+ * or is tried again, whatever the caller makes of it.
+ */
+#define SHADOW_CODE(name, text) \
+	GUEST_CODE(mov_ss_##name, 64, "mov 0x20000, %ss;" text "; nop; hlt"); \
+	GUEST_CODE(sti_##name, 64, "sti;" text "; nop; hlt")
+
+SHADOW_CODE(rdpmc, "rdpmc");
+SHADOW_CODE(vmxoff, "vmxoff");
+SHADOW_CODE(xsetbv, "xor %eax, %eax; xsetbv");
+SHADOW_CODE(cr4, "mov %rbx, %cr4");
+SHADOW_CODE(rdmsr, "rdmsr");
+SHADOW_CODE(cpuid, "cpuid");
+SHADOW_CODE(out, "out %al, $0x42");
+SHADOW_CODE(touch, "incl (%rsi)");
+SHADOW_CODE(mmio, "mov 0x30000000, %eax");
+SHADOW_CODE(fetch, "jmp *%rsi");
+SHADOW_CODE(debug, "mov %db0, %rax");
+SHADOW_CODE(int1, ".byte 0xf1");
+SHADOW_CODE(int3, "int3");
+SHADOW_CODE(int_n, "int $0x80");
+SHADOW_CODE(divide, "div %edi");
+SHADOW_CODE(spin, "1: jmp 1b");
+SHADOW_CODE(halt, "hlt");
+SHADOW_CODE(popf, "popf");
+
+#define PENDING_BS	0x4000
+
+enum answer { ANSWER_NEXT, ANSWER_HERE, ANSWER_GP, ANSWER_DB, ANSWERS };
+
+static void answer(struct guest *g, enum answer answer)
+{
+	switch (answer) {
+	case ANSWER_GP:
+		guest_inject_error(g, VECTOR_GP, 0);
+		break;
+	case ANSWER_DB:
+		guest_inject(g, VEE_EVENT_EXCEPTION, VECTOR_DB);
+		break;
+	case ANSWER_NEXT:
+		if (g->page->exit.instruction_length)
+			guest_resume_next(g);
+		break;
+	default:
+		break;
+	}
+}
+
+static void run_in_shadow(struct __test_metadata *_metadata, struct guest *g, enum answer how,
+			  const char *name)
+{
+	const struct vee_events *events = &g->page->events;
+	unsigned int step;
+
+	for (step = 0; step < 5; step++) {
+		ASSERT_EQ(0, guest_run(g));
+		/* What an entry checks, even where the CPU at hand doesn't. */
+		if (events->interruptibility & (VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS))
+			EXPECT_EQ(!(g->page->regs.rflags & X86_EFLAGS_TF),
+				  !(events->pending_debug & PENDING_BS))
+				TH_LOG("%s, answer %u, step %u: %s", name, how, step,
+				       guest_describe(g));
+		ASSERT_NE(VEE_EXIT_ENTRY_FAILED, g->page->exit.reason)
+			TH_LOG("%s, answer %u, step %u: %s", name, how, step,
+			       guest_describe(g));
+		answer(g, how);
+	}
+	/* What has not been taken over is not left to the next one. */
+	g->page->resume = VEE_RESUME_HERE;
+	g->page->inject.flags = 0;
+}
+
+TEST_F_TIMEOUT(hostile, trap_in_a_shadow, 120)
+{
+#define SHADOW_CASES(name) \
+	{ "mov ss, " #name, mov_ss_##name, mov_ss_##name##_end }, \
+	{ "sti, " #name, sti_##name, sti_##name##_end }
+	static const struct {
+		const char *name;
+		const unsigned char *code;
+		const unsigned char *end;
+	} cases[] = {
+		SHADOW_CASES(rdpmc), SHADOW_CASES(vmxoff), SHADOW_CASES(xsetbv),
+		SHADOW_CASES(cr4), SHADOW_CASES(rdmsr), SHADOW_CASES(cpuid), SHADOW_CASES(out),
+		SHADOW_CASES(touch), SHADOW_CASES(mmio), SHADOW_CASES(fetch),
+		SHADOW_CASES(debug), SHADOW_CASES(int1), SHADOW_CASES(int3),
+		SHADOW_CASES(int_n), SHADOW_CASES(divide), SHADOW_CASES(spin),
+		SHADOW_CASES(halt), SHADOW_CASES(popf),
+	};
+	static const __u32 intercepts[] = {
+		0, VEE_INTERCEPT_DEBUG | VEE_INTERCEPT_BREAKPOINT, VEE_INTERCEPT_STEP,
+	};
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases) * ANSWERS * ARRAY_SIZE(intercepts); i++) {
+		unsigned int c = i / ARRAY_SIZE(intercepts) / ANSWERS;
+
+		make_sane(g);
+		guest_start(g, guest_set_long, cases[c].code, cases[c].end);
+		guest_write32(g, GPA_DATA, SEL_DATA);
+		guest_write64(g, GPA_STACK - 8, X86_EFLAGS_FIXED);
+		madvise(g->mem + 0x100000, PAGE_BYTES, MADV_DONTNEED);
+		g->page->intercept = intercepts[i % ARRAY_SIZE(intercepts)];
+		g->page->options = c & 2 ? VEE_OPTION_HLT_SLEEPS : 0;
+		g->page->regs.rflags |= X86_EFLAGS_TF;
+		g->page->regs.rsp -= 8;
+		g->page->regs.rbx = -1ULL;
+		g->page->regs.rsi = 0x100000;
+		g->page->deadline_ns = 2 * MS_NS;
+		run_in_shadow(_metadata, g, i / ARRAY_SIZE(intercepts) % ANSWERS,
+			      cases[c].name);
+	}
+	g->page->options = 0;
+}
+
 /* A triple fault in each mode. */
 TEST_F(hostile, triple_faults)
 {

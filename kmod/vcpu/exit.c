@@ -87,13 +87,18 @@ static enum next exit_step(struct vee_vcpu *vcpu)
 /*
  * The exit for a #DB leaves no debug exception pending. But in the shadow of STI or
  * MOV SS, with TF on, an entry fails without a single step that is ("Checks on Guest
- * Non-Register State"); #DB by INT1, say, leaves the guest there.
+ * Non-Register State"). MOV SS has put it off (the #DB is INT1's); after STI this is it.
  */
 static void keep_trap_pending(void)
 {
-	if (vmcs_read(VMCS_GUEST_INTERRUPTIBILITY) & INTERRUPT_SHADOW &&
-	    vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_TF)
+	u32 state = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+
+	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_TF))
+		return;
+	if (state & VEE_BLOCKING_BY_MOV_SS)
 		event_trap_pending();
+	else if (state & VEE_BLOCKING_BY_STI)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~VEE_BLOCKING_BY_STI);
 }
 
 #define DR6_SETTABLE	(DR_TRAP_BITS | DR_STEP | DR6_ACCESS)
