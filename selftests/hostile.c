@@ -434,28 +434,47 @@ TEST_F(hostile, debug_trap_behind_mov_ss)
  * A trap held back by MOV SS, or due after STI, and then an instruction that faults, exits
  * or is tried again, whatever the caller makes of it.
  */
-#define SHADOW_CODE(name, text) \
-	GUEST_CODE(mov_ss_##name, 64, "mov 0x20000, %ss;" text "; nop; hlt"); \
+#define MOV_SS_CODE(name, text) \
+	GUEST_CODE(mov_ss_##name, 64, "mov 0x20000, %ss;" text "; nop; hlt")
+#define STI_CODE(name, text) \
 	GUEST_CODE(sti_##name, 64, "sti;" text "; nop; hlt")
 
-SHADOW_CODE(rdpmc, "rdpmc");
-SHADOW_CODE(vmxoff, "vmxoff");
-SHADOW_CODE(xsetbv, "xor %eax, %eax; xsetbv");
-SHADOW_CODE(cr4, "mov %rbx, %cr4");
-SHADOW_CODE(rdmsr, "rdmsr");
-SHADOW_CODE(cpuid, "cpuid");
-SHADOW_CODE(out, "out %al, $0x42");
-SHADOW_CODE(touch, "incl (%rsi)");
-SHADOW_CODE(mmio, "mov 0x30000000, %eax");
-SHADOW_CODE(fetch, "jmp *%rsi");
-SHADOW_CODE(debug, "mov %db0, %rax");
-SHADOW_CODE(int1, ".byte 0xf1");
-SHADOW_CODE(int3, "int3");
-SHADOW_CODE(int_n, "int $0x80");
-SHADOW_CODE(divide, "div %edi");
-SHADOW_CODE(spin, "1: jmp 1b");
-SHADOW_CODE(halt, "hlt");
-SHADOW_CODE(popf, "popf");
+MOV_SS_CODE(rdpmc, "rdpmc");
+STI_CODE(rdpmc, "rdpmc");
+MOV_SS_CODE(vmxoff, "vmxoff");
+STI_CODE(vmxoff, "vmxoff");
+MOV_SS_CODE(xsetbv, "xor %eax, %eax; xsetbv");
+STI_CODE(xsetbv, "xor %eax, %eax; xsetbv");
+MOV_SS_CODE(cr4, "mov %rbx, %cr4");
+STI_CODE(cr4, "mov %rbx, %cr4");
+MOV_SS_CODE(rdmsr, "rdmsr");
+STI_CODE(rdmsr, "rdmsr");
+MOV_SS_CODE(cpuid, "cpuid");
+STI_CODE(cpuid, "cpuid");
+MOV_SS_CODE(out, "out %al, $0x42");
+STI_CODE(out, "out %al, $0x42");
+MOV_SS_CODE(touch, "incl (%rsi)");
+STI_CODE(touch, "incl (%rsi)");
+MOV_SS_CODE(mmio, "mov 0x30000000, %eax");
+STI_CODE(mmio, "mov 0x30000000, %eax");
+MOV_SS_CODE(fetch, "jmp *%rsi");
+STI_CODE(fetch, "jmp *%rsi");
+MOV_SS_CODE(debug, "mov %db0, %rax");
+STI_CODE(debug, "mov %db0, %rax");
+MOV_SS_CODE(int1, ".byte 0xf1");
+STI_CODE(int1, ".byte 0xf1");
+MOV_SS_CODE(int3, "int3");
+STI_CODE(int3, "int3");
+MOV_SS_CODE(int_n, "int $0x80");
+STI_CODE(int_n, "int $0x80");
+MOV_SS_CODE(divide, "div %edi");
+STI_CODE(divide, "div %edi");
+MOV_SS_CODE(spin, "1: jmp 1b");
+STI_CODE(spin, "1: jmp 1b");
+MOV_SS_CODE(halt, "hlt");
+STI_CODE(halt, "hlt");
+MOV_SS_CODE(popf, "popf");
+STI_CODE(popf, "popf");
 
 #define PENDING_BS	0x4000
 
@@ -505,20 +524,18 @@ static void run_in_shadow(struct __test_metadata *_metadata, struct guest *g, en
 
 TEST_F_TIMEOUT(hostile, trap_in_a_shadow, 120)
 {
-#define SHADOW_CASES(name) \
-	{ "mov ss, " #name, mov_ss_##name, mov_ss_##name##_end }, \
-	{ "sti, " #name, sti_##name, sti_##name##_end }
+#define SHADOW_CASE(name) { \
+	#name, { mov_ss_##name, sti_##name }, { mov_ss_##name##_end, sti_##name##_end } }
 	static const struct {
 		const char *name;
-		const unsigned char *code;
-		const unsigned char *end;
+		const unsigned char *code[2];
+		const unsigned char *end[2];
 	} cases[] = {
-		SHADOW_CASES(rdpmc), SHADOW_CASES(vmxoff), SHADOW_CASES(xsetbv),
-		SHADOW_CASES(cr4), SHADOW_CASES(rdmsr), SHADOW_CASES(cpuid), SHADOW_CASES(out),
-		SHADOW_CASES(touch), SHADOW_CASES(mmio), SHADOW_CASES(fetch),
-		SHADOW_CASES(debug), SHADOW_CASES(int1), SHADOW_CASES(int3),
-		SHADOW_CASES(int_n), SHADOW_CASES(divide), SHADOW_CASES(spin),
-		SHADOW_CASES(halt), SHADOW_CASES(popf),
+		SHADOW_CASE(rdpmc), SHADOW_CASE(vmxoff), SHADOW_CASE(xsetbv), SHADOW_CASE(cr4),
+		SHADOW_CASE(rdmsr), SHADOW_CASE(cpuid), SHADOW_CASE(out), SHADOW_CASE(touch),
+		SHADOW_CASE(mmio), SHADOW_CASE(fetch), SHADOW_CASE(debug), SHADOW_CASE(int1),
+		SHADOW_CASE(int3), SHADOW_CASE(int_n), SHADOW_CASE(divide), SHADOW_CASE(spin),
+		SHADOW_CASE(halt), SHADOW_CASE(popf),
 	};
 	static const __u32 intercepts[] = {
 		0, VEE_INTERCEPT_DEBUG | VEE_INTERCEPT_BREAKPOINT, VEE_INTERCEPT_STEP,
@@ -526,22 +543,22 @@ TEST_F_TIMEOUT(hostile, trap_in_a_shadow, 120)
 	struct guest *g = &self->g;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(cases) * ANSWERS * ARRAY_SIZE(intercepts); i++) {
-		unsigned int c = i / ARRAY_SIZE(intercepts) / ANSWERS;
+	for (i = 0; i < 2 * ARRAY_SIZE(cases) * ANSWERS * ARRAY_SIZE(intercepts); i++) {
+		unsigned int c = i / 2 / ARRAY_SIZE(intercepts) / ANSWERS;
 
 		make_sane(g);
-		guest_start(g, guest_set_long, cases[c].code, cases[c].end);
+		guest_start(g, guest_set_long, cases[c].code[i % 2], cases[c].end[i % 2]);
 		guest_write32(g, GPA_DATA, SEL_DATA);
 		guest_write64(g, GPA_STACK - 8, X86_EFLAGS_FIXED);
 		madvise(g->mem + 0x100000, PAGE_BYTES, MADV_DONTNEED);
-		g->page->intercept = intercepts[i % ARRAY_SIZE(intercepts)];
-		g->page->options = c & 2 ? VEE_OPTION_HLT_SLEEPS : 0;
+		g->page->intercept = intercepts[i / 2 % ARRAY_SIZE(intercepts)];
+		g->page->options = c & 1 ? VEE_OPTION_HLT_SLEEPS : 0;
 		g->page->regs.rflags |= X86_EFLAGS_TF;
 		g->page->regs.rsp -= 8;
 		g->page->regs.rbx = -1ULL;
 		g->page->regs.rsi = 0x100000;
 		g->page->deadline_ns = 2 * MS_NS;
-		run_in_shadow(_metadata, g, i / ARRAY_SIZE(intercepts) % ANSWERS,
+		run_in_shadow(_metadata, g, i / 2 / ARRAY_SIZE(intercepts) % ANSWERS,
 			      cases[c].name);
 	}
 	g->page->options = 0;

@@ -279,6 +279,102 @@ TEST_F(msrs, host_unaffected)
 	EXPECT_EQ(4 * ARRAY_SIZE(kept) * 100, same);
 }
 
+/* --- IA32_DEBUGCTL ----------------------------------------------------------- */
+
+#define MSR_DEBUGCTL		0x1d9
+#define DEBUGCTL_LBR		0x1
+#define DEBUGCTL_BTF		0x2
+#define GUEST_DEBUGCTL		0x2802	/* in the VMCS */
+
+/* BTF is the guest's, LBR is ignored, and the others are not there. */
+TEST_F(msrs, debugctl)
+{
+	static const struct {
+		__u64 written, read;
+	} good[] = {
+		{ 0, 0 }, { DEBUGCTL_BTF, DEBUGCTL_BTF }, { DEBUGCTL_LBR, 0 },
+		{ DEBUGCTL_BTF | DEBUGCTL_LBR, DEBUGCTL_BTF },
+	};
+	struct guest *g = &self->g;
+	unsigned int i;
+	__u64 value;
+
+	GUEST_LONG(g, read_msr);
+	set_msr_operands(g, MSR_DEBUGCTL, -1);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(0, edx_eax(g));
+	for (i = 0; i < ARRAY_SIZE(good); i++) {
+		GUEST_LONG(g, write_msr);
+		set_msr_operands(g, MSR_DEBUGCTL, good[i].written);
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		EXPECT_EQ(good[i].read, edx_eax(g));
+		EXPECT_EQ(0, vmcs_read(g->vcpu, GUEST_DEBUGCTL, &value));
+		EXPECT_EQ(good[i].read, value);
+	}
+	for (i = 2; i < 64; i++) {
+		GUEST_LONG(g, write_msr);
+		set_msr_operands(g, MSR_DEBUGCTL, BIT_ULL(i));
+		ASSERT_VECTOR(g, VECTOR_GP);
+	}
+}
+
+TEST_F(msrs, debugctl_of_the_callers)
+{
+	struct guest *g = &self->g;
+
+	ASSERT_EQ(0, vmcs_write(g->vcpu, GUEST_DEBUGCTL, DEBUGCTL_BTF));
+	EXPECT_EQ(-EINVAL, vmcs_write(g->vcpu, GUEST_DEBUGCTL, DEBUGCTL_LBR));
+	EXPECT_EQ(-EINVAL, vmcs_write(g->vcpu, GUEST_DEBUGCTL, 1ULL << 32));
+	GUEST_LONG(g, read_msr);
+	set_msr_operands(g, MSR_DEBUGCTL, -1);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(DEBUGCTL_BTF, edx_eax(g));
+}
+
+/* A #DB ends it (SDM 3B, "Single-Stepping on Branches"), one that the caller takes doesn't. */
+GUEST_CODE(int1, 64, "nop; .byte 0xf1; hlt");
+
+TEST_F(msrs, debugctl_after_db)
+{
+	struct guest *g = &self->g;
+	__u64 value;
+
+	ASSERT_EQ(0, vmcs_write(g->vcpu, GUEST_DEBUGCTL, DEBUGCTL_BTF));
+	GUEST_LONG(g, int1);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE + 1);
+	EXPECT_EQ(0, vmcs_read(g->vcpu, GUEST_DEBUGCTL, &value));
+	EXPECT_EQ(DEBUGCTL_BTF, value);
+	g->page->intercept = 0;
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(0, vmcs_read(g->vcpu, GUEST_DEBUGCTL, &value));
+	EXPECT_EQ(0, value);
+}
+
+/* With BTF an instruction that is no branch traps no more, also if another does it. */
+GUEST_CODE(ask_port, 64, "nop; out %al, $0x42; hlt");
+
+TEST_F(msrs, debugctl_and_tf)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		GUEST_LONG(g, ask_port);
+		g->page->events.pending_debug = 0;
+		g->page->dirty |= VEE_STATE_EVENTS;
+		ASSERT_RUN(g, VEE_EXIT_PIO);
+		ASSERT_EQ(0, vmcs_write(g->vcpu, GUEST_DEBUGCTL, i ? DEBUGCTL_BTF : 0));
+		ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_ALL));
+		g->page->regs.rflags |= X86_EFLAGS_TF;
+		g->page->dirty |= VEE_STATE_REGS;
+		guest_resume_next(g);
+		ASSERT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+		ASSERT_RUN(g, VEE_EXIT_KICKED);
+		EXPECT_EQ(i ? 0 : 0x4000, g->page->events.pending_debug);
+	}
+}
+
 /* --- SYSCALL, SYSENTER, SWAPGS --------------------------------------------- */
 
 GUEST_LABEL(syscall_target);

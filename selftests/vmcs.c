@@ -369,8 +369,8 @@ TEST_F(vmcs, write_every_encoding)
 TEST_F(vmcs, write_forbidden)
 {
 	static const __u32 forbidden[] = {
-		GUEST_LINK_POINTER, GUEST_PREEMPTION_TIMER, GUEST_DEBUGCTL,
-		GUEST_CR0, GUEST_CR4, GUEST_EFER,
+		GUEST_LINK_POINTER, GUEST_PREEMPTION_TIMER, GUEST_CR0,
+		GUEST_CR4, GUEST_EFER,
 	};
 	__u64 value, after;
 	unsigned int i;

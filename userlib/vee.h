@@ -381,7 +381,8 @@ int vee_vcpu_vmcs_read(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t *value
  * the vCPU page stop being valid.
  *
  * Return: 0, or -ENOENT (no such field here), -EPERM (not a writable field),
- * -EINVAL (too wide, or a forbidden activity state), -EBUSY, -EIO, -ESHUTDOWN.
+ * -EINVAL (too wide, a forbidden activity state, or a bit of IA32_DEBUGCTL but BTF),
+ * -EBUSY, -EIO, -ESHUTDOWN.
  */
 int vee_vcpu_vmcs_write(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t value);
 

@@ -11,6 +11,7 @@
  * is an exit, with the host's signals and deadline looked at, so none can loop
  * for ever.
  */
+#include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
@@ -439,6 +440,13 @@ enum next event_gp(struct vee_vcpu *vcpu)
 
 /* --- an instruction that is done for the guest ------------------------------------ */
 
+/* With BTF only a branch does (SDM 3B, "Single-Stepping on Branches"). */
+bool event_each_insn_traps(u64 rflags)
+{
+	return rflags & X86_EFLAGS_TF &&
+	       !(vmcs_read(VMCS_GUEST_DEBUGCTL) & DEBUGCTLMSR_BTF);
+}
+
 void event_trap_pending(void)
 {
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG,
@@ -456,7 +464,7 @@ static noinline void end_insn(void)
 		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, state & ~INTERRUPT_SHADOW);
 	if (rflags & X86_EFLAGS_RF)
 		vmcs_write(VMCS_GUEST_RFLAGS, rflags & ~X86_EFLAGS_RF);
-	if (rflags & X86_EFLAGS_TF)
+	if (event_each_insn_traps(rflags))
 		event_trap_pending();
 }
 

@@ -92,5 +92,7 @@ u32 event_exit_flags(const struct events *events, u64 rflags);
 enum next event_skip(struct vee_vcpu *vcpu);
 /* TF's trap comes at the next entry, after the instruction that is done. */
 void event_trap_pending(void);
+/* @rflags: the guest's */
+bool event_each_insn_traps(u64 rflags);
 
 #endif /* _VEE_EVENT_H */

@@ -93,7 +93,7 @@ static void keep_trap_pending(void)
 {
 	u32 state = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
-	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_TF))
+	if (!event_each_insn_traps(vmcs_read(VMCS_GUEST_RFLAGS)))
 		return;
 	if (state & VEE_BLOCKING_BY_MOV_SS)
 		event_trap_pending();
@@ -104,8 +104,8 @@ static void keep_trap_pending(void)
 #define DR6_SETTABLE	(DR_TRAP_BITS | DR_STEP | DR6_ACCESS)
 
 /*
- * The exit left DR6 and DR7 alone (SDM 3C, "Architectural State Before a VM
- * Exit"); delivery to the guest finds them as the exception would have.
+ * The exit left DR6, DR7 and IA32_DEBUGCTL alone (SDM 3C, "Architectural State Before a
+ * VM Exit"); delivery to the guest finds them as the exception would have.
  */
 static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 {
@@ -122,6 +122,7 @@ static enum next exit_debug_exception(struct vee_vcpu *vcpu, u32 info)
 		    (vcpu->exit.qualification & DR6_SETTABLE) | DR6_RESERVED;
 	debug_load(&vcpu->debug);
 	vmcs_write(VMCS_GUEST_DR7, dr7 & ~(u64)DR7_DETECT);
+	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
 	return pass_on(vcpu, info);
 }
 

@@ -29,7 +29,7 @@ bool halt_begin(struct vee_vcpu *vcpu)
 	if (!(vcpu->wishes.options & VEE_OPTION_HLT_SLEEPS) || !(rflags & X86_EFLAGS_IF))
 		return false;
 	event_skip(vcpu);
-	if (!(rflags & X86_EFLAGS_TF))
+	if (!event_each_insn_traps(rflags))
 		vmcs_write(VMCS_GUEST_ACTIVITY, VEE_ACTIVITY_HLT);
 	return true;
 }

@@ -138,19 +138,30 @@ static bool write_tsc(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 	return true;
 }
 
-#define AT(name, fn, member) { name, fn, offsetof(struct vee_msrs, member), true }
+/* The last-branch records are the host's: LBR stays 0, and the rest there is not. */
+static bool write_debugctl(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
+{
+	if (value & ~(DEBUGCTLMSR_BTF | DEBUGCTLMSR_LBR))
+		return false;
+	vmcs_write(VMCS_GUEST_DEBUGCTL, value & DEBUGCTLMSR_BTF);
+	return true;
+}
+
+#define AT(name, fn, member) { name, fn, offsetof(struct vee_msrs, member), 0, true }
 
 /**
  * struct handler - an MSR that exits
  * @index: which
  * @write: WRMSR
  * @place: where in struct vee_msrs it is kept
- * @readable: RDMSR exits too, and reads @place
+ * @field: or which field of the VMCS it is
+ * @readable: RDMSR exits too, and reads it there
  */
 struct handler {
 	u32 index;
 	write_fn write;
 	u16 place;
+	u32 field;
 	bool readable;
 };
 
@@ -162,6 +173,7 @@ static const struct handler handlers[] = {
 	AT(MSR_TSC_AUX,		write_tsc_aux,	tsc_aux),
 	{ MSR_EFER,		write_efer },
 	{ MSR_IA32_TSC,		write_tsc },
+	{ MSR_IA32_DEBUGCTLMSR,	write_debugctl, 0, VMCS_GUEST_DEBUGCTL, true },
 };
 
 static const struct handler *find_handler(struct vee_vcpu *vcpu, u32 index)
@@ -185,6 +197,13 @@ static enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, u32 index, u64 va
 	return exit_user(vcpu, reason);
 }
 
+static u64 read_kept(const struct vee_vcpu *vcpu, const struct handler *handler)
+{
+	if (handler->field)
+		return vmcs_read(handler->field);
+	return *(const u64 *)((const void *)&vcpu->msrs.values + handler->place);
+}
+
 enum next exit_rdmsr(struct vee_vcpu *vcpu)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
@@ -194,7 +213,7 @@ enum next exit_rdmsr(struct vee_vcpu *vcpu)
 
 	if (!handler || !handler->readable)
 		return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
-	value = *(u64 *)((void *)&vcpu->msrs.values + handler->place);
+	value = read_kept(vcpu, handler);
 	regs->rax = (u32)value;
 	regs->rdx = value >> 32;
 	return event_skip(vcpu);

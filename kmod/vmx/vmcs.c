@@ -206,7 +206,6 @@ static const u32 unwritable[] = {
 	VMCS_GUEST_INTERRUPT_STATUS,
 	VMCS_PML_INDEX,
 	VMCS_VMCS_LINK_POINTER,
-	VMCS_GUEST_DEBUGCTL,
 	VMCS_GUEST_EFER,
 	VMCS_GUEST_PERF_GLOBAL_CTRL,
 	VMCS_GUEST_RTIT_CTL,
@@ -237,6 +236,9 @@ int vmcs_field_writable(u32 encoding, u64 value)
 		if (unwritable[i] == encoding)
 			return -EPERM;
 	if (too_wide(encoding, value))
+		return -EINVAL;
+	/* Of the others the host has the use. */
+	if (encoding == VMCS_GUEST_DEBUGCTL && value & ~DEBUGCTLMSR_BTF)
 		return -EINVAL;
 	/* Shutdown and wait-for-SIPI would hold the CPU. */
 	if (encoding == VMCS_GUEST_ACTIVITY && value > VEE_ACTIVITY_HLT)

@@ -508,6 +508,10 @@ struct vee_debug {
  *
  * Every other MSR access is an exit (VEE_EXIT_RDMSR, VEE_EXIT_WRMSR); FS and GS
  * base are in struct vee_segments, IA32_EFER in struct vee_control.
+ *
+ * Of IA32_DEBUGCTL the guest has BTF, 0 at first; LBR is ignored, and reads as 0; any other
+ * bit is #GP. It is the VMCS's field guest IA32_DEBUGCTL (2802H): who saves a guest's
+ * state reads and writes it by VEE_VCPU_VMCS_READ and VEE_VCPU_VMCS_WRITE.
  */
 struct vee_msrs {
 	__u64 star;
@@ -1159,16 +1163,16 @@ struct vee_xsave {
  * @value: read: out; write: in
  *
  * Writable are the fields of the guest-state area that can't reach the host:
- * not the VMCS link pointer, the preemption timer or IA32_DEBUGCTL; of the
- * activity states active and HLT alone; CR0, CR4 and IA32_EFER only through
- * struct vee_control.
+ * not the VMCS link pointer or the preemption timer; of the activity states active and
+ * HLT alone; of IA32_DEBUGCTL BTF alone; CR0, CR4 and IA32_EFER only through struct
+ * vee_control.
  * The write is as if made by the last exit: groups of the vCPU page that were
  * valid no longer are.
  *
  * Returns 0, or -ENOENT (no such field, or this CPU has not got it), -EPERM
  * (write: not a writable field; read: an address of the host's, which takes
- * CAP_SYS_ADMIN), -EINVAL (write: the value is too wide, or a forbidden activity
- * state), -ESHUTDOWN.
+ * CAP_SYS_ADMIN), -EINVAL (write: the value is too wide, a forbidden activity
+ * state, or another bit of IA32_DEBUGCTL), -ESHUTDOWN.
  */
 struct vee_vmcs_field {
 	__u32 size;

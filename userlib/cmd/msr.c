@@ -39,7 +39,6 @@ static const struct {
 	{ 0x000001a0, FAST_STRINGS },		/* IA32_MISC_ENABLE */
 	{ 0x000001a2, 0 },			/* temperature target */
 	{ 0x000001b1, 0 },			/* IA32_PACKAGE_THERM_STATUS */
-	{ 0x000001d9, 0 },			/* IA32_DEBUGCTL */
 	{ 0x000002ff, MTRR_ENABLE | MTRR_WRITE_BACK },	/* IA32_MTRR_DEF_TYPE */
 	{ 0x00000606, 0 },			/* RAPL power unit */
 	{ 0x00000639, 0 },			/* energy status */
