@@ -236,6 +236,33 @@ TEST_F(debug, step_over_callers_work)
 	ASSERT_HLT(g, GPA_CODE + 3);
 }
 
+/* Likewise what leads elsewhere: the caller has set RIP. */
+TEST_F(debug, step_over_callers_jump)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, out_code);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	for (i = 0; i < 2; i++) {
+		ASSERT_RUN_AT(g, VEE_EXIT_PIO, GPA_CODE);
+		g->page->resume = VEE_RESUME_DONE;
+		ASSERT_STEP(g, GPA_CODE);
+	}
+	EXPECT_EQ(VEE_RESUME_HERE, g->page->resume);
+	ASSERT_RUN_AT(g, VEE_EXIT_PIO, GPA_CODE);
+	g->page->resume = VEE_RESUME_DONE;
+	guest_set_rip(g, GPA_CODE + 2);
+	ASSERT_STEP(g, GPA_CODE + 2);
+	ASSERT_STEP(g, GPA_CODE + 3);
+	/* Without a step it is VEE_RESUME_HERE. */
+	g->page->intercept = 0;
+	g->page->resume = VEE_RESUME_DONE;
+	ASSERT_HLT(g, GPA_CODE + 3);
+	g->page->resume = VEE_RESUME_DONE + 1;
+	EXPECT_EQ(-EINVAL, guest_run(g));
+}
+
 /* Steps show each CPUID that the caller wants to see, as well. */
 TEST_F(debug, step_and_other_intercepts)
 {

@@ -207,7 +207,7 @@ static const struct bad_word bad_words[] = {
 	BAD(dirty, VEE_PREFETCH_INSN),
 	BAD(intercept, 1U << 6),
 	BAD(intercept, 1U << 31),
-	BAD(resume, 2),
+	BAD(resume, VEE_RESUME_DONE + 1),
 	BAD(resume, VEE_RESUME_NEXT),	/* there was no exit yet */
 	BAD(resume, -1U),
 };

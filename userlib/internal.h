@@ -251,11 +251,10 @@ void trap_port(const struct guest *guest, uint16_t port, unsigned int bytes);
 bool trap_watches(const struct guest *guest);
 /* It is done, and vee_done() sees to a single step. */
 int trap_done(const struct guest *guest);
-/*
- * Likewise, where that doesn't: after an iteration of a REP that is not the last, and
- * after what has another RIP.
- */
+/* Likewise, where that doesn't: after what has another RIP. */
 int trap_step(const struct guest *guest);
+/* Likewise: after an iteration of a REP that is not the last. */
+int trap_between(const struct guest *guest);
 
 /* How many elements of a string instruction lie in the page of the first. */
 uint64_t string_batch(uint64_t gva, uint64_t offset, unsigned int address_width,

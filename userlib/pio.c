@@ -83,7 +83,7 @@ static int do_string(const struct pio *pio, uint64_t count)
 		}
 		span_move(&span, pio->down ? -(int64_t)width : width);
 	}
-	return err ? err : trap_step(&pio->guest);
+	return err ? err : trap_between(&pio->guest);
 }
 
 /* --- where its memory is --- */

@@ -30,7 +30,8 @@ int trap_begin(struct guest *guest, uint64_t *hits)
 
 bool trap_watches(const struct guest *guest)
 {
-	return guest->traps || guest->hits;
+	return guest->traps || guest->hits ||
+	       guest->vcpu->page->intercept & VEE_INTERCEPT_STEP;
 }
 
 static bool is_enabled(uint64_t dr7, unsigned int number)
@@ -104,5 +105,19 @@ int trap_step(const struct guest *guest)
 {
 	uint64_t hits = guest->hits ? *guest->hits : 0;
 
-	return set_pending(guest, hits | (guest->traps ? PENDING_BS : 0));
+	int err = set_pending(guest, hits | (guest->traps ? PENDING_BS : 0));
+
+	if (!err)
+		guest->vcpu->page->resume = VEE_RESUME_DONE;
+	return err;
+}
+
+/* SDM 3B, "Instruction-Breakpoint Exception Condition": between iterations RF is 1. */
+int trap_between(const struct guest *guest)
+{
+	struct vee_vcpu_page *page = guest->vcpu->page;
+
+	page->regs.rflags |= RFLAGS_RF;
+	page->dirty |= VEE_STATE_REGS;
+	return trap_step(guest);
 }

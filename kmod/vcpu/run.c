@@ -421,15 +421,16 @@ static void run_count(struct vee_vcpu *vcpu)
 	if (vcpu->runner.paused)
 		run_end(vcpu);
 	vcpu->stats.runs++;
-	step_begin(&vcpu->step);
 	deadline_start(&vcpu->limits, READ_ONCE(vcpu->page->deadline_ns));
 }
 
 /* -EAGAIN: what it takes over refers to memory that is not at hand. */
 static int run_begin(struct vee_vcpu *vcpu)
 {
-	int err = state_take(vcpu);
+	int err;
 
+	step_begin(&vcpu->step);
+	err = state_take(vcpu);
 	if (!err)
 		run_count(vcpu);
 	return err;

@@ -288,7 +288,7 @@ static bool known_length(struct vee_vcpu *vcpu)
 /* @rip: as the caller changed it, or vcpu->exit.rip */
 static int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 rip)
 {
-	if (resume == VEE_RESUME_HERE)
+	if (resume == VEE_RESUME_HERE || resume == VEE_RESUME_DONE)
 		return 0;
 	if (resume != VEE_RESUME_NEXT || vcpu->staged.next || !known_length(vcpu) ||
 	    rip != vcpu->exit.rip)
@@ -435,8 +435,9 @@ int state_take(struct vee_vcpu *vcpu)
 	vcpu->wishes.prefetch = prefetch;
 	vcpu->wishes.intercept = intercept;
 	vcpu->wishes.options = options;
-	if (resume == VEE_RESUME_NEXT) {
-		vcpu->staged.next = true;
+	if (resume != VEE_RESUME_HERE) {
+		vcpu->staged.next = resume == VEE_RESUME_NEXT;
+		vcpu->step.done = resume == VEE_RESUME_DONE;
 		WRITE_ONCE(page->resume, VEE_RESUME_HERE);
 	}
 	if (inject.event.flags & VEE_EVENT_VALID) {

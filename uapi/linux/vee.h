@@ -840,6 +840,7 @@ struct vee_exit {
 /* struct vee_vcpu_page, @resume */
 #define VEE_RESUME_HERE		0	/* at RIP */
 #define VEE_RESUME_NEXT		1	/* after the instruction that exited */
+#define VEE_RESUME_DONE		2	/* at RIP, which the caller's work has led to */
 
 /**
  * struct vee_vcpu_page - what a vCPU and its caller share
@@ -858,8 +859,10 @@ struct vee_exit {
  *	PDPTEs that it has to load (struct vee_control) leaves the page as it is, but
  *	for @exit's reason, and the next run loads all of it
  * @intercept: caller: VEE_INTERCEPT_ bits. Stays until changed
- * @resume: caller: VEE_RESUME_HERE or VEE_RESUME_NEXT; the run sets it back to
- *	VEE_RESUME_HERE. VEE_RESUME_NEXT goes past the instruction as the CPU does:
+ * @resume: caller: VEE_RESUME_HERE, VEE_RESUME_NEXT or VEE_RESUME_DONE; the run sets it
+ *	back to VEE_RESUME_HERE. VEE_RESUME_DONE differs from it for VEE_INTERCEPT_STEP
+ *	alone: the caller has done a jump, say, or one iteration of a REP, and the step is
+ *	over. VEE_RESUME_NEXT goes past the instruction as the CPU does:
  *	it ends blocking by STI and MOV SS, clears RFLAGS.RF and takes a single-step
  *	trap if RFLAGS.TF is set. -EINVAL if the exit had no instruction (see
  *	vee_exit.instruction_length), or if VEE_STATE_REGS is dirty and changed RIP

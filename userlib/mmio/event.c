@@ -297,6 +297,7 @@ static void enter(const struct delivery *delivery)
 	page->events.activity = VEE_ACTIVITY_ACTIVE;
 	page->events.delivering = (struct vee_event) { 0 };
 	page->dirty |= VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_EVENTS;
+	page->resume = VEE_RESUME_DONE;
 }
 
 static bool is_contributory(unsigned int vector)

@@ -181,7 +181,6 @@ int complete_at(const struct guest *guest, uint64_t rip)
 	page->regs.rflags &= ~RFLAGS_RF;
 	page->events.interruptibility &= ~(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS);
 	page->dirty |= VEE_STATE_REGS | VEE_STATE_EVENTS;
-	page->resume = VEE_RESUME_HERE;
 	err = trap_step(guest);
 	return err ? err : INSN_RESUMED;
 }

@@ -253,7 +253,7 @@ static int do_batch(struct string *string)
 		all = advance(string, done);
 	if (err || all)
 		return err;
-	err = trap_step(string->guest);
+	err = trap_between(string->guest);
 	return err ? err : INSN_RESUMED;
 }
 

@@ -411,6 +411,7 @@ static void move(struct task *task, struct vee_vcpu_page *page)
 	page->debug = task->page.debug;
 	page->inject = task->page.inject;
 	page->dirty |= NEEDED;
+	page->resume = VEE_RESUME_DONE;
 	enter_events(task, &page->events);
 	take_event(page);
 }

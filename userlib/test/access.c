@@ -442,7 +442,9 @@ static void traps_of_rep(void)
 		CHECK_EQUAL(page->regs.rcx, left - 1);
 		CHECK_EQUAL(page->events.pending_debug, PENDING_BS);
 		CHECK(page->dirty & VEE_STATE_EVENTS);
-		CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+		CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
+		CHECK_EQUAL(page->regs.rflags & RFLAGS_RF, RFLAGS_RF);
+		CHECK(page->dirty & VEE_STATE_REGS);
 	}
 	page->events.pending_debug = 0;
 	page->exit.pio.count = 1;
@@ -547,7 +549,7 @@ static void breakpoints_of_ports(void)
 	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
 	check_pending(PENDING_B1);
 	CHECK_EQUAL(page->regs.rcx, 1);
-	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
 	rig_end(&rig);
 }
 

@@ -124,7 +124,8 @@ static void rep_outs_by_pages(void)
 	CHECK_EQUAL(assist(), 0);
 	CHECK_EQUAL(regs->rcx, 3);	/* 7 lie in the page */
 	CHECK_EQUAL(regs->rsi, 0x10fff);
-	CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_DONE);
+	CHECK_EQUAL(regs->rflags & RFLAGS_RF, RFLAGS_RF);
 	make_string(pio, 0x10fff, 3);
 	CHECK_EQUAL(assist(), 0);
 	CHECK_EQUAL(regs->rcx, 2);	/* this one in two */
@@ -281,11 +282,26 @@ static void addresses_must_be_canonical(void)
 	rig_end(&rig);
 }
 
+/* One iteration is one step. */
+static void rep_outs_by_steps(void)
+{
+	struct vee_exit_pio *pio = begin(VEE_PIO_OUT, 2);
+
+	rig.vcpu->page->intercept = VEE_INTERCEPT_STEP;
+	make_string(pio, 0x10000, 10);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(rig.vcpu->page->regs.rcx, 9);
+	CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_DONE);
+	CHECK_EQUAL(stream_at, 2);
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "OUT", plain_out },
 	{ "IN", plain_in },
 	{ "exits that make no sense", nonsense },
 	{ "REP OUTS, page by page", rep_outs_by_pages },
+	{ "REP OUTS, step by step", rep_outs_by_steps },
 	{ "INS with DF", ins_downwards },
 	{ "registers keep their width", registers_keep_their_width },
 	{ "a failing port stops in the middle", a_failing_port_stops_in_the_middle },

@@ -255,7 +255,8 @@ static void addresses_wrap_at_64k(void)
 	};
 	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0x1e000, 0x2000, NULL), 0);
 	CHECK_EQUAL(vee_mmio_assist(rig.vcpu, touch_device, NULL), 0);
-	CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(rig.vcpu->page->resume, VEE_RESUME_DONE);
+	CHECK_EQUAL(regs->rflags & RFLAGS_RF, RFLAGS_RF);
 	CHECK_EQUAL(regs->rcx, 0xbbbb00000002);
 	CHECK_EQUAL(regs->rsi, 0xaaaa00000000);	/* ...is followed by the first */
 	CHECK_EQUAL(regs->rdi, 2);

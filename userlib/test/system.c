@@ -115,7 +115,7 @@ static void check_done(void)
 static void check_at(uint64_t rip)
 {
 	CHECK_EQUAL(page->inject.flags, 0);
-	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
 	CHECK_EQUAL(page->regs.rip, rip);
 	CHECK(page->dirty & VEE_STATE_REGS);
 }
@@ -470,6 +470,7 @@ static void check_entered(uint16_t cs)
 	CHECK_EQUAL(page->segments.cs.selector, cs);
 	CHECK_EQUAL(page->segments.cs.access_rights & 1, 1);
 	CHECK_EQUAL(page->events.delivering.flags, 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
 	CHECK_EQUAL(page->dirty & (VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_EVENTS),
 		    VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_EVENTS);
 }

@@ -192,6 +192,7 @@ static void check_loaded(void)
 	CHECK_EQUAL(rights_of(CODE) & 1, 1);
 	CHECK_EQUAL(memory[LDT + 5] & 1, 1);
 	CHECK_EQUAL(page->exit.flags, 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
 	CHECK(!(page->inject.flags & VEE_EVENT_VALID));
 }
 
