@@ -2,8 +2,8 @@
 /*
  * The delivery of an event that an access of its own stopped: a stack in a device, an
  * accessed flag in a ROM (SDM 3A, "Exception or Interrupt Handling Procedures" and
- * "Exception and Interrupt Handling in 64-bit Mode"). Task gates and virtual-8086 mode
- * are not for here.
+ * "Exception and Interrupt Handling in 64-bit Mode"; SDM 3B, "Real-Address Mode
+ * Operation"). Task gates and virtual-8086 mode are not for here.
  */
 #include "mmio.h"
 
@@ -112,6 +112,32 @@ static int read_gate(struct delivery *delivery)
 	if (delivery->type == GATE_TASK && !in_long_mode(guest))
 		return -EOPNOTSUPP;
 	return check_gate(delivery, gate[0]);
+}
+
+/* SDM 3B, "Interrupt and Exception Handling": what is in the table in real mode. */
+struct vector {
+	uint16_t offset;
+	uint16_t selector;
+};
+
+static int read_vector(struct delivery *delivery)
+{
+	const struct guest *guest = &delivery->guest;
+	const struct vee_segments *segments = &guest->vcpu->page->segments;
+	struct vector vector = { 0 };
+	unsigned int at = delivery->event->vector * sizeof(vector);
+	int err;
+
+	if (at + sizeof(vector) - 1 > segments->idtr.limit)
+		return guest_fault(guest, VECTOR_GP, 0);
+	err = guest_read_at(guest, segments->idtr.base + at, &vector, sizeof(vector));
+	delivery->offset = vector.offset;
+	delivery->type = GATE_INTERRUPT_16;
+	delivery->item = sizeof(uint16_t);
+	delivery->cs = segments->cs;
+	delivery->cs.selector = vector.selector;
+	delivery->cs.base = vector.selector * 16U;
+	return err;
 }
 
 static int code_fault(const struct delivery *delivery, unsigned int vector)
@@ -286,6 +312,8 @@ static void enter(const struct delivery *delivery)
 
 	if (!(delivery->type & GATE_TRAP_BIT))
 		cleared |= RFLAGS_IF;
+	if (!guest_is_protected(&delivery->guest))
+		cleared = RFLAGS_TF | RFLAGS_IF | RFLAGS_AC | RFLAGS_RF;
 	page->regs.rip = delivery->offset;
 	page->regs.rsp = delivery->rsp;
 	page->regs.rflags &= ~cleared;
@@ -328,6 +356,16 @@ static int fault_instead(const struct delivery *delivery)
 	return 0;
 }
 
+static int find_gate(struct delivery *delivery)
+{
+	int err;
+
+	if (!guest_is_protected(&delivery->guest))
+		return read_vector(delivery);
+	err = read_gate(delivery);
+	return err ? err : find_handler(delivery);
+}
+
 /* The events must be valid. */
 int deliver_event(const struct guest *guest)
 {
@@ -337,7 +375,7 @@ int deliver_event(const struct guest *guest)
 
 	if (err)
 		return err;
-	if (!guest_is_protected(guest))
+	if (guest->vcpu->page->regs.rflags & RFLAGS_VM)
 		return -EOPNOTSUPP;
 	/* The stack of 64-bit code, whatever was interrupted. */
 	if (in_long_mode(guest))
@@ -345,9 +383,7 @@ int deliver_event(const struct guest *guest)
 	else
 		delivery.guest.mode = 4;
 	delivery.ext = !is_software(&event) || event.type == VEE_EVENT_PRIV_SOFT_EXCEPTION;
-	err = read_gate(&delivery);
-	if (!err)
-		err = find_handler(&delivery);
+	err = find_gate(&delivery);
 	if (!err)
 		err = find_stack(&delivery);
 	if (!err)

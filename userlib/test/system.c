@@ -549,6 +549,47 @@ static void events_in_protected_mode(void)
 	rig_end(&rig);
 }
 
+static void events_in_real_mode(void)
+{
+	static const struct vee_event gp = {
+		.vector = 13, .type = VEE_EVENT_EXCEPTION, .flags = VEE_EVENT_VALID,
+	};
+	uint64_t flags = RFLAGS_1 | RFLAGS_IF | RFLAGS_TF | RFLAGS_DF;
+
+	begin(2);
+	memcpy(ram + VECTOR * 4, "\x78\x56\x34\x12", 4);
+	page->segments.idtr = (struct vee_table) { .limit = 0x3ff };
+	page->segments.cs.selector = 0x100;
+	page->segments.cs.base = 0x1000;
+	page->segments.ss.base = DEVICE_GPA;
+	page->regs.rip = 0x234;
+	page->regs.rsp = 0xabcd0006;
+	page->regs.rflags = flags;
+	CHECK_EQUAL(deliver(interrupt), 0);
+	CHECK_EQUAL(page->inject.flags, 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
+	CHECK_EQUAL(page->regs.rip, 0x5678);
+	CHECK_EQUAL(page->regs.rsp, 0xabcd0000);
+	CHECK_EQUAL(page->regs.rflags, RFLAGS_1 | RFLAGS_DF);
+	CHECK_EQUAL(page->segments.cs.selector, 0x1234);
+	CHECK_EQUAL(page->segments.cs.base, 0x12340);
+	CHECK_EQUAL(page->segments.ss.base, DEVICE_GPA);
+	CHECK_EQUAL(page->events.delivering.flags, 0);
+	CHECK_EQUAL(at(0, 2), 0x234);
+	CHECK_EQUAL(at(2, 2), 0x100);
+	CHECK_EQUAL(at(4, 2), flags);
+	/* No vector: #GP, and for that again #DF, none of them with a code. */
+	page->segments.idtr.limit = VECTOR * 4 + 2;
+	CHECK_EQUAL(deliver(interrupt), 0);
+	CHECK_EQUAL(page->inject.vector, 13);
+	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
+	page->segments.idtr.limit = 13 * 4;
+	CHECK_EQUAL(deliver(gp), 0);
+	CHECK_EQUAL(page->inject.vector, 8);
+	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
+	rig_end(&rig);
+}
+
 /* SDM 3A, "Double Fault Exception" */
 static void faults_of_events(void)
 {
@@ -669,6 +710,7 @@ const struct test tests[] = {
 	{ "SMSW and LMSW", status_word },
 	{ "events in 64-bit mode", events_in_64bit_mode },
 	{ "events in protected mode", events_in_protected_mode },
+	{ "events in real mode", events_in_real_mode },
 	{ "faults in delivering an event", faults_of_events },
 	{ "CLFLUSH and kin, XLAT, BOUND, ARPL", others },
 	{ "MMX", mmx },
