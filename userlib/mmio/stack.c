@@ -73,6 +73,13 @@ static int pop(struct stack *stack, uint64_t *value)
 	return err;
 }
 
+static int open_and_pop(const struct guest *guest, struct stack *stack, uint64_t *value)
+{
+	int err = open_stack(guest, stack);
+
+	return err ? err : pop(stack, value);
+}
+
 /* --- PUSH, POP --- */
 
 /* The operand is read when it is known that it can be pushed. */
@@ -135,10 +142,8 @@ int do_pop_segment(const struct guest *guest)
 {
 	struct stack stack;
 	uint64_t value;
-	int err = open_stack(guest, &stack);
+	int err = open_and_pop(guest, &stack, &value);
 
-	if (!err)
-		err = pop(&stack, &value);
 	if (err)
 		return err;
 	/* By the width of the old one. */
@@ -234,10 +239,8 @@ int do_pop_flags(const struct guest *guest)
 {
 	struct stack stack;
 	uint64_t value;
-	int err = open_stack(guest, &stack);
+	int err = open_and_pop(guest, &stack, &value);
 
-	if (!err)
-		err = pop(&stack, &value);
 	if (err)
 		return err;
 	close_stack(&stack);
@@ -378,10 +381,8 @@ int do_return(const struct guest *guest)
 {
 	struct stack stack;
 	uint64_t rip = 0;
-	int err = open_stack(guest, &stack);
+	int err = open_and_pop(guest, &stack, &rip);
 
-	if (!err)
-		err = pop(&stack, &rip);
 	if (!err)
 		err = check_near(guest, rip);
 	if (err)
@@ -510,10 +511,8 @@ int do_far_return(const struct guest *guest)
 	uint64_t rip, selector, rsp;
 	struct stack stack;
 	bool outer;
-	int err = open_stack(guest, &stack);
+	int err = open_and_pop(guest, &stack, &rip);
 
-	if (!err)
-		err = pop(&stack, &rip);
 	if (!err)
 		err = pop(&stack, &selector);
 	if (!err)
@@ -565,10 +564,8 @@ int do_iret(const struct guest *guest)
 	struct vee_segment cs, ss;
 	struct stack stack;
 	bool pops_stack;
-	int err = open_stack(guest, &stack);
+	int err = open_and_pop(guest, &stack, &rip);
 
-	if (!err)
-		err = pop(&stack, &rip);
 	if (!err)
 		err = pop(&stack, &selector);
 	if (!err)

@@ -61,19 +61,8 @@ static const struct vee_bus bus = { .memory = touch_device, .port = touch_port }
 
 static void begin(unsigned int mode)
 {
-	rig_begin(&rig);
+	ram = rig_begin_mode(&rig, mode, RAM_BYTES);
 	page = rig.vcpu->page;
-	if (mode == 8)
-		vee_vcpu_set_long_mode(rig.vcpu, 0, 0x1000);
-	else if (mode == 4)
-		vee_vcpu_set_protected_mode(rig.vcpu, 0x1000);
-	else
-		vee_vcpu_set_real_mode(rig.vcpu, 0, 0x1000);
-	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, RAM_BYTES, (void **)&ram), 0);
-	if (mode == 8) {
-		fake.identity = true;
-		fake_paging(&rig);
-	}
 	for (size_t i = 0; i < sizeof(device); i++)
 		device[i] = i + 0x80;
 	for (size_t i = 0; i < sizeof(port_data); i++)

@@ -392,6 +392,26 @@ void rig_begin(struct rig *rig)
 		abort();
 }
 
+uint8_t *rig_begin_mode(struct rig *rig, unsigned int mode, uint64_t ram_bytes)
+{
+	uint8_t *ram;
+
+	rig_begin(rig);
+	if (mode == 8)
+		vee_vcpu_set_long_mode(rig->vcpu, 0, 0x1000);
+	else if (mode == 4)
+		vee_vcpu_set_protected_mode(rig->vcpu, 0x1000);
+	else
+		vee_vcpu_set_real_mode(rig->vcpu, 0, 0x1000);
+	if (vee_vm_alloc(rig->vm, 0, ram_bytes, (void **)&ram))
+		abort();
+	if (mode == 8) {
+		fake.identity = true;
+		fake_paging(rig);
+	}
+	return ram;
+}
+
 void rig_end(struct rig *rig)
 {
 	munmap(page, VEE_VCPU_PAGE_BYTES);

@@ -54,19 +54,8 @@ static int touch(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool w
 
 static void begin(unsigned int mode)
 {
-	rig_begin(&rig);
+	ram = rig_begin_mode(&rig, mode, DEVICE_GPA);
 	page = rig.vcpu->page;
-	if (mode == 8)
-		vee_vcpu_set_long_mode(rig.vcpu, 0, 0x1000);
-	else if (mode == 4)
-		vee_vcpu_set_protected_mode(rig.vcpu, 0x1000);
-	else
-		vee_vcpu_set_real_mode(rig.vcpu, 0, 0x1000);
-	CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, DEVICE_GPA, (void **)&ram), 0);
-	if (mode == 8) {
-		fake.identity = true;
-		fake_paging(&rig);
-	}
 	memcpy(ram + GDT_GPA, gdt, sizeof(gdt));
 	page->segments.gdtr = (struct vee_table) { .base = GDT_GPA, .limit = sizeof(gdt) - 1 };
 	page->events = (struct vee_events) { 0 };

@@ -96,6 +96,8 @@ struct rig {
 };
 
 void rig_begin(struct rig *rig);
+/* With code of @mode bytes at 1000H, and memory from 0 up, which is returned. */
+uint8_t *rig_begin_mode(struct rig *rig, unsigned int mode, uint64_t ram_bytes);
 void rig_end(struct rig *rig);
 /* Fails each allocation of @call's in turn, which must give -ENOMEM for it. */
 unsigned int fail_each_allocation(int (*call)(void));
