@@ -261,7 +261,8 @@ void vee_vcpu_destroy(struct vee_vcpu *vcpu);
  *
  * Return: 0, or the errors of VEE_VCPU_RUN: -EINTR (a signal; run again),
  * -EINVAL (what the page asks for or holds can't be), -EBUSY (another thread
- * runs it, or an event is already waiting), -EIO, -ESHUTDOWN.
+ * runs it, or an event is already waiting), -EIO, -ESHUTDOWN, -ENODEV (somebody
+ * else has VMX).
  */
 int vee_vcpu_run(struct vee_vcpu *vcpu);
 
@@ -309,7 +310,7 @@ int vee_vcpu_sync(struct vee_vcpu *vcpu, unsigned int groups);
  * @out: @gpa, @access and @user are filled in
  *
  * Return: 0, or -ENOENT (the guest's tables don't map it), -EFAULT (a table is
- * where the VM has no memory), -EBUSY, -EIO, -ESHUTDOWN.
+ * where the VM has no memory), -EINTR (a signal came first), -EBUSY, -EIO, -ESHUTDOWN.
  */
 int vee_vcpu_translate(struct vee_vcpu *vcpu, uint64_t gva,
 		       struct vee_translate *out);
