@@ -159,6 +159,29 @@ TEST_F(each, one_vcpu_several_times)
 	EXPECT_EQ(0, g->page->exit.pio.data);
 }
 
+/* Single steps, which may have to look at the instruction first. */
+GUEST_CODE(flags, 64, "pushf; pop %rax; nop; hlt");
+
+TEST_F(each, single_steps)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	GUEST_LONG(g, flags);
+	/* All there is to it is at hand. */
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	guest_set_rip(g, GPA_CODE);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	for (i = 1; i < 4; i++) {
+		struct vee_step step = step_of(g, LONG_US);
+
+		ASSERT_EQ(0, run_each(self, &step, 1));
+		EXPECT_EQ(VEE_EXIT_DEBUG, step.result);
+		EXPECT_EQ(GPA_CODE + i, g->page->regs.rip);
+	}
+	EXPECT_EQ(X86_EFLAGS_FIXED, g->page->regs.rax);
+}
+
 TEST_F(each, kicked)
 {
 	struct guest *g = &self->g;
