@@ -53,7 +53,7 @@ TEST_F(page, new_vcpu)
 	page = vcpu_page(vcpu);
 	ASSERT_NE(MAP_FAILED, page);
 	EXPECT_EQ(sizeof(*page), page->size);
-	EXPECT_EQ(0, page->reserved);
+	EXPECT_EQ(0, page->tpr_threshold);
 	EXPECT_EQ(0, page->deadline_ns);
 	EXPECT_EQ(VEE_STATE_REGS | VEE_PREFETCH_INSN, page->prefetch);
 	EXPECT_EQ(VEE_STATE_ALL, page->valid);
@@ -198,7 +198,7 @@ struct bad_word {
 	{ #member, offsetof(struct vee_vcpu_page, member), value }
 
 static const struct bad_word bad_words[] = {
-	BAD(reserved, 1),
+	BAD(tpr_threshold, 16),
 	BAD(options, 1U << 1),
 	BAD(options, 1U << 31),
 	BAD(prefetch, 1U << 6),

@@ -28,6 +28,7 @@ static const struct name exits[] = {
 	{ VEE_EXIT_SHUTDOWN, "shutdown" },
 	{ VEE_EXIT_ENTRY_FAILED, "VM entry failed" },
 	{ VEE_EXIT_OTHER, "other" },
+	{ VEE_EXIT_TPR, "TPR below threshold" },
 };
 
 #define VMX_REASON(name, number, words) { number, words },

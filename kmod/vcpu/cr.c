@@ -33,8 +33,6 @@
 			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
 			 X86_CR4_FSGSBASE | X86_CR4_SMEP | X86_CR4_SMAP)
 
-#define CR8_MAX	15
-
 /* --- reading and writing ----------------------------------------------------- */
 
 u64 cr0_read(void)
@@ -97,7 +95,7 @@ void cr_read(struct vee_vcpu *vcpu, struct vee_control *control)
 	control->cr2 = vcpu->cr.cr2;
 	control->cr3 = vmcs_read(VMCS_GUEST_CR3);
 	control->cr4 = cr4_read();
-	control->cr8 = vcpu->cr.cr8;
+	control->cr8 = tpr_read_cr8(&vcpu->tpr);
 	control->efer = vmcs_read(VMCS_GUEST_EFER);
 	control->xcr0 = vcpu->fpu.xcr0;
 }
@@ -140,7 +138,7 @@ bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control)
 
 	return cr0_valid(cr0) && cr4_valid(vcpu, control->cr4) &&
 	       efer_valid(vcpu, efer) && (efer & EFER_LMA) == lma &&
-	       control->cr8 <= CR8_MAX && xcr0_valid(&vcpu->fpu, control->xcr0);
+	       control->cr8 <= TPR_CLASS_MAX && xcr0_valid(&vcpu->fpu, control->xcr0);
 }
 
 /* --- PDPTEs ------------------------------------------------------------------ */
@@ -250,7 +248,7 @@ void cr_load(struct vee_vcpu *vcpu, const struct vee_control *control, const u64
 	if (pdpte)
 		write_pdptes(pdpte);
 	vcpu->cr.cr2 = control->cr2;
-	vcpu->cr.cr8 = control->cr8;
+	tpr_write_cr8(&vcpu->tpr, control->cr8);
 	fpu_set_xcr0(&vcpu->fpu, control->xcr0);
 }
 
@@ -404,22 +402,30 @@ static u64 source_register(struct vee_vcpu *vcpu)
 	return vmcs_64bit_code(&vcpu->controls) ? value : (u32)value;
 }
 
-/* No interrupt controller looks at CR8 yet: it is the guest's to keep. */
+static enum next move_to_cr8(struct vee_vcpu *vcpu, u64 cr8)
+{
+	enum next next;
+
+	if (cr8 > TPR_CLASS_MAX)
+		return event_gp(vcpu);
+	tpr_write_cr8(&vcpu->tpr, cr8);
+	next = event_skip(vcpu);
+	/* By way of may_enter(), which tells the caller. */
+	return tpr_is_below(&vcpu->tpr) ? NEXT_HOST : next;
+}
+
+/* Without a virtual-APIC page. No interrupt controller of ours looks at CR8. */
 enum next cr_access_cr8(struct vee_vcpu *vcpu)
 {
 	unsigned int number = CR_REGISTER(vcpu->exit.qualification);
+	u64 cr8 = tpr_read_cr8(&vcpu->tpr);
 
-	if (CR_ACCESS(vcpu->exit.qualification) == CR_MOVE_TO) {
-		u64 value = source_register(vcpu);
-
-		if (value > CR8_MAX)
-			return event_gp(vcpu);
-		vcpu->cr.cr8 = value;
-	} else if (number == CR_RSP) {
-		vmcs_write(VMCS_GUEST_RSP, vcpu->cr.cr8);
-	} else {
-		guest_regs(vcpu)->gpr[number] = vcpu->cr.cr8;
-	}
+	if (CR_ACCESS(vcpu->exit.qualification) == CR_MOVE_TO)
+		return move_to_cr8(vcpu, source_register(vcpu));
+	if (number == CR_RSP)
+		vmcs_write(VMCS_GUEST_RSP, cr8);
+	else
+		guest_regs(vcpu)->gpr[number] = cr8;
 	return event_skip(vcpu);
 }
 

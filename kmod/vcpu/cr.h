@@ -19,7 +19,6 @@ struct paging;
  * @cr0: CR0 as last written by vee; right in all bits that exit, PE and PG
  *	among them
  * @cr2: CR2
- * @cr8: CR8
  * @cr3: CR3 at the end of the last bracket, in PAE paging
  * @cr4: CR4, likewise
  * @cr4_allowed: bits of CR4 that the guest may set
@@ -28,7 +27,6 @@ struct paging;
 struct control_regs {
 	u64 cr0;
 	u64 cr2;
-	u64 cr8;
 	u64 cr3;
 	u64 cr4;
 	u64 cr4_allowed;

@@ -41,6 +41,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	cpuid_free(&vcpu->cpuid);
 	fetch_free(vcpu);
 	fpu_free(&vcpu->fpu);
+	tpr_free(&vcpu->tpr);
 	free_page((unsigned long)vcpu->page);
 	kfree(vcpu);
 }

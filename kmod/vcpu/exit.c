@@ -202,6 +202,13 @@ static enum next exit_host(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
+/* After the MOV to CR8. What is below the threshold may_enter() looks at. */
+static enum next exit_tpr(struct vee_vcpu *vcpu)
+{
+	vcpu->step.done = true;
+	return NEXT_HOST;
+}
+
 /*
  * For an event that waits: no instruction was done, so the host comes first. It may
  * have been asked for in place of an NMI window, too.
@@ -258,7 +265,7 @@ static enum next exit_dr(struct vee_vcpu *vcpu)
 {
 	debug_need(&vcpu->debug);
 	intercept_set_controls(&vcpu->controls, vcpu->wishes.intercept,
-			       vcpu->debug.loaded);
+			       vcpu->debug.loaded, &vcpu->tpr);
 	return NEXT_ENTER;
 }
 
@@ -451,6 +458,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_EPT_VIOLATION]	= QUALIFIED(exit_ept_violation),
 	[VMX_EXIT_EPT_MISCONFIG]	= EVENT(exit_other_between),
 	[VMX_EXIT_PREEMPTION_TIMER]	= EVENT(exit_timer),
+	[VMX_EXIT_TPR_BELOW_THRESHOLD]	= EVENT(exit_tpr),
 	[VMX_EXIT_WBINVD]		= INSN(exit_nothing),
 	[VMX_EXIT_XSETBV]		= INSN(exit_xsetbv),
 	/* Nor has CPUID SGX. */

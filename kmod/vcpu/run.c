@@ -199,6 +199,8 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 		return stop(vcpu, VEE_EXIT_DEADLINE);
 	if (step_is_over(&vcpu->step, vcpu->wishes.intercept, &vcpu->events))
 		return stepped(vcpu);
+	if (tpr_is_below(&vcpu->tpr))
+		return stop(vcpu, VEE_EXIT_TPR);
 	if (unlikely(work_waits(&vcpu->runner)))
 		return work_ends_run(&vcpu->runner) ? interrupted(vcpu) : NEXT_HOST;
 	if (budget_passed(&vcpu->limits))
@@ -279,7 +281,7 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 	if (next != NEXT_ENTER)
 		return next;
 	intercept_set_controls(&vcpu->controls, vcpu->wishes.intercept,
-			       vcpu->debug.loaded);
+			       vcpu->debug.loaded, &vcpu->tpr);
 	flush_stale(vcpu);
 	perf_leave(&vcpu->switched);
 	l1d_flush(&vcpu->l1d);

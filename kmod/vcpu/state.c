@@ -400,9 +400,11 @@ static int take_regs(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
 	return 0;
 }
 
-static bool wishes_valid(u32 prefetch, u32 intercept, u32 options, u32 dirty)
+static bool wishes_valid(u32 prefetch, u32 intercept, u32 options, u32 dirty,
+			 u32 tpr_threshold)
 {
-	return !(prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
+	return tpr_threshold <= TPR_CLASS_MAX &&
+	       !(prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
 	       !(intercept & ~VEE_INTERCEPT_ALL) &&
 	       !(options & ~VEE_OPTION_ALL) && !(dirty & ~VEE_STATE_ALL);
 }
@@ -415,15 +417,19 @@ int state_take(struct vee_vcpu *vcpu)
 	u32 options = READ_ONCE(page->options);
 	u32 dirty = READ_ONCE(page->dirty);
 	u32 resume = READ_ONCE(page->resume);
+	u32 tpr_threshold = READ_ONCE(page->tpr_threshold);
 	union {
 		u64 whole;
 		struct vee_event event;
 	} inject = { .whole = READ_ONCE(*(u64 *)&page->inject) };
-	int err;
+	int err = 0;
 
-	if (READ_ONCE(page->reserved) ||
-	    !wishes_valid(prefetch, intercept, options, dirty))
+	if (!wishes_valid(prefetch, intercept, options, dirty, tpr_threshold))
 		return -EINVAL;
+	if (unlikely(tpr_threshold != vcpu->tpr.threshold))
+		err = tpr_begin(&vcpu->tpr, !vcpu->runner.is_inline);
+	if (err)
+		return err;
 	if (!dirty)
 		err = take_clean(vcpu, resume, vcpu->exit.rip, inject.event);
 	else if (dirty == VEE_STATE_REGS)
@@ -435,6 +441,8 @@ int state_take(struct vee_vcpu *vcpu)
 	vcpu->wishes.prefetch = prefetch;
 	vcpu->wishes.intercept = intercept;
 	vcpu->wishes.options = options;
+	if (unlikely(tpr_threshold != vcpu->tpr.threshold))
+		tpr_set_threshold(&vcpu->tpr, tpr_threshold);
 	if (resume != VEE_RESUME_HERE) {
 		vcpu->staged.next = resume == VEE_RESUME_NEXT;
 		vcpu->step.done = resume == VEE_RESUME_DONE;

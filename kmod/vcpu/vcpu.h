@@ -32,6 +32,7 @@
 #include "vcpu/runner.h"
 #include "vcpu/staged.h"
 #include "vcpu/step.h"
+#include "vcpu/tpr.h"
 #include "vcpu/vmexit.h"
 #include "vmx/msr_switch.h"
 #include "vmx/root.h"
@@ -71,6 +72,7 @@ struct vee_vm;
  *
  * @events: on their way into the guest
  * @cr: the guest's control registers
+ * @tpr: ... CR8
  * @debug: ... debug registers
  * @msrs: ... MSRs outside the VMCS
  * @fpu: ... x87, SSE, AVX, AVX-512
@@ -107,6 +109,7 @@ struct vee_vcpu {
 
 	struct events events;
 	struct control_regs cr;
+	struct tpr tpr;
 	struct debug_regs debug;
 	struct guest_msrs msrs;
 	struct guest_fpu fpu;

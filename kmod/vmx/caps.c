@@ -348,6 +348,8 @@ static void set_features(void)
 		features |= VEE_FEATURE_PREEMPTION_TIMER;
 	if (may_be_1(vee_caps.allowed[VMX_PROC]) & PROC_MONITOR_TRAP_FLAG)
 		features |= VEE_FEATURE_MONITOR_TRAP_FLAG;
+	if (may_be_1(vee_caps.allowed[VMX_PROC]) & PROC_TPR_SHADOW)
+		features |= VEE_FEATURE_TPR_SHADOW;
 	if (IS_ENABLED(CONFIG_IO_URING))
 		features |= VEE_FEATURE_IO_URING;
 	vee_caps.features = features;

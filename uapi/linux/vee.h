@@ -88,6 +88,7 @@
 #define VEE_FEATURE_INVPCID		0x080ULL
 #define VEE_FEATURE_MONITOR_TRAP_FLAG	0x100ULL /* else steps use RFLAGS.TF */
 #define VEE_FEATURE_IO_URING		0x200ULL /* the kernel was built with it */
+#define VEE_FEATURE_TPR_SHADOW		0x400ULL /* else each access to CR8 exits */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)
@@ -621,6 +622,7 @@ struct vee_events {
 #define VEE_EXIT_SHUTDOWN		15	/* triple fault */
 #define VEE_EXIT_ENTRY_FAILED		16	/* VM entry failed: .entry */
 #define VEE_EXIT_OTHER			17	/* see hardware_reason; 9 is a task switch */
+#define VEE_EXIT_TPR			18	/* see vee_vcpu_page.tpr_threshold */
 
 /* struct vee_exit, @flags: what the guest could take at this moment. */
 #define VEE_EXIT_INTERRUPT_READY	0x01U /* RFLAGS.IF, no blocking */
@@ -845,7 +847,14 @@ struct vee_exit {
 /**
  * struct vee_vcpu_page - what a vCPU and its caller share
  * @size: kernel: sizeof(struct vee_vcpu_page)
- * @reserved: must be zero
+ * @tpr_threshold: caller: end the run as soon as CR8 is below this, 1 to 15, with
+ *	VEE_EXIT_TPR; 0: don't. Stays until changed. For a caller with an interrupt
+ *	controller of its own and an interrupt that CR8 masks: the interrupt's class,
+ *	bits 7:4 of its vector. It is after the MOV to CR8, or before the guest's first
+ *	instruction if CR8 is below already: the caller sets it to 0, or to what it
+ *	waits for next, and @inject to the interrupt. From the first time on, where
+ *	the CPU can (VEE_FEATURE_TPR_SHADOW), other accesses to CR8 are no VM exit any
+ *	more; that takes a page of memory: -ENOMEM
  * @generation: kernel: the number of the run under way, or between runs that of
  *	the next; for VEE_VCPU_KICK
  * @deadline_ns: caller: end the run after so many nanoseconds, 0: no deadline.
@@ -888,7 +897,7 @@ struct vee_exit {
  */
 struct vee_vcpu_page {
 	__u32 size;
-	__u32 reserved;
+	__u32 tpr_threshold;
 	__u64 generation;
 	__u64 deadline_ns;
 	__u32 prefetch;
@@ -921,14 +930,14 @@ struct vee_vcpu_page {
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
  * for this thread, or another thread has the vCPU whose run was to go on; what the
  * page asked for was taken over, or is still in it, so just run again, with the
- * argument 0),
- * -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options; a bad
- * @resume; a state that vee can't let the hardware load: see the group's struct; a
- * generation yet to come), -ESTALE (no run of that generation is paused: it is over),
- * -EBUSY (another thread runs this vCPU; or @inject, see there), -EIO (not the
- * address space of the VM), -ESHUTDOWN (the machine is going down and VMX is off),
- * -ENODEV (somebody else has VMX and vee can't be beside them; the kernel's log says
- * why). Every request with -ESHUTDOWN can also fail with -ENODEV.
+ * argument 0), -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options; a
+ * bad @resume or @tpr_threshold; a state that vee can't let the hardware load: see the
+ * group's struct; a generation yet to come), -ESTALE (no run of that generation is
+ * paused: it is over), -EBUSY (another thread runs this vCPU; or @inject, see there),
+ * -ENOMEM (see @tpr_threshold), -EIO (not the address space of the VM), -ESHUTDOWN (the
+ * machine is going down and VMX is off), -ENODEV (somebody else has VMX and vee can't be
+ * beside them; the kernel's log says why). Every request with -ESHUTDOWN can also fail
+ * with -ENODEV.
  */
 
 /* vee_step.budget_us, vee_uring_cmd.budget_us: no thread is kept for longer. */
