@@ -29,6 +29,7 @@ static const struct name exits[] = {
 	{ VEE_EXIT_ENTRY_FAILED, "VM entry failed" },
 	{ VEE_EXIT_OTHER, "other" },
 	{ VEE_EXIT_TPR, "TPR below threshold" },
+	{ VEE_EXIT_DESCRIPTOR, "descriptor-table register" },
 };
 
 #define VMX_REASON(name, number, words) { number, words },

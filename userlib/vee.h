@@ -758,8 +758,9 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  * @fn: called for each access to the device
  * @arg: for @fn
  *
- * Or that of VEE_EXIT_MEMORY, if it is a write to a slot that the guest may only
- * read, such as a ROM: @fn is then called in place of the slot.
+ * Or that of VEE_EXIT_DESCRIPTOR, wherever its operand is; or that of VEE_EXIT_MEMORY,
+ * if it is a write to a slot that the guest may only read, such as a ROM: @fn is then
+ * called in place of the slot.
  *
  * Does what a guest may use anywhere: loads, stores, arithmetic, logic and shifts, the
  * string instructions, the stack, jumps, segment and table registers, moves of MMX and
@@ -846,7 +847,7 @@ struct vee_bus {
 };
 
 /**
- * vee_assist() - complete VEE_EXIT_PIO, VEE_EXIT_MMIO or VEE_EXIT_MEMORY
+ * vee_assist() - complete VEE_EXIT_PIO, VEE_EXIT_MMIO, VEE_EXIT_MEMORY or VEE_EXIT_DESCRIPTOR
  * @vcpu: the vCPU
  * @bus: the devices
  *

@@ -322,7 +322,7 @@ static u64 allowed_cr4(const struct cpuid_table *cpuid)
 		if (offers(cpuid, cr4_features[i].leaf, cr4_features[i].reg,
 			   cr4_features[i].bit))
 			allowed |= cr4_features[i].cr4;
-	return allowed & vee_caps.cr4_fixed1;
+	return allowed & (vee_caps.cr4_fixed1 | cr4_without_cpu());
 }
 
 static u64 allowed_efer(const struct cpuid_table *cpuid)

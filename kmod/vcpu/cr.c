@@ -33,6 +33,12 @@
 			 X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | \
 			 X86_CR4_FSGSBASE | X86_CR4_SMEP | X86_CR4_SMAP)
 
+/* The caller has what it stands for done: see VEE_INTERCEPT_DESCRIPTOR. */
+u64 cr4_without_cpu(void)
+{
+	return caps_has(VEE_FEATURE_DESCRIPTOR_EXITING) ? X86_CR4_UMIP & ~vee_caps.cr4_fixed1 : 0;
+}
+
 /* --- reading and writing ----------------------------------------------------- */
 
 u64 cr0_read(void)
@@ -69,7 +75,8 @@ static void cr0_write(struct vee_vcpu *vcpu, u64 cr0)
 static void cr4_write(struct vee_vcpu *vcpu, u64 cr4)
 {
 	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
-	vmcs_write(VMCS_GUEST_CR4, cr4 | vee_caps.cr4_fixed0 | X86_CR4_MCE);
+	vmcs_write(VMCS_GUEST_CR4, (cr4 & ~cr4_without_cpu()) | vee_caps.cr4_fixed0 |
+				   X86_CR4_MCE);
 	fpu_set_osxsave(&vcpu->fpu, cr4 & X86_CR4_OSXSAVE);
 	vpid_flush(&vcpu->vpid);
 }
@@ -106,7 +113,8 @@ void cr_own(struct vee_vcpu *vcpu)
 	u64 cr4 = cr4_read();
 
 	vmcs_write(VMCS_CR0_MASK, ~CR0_GUEST);
-	vmcs_write(VMCS_CR4_MASK, ~(CR4_GUEST & vcpu->cr.cr4_allowed));
+	vmcs_write(VMCS_CR4_MASK,
+		   ~(CR4_GUEST & vcpu->cr.cr4_allowed & ~cr4_without_cpu()));
 	vmcs_write(VMCS_CR4_READ_SHADOW, cr4);
 }
 

@@ -33,6 +33,8 @@ struct control_regs {
 	u64 efer_allowed;
 };
 
+/* Bits of CR4 that the CPU hasn't, and a guest may have all the same: UMIP. */
+u64 cr4_without_cpu(void);
 u64 cr0_read(void);
 u64 cr4_read(void);
 void efer_write(struct vee_vcpu *vcpu, u64 efer);

@@ -17,6 +17,7 @@
 #include "memory/vm.h"
 #include "vcpu/cpuid.h"
 #include "vcpu/cr.h"
+#include "vcpu/descriptor.h"
 #include "vcpu/event.h"
 #include "vcpu/exit.h"
 #include "vcpu/exit_user.h"
@@ -134,13 +135,7 @@ static enum next exit_between(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
-#define AR_DPL_SHIFT	5
 #define CPL_USER	3
-
-static unsigned int cpl(void)
-{
-	return (vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS) & VEE_AR_DPL) >> AR_DPL_SHIFT;
-}
 
 /*
  * With the host's detection of split locks on a guest gets #AC that no CPU gives by
@@ -149,7 +144,7 @@ static unsigned int cpl(void)
 static bool is_split_lock(struct vee_vcpu *vcpu)
 {
 	return boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) &&
-	       !(cpl() == CPL_USER && cr0_read() & X86_CR0_AM &&
+	       !(vmcs_cpl() == CPL_USER && cr0_read() & X86_CR0_AM &&
 		 vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_AC);
 }
 
@@ -382,7 +377,7 @@ static enum next exit_io(struct vee_vcpu *vcpu)
 static enum next exit_vmcall(struct vee_vcpu *vcpu)
 {
 	vcpu->page->exit.hypercall = (struct vee_exit_hypercall) {
-		.cpl = cpl(),
+		.cpl = vmcs_cpl(),
 		.long_mode = vmcs_64bit_code(&vcpu->controls),
 	};
 	return exit_user(vcpu, VEE_EXIT_HYPERCALL);
@@ -455,6 +450,8 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_MWAIT]		= EVENT(event_ud),
 	[VMX_EXIT_MONITOR_TRAP_FLAG]	= EVENT(exit_step),
 	[VMX_EXIT_MONITOR]		= EVENT(event_ud),
+	[VMX_EXIT_GDTR_IDTR]		= INSN_QUALIFIED(exit_descriptor),
+	[VMX_EXIT_LDTR_TR]		= INSN_QUALIFIED(exit_descriptor),
 	[VMX_EXIT_EPT_VIOLATION]	= QUALIFIED(exit_ept_violation),
 	[VMX_EXIT_EPT_MISCONFIG]	= EVENT(exit_other_between),
 	[VMX_EXIT_PREEMPTION_TIMER]	= EVENT(exit_timer),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which exceptions exit, and whether MOV to and from debug registers and CR8 do.
+ * Which exceptions exit, and whether MOV to and from debug registers and CR8 do, and
+ * accesses to descriptor-table registers.
  */
 #ifndef _VEE_INTERCEPT_H
 #define _VEE_INTERCEPT_H
 
+#include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/types.h>
 
@@ -13,9 +15,11 @@
 #include "vmx/vmcs.h"
 
 /* What it is chosen for: these bits, and above them struct tpr's @chosen_for. */
-#define CHOSEN_DR_LOADED	0x1
-#define CHOSEN_BREAKPOINT	0x2
-#define CHOSEN_TPR_SHIFT	2
+#define CHOSEN_DR_LOADED	0x1U
+#define CHOSEN_INTERCEPTS	(VEE_INTERCEPT_BREAKPOINT | VEE_INTERCEPT_DESCRIPTOR)
+#define CHOSEN_TPR_SHIFT	8
+
+static_assert(!(CHOSEN_INTERCEPTS & (CHOSEN_DR_LOADED | -1U << CHOSEN_TPR_SHIFT)));
 
 void intercept_choose(struct vmcs_controls *controls, u32 chosen_for, const struct tpr *tpr);
 
@@ -26,8 +30,8 @@ void intercept_choose(struct vmcs_controls *controls, u32 chosen_for, const stru
 static inline void intercept_set_controls(struct vmcs_controls *controls, u32 intercept,
 					  bool dr_loaded, const struct tpr *tpr)
 {
-	u32 asked = (intercept & VEE_INTERCEPT_BREAKPOINT ? CHOSEN_BREAKPOINT : 0) |
-		    (dr_loaded ? CHOSEN_DR_LOADED : 0) | tpr->chosen_for << CHOSEN_TPR_SHIFT;
+	u32 asked = (intercept & CHOSEN_INTERCEPTS) | (dr_loaded ? CHOSEN_DR_LOADED : 0) |
+		    tpr->chosen_for << CHOSEN_TPR_SHIFT;
 
 	if (likely(asked == controls->chosen_for))
 		return;

@@ -17,6 +17,7 @@
 #include "vcpu/event.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
+#include "vmx/caps.h"
 #include "vmx/vmcs.h"
 
 /* --- which field is where ---------------------------------------------------- */
@@ -403,6 +404,9 @@ static int take_regs(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
 static bool wishes_valid(u32 prefetch, u32 intercept, u32 options, u32 dirty,
 			 u32 tpr_threshold)
 {
+	if (intercept & VEE_INTERCEPT_DESCRIPTOR &&
+	    !caps_has(VEE_FEATURE_DESCRIPTOR_EXITING))
+		return false;
 	return tpr_threshold <= TPR_CLASS_MAX &&
 	       !(prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
 	       !(intercept & ~VEE_INTERCEPT_ALL) &&

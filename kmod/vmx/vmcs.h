@@ -107,6 +107,13 @@ static inline bool vmcs_64bit_code(const struct vmcs_controls *controls)
 	       vmcs_read(VMCS_GUEST_CS_ACCESS_RIGHTS) & VEE_AR_L;
 }
 
+#define AR_DPL_SHIFT	5
+
+static inline unsigned int vmcs_cpl(void)
+{
+	return (vmcs_read(VMCS_GUEST_SS_ACCESS_RIGHTS) & VEE_AR_DPL) >> AR_DPL_SHIFT;
+}
+
 /**
  * struct vmcs_links - what a VMCS refers to
  * @eptp: EPTP

@@ -89,6 +89,7 @@
 #define VEE_FEATURE_MONITOR_TRAP_FLAG	0x100ULL /* else steps use RFLAGS.TF */
 #define VEE_FEATURE_IO_URING		0x200ULL /* the kernel was built with it */
 #define VEE_FEATURE_TPR_SHADOW		0x400ULL /* else each access to CR8 exits */
+#define VEE_FEATURE_DESCRIPTOR_EXITING	0x800ULL /* VEE_INTERCEPT_DESCRIPTOR */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)
@@ -623,6 +624,7 @@ struct vee_events {
 #define VEE_EXIT_ENTRY_FAILED		16	/* VM entry failed: .entry */
 #define VEE_EXIT_OTHER			17	/* see hardware_reason; 9 is a task switch */
 #define VEE_EXIT_TPR			18	/* see vee_vcpu_page.tpr_threshold */
+#define VEE_EXIT_DESCRIPTOR		19	/* only if intercepted: .memory */
 
 /* struct vee_exit, @flags: what the guest could take at this moment. */
 #define VEE_EXIT_INTERRUPT_READY	0x01U /* RFLAGS.IF, no blocking */
@@ -819,7 +821,20 @@ struct vee_exit {
 #define VEE_INTERCEPT_DEBUG		0x08U /* #DB */
 #define VEE_INTERCEPT_BREAKPOINT	0x10U /* #BP (INT3) */
 #define VEE_INTERCEPT_STEP		0x20U /* after one instruction */
-#define VEE_INTERCEPT_ALL		0x3fU
+#define VEE_INTERCEPT_DESCRIPTOR	0x40U /* LGDT, SGDT and their like: see below */
+#define VEE_INTERCEPT_ALL		0x7fU
+
+/*
+ * VEE_INTERCEPT_DESCRIPTOR: LGDT, LIDT, LLDT, LTR, SGDT, SIDT, SLDT and STR are
+ * VEE_EXIT_DESCRIPTOR, where the CPU can (VEE_FEATURE_DESCRIPTOR_EXITING; else -EINVAL).
+ * exit.memory has the instruction's bytes and @code_width, the rest of it is 0; the
+ * caller does the instruction, or has libvee do it (vee_mmio_assist()).
+ *
+ * It is also how a guest can have UMIP on a CPU without. Who puts UMIP into its CPUID
+ * (VEE_VCPU_SET_CPUID) lets it set CR4.UMIP, which does nothing by itself there; with
+ * this bit set the four that store are #GP(0) above CPL 0 then, and no exit. SMSW, the
+ * fifth that UMIP is about, no control has exit: it goes on giving the low half of CR0.
+ */
 
 /*
  * struct vee_vcpu_page, @options.
@@ -1131,7 +1146,8 @@ struct vee_cpuid_entry {
  *  - IA32_PAT, IA32_SYSENTER_CS, _ESP and _EIP, and reads of IA32_EFER and of the TSC by
  *    RDMSR
  * What the table shows and the default doesn't, is not there for that: UMIP on a CPU
- * without it, XSAVES, MONITOR, WAITPKG, SGX, PCONFIG and VMX stay #UD or #GP.
+ * without it (but see VEE_INTERCEPT_DESCRIPTOR), XSAVES, MONITOR, WAITPKG, SGX, PCONFIG
+ * and VMX stay #UD or #GP.
  *
  * Returns 0, or get: -E2BIG (@count was too small; it says how many there are);
  * set: -EINVAL (too many, two for the same leaf and subleaf, unknown flags),

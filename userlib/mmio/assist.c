@@ -150,12 +150,15 @@ static int find_cause(struct vee_vcpu *vcpu, bool *delivers)
 	return *delivers || page->exit.memory.insn_bytes ? 0 : -EOPNOTSUPP;
 }
 
-/* Writes to memory that the guest may only read are a device's, too. */
-static bool is_device(const struct vee_exit *exit)
+/*
+ * Writes to memory that the guest may only read are a device's, too; and some
+ * instructions exit by themselves, wherever their operand is.
+ */
+static bool is_ours(const struct vee_exit *exit)
 {
 	const struct vee_exit_memory *memory = &exit->memory;
 
-	return exit->reason == VEE_EXIT_MMIO ||
+	return exit->reason == VEE_EXIT_MMIO || exit->reason == VEE_EXIT_DESCRIPTOR ||
 	       (exit->reason == VEE_EXIT_MEMORY && memory->error == -EACCES &&
 		memory->access & VEE_WRITE);
 }
@@ -170,7 +173,7 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 	uint64_t hits;
 	int err;
 
-	if (!is_device(&vcpu->page->exit))
+	if (!is_ours(&vcpu->page->exit))
 		return -EINVAL;
 	err = find_cause(vcpu, &delivers);
 	if (err)

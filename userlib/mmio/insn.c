@@ -486,6 +486,9 @@ static enum insn_kind hidden_kind(const ZydisDecodedInstruction *insn)
 	case ZYDIS_MNEMONIC_LTR:
 	case ZYDIS_MNEMONIC_LLDT:
 		return INSN_LOAD_SYSTEM;
+	case ZYDIS_MNEMONIC_SLDT:
+	case ZYDIS_MNEMONIC_STR:
+		return INSN_STORE_SYSTEM;
 	case ZYDIS_MNEMONIC_VERR:
 	case ZYDIS_MNEMONIC_VERW:
 		return INSN_VERIFY;
@@ -578,6 +581,9 @@ static bool take_hidden(const struct decoded *decoded, struct insn *insn)
 	case INSN_LAR:
 	case INSN_LSL:
 		insn->width = sizeof(uint16_t);
+		break;
+	case INSN_STORE_SYSTEM:
+		insn->width = insn->operand_width;
 		break;
 	default:
 		break;
