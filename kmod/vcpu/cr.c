@@ -437,6 +437,13 @@ enum next cr_access_cr8(struct vee_vcpu *vcpu)
 	return event_skip(vcpu);
 }
 
+/* With one, after the MOV: as above. */
+enum next exit_tpr(struct vee_vcpu *vcpu)
+{
+	vcpu->step.done = true;
+	return NEXT_HOST;
+}
+
 enum next cr_access_cr0(struct vee_vcpu *vcpu)
 {
 	if (CR_ACCESS(vcpu->exit.qualification) == CR_LMSW)

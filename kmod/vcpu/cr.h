@@ -64,6 +64,7 @@ void cr_read(struct vee_vcpu *vcpu, struct vee_control *control);
 enum next cr_access_cr0(struct vee_vcpu *vcpu);
 enum next cr_access_cr4(struct vee_vcpu *vcpu);
 enum next cr_access_cr8(struct vee_vcpu *vcpu);
+enum next exit_tpr(struct vee_vcpu *vcpu);
 enum next exit_xsetbv(struct vee_vcpu *vcpu);
 
 #endif /* _VEE_CR_H */

@@ -197,13 +197,6 @@ static enum next exit_host(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
-/* After the MOV to CR8. What is below the threshold may_enter() looks at. */
-static enum next exit_tpr(struct vee_vcpu *vcpu)
-{
-	vcpu->step.done = true;
-	return NEXT_HOST;
-}
-
 /*
  * For an event that waits: no instruction was done, so the host comes first. It may
  * have been asked for in place of an NMI window, too.
