@@ -17,6 +17,7 @@
 #include "vmx/caps.h"
 #include "vmx/mode.h"
 #include "vmx/root.h"
+#include "vmx/tsc.h"
 
 static struct miscdevice device = {
 	.minor = MISC_DYNAMIC_MINOR,
@@ -53,6 +54,7 @@ static const struct {
 	{ .init = l1d_init, .exit = l1d_exit },
 	{ .init = perf_init, .exit = nothing },
 	{ .init = msr_init, .exit = msr_exit },
+	{ .init = host_tsc_init, .exit = host_tsc_exit },
 	{ .init = root_init, .exit = vmx_root_exit },
 	{ .init = mode_show_init, .exit = mode_show_exit },
 	{ .init = device_init, .exit = device_exit },

@@ -18,6 +18,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor.h>
 #include <asm/processor-flags.h>
+#include <asm/tsc.h>
 
 #include "vcpu/cpuid.h"
 #include "vcpu/cr.h"
@@ -133,6 +134,11 @@ static void without_unused(struct vee_cpuid_entry *entry)
 	case 0x80000001:
 		entry->ecx &= in_use(CPUID_8000_0001_ECX);
 		entry->edx &= in_use(CPUID_8000_0001_EDX);
+		break;
+	case 0x80000007:
+		/* Not by CPUID: by what it has seen, or was told. */
+		if (check_tsc_unstable())
+			entry->edx &= ~INVARIANT_TSC;
 		break;
 	}
 }

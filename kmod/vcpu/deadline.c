@@ -70,7 +70,7 @@ static void limit_init(struct limit *limit, struct runner *runner)
 static u64 to_tsc(u64 ns)
 {
 	u64 ticks = mul_u64_u32_div(min_t(u64, ns, FOREVER_NS), tsc_khz, USEC_PER_SEC);
-	u64 now = rdtsc();
+	u64 now = host_time();
 
 	return now + ticks < now ? U64_MAX : now + ticks;
 }
@@ -97,7 +97,7 @@ static u64 ticks_until(u64 tsc)
 
 	if (tsc == U64_MAX)
 		return U64_MAX;
-	now = rdtsc();
+	now = host_time();
 	return now < tsc ? tsc - now : 0;
 }
 

@@ -10,11 +10,11 @@
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/types.h>
-#include <asm/msr.h>
 
 #include "vcpu/runner.h"
 #include "vcpu/vmexit.h"
 #include "vmx/controls.h"
+#include "vmx/tsc.h"
 #include "vmx/vmcs.h"
 
 /* limits.under_way */
@@ -24,7 +24,7 @@
 
 /**
  * struct limit - a moment after which a vCPU is not to run on
- * @tsc: the host's TSC at it, U64_MAX: unknown or never
+ * @tsc: host_time() at it, U64_MAX: unknown or never
  * @timer: without the VMX-preemption timer: sets @tsc to 0
  * @runner: whom it is for
  */
@@ -86,7 +86,7 @@ void deadline_prepare(struct limits *limits, struct vmcs_controls *controls);
 static inline bool deadline_passed(const struct limits *limits)
 {
 	return unlikely(limits->under_way & LIMIT_DEADLINE) &&
-	       rdtsc() >= READ_ONCE(limits->deadline.tsc);
+	       host_time() >= READ_ONCE(limits->deadline.tsc);
 }
 
 /* How long a sleep may last that nothing else ends. */
@@ -105,7 +105,7 @@ static inline void budget_start(struct limits *limits, u32 budget_us)
 	}
 	if (unlikely(limits->budget_us != budget_us))
 		budget_convert(limits, budget_us);
-	limits->budget.tsc = rdtsc() + limits->budget_ticks;
+	limits->budget.tsc = host_time() + limits->budget_ticks;
 	limits->under_way |= LIMIT_WHOLE;
 }
 
@@ -121,7 +121,7 @@ static inline void budget_stop(struct limits *limits)
 static inline bool budget_passed(const struct limits *limits)
 {
 	return unlikely(limits->under_way & LIMIT_BUDGET) &&
-	       rdtsc() >= READ_ONCE(limits->budget.tsc);
+	       host_time() >= READ_ONCE(limits->budget.tsc);
 }
 
 /*

@@ -48,7 +48,6 @@ static const struct place msrs_places[] = {
 	PLACE(GUEST_SYSENTER_ESP, vee_msrs, sysenter_esp),
 	PLACE(GUEST_SYSENTER_EIP, vee_msrs, sysenter_eip),
 	PLACE(GUEST_PAT, vee_msrs, pat),
-	PLACE(TSC_OFFSET, vee_msrs, tsc_offset),
 };
 
 static const struct place events_places[] = {
@@ -476,6 +475,7 @@ static void load_debug(struct vee_vcpu *vcpu)
 static void load_msrs(struct vee_vcpu *vcpu)
 {
 	LOAD_PLACES(msrs, &vcpu->staged.msrs);
+	guest_tsc_set_offset(&vcpu->vmcs.tsc, vcpu->staged.msrs.tsc_offset);
 	guest_msrs_set(&vcpu->msrs, &vcpu->staged.msrs);
 }
 
@@ -545,6 +545,7 @@ static void fill_msrs(struct vee_vcpu *vcpu, struct vee_msrs *msrs)
 {
 	guest_msrs_get(&vcpu->msrs, msrs);
 	FILL_PLACES(msrs, msrs);
+	msrs->tsc_offset = guest_tsc_offset(&vcpu->vmcs.tsc);
 }
 
 static void fill_events(struct vee_vcpu *vcpu, struct vee_events *events)

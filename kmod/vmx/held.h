@@ -12,6 +12,7 @@
 #include <asm/nospec-branch.h>
 
 #include "vmx/entry.h"
+#include "vmx/tsc.h"
 
 /**
  * struct vmcs - a VMCS and where it is
@@ -19,6 +20,7 @@
  * @hpa: its host-physical address
  * @cpu: the CPU on which it is active, -1: on none (its data is in @region)
  * @frame: what an entry with it needs
+ * @tsc: what its TSC offset makes up for
  * @found: the VMCS that the CPU said is current
  * @in_window: current in a window (window.c), and not to stay so
  * @beside: this stretch had a window
@@ -34,6 +36,7 @@ struct vmcs {
 	u64 hpa;
 	int cpu;
 	struct vmx_frame frame;
+	struct guest_tsc tsc;
 	u64 found;
 	bool in_window;
 	bool beside;

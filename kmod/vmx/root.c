@@ -85,6 +85,7 @@ static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
 	if (this_cpu_read(vmx_current) == vmcs)
 		this_cpu_write(vmx_current, NULL);
 	list_del_init(&vmcs->link);
+	guest_tsc_leave(&vmcs->tsc);
 	/*
 	 * Off the list first, the CPU last: once @cpu is NO_CPU another CPU may
 	 * take the VMCS and link it into its own list, or it may be freed.
@@ -112,6 +113,7 @@ static int activate(struct root_cpu *root, struct vmcs *vmcs)
 	vmcs->frame.launched = false;
 	list_add(&vmcs->link, &root->active);
 	WRITE_ONCE(vmcs->cpu, smp_processor_id());
+	guest_tsc_arrive(&vmcs->tsc);
 	/*
 	 * A VM can be at the address of one that is gone. It can't pass for it:
 	 * each of its VMCSs comes by here first, and so gets its barrier.
@@ -128,6 +130,7 @@ static int make_current(struct root_cpu *root, struct vmcs *vmcs)
 		return error;
 	this_cpu_write(vmx_current, vmcs);
 	separate_owners(&root->owner, vmcs->owner);
+	guest_tsc_catch_up(&vmcs->tsc);
 	return 0;
 }
 
@@ -215,6 +218,7 @@ int vmx_root_alloc(struct vmcs *vmcs, const void *owner)
 		.owner = owner,
 	};
 	INIT_LIST_HEAD(&vmcs->link);
+	guest_tsc_init(&vmcs->tsc);
 	return 0;
 }
 

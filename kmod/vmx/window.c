@@ -127,6 +127,8 @@ static int make_current(struct window *w, struct vmcs *vmcs)
 	if (vmptrld(&vmcs->hpa))
 		return -EIO;
 	separate_owners(&w->owner, vmcs->owner);
+	guest_tsc_arrive(&vmcs->tsc);
+	guest_tsc_catch_up(&vmcs->tsc);
 	return 0;
 }
 
@@ -150,6 +152,7 @@ int window_enter(struct vmcs *vmcs, void *region)
 
 void window_leave(struct vmcs *vmcs)
 {
+	guest_tsc_leave(&vmcs->tsc);
 	vmclear(&vmcs->hpa);
 	end(this_cpu_ptr(&window), vmcs);
 	vmcs->in_window = false;

@@ -506,7 +506,9 @@ struct vee_debug {
  * @tsc_aux: IA32_TSC_AUX, 32 bits; an exit if CPUID has neither RDTSCP nor RDPID
  * @pat: IA32_PAT
  * @tsc_offset: what the guest's TSC is more than the host's, modulo 2^64; 0 at
- *	first
+ *	first. What the host's loses from then on, in a suspend or because the vCPU
+ *	moves to a CPU whose TSC is behind, is not in it: vee makes up for that besides
+ *	(VEE_VCPU_VMCS_READ of 2010H has both)
  *
  * Every other MSR access is an exit (VEE_EXIT_RDMSR, VEE_EXIT_WRMSR); FS and GS
  * base are in struct vee_segments, IA32_EFER in struct vee_control.
