@@ -259,7 +259,7 @@ static void run_beside(struct __test_metadata *_metadata, int pairs, bool each, 
 }
 
 /* Each runs until the scheduler takes the CPU away, in the kernel. */
-TEST_F(beside, on_one_cpu)
+TEST_F_TIMEOUT(beside, on_one_cpu, 120)
 {
 	ASSERT_TRUE(kvm_load());
 	run_beside(_metadata, 1, false, 0);
@@ -267,13 +267,13 @@ TEST_F(beside, on_one_cpu)
 }
 
 /* Each goes to user space and back all the time. */
-TEST_F(beside, on_one_cpu_with_exits)
+TEST_F_TIMEOUT(beside, on_one_cpu_with_exits, 120)
 {
 	ASSERT_TRUE(kvm_load());
 	run_beside(_metadata, 1, true, 0);
 }
 
-TEST_F(beside, on_all_cpus)
+TEST_F_TIMEOUT(beside, on_all_cpus, 120)
 {
 	ASSERT_TRUE(kvm_load());
 	run_beside(_metadata, 2, false, -1);
@@ -332,7 +332,7 @@ TEST_F_TIMEOUT(beside, virtual_machines_come_and_go, 120)
 }
 
 /* vee comes while a VM of KVM's runs, and goes before that ends. */
-TEST_F(beside, vee_comes_and_goes)
+TEST_F_TIMEOUT(beside, vee_comes_and_goes, 120)
 {
 	struct side vee, kvm;
 	int i;
@@ -355,7 +355,7 @@ TEST_F(beside, vee_comes_and_goes)
 	side_end(_metadata, &kvm);
 }
 
-TEST_F_TIMEOUT(beside, cpu_comes_and_goes, 60)
+TEST_F_TIMEOUT(beside, cpu_comes_and_goes, 120)
 {
 	struct side sides[4];
 	int i, j;
@@ -412,21 +412,21 @@ static void try_vee(struct __test_metadata *_metadata)
 	side_end(_metadata, &vee);
 }
 
-TEST_F(beside, resident)
+TEST_F_TIMEOUT(beside, resident, 120)
 {
 	module_change(_metadata, &self->as_it_was, "vmx=resident");
 	EXPECT_TRUE(mode_is("resident"));
 	try_vee(_metadata);
 }
 
-TEST_F(beside, windowed)
+TEST_F_TIMEOUT(beside, windowed, 120)
 {
 	module_change(_metadata, &self->as_it_was, "vmx=windowed");
 	EXPECT_TRUE(mode_is("windowed"));
 	try_vee(_metadata);
 }
 
-TEST_F(beside, shared)
+TEST_F_TIMEOUT(beside, shared, 120)
 {
 	struct side kvm;
 
@@ -440,7 +440,7 @@ TEST_F(beside, shared)
 }
 
 /* What can't be had is refused, and nothing of it stays. */
-TEST_F(beside, refused)
+TEST_F_TIMEOUT(beside, refused, 120)
 {
 	struct side kvm;
 
@@ -459,7 +459,7 @@ TEST_F(beside, refused)
 }
 
 /* A mode that ends while vee is loaded: its guests don't run, and do again. */
-TEST_F(beside, refused_for_a_while)
+TEST_F_TIMEOUT(beside, refused_for_a_while, 120)
 {
 	struct guest g;
 	struct side kvm;
