@@ -12,6 +12,7 @@
 #include "vcpu/deadline.h"
 #include "vcpu/guest_msrs.h"
 #include "vcpu/l1d.h"
+#include "vcpu/lock.h"
 #include "vcpu/msr.h"
 #include "vcpu/perf.h"
 #include "vmx/caps.h"
@@ -52,6 +53,7 @@ static const struct {
 	{ .init = caps_init, .exit = nothing },
 	{ .init = deadline_setup, .exit = nothing },
 	{ .init = l1d_init, .exit = l1d_exit },
+	{ .init = lock_init, .exit = nothing },
 	{ .init = perf_init, .exit = nothing },
 	{ .init = msr_init, .exit = msr_exit },
 	{ .init = host_tsc_init, .exit = host_tsc_exit },

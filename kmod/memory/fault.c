@@ -271,6 +271,7 @@ static void map_frame(struct fault *fault, struct ept_cache *cache)
 
 	if (!fault->writable)
 		access &= ~VEE_WRITE;
+	WRITE_ONCE(fault->slot->memory->has_frames, true);
 	ept_map_frame(&fault->slot->memory->ept, cache, fault->gpa, fault->frame.hpa, access,
 		      fault->frame.type);
 }

@@ -26,6 +26,7 @@ struct absent;
  * @slot_count: how many
  * @lock: guards @ept and @presences; taken in MMU notifiers, so nothing under it
  *	sleeps or allocates
+ * @has_frames: the guest has, or had, memory that may be a device's
  * @ept: the guest-physical memory as the CPU sees it
  * @presences: who may be at it
  */
@@ -35,6 +36,7 @@ struct memory {
 	struct rb_root_cached slots;
 	unsigned int slot_count;
 	spinlock_t lock;
+	bool has_frames;
 	struct ept ept;
 	struct presences presences;
 };

@@ -338,7 +338,8 @@ static void reblock_nmi(struct vee_vcpu *vcpu)
 			    INFO_VECTOR(info) != X86_TRAP_DF;
 	} else {
 		/* A task switch's qualification has no such bit. */
-		unblocked = vcpu->exit.reason == VMX_EXIT_EPT_VIOLATION &&
+		unblocked = (vcpu->exit.reason == VMX_EXIT_EPT_VIOLATION ||
+			     vcpu->exit.reason == VMX_EXIT_INSTRUCTION_TIMEOUT) &&
 			    vcpu->exit.qualification & INFO_NMI_UNBLOCKING;
 	}
 	if (unblocked)

@@ -8,8 +8,6 @@
  * as VEE_EXIT_OTHER: never a crash, never silently retried.
  */
 #include <linux/kernel.h>
-#include <asm/cpu.h>
-#include <asm/cpufeature.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
@@ -23,6 +21,7 @@
 #include "vcpu/exit_user.h"
 #include "vcpu/halt.h"
 #include "vcpu/intercept.h"
+#include "vcpu/lock.h"
 #include "vcpu/mmio.h"
 #include "vcpu/msr.h"
 #include "vcpu/step.h"
@@ -135,33 +134,11 @@ static enum next exit_between(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
-#define CPL_USER	3
-
-/*
- * With the host's detection of split locks on a guest gets #AC that no CPU gives by
- * its own rules (SDM 3A, "Alignment Checking"): then it is the host's to deal with.
- */
-static bool is_split_lock(struct vee_vcpu *vcpu)
+/* The CPU need not set the flag for it. */
+static enum next exit_bus_lock(struct vee_vcpu *vcpu)
 {
-	return boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) &&
-	       !(vmcs_cpl() == CPL_USER && cr0_read() & X86_CR0_AM &&
-		 vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_AC);
-}
-
-/* The kernel slows the thread down and lets it go on, or kills it, as it was told. */
-static enum next split_lock(struct vee_vcpu *vcpu)
-{
-	if (vcpu->runner.is_inline)
-		return budget_end(&vcpu->limits);
-	handle_guest_split_lock(vcpu->exit.rip);
-	return NEXT_HOST;
-}
-
-static enum next exit_split_lock(struct vee_vcpu *vcpu)
-{
-	vcpu->exit.rip = vmcs_read(VMCS_GUEST_RIP);
-	vcpu->exit.sleeper = split_lock;
-	return NEXT_SLEEP;
+	lock_note(&vcpu->runner, VMX_EXIT_AFTER_BUS_LOCK);
+	return exit_between(vcpu);
 }
 
 /*
@@ -186,7 +163,7 @@ static enum next exit_exception(struct vee_vcpu *vcpu)
 			return debug_user(vcpu, X86_TRAP_BP, true, false);
 		return pass_on(vcpu, info);
 	case X86_TRAP_AC:
-		return is_split_lock(vcpu) ? exit_split_lock(vcpu) : pass_on(vcpu, info);
+		return lock_is_split() ? exit_split_lock(vcpu) : pass_on(vcpu, info);
 	default:
 		return pass_on(vcpu, info);
 	}
@@ -391,6 +368,17 @@ static enum next exit_other(struct vee_vcpu *vcpu)
 	return exit_user_event(vcpu, VEE_EXIT_OTHER);
 }
 
+/*
+ * Nothing could interrupt the guest for too long ("notify VM exit"): what waits for this
+ * CPU comes first, and it goes on. But if the CPU could not save its state.
+ */
+static enum next exit_timeout(struct vee_vcpu *vcpu)
+{
+	event_collect(vcpu);
+	return vcpu->exit.qualification & TIMEOUT_CONTEXT_INVALID ?
+	       exit_user(vcpu, VEE_EXIT_OTHER) : NEXT_HOST;
+}
+
 /* --- the table ----------------------------------------------------------------------- */
 
 struct exit_kind {
@@ -454,6 +442,8 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	/* Nor has CPUID SGX. */
 	[VMX_EXIT_ENCLS]		= EVENT(event_ud),
 	[VMX_EXIT_ENCLV]		= EVENT(event_ud),
+	[VMX_EXIT_BUS_LOCK]		= EVENT(exit_bus_lock),
+	[VMX_EXIT_INSTRUCTION_TIMEOUT]	= QUALIFIED(exit_timeout),
 };
 
 #define VMX_REASON(name, number, words) \

@@ -9,15 +9,25 @@
  * between two entries handles none; with l1tf=full the cache is emptied all the
  * same. CPUs without the flush command get it filled with a block of ours instead
  * (Documentation/admin-guide/hw-vuln/l1tf.rst).
+ *
+ * Stale data from devices: on affected CPUs whoever reads a device's memory may get at
+ * what is left in the buffers of the CPU, so a guest that has some finds them empty
+ * (.../processor_mmio_stale_data.rst). Others may be left alone.
  */
+#define pr_fmt(fmt) "vee: " fmt
+
+#include <linux/cpu.h>
 #include <linux/gfp.h>
 #include <linux/hardirq.h>
 #include <linux/jump_label.h>
 #include <linux/mm.h>
+#include <linux/printk.h>
 #include <linux/sched.h>
+#include <linux/sched/smt.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
+#include <asm/segment.h>
 
 #include "vcpu/l1d.h"
 
@@ -27,6 +37,7 @@
 static u8 *pages;
 DEFINE_STATIC_KEY_FALSE(l1d_flushes);
 DEFINE_STATIC_KEY_FALSE(l1d_flushes_always);
+DEFINE_STATIC_KEY_FALSE(devices_leak);
 
 static void read_all(unsigned int step)
 {
@@ -69,6 +80,14 @@ void l1d_clean(struct l1d *l1d)
 	flush_now();
 }
 
+/* VERW, as in entry.S for who needs it at every entry. */
+void buffers_clean(void)
+{
+	static const u16 selector = __KERNEL_DS;
+
+	asm volatile("verw %[selector]" : : [selector] "m" (selector) : "cc");
+}
+
 static bool needs_flush(void)
 {
 	u64 arch_caps = 0;
@@ -80,8 +99,21 @@ static bool needs_flush(void)
 	return !(arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
 }
 
+static void warn_of_smt(void)
+{
+	const char *bug = boot_cpu_has_bug(X86_BUG_L1TF) ? "L1TF" :
+			  boot_cpu_has_bug(X86_BUG_MDS) ? "MDS" : NULL;
+
+	if (bug && sched_smt_active() && !cpu_mitigations_off())
+		pr_warn("this CPU has the bug %s and SMT is on: a guest may read what the other thread of its core is at; against that: \"echo off >/sys/devices/system/cpu/smt/control\", or boot with nosmt\n",
+			bug);
+}
+
 int l1d_init(void)
 {
+	warn_of_smt();
+	if (boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) && !cpu_mitigations_off())
+		static_branch_enable(&devices_leak);
 	if (!needs_flush())
 		return 0;
 	static_branch_enable(&l1d_flushes);

@@ -33,6 +33,7 @@
 #include "vcpu/fetch.h"
 #include "vcpu/halt.h"
 #include "vcpu/intercept.h"
+#include "vcpu/lock.h"
 #include "vcpu/mmio.h"
 #include "vcpu/msr.h"
 #include "vcpu/perf.h"
@@ -136,7 +137,7 @@ static __always_inline bool enter(struct vee_vcpu *vcpu)
 	return true;
 }
 
-static_assert(VMX_EXIT_EXCEPTION_NMI == 0 && VMX_EXIT_ENTRY_FAILURE == BIT(31));
+static_assert(VMX_EXIT_EXCEPTION_NMI == 0);
 
 /* @plain: the entry delivers no event, and ends after no step. */
 static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool plain)
@@ -150,8 +151,10 @@ static __always_inline enum next enter_and_handle(struct vee_vcpu *vcpu, bool pl
 		return entry_refused(vcpu);
 	reason = vmcs_read(VMCS_EXIT_REASON);
 	vcpu->exit.reason = reason;
-	/* One comparison for the two that are not just any exit. */
-	if (unlikely((s32)reason <= 0)) {
+	/* One comparison for those that are not just any exit. */
+	if (unlikely(reason - 1 >= VMX_EXIT_BASIC)) {
+		reason = lock_note(&vcpu->runner, reason);
+		vcpu->exit.reason = reason;
 		if (host_take_event(reason))
 			work_after_machine_check(&vcpu->runner);
 		/* An entry that fails on the guest's state launches nothing. */
@@ -251,7 +254,7 @@ static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 		if (next != NEXT_ENTER)
 			return next;
 		perf_leave_again(&vcpu->switched);
-		l1d_flush_again(&vcpu->l1d);
+		l1d_flush_again(&vcpu->l1d, &vcpu->vm->memory);
 	}
 }
 
@@ -284,7 +287,7 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 			       vcpu->debug.loaded, &vcpu->tpr);
 	flush_stale(vcpu);
 	perf_leave(&vcpu->switched);
-	l1d_flush(&vcpu->l1d);
+	l1d_flush(&vcpu->l1d, &vcpu->vm->memory);
 	for (;;) {
 		next = enter_as_needed(vcpu);
 		if (next > NEXT_PREPARE)
@@ -292,7 +295,7 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 		if (step_is_over(&vcpu->step, vcpu->wishes.intercept, &vcpu->events))
 			return stepped(vcpu);
 		perf_leave_again(&vcpu->switched);
-		l1d_flush_again(&vcpu->l1d);
+		l1d_flush_again(&vcpu->l1d, &vcpu->vm->memory);
 	}
 }
 
@@ -380,6 +383,8 @@ static int run(struct vee_vcpu *vcpu)
 	int next;
 
 	for (;;) {
+		/* What sleeps, or is done for the thread, may be anything. */
+		vcpu->l1d.clean_at = L1D_NEVER_CLEAN;
 		do {
 			next = stretch(vcpu);
 		} while (try_elsewhere(next));
@@ -400,7 +405,6 @@ static int run_here(struct vee_vcpu *vcpu)
 	int err;
 
 	vcpu->runner.interrupted = false;
-	vcpu->l1d.clean_at = L1D_NEVER_CLEAN;
 	work_begin(&vcpu->runner);
 	rcu_assign_pointer(vcpu->runner.task, current);
 	err = run(vcpu);

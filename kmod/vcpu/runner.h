@@ -16,6 +16,7 @@
  * @generation: number of the run under way, or of the next one
  * @kicked: the last generation that VEE_VCPU_KICK named
  * @heeds: the thread flags that it looks at before each entry
+ * @bus_locked: its guest has locked the bus, for which it is to pause
  * @interrupted: the run ends with -EINTR
  * @is_inline: it is in a thread that must not be kept for long or put to sleep
  * @paused: an inline run was interrupted, and is to go on in another thread
@@ -26,6 +27,7 @@ struct runner {
 	u64 generation;
 	atomic64_t kicked;
 	unsigned long heeds;
+	bool bus_locked;
 	bool interrupted;
 	bool is_inline;
 	bool paused;

@@ -25,6 +25,7 @@
 #include <linux/kvm_host.h>
 #endif
 
+#include "vcpu/lock.h"
 #include "vcpu/work.h"
 
 #ifndef _TIF_NEED_RESCHED_LAZY
@@ -86,7 +87,7 @@ void work_after_machine_check(struct runner *runner)
 
 bool work_ends_run(struct runner *runner)
 {
-	if (signal_pending(current))
+	if (signal_pending(current) || (runner->bus_locked && runner->is_inline))
 		return true;
 	return read_thread_flags() & runner->heeds & _TIF_NOTIFY_RESUME &&
 	       (runner->is_inline || !CAN_DO_WORK);
@@ -94,6 +95,8 @@ bool work_ends_run(struct runner *runner)
 
 void work_do(struct runner *runner)
 {
+	if (runner->bus_locked && !runner->is_inline)
+		lock_pause(runner);
 	if (!runner->is_inline)
 		do_work();
 	else if (read_thread_flags() & RESCHED)

@@ -20,7 +20,7 @@ void work_do(struct runner *runner);
 
 static inline bool work_waits(const struct runner *runner)
 {
-	return read_thread_flags() & runner->heeds;
+	return read_thread_flags() & runner->heeds || runner->bus_locked;
 }
 
 #endif /* _VEE_WORK_H */

@@ -98,6 +98,10 @@ enum vmx_exit_reason VMX_REASONS;
 
 /* The rest of the exit-reason field (SDM 3C, "Basic VM-Exit Information"). */
 #define VMX_EXIT_BASIC		0xffffU
+#define VMX_EXIT_AFTER_BUS_LOCK	0x04000000U	/* there was one just before */
 #define VMX_EXIT_ENTRY_FAILURE	0x80000000U
+
+/* "Exit Qualification for Instruction Timeout" */
+#define TIMEOUT_CONTEXT_INVALID	0x1U
 
 #endif /* _VEE_VMX_EXITS_H */

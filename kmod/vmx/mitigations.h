@@ -55,6 +55,9 @@
 	!defined(MSR_IA32_FLUSH_CMD)
 #error "vee: L1TF: no X86_BUG_L1TF, X86_FEATURE_FLUSH_L1D or MSR_IA32_FLUSH_CMD"
 #endif
+#ifndef X86_BUG_MMIO_STALE_DATA
+#error "vee: MMIO: no X86_BUG_MMIO_STALE_DATA"
+#endif
 #ifndef X86_BUG_ITLB_MULTIHIT
 #error "vee: MULTIHIT: no X86_BUG_ITLB_MULTIHIT"
 #endif

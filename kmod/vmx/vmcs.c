@@ -120,6 +120,9 @@ static void setup_controls(const struct vmcs_links *links)
 		vmcs_write(VMCS_VPID, links->vpid);
 	if (caps_has(VEE_FEATURE_PREEMPTION_TIMER))
 		vmcs_write(VMCS_PREEMPTION_TIMER, 0);
+	/* The shortest, which the CPU adds to as it needs. */
+	if (proc2 & PROC2_INSTRUCTION_TIMEOUT)
+		vmcs_write(VMCS_INSTRUCTION_TIMEOUT, 0);
 	/* Every leaf: there is no SGX for the guest. */
 	if (proc2 & PROC2_ENCLS_EXITING)
 		vmcs_write(VMCS_ENCLS_EXITING_BITMAP, ~0ULL);

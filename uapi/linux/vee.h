@@ -624,9 +624,19 @@ struct vee_events {
 #define VEE_EXIT_NMI_WINDOW		14	/* only if intercepted */
 #define VEE_EXIT_SHUTDOWN		15	/* triple fault */
 #define VEE_EXIT_ENTRY_FAILED		16	/* VM entry failed: .entry */
-#define VEE_EXIT_OTHER			17	/* see hardware_reason; 9 is a task switch */
+#define VEE_EXIT_OTHER			17	/* see hardware_reason, and below */
 #define VEE_EXIT_TPR			18	/* see vee_vcpu_page.tpr_threshold */
 #define VEE_EXIT_DESCRIPTOR		19	/* only if intercepted: .memory */
+
+/*
+ * VEE_EXIT_OTHER, by hardware_reason:
+ *
+ *	0	a split lock, on a kernel that lets KVM alone have a guest's seen to: at
+ *		RIP, and the guest gets no further (boot with split_lock_detect=ratelimit)
+ *	9	a task switch
+ *	75	the guest kept its CPU from interrupts for too long, and bit 0 of the
+ *		qualification is set: its state is lost. Otherwise it is no exit
+ */
 
 /* struct vee_exit, @flags: what the guest could take at this moment. */
 #define VEE_EXIT_INTERRUPT_READY	0x01U /* RFLAGS.IF, no blocking */

@@ -280,6 +280,28 @@ static void check_lockdown(void)
 		note("Secure Boot is on");
 }
 
+#define VULNERABILITIES	"/sys/devices/system/cpu/vulnerabilities/"
+#define SMT		"/sys/devices/system/cpu/smt/"
+
+static bool is_affected(const char *path)
+{
+	char text[200];
+
+	return host_text(path, text, sizeof(text)) && strncmp(text, "Not affected", 12) != 0;
+}
+
+/* What no flush helps against: the other thread of the core fills the cache meanwhile. */
+static void check_smt(void)
+{
+	bool affected = is_affected(VULNERABILITIES "l1tf") || is_affected(VULNERABILITIES "mds");
+	char text[16];
+
+	if (!affected || !host_text(SMT "active", text, sizeof(text)) || *text != '1')
+		return;
+	note("this CPU has the bug L1TF or MDS and SMT is on: a guest may read what the other");
+	note("thread of its core is at. Against that: \"echo off >" SMT "control\"");
+}
+
 static void check_headers(void)
 {
 	struct utsname name;
@@ -361,6 +383,7 @@ static void check_kernel(int error)
 	check_fred();
 	check_kvm();
 	check_lockdown();
+	check_smt();
 	check_headers();
 	check_io_uring();
 	check_module(error);

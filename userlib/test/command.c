@@ -128,6 +128,8 @@ static struct {
 	const char *vmx_flags;
 	bool loaded;
 	bool no_msrs;
+	const char *bug;	/* a name in vulnerabilities/ */
+	const char *smt;
 	uint64_t feature_control;
 	uint64_t basic;
 	uint32_t ecx;		/* CPUID.01H */
@@ -154,10 +156,17 @@ bool host_has(const char *path)
 
 bool host_text(const char *path, char *text, size_t room)
 {
-	(void)path;
-	(void)text;
-	(void)room;
-	return false;
+	const char *bug = strstr(path, "/vulnerabilities/");
+	const char *says = NULL;
+
+	if (bug)
+		says = host.bug && !strcmp(strrchr(path, '/') + 1, host.bug) ?
+		       "Mitigation: something; SMT vulnerable\n" : "Not affected\n";
+	else if (strstr(path, "/smt/active"))
+		says = host.smt;
+	if (says)
+		snprintf(text, room, "%s", says);
+	return says;
 }
 
 bool host_line(const char *path, const char *start, char *text, size_t room)
@@ -244,6 +253,28 @@ static void judges_the_cpu(void)
 	check_judges(0, "\nvee can run here");
 }
 
+/* What leaks from one thread of a core to the other is no reason not to run. */
+static void warns_of_smt(void)
+{
+	static const char words[] = "/smt/control\"";
+	static const char *const bugs[] = { "l1tf", "mds" };
+
+	good_host();
+	for (int i = 0; i < 2; i++) {
+		host.bug = bugs[i];
+		host.smt = "1\n";
+		check_judges(0, words);
+		host.bug = bugs[i];
+		host.smt = "0\n";
+		check_judges(0, "\nvee can run here");
+		CHECK(!strstr(said, words));
+	}
+	host.bug = "itlb_multihit";
+	host.smt = "1\n";
+	check_judges(0, "\nvee can run here");
+	CHECK(!strstr(said, words));
+}
+
 static void judges_the_firmware(void)
 {
 	good_host();
@@ -312,6 +343,7 @@ const struct test tests[] = {
 	{ "run: files come first", files_come_first },
 	{ "run: programs that move", programs_that_move },
 	{ "check: judges the CPU", judges_the_cpu },
+	{ "check: warns of SMT", warns_of_smt },
 	{ "check: judges the firmware", judges_the_firmware },
 	{ "check: admits what it doesn't know", admits_what_it_does_not_know },
 	{ "check: judges the module", judges_the_module },
