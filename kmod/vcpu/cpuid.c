@@ -59,7 +59,7 @@ struct leaf_mask {
 	F(VAES) | F(VPCLMULQDQ) | F(AVX512_VNNI) | F(AVX512_BITALG) |		\
 	F(AVX512_VPOPCNTDQ) | F(RDPID))
 
-#define LEAF7_EDX F(FSRM)
+#define LEAF7_EDX (F(FSRM) | F(MD_CLEAR))
 
 #define LEAFD1_EAX (F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1))
 

@@ -368,17 +368,6 @@ static enum next exit_other(struct vee_vcpu *vcpu)
 	return exit_user_event(vcpu, VEE_EXIT_OTHER);
 }
 
-/*
- * Nothing could interrupt the guest for too long ("notify VM exit"): what waits for this
- * CPU comes first, and it goes on. But if the CPU could not save its state.
- */
-static enum next exit_timeout(struct vee_vcpu *vcpu)
-{
-	event_collect(vcpu);
-	return vcpu->exit.qualification & TIMEOUT_CONTEXT_INVALID ?
-	       exit_user(vcpu, VEE_EXIT_OTHER) : NEXT_HOST;
-}
-
 /* --- the table ----------------------------------------------------------------------- */
 
 struct exit_kind {

@@ -18,6 +18,7 @@
 #include <asm/processor-flags.h>
 
 #include "vcpu/cr.h"
+#include "vcpu/event.h"
 #include "vcpu/exit_user.h"
 #include "vcpu/lock.h"
 #include "vcpu/vcpu.h"
@@ -70,6 +71,17 @@ u32 lock_note(struct runner *runner, u32 reason)
 	if (reason & VMX_EXIT_AFTER_BUS_LOCK)
 		runner->bus_locked = true;
 	return reason & ~VMX_EXIT_AFTER_BUS_LOCK;
+}
+
+/*
+ * Nothing could interrupt the guest for too long ("notify VM exit"): what waits for this
+ * CPU comes first, and it goes on. But if the CPU could not save its state.
+ */
+enum next exit_timeout(struct vee_vcpu *vcpu)
+{
+	event_collect(vcpu);
+	return vcpu->exit.qualification & TIMEOUT_CONTEXT_INVALID ?
+	       exit_user(vcpu, VEE_EXIT_OTHER) : NEXT_HOST;
 }
 
 void lock_pause(struct runner *runner)
