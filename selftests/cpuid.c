@@ -246,6 +246,7 @@ static const struct {
 	{ "smap", 7, 0, EBX, 20 },
 	{ "umip", 7, 0, ECX, 2 },
 	{ "fsrm", 7, 0, EDX, 4 },
+	{ "md_clear", 7, 0, EDX, 10 },
 	{ "xsaveopt", 0xd, 1, EAX, 0 },
 	{ "xsavec", 0xd, 1, EAX, 1 },
 	{ "abm", 0x80000001, 0, ECX, 5 },
