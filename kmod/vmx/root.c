@@ -9,11 +9,9 @@
  *	KVM			on every CPU, before it is loaded, until it is gone
  *	unload, CPU hotplug	the hotplug state's teardown, on that CPU
  *	suspend, hibernation	hotplug for the other CPUs, syscore for the last
- *	reboot, power-off,	the reboot notifier, on every CPU: INIT does not
- *	kexec			reach a CPU in VMX operation, and clearing
- *				CR4.VMXE there, as kexec does, is #GP
+ *	reboot, kexec, power-off	the reboot notifier, on every CPU (emergency.c)
  *	panic			the panic notifier, on the CPU that panics
- *	emergency		the kernel's own call, on every CPU (emergency.c)
+ *	emergency		the kernel's own call, on every CPU
  *
  * A VMCS belongs to the CPU that it is active on: that CPU alone, with interrupts
  * off, makes it current, VMCLEARs it and edits the list it is on. Another one asks
@@ -25,7 +23,6 @@
 #include <linux/cpuhotplug.h>
 #include <linux/gfp.h>
 #include <linux/irqflags.h>
-#include <linux/lockdep.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
@@ -40,7 +37,6 @@
 #include "vmx/insn.h"
 #include "vmx/mode.h"
 #include "vmx/root.h"
-#include "vmx/window.h"
 
 #define NO_CPU			(-1)
 
