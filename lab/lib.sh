@@ -130,10 +130,17 @@ unlock() {
 	exec {LOCK_FD}<&-
 }
 
+debug_kasan_objects() {
+	grep '^[^#]' "$VEE_TOP/lab/debug.kasan"
+}
+
 # Kernel "debug" is known by what it is made of: the source's version, and
 # configuration. Of several versions the newest one counts.
 debug_config_key() {
-	grep '^CONFIG_' "$VEE_TOP/lab/debug.config" | sort | sha256sum | cut -c 1-12
+	{
+		grep '^CONFIG_' "$VEE_TOP/lab/debug.config"
+		debug_kasan_objects
+	} | sort | sha256sum | cut -c 1-12
 }
 
 # Series 6.1 is a link to the release, as "6.1.0-56-cloud-amd64".
