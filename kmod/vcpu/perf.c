@@ -38,6 +38,14 @@ static u32 find_different(struct msr_switch *msrs)
 			msr_switch_put(msrs, found++, all[i].msr, all[i].guest, all[i].host);
 	return found;
 }
+
+/* A CPU may say that it has PEBS and have no counters, as an emulated one does. */
+static bool perf_counts(void)
+{
+	int count = 0;
+
+	return perf_guest_get_msrs(&count, NULL);
+}
 #else
 /*
  * The kernel tells KVM alone. Each bit of IA32_PEBS_ENABLE is a counter, that has the
@@ -54,6 +62,12 @@ static u32 find_different(struct msr_switch *msrs)
 	msr_switch_put(msrs, 1, MSR_IA32_PEBS_ENABLE, 0, pebs);
 	return 2;
 }
+
+/* SDM 3B, "Architectural Performance Monitoring": no version, no counters. */
+static bool perf_counts(void)
+{
+	return boot_cpu_has(X86_FEATURE_ARCH_PERFMON);
+}
 #endif
 
 void perf_switch(struct msr_switch *msrs)
@@ -68,7 +82,7 @@ void perf_switch(struct msr_switch *msrs)
 
 int perf_init(void)
 {
-	if (boot_cpu_has(X86_FEATURE_PEBS))
+	if (boot_cpu_has(X86_FEATURE_PEBS) && perf_counts())
 		static_branch_enable(&perf_has_pebs);
 	return 0;
 }
