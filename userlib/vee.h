@@ -261,8 +261,8 @@ void vee_vcpu_destroy(struct vee_vcpu *vcpu);
  *
  * Return: 0, or the errors of VEE_VCPU_RUN: -EINTR (a signal; run again),
  * -EINVAL (what the page asks for or holds can't be), -EBUSY (another thread
- * runs it, or an event is already waiting), -EIO, -ESHUTDOWN, -ENODEV (somebody
- * else has VMX).
+ * runs it, or an event is already waiting), -ENOMEM (for the first tpr_threshold),
+ * -EIO, -ESHUTDOWN, -ENODEV (somebody else has VMX).
  */
 int vee_vcpu_run(struct vee_vcpu *vcpu);
 
