@@ -846,7 +846,7 @@ TEST_F(abi, info)
 	EXPECT_EQ(VEE_MAX_VCPUS, info.max_vcpus);
 	EXPECT_EQ(VEE_MAX_SLOTS, info.max_slots);
 	EXPECT_EQ(VEE_VCPU_PAGE_BYTES, info.vcpu_page_bytes);
-	EXPECT_EQ(0, info.features >> 10);
+	EXPECT_EQ(0, info.features >> 12);
 	EXPECT_LE(32, info.gpa_bits);
 	EXPECT_GE(52, info.gpa_bits);
 	EXPECT_LT(0, info.tsc_khz);

@@ -205,7 +205,7 @@ static const struct bad_word bad_words[] = {
 	BAD(prefetch, 1U << 30),
 	BAD(dirty, 1U << 6),
 	BAD(dirty, VEE_PREFETCH_INSN),
-	BAD(intercept, 1U << 6),
+	BAD(intercept, 1U << 7),
 	BAD(intercept, 1U << 31),
 	BAD(resume, VEE_RESUME_DONE + 1),
 	BAD(resume, VEE_RESUME_NEXT),	/* there was no exit yet */
