@@ -223,7 +223,7 @@ FIXTURE(beside) {
 FIXTURE_SETUP(beside)
 {
 	module_take(_metadata, &self->as_it_was);
-	if (!kvm_load())
+	if (!kvm_is_at_hand())
 		VEE_SKIP("no KVM here");
 	ASSERT_TRUE(kvm_unload());
 	ASSERT_TRUE(mode_is("resident"));
