@@ -12,6 +12,8 @@
 #include <linux/types.h>
 #include <asm/debugreg.h>
 
+#include "vmx/vmcs.h"
+
 /* SDM 3B, "Debug Registers": bits that asm/debugreg.h has no name for. */
 #define DR6_ACCESS	BIT(13)	/* BD: a debug register was accessed */
 #define DR7_DETECT	BIT(13)	/* GD: and that is to be detected */
@@ -30,6 +32,18 @@ struct debug_regs {
 	u64 dr7;
 	bool loaded;
 };
+
+/*
+ * Inside the bracket: would the CPU look at what the guest accesses? Who does an access
+ * for it must, then. DR7 is in the VMCS; without the others in the CPU it is as it was
+ * when last seen.
+ */
+static inline bool breakpoints_armed(const struct debug_regs *debug)
+{
+	u64 dr7 = unlikely(debug->loaded) ? vmcs_read(VMCS_GUEST_DR7) : debug->dr7;
+
+	return dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK);
+}
 
 /* Inside the bracket: into the CPU. */
 void debug_load(struct debug_regs *debug);

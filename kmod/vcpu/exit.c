@@ -339,7 +339,7 @@ static noinline enum next out_watched(struct vee_vcpu *vcpu)
 static enum next exit_io(struct vee_vcpu *vcpu)
 {
 	if (post_watches(&vcpu->vm->office, VEE_SPACE_PORT) &&
-	    is_out(vcpu->exit.qualification) && !breakpoints_armed(vcpu))
+	    is_out(vcpu->exit.qualification) && !breakpoints_armed(&vcpu->debug))
 		return out_watched(vcpu);
 	return io_user(vcpu);
 }

@@ -9,14 +9,6 @@
 #include "vcpu/vcpu.h"
 #include "vmx/vmcs.h"
 
-/* DR7 is in the VMCS; without the others in the CPU it is as it was when last seen. */
-bool breakpoints_armed(const struct vee_vcpu *vcpu)
-{
-	u64 dr7 = vcpu->debug.loaded ? vmcs_read(VMCS_GUEST_DR7) : vcpu->debug.dr7;
-
-	return dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK);
-}
-
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 {
 	struct vee_vcpu_page *page = vcpu->page;
@@ -29,7 +21,7 @@ enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 	page->exit.hardware_reason = vcpu->exit.reason;
 	page->exit.qualification = vcpu->exit.qualification;
 	page->exit.flags = event_exit_flags(&vcpu->events, rflags) |
-			   (breakpoints_armed(vcpu) ? VEE_EXIT_BREAKPOINTS : 0);
+			   (breakpoints_armed(&vcpu->debug) ? VEE_EXIT_BREAKPOINTS : 0);
 	page->exit.instruction_length = vcpu->exit.insn_length;
 	page->valid = groups;
 	/* What is at hand anyhow spares the usual caller the rest. */

@@ -9,8 +9,6 @@
 
 #include "vcpu/vmexit.h"
 
-/* Would the CPU look at what the guest accesses? Who does an access for it must, then. */
-bool breakpoints_armed(const struct vee_vcpu *vcpu);
 /* @reason: VEE_EXIT_; what belongs to it is in the page */
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason);
 /* Of one that is no instruction's: VEE_RESUME_NEXT would make no sense. */

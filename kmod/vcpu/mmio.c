@@ -57,7 +57,7 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) &&
 	       post_watches(&vcpu->vm->office, VEE_SPACE_MEMORY) &&
 	       post_is_watched(&vcpu->vm->office, VEE_SPACE_MEMORY, vcpu->violation.gpa) &&
-	       !breakpoints_armed(vcpu);
+	       !breakpoints_armed(&vcpu->debug);
 }
 
 /* What store_decode() and its result are held against. */

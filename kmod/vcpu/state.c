@@ -286,7 +286,7 @@ static bool known_length(struct vee_vcpu *vcpu)
 }
 
 /* @rip: as the caller changed it, or vcpu->exit.rip */
-static int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 rip)
+static __always_inline int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 rip)
 {
 	if (resume == VEE_RESUME_HERE || resume == VEE_RESUME_DONE)
 		return 0;
