@@ -126,8 +126,6 @@ static int make_current(struct window *w, struct vmcs *vmcs)
 	}
 	if (vmptrld(&vmcs->hpa))
 		return -EIO;
-	guest_tsc_arrive(&vmcs->tsc);
-	guest_tsc_catch_up(&vmcs->tsc);
 	separate_owners(&w->owner, vmcs->owner);
 	guest_tsc_arrive(&vmcs->tsc);
 	guest_tsc_catch_up(&vmcs->tsc);
