@@ -636,18 +636,6 @@ TEST_F(module, bad_parameters)
 
 /* --- suspend --------------------------------------------------------------- */
 
-static bool file_has(const char *path, const char *word)
-{
-	char text[256] = "";
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return false;
-	fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	return strstr(text, word);
-}
-
 /* As far down as this machine can be tested and come back; NULL: it can't. */
 static const char *choose_sleep(const char **level)
 {

@@ -14,18 +14,6 @@
 GUEST_CODE(whole, 64, "mov $50, %ecx; 1: lock incl 0x20040; loop 1b; hlt");
 GUEST_CODE(split, 64, "mov $50, %ecx; 1: lock incl 0x2003e; loop 1b; hlt");
 
-static bool file_has(const char *path, const char *word)
-{
-	char text[16384] = "";
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return false;
-	fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	return strstr(text, word);
-}
-
 FIXTURE(lock) {
 	struct guest g;
 };

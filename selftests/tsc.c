@@ -18,18 +18,6 @@
 GUEST_CODE(read_tsc, 64, "rdtsc; hlt");
 GUEST_CODE(read_cpuid, 64, "mov $0x80000007, %eax; cpuid; hlt");
 
-static bool file_has(const char *path, const char *word)
-{
-	char text[4096] = "";
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		return false;
-	fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	return strstr(text, word);
-}
-
 /* Nobody is told that it can go by what the host doesn't go by. */
 TEST(invariant)
 {

@@ -957,6 +957,19 @@ static inline void guest_unblock_nmis(struct __test_metadata *_metadata)
 	sched_setaffinity(0, sizeof(before), &before);
 }
 
+/* In the first 16 KiB of it. */
+static inline bool file_has(const char *path, const char *word)
+{
+	char text[16384] = "";
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		return false;
+	fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	return strstr(text, word);
+}
+
 /* Writes @text to a file of sysfs or procfs. */
 static inline int write_file(const char *path, const char *text)
 {
