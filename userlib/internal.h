@@ -121,6 +121,12 @@ int vee_request(int fd, unsigned long request, void *arg);
 /* Sets a general register as an instruction does: @bytes 1 and 2 merge. */
 void set_gpr(struct vee_vcpu *vcpu, unsigned int reg, unsigned int bytes,
 	     uint64_t value);
+/* Need none of @groups be fetched? */
+static inline bool vcpu_has(const struct vee_vcpu *vcpu, unsigned int groups)
+{
+	return !(groups & ~(vcpu->page->valid | vcpu->page->dirty));
+}
+
 void set_flat_segments(struct vee_vcpu *vcpu, uint16_t cs, uint16_t ds,
 		       unsigned int code_bits);
 
@@ -230,7 +236,12 @@ int guest_check_pdptes(const struct guest *guest);
 struct vee_segment *guest_segment(const struct guest *guest, unsigned int segment);
 /* 0 where 64-bit mode says so; the segments must be valid unless it does. */
 uint64_t guest_base(const struct guest *guest, unsigned int segment);
-bool guest_needs_base(const struct guest *guest, unsigned int segment);
+/* In 64-bit mode the bases of CS, DS, ES and SS count as 0. */
+static inline bool guest_needs_base(const struct guest *guest, unsigned int segment)
+{
+	return guest->mode != 8 || segment == SEG_FS || segment == SEG_GS;
+}
+
 /* Limits, or canonical form; not the type. */
 bool guest_reaches(const struct guest *guest, unsigned int segment, uint64_t offset,
 		   uint64_t bytes);
@@ -241,17 +252,32 @@ uint64_t guest_linear(const struct guest *guest, unsigned int segment, uint64_t 
 
 /* --- trap.c: what the CPU would have trapped on --- */
 
+/* The rest of what follows, with breakpoints. */
+int trap_arm(struct guest *guest, uint64_t *hits);
+int trap_note(const struct guest *guest);
+
 /* Before an instruction: is there a breakpoint that it could meet? @hits is then used. */
-int trap_begin(struct guest *guest, uint64_t *hits);
+static inline int trap_begin(struct guest *guest, uint64_t *hits)
+{
+	const struct vee_vcpu_page *page = guest->vcpu->page;
+
+	guest->traps = page->regs.rflags & RFLAGS_TF;
+	return page->exit.flags & VEE_EXIT_BREAKPOINTS ? trap_arm(guest, hits) : 0;
+}
+
+/* It is done, and vee_done() sees to a single step. */
+static inline int trap_done(const struct guest *guest)
+{
+	return guest->hits ? trap_note(guest) : 0;
+}
+
 /* It accesses @bytes of linear addresses, or ports (SDM 3B, "Debug Registers"). */
 void trap_access(const struct guest *guest, uint64_t gva, unsigned int bytes,
 		 unsigned int access);
 void trap_port(const struct guest *guest, uint16_t port, unsigned int bytes);
 /* Must each iteration of a REP be looked at? */
 bool trap_watches(const struct guest *guest);
-/* It is done, and vee_done() sees to a single step. */
-int trap_done(const struct guest *guest);
-/* Likewise, where that doesn't: after what has another RIP. */
+/* It is done, like trap_done(), where that doesn't: after what has another RIP. */
 int trap_step(const struct guest *guest);
 /* Likewise: after an iteration of a REP that is not the last. */
 int trap_between(const struct guest *guest);

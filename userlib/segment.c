@@ -20,12 +20,6 @@ struct vee_segment *guest_segment(const struct guest *guest, unsigned int segmen
 	return by_number[segment];
 }
 
-/* In 64-bit mode the bases of CS, DS, ES and SS count as 0. */
-bool guest_needs_base(const struct guest *guest, unsigned int segment)
-{
-	return guest->mode != 8 || segment == SEG_FS || segment == SEG_GS;
-}
-
 uint64_t guest_base(const struct guest *guest, unsigned int segment)
 {
 	return guest_needs_base(guest, segment) ? guest_segment(guest, segment)->base : 0;

@@ -16,13 +16,8 @@
 #define ON_PORT		2
 #define ON_ACCESS	3
 
-int trap_begin(struct guest *guest, uint64_t *hits)
+int trap_arm(struct guest *guest, uint64_t *hits)
 {
-	const struct vee_vcpu_page *page = guest->vcpu->page;
-
-	guest->traps = page->regs.rflags & RFLAGS_TF;
-	if (!(page->exit.flags & VEE_EXIT_BREAKPOINTS))
-		return 0;
 	*hits = 0;
 	guest->hits = hits;
 	return vee_vcpu_sync(guest->vcpu, VEE_STATE_DEBUG | VEE_STATE_CONTROL);
@@ -96,9 +91,9 @@ static int set_pending(const struct guest *guest, uint64_t pending)
 	return 0;
 }
 
-int trap_done(const struct guest *guest)
+int trap_note(const struct guest *guest)
 {
-	return set_pending(guest, guest->hits ? *guest->hits : 0);
+	return set_pending(guest, *guest->hits);
 }
 
 int trap_step(const struct guest *guest)

@@ -105,7 +105,7 @@ int vee_vcpu_sync(struct vee_vcpu *vcpu, unsigned int groups)
 		.groups = groups,
 	};
 
-	if (!(groups & ~(vcpu->page->valid | vcpu->page->dirty)))
+	if (vcpu_has(vcpu, groups))
 		return 0;
 	return vee_request(vcpu->fd, VEE_VCPU_SYNC, &sync);
 }

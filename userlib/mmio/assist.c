@@ -3,6 +3,8 @@
  * Instructions that were stopped by an access to memory: fetched decoded from a cache,
  * and done.
  */
+#include <emmintrin.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "mmio.h"
@@ -29,13 +31,27 @@ static struct insn *cache_entry(struct vee_vcpu *vcpu)
 	return &cache->insns[(rip ^ rip >> 6) % CACHE_ENTRIES];
 }
 
-/* The same bytes in the same mode are the same instruction. */
-static bool is_cached(const struct insn *insn, unsigned int mode,
-		      const struct vee_exit_memory *exit)
+/* The bytes and the mode, as both structs have them. */
+#define KEY_BYTES	(VEE_INSN_MAX + 1)
+
+_Static_assert(offsetof(struct insn, mode) == VEE_INSN_MAX, "the mode follows");
+_Static_assert(offsetof(struct vee_exit_memory, code_width) ==
+	       offsetof(struct vee_exit_memory, insn) + VEE_INSN_MAX, "the mode follows");
+_Static_assert(sizeof(__m128i) == KEY_BYTES, "one comparison");
+
+/*
+ * The same bytes in the same mode are the same instruction. All of them at once: this is
+ * on the way of every access, where memcmp(3) is dear.
+ */
+static bool is_cached(const struct insn *insn, const struct vee_exit_memory *exit)
 {
-	return insn->kind && insn->mode == mode &&
-	       insn->length <= exit->insn_bytes &&
-	       !memcmp(insn->bytes, exit->insn, insn->length);
+	unsigned int counts = 1U << VEE_INSN_MAX | ((1U << insn->length) - 1);
+	const void *key = (const uint8_t *)exit + offsetof(struct vee_exit_memory, insn);
+	__m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)insn),
+				      _mm_loadu_si128(key));
+
+	return insn->kind && insn->length <= exit->insn_bytes &&
+	       !(~_mm_movemask_epi8(same) & counts);
 }
 
 static int find_insn(struct guest *guest)
@@ -45,7 +61,7 @@ static int find_insn(struct guest *guest)
 	if (!insn)
 		return -ENOMEM;
 	guest->insn = insn;
-	if (is_cached(insn, guest->mode, guest->exit))
+	if (is_cached(insn, guest->exit))
 		return 0;
 	if (insn_decode(guest->exit->insn, guest->exit->insn_bytes, guest->mode, insn))
 		return 0;
@@ -179,7 +195,8 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 	if (err)
 		return err;
 	vcpu->page->resume = VEE_RESUME_HERE;
-	err = vee_vcpu_sync(vcpu, VEE_STATE_REGS);
+	if (!vcpu_has(vcpu, VEE_STATE_REGS))
+		err = vee_vcpu_sync(vcpu, VEE_STATE_REGS);
 	if (!err)
 		err = trap_begin(&guest, &hits);
 	if (err)

@@ -401,6 +401,18 @@ static bool take_others(const struct decoded *decoded, bool memory_first, struct
 	return count < 3 || take_third(&decoded->operands[2], insn);
 }
 
+/*
+ * RIP counts as that of the next instruction, and POP computes its address after it has
+ * moved the stack pointer.
+ */
+static void settle_displacement(struct insn *insn)
+{
+	if (insn->base == REGISTER_RIP)
+		insn->disp += insn->length;
+	else if (insn->base == RSP && insn->kind == INSN_POP)
+		insn->disp += insn->width;
+}
+
 static bool take_operands(const struct decoded *decoded, struct insn *insn)
 {
 	const ZydisDecodedOperand *first = &decoded->operands[0];
@@ -426,7 +438,10 @@ static bool take_operands(const struct decoded *decoded, struct insn *insn)
 	if (insn->kind == INSN_LOAD_POINTER)
 		insn->selector = pointer_segment(decoded->insn.mnemonic);
 	insn->bit_offset = insn->reg != NO_REGISTER && insn->alu >= ALU_BT;
-	return insn->kind != INSN_NONE && take_width(operand, insn);
+	if (insn->kind == INSN_NONE || !take_width(operand, insn))
+		return false;
+	settle_displacement(insn);
+	return true;
 }
 
 /* --- those that reach memory by themselves --- */

@@ -100,9 +100,9 @@ enum insn_system { SYSTEM_GDT, SYSTEM_IDT, SYSTEM_LDT, SYSTEM_TSS };
 
 /**
  * struct insn - an instruction that accesses memory, by an operand or by itself
- * @bytes: what it was decoded from; with @mode the key in the cache
- * @length: of it
+ * @bytes: what it was decoded from; with @mode, which must follow, the key in the cache
  * @mode: 2, 4 or 8: bytes of a default address in the code segment
+ * @length: of @bytes
  * @kind: INSN_LOAD and so on
  * @alu: operation of the two ALU kinds
  * @condition: of the two IF kinds, as encoded in the opcode
@@ -129,13 +129,13 @@ enum insn_system { SYSTEM_GDT, SYSTEM_IDT, SYSTEM_LDT, SYSTEM_TSS };
  * @scale: of the index
  * @selector: of a far pointer in the instruction
  * @level: of ENTER
- * @disp: displacement
+ * @disp: displacement, from RIP's and RSP's values of before the instruction
  * @imm: immediate operand, cut to @width
  */
 struct insn {
 	uint8_t bytes[VEE_INSN_MAX];
-	uint8_t length;
 	uint8_t mode;
+	uint8_t length;
 	uint8_t kind;
 	uint8_t alu;
 	uint8_t condition;

@@ -55,37 +55,31 @@ int64_t sign_extend(uint64_t value, unsigned int bytes)
 static uint64_t address_part(const struct guest *guest, unsigned int reg)
 {
 	const struct vee_regs *regs = &guest->vcpu->page->regs;
-	const struct insn *insn = guest->insn;
 
 	if (reg == NO_REGISTER)
 		return 0;
-	if (reg == REGISTER_RIP)
-		return regs->rip + insn->length;
-	/* POP computes its address after it has moved the stack pointer. */
-	if (reg == RSP && insn->kind == INSN_POP)
-		return regs->rsp + insn->width;
-	return regs->gpr[reg];
+	return reg == REGISTER_RIP ? regs->rip : regs->gpr[reg];
 }
 
 /* BT with a register can reach bits to either side: by whole operands. */
 static int64_t bit_displacement(const struct guest *guest)
 {
 	const struct insn *insn = guest->insn;
-	int64_t bit, bits = insn->width * 8;
+	int64_t bits = insn->width * 8;
+	int64_t bit = sign_extend(get_register(guest), insn->reg_width);
 
-	if (!insn->bit_offset)
-		return 0;
-	bit = sign_extend(get_register(guest), insn->reg_width);
 	return (bit - (bit & (bits - 1))) / 8;
 }
 
 uint64_t operand_offset(const struct guest *guest)
 {
 	const struct insn *insn = guest->insn;
-	uint64_t offset = insn->disp + bit_displacement(guest);
+	uint64_t offset = insn->disp;
 
 	offset += address_part(guest, insn->base);
 	offset += address_part(guest, insn->index) * insn->scale;
+	if (insn->bit_offset)
+		offset += bit_displacement(guest);
 	return offset & low_bits(insn->address_width);
 }
 
