@@ -84,3 +84,17 @@ void vee_inject_exception_error(struct vee_vcpu *vcpu, uint8_t vector,
 	vcpu->page->inject.flags |= VEE_EVENT_ERROR_CODE;
 	vcpu->page->inject.error_code = error_code;
 }
+
+void event_put_back(struct vee_events *events, const struct vee_event *event)
+{
+	struct vee_event *place = NULL;
+
+	if (!(event->flags & VEE_EVENT_VALID))
+		return;
+	if (event->type == VEE_EVENT_INTERRUPT)
+		place = &events->interrupt;
+	else if (event->type == VEE_EVENT_NMI)
+		place = &events->nmi;
+	if (place && !(place->flags & VEE_EVENT_VALID))
+		*place = *event;
+}

@@ -18,6 +18,20 @@ bool guest_is_protected(const struct guest *guest)
 	return page->control.cr0 & CR0_PE && !(page->regs.rflags & RFLAGS_VM);
 }
 
+bool guest_is_virtual_8086(const struct guest *guest)
+{
+	const struct vee_vcpu_page *page = guest->vcpu->page;
+
+	return page->control.cr0 & CR0_PE && page->regs.rflags & RFLAGS_VM;
+}
+
+#define IOPL_SHIFT	12
+
+unsigned int guest_iopl(const struct guest *guest)
+{
+	return (guest->vcpu->page->regs.rflags & RFLAGS_IOPL) >> IOPL_SHIFT;
+}
+
 /* SDM 3C, "Guest Register State": it is the DPL of SS. */
 unsigned int guest_cpl(const struct guest *guest)
 {
@@ -100,7 +114,7 @@ int guest_find(const struct guest *guest, uint64_t gva, unsigned int bytes,
 }
 
 /* SDM 3A, "Alignment Check Exception": of user code that has asked for it. */
-static bool checks_alignment(const struct guest *guest)
+bool guest_checks_alignment(const struct guest *guest)
 {
 	const struct vee_vcpu_page *page = guest->vcpu->page;
 
@@ -136,7 +150,7 @@ int guest_find_in(const struct guest *guest, unsigned int segment, uint64_t offs
 		err = guest_check_segment(guest, segment, offset, bytes, access);
 	if (err)
 		return err;
-	if (align && gva & (align - 1) && checks_alignment(guest))
+	if (align && gva & (align - 1) && guest_checks_alignment(guest))
 		return guest_fault(guest, VECTOR_AC, 0);
 	return guest_find(guest, gva, bytes, access, span);
 }

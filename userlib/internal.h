@@ -27,6 +27,7 @@
 #define CR0_WP		0x10000ULL
 #define CR0_AM		0x40000ULL
 #define CR0_PG		0x80000000ULL
+#define CR4_VME		0x1ULL
 #define CR4_DE		0x8ULL
 #define CR4_PSE		0x10ULL
 #define CR4_PAE		0x20ULL
@@ -58,13 +59,17 @@
 #define RFLAGS_ID	0x200000ULL
 
 #define VECTOR_DE	0
+#define VECTOR_DB	1
 #define VECTOR_BR	5
 #define VECTOR_UD	6
+#define VECTOR_DF	8
+#define VECTOR_TS	10
 #define VECTOR_NP	11
 #define VECTOR_SS	12
 #define VECTOR_GP	13
 #define VECTOR_PF	14
 #define VECTOR_AC	17
+#define VECTOR_MC	18
 
 /* The numbers that instructions encode the registers with. */
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };
@@ -130,6 +135,11 @@ static inline bool vcpu_has(const struct vee_vcpu *vcpu, unsigned int groups)
 void set_flat_segments(struct vee_vcpu *vcpu, uint16_t cs, uint16_t ds,
 		       unsigned int code_bits);
 
+/* --- answer.c --- */
+
+/* What an exception keeps from delivery waits again, as the engine has it. */
+void event_put_back(struct vee_events *events, const struct vee_event *event);
+
 /* --- post.c --- */
 
 /*
@@ -194,6 +204,8 @@ struct guest_span {
 
 /* Besides VEE_READ and VEE_WRITE: the CPU's own, to a descriptor table for example. */
 #define GUEST_IMPLICIT	0x100U
+/* Likewise: by the level that an event takes the CPU to, which is not 3. */
+#define GUEST_INNER	0x200U
 
 /*
  * Finds the @bytes (up to a page) at @gva for VEE_READ, VEE_WRITE or both, as the
@@ -222,9 +234,12 @@ int guest_write_at(const struct guest *guest, uint64_t gva, const void *data,
 /* The groups that all but the simplest accesses need. */
 int guest_sync(const struct guest *guest);
 bool guest_is_protected(const struct guest *guest);	/* and not virtual-8086 mode */
+bool guest_is_virtual_8086(const struct guest *guest);
+unsigned int guest_iopl(const struct guest *guest);
 unsigned int guest_cpl(const struct guest *guest);
 /* Injects @vector, with an error code. */
 int guest_fault(const struct guest *guest, unsigned int vector, uint32_t error);
+bool guest_checks_alignment(const struct guest *guest);
 bool guest_is_canonical(const struct guest *guest, uint64_t gva, uint64_t bytes);
 
 /* One page of it: to a guest-physical address, with flags set. 0, GUEST_FAULTED, -errno. */
@@ -242,6 +257,8 @@ static inline bool guest_needs_base(const struct guest *guest, unsigned int segm
 	return guest->mode != 8 || segment == SEG_FS || segment == SEG_GS;
 }
 
+/* Outside 64-bit mode: usable, and the limit; not the type. */
+bool segment_reaches(const struct vee_segment *segment, uint64_t offset, uint64_t bytes);
 /* Limits, or canonical form; not the type. */
 bool guest_reaches(const struct guest *guest, unsigned int segment, uint64_t offset,
 		   uint64_t bytes);
@@ -249,6 +266,14 @@ bool guest_reaches(const struct guest *guest, unsigned int segment, uint64_t off
 int guest_check_segment(const struct guest *guest, unsigned int segment, uint64_t offset,
 			uint64_t bytes, unsigned int access);
 uint64_t guest_linear(const struct guest *guest, unsigned int segment, uint64_t offset);
+
+/* --- task/switch.c --- */
+
+/*
+ * What events.delivering has, by a task gate of the IDT. 0 also if it faults; -EOPNOTSUPP:
+ * nobody can take that.
+ */
+int task_switch_by_gate(const struct guest *guest, uint16_t selector);
 
 /* --- trap.c: what the CPU would have trapped on --- */
 

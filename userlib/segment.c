@@ -56,6 +56,12 @@ static bool type_allows(const struct guest *guest, const struct vee_segment *seg
 	return !(access & VEE_WRITE) || type & AR_WRITE;
 }
 
+bool segment_reaches(const struct vee_segment *segment, uint64_t offset, uint64_t bytes)
+{
+	return !(segment->access_rights & VEE_AR_UNUSABLE) &&
+	       is_in_limit(segment, offset, bytes);
+}
+
 bool guest_reaches(const struct guest *guest, unsigned int number, uint64_t offset,
 		   uint64_t bytes)
 {
@@ -63,8 +69,7 @@ bool guest_reaches(const struct guest *guest, unsigned int number, uint64_t offs
 
 	if (guest->mode == 8)
 		return guest_is_canonical(guest, guest_linear(guest, number, offset), bytes);
-	return !(segment->access_rights & VEE_AR_UNUSABLE) &&
-	       is_in_limit(segment, offset, bytes);
+	return segment_reaches(segment, offset, bytes);
 }
 
 int guest_check_segment(const struct guest *guest, unsigned int number, uint64_t offset,

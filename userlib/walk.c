@@ -70,7 +70,7 @@ struct walk {
 
 static bool is_user_access(const struct walk *walk)
 {
-	return !(walk->access & GUEST_IMPLICIT) && guest_cpl(walk->guest) == 3;
+	return !(walk->access & (GUEST_IMPLICIT | GUEST_INNER)) && guest_cpl(walk->guest) == 3;
 }
 
 static int page_fault(const struct walk *walk, uint32_t error)

@@ -83,6 +83,7 @@ int descriptor_look(const struct guest *guest, uint16_t selector,
 	unsigned int index = selector & SELECTOR_INDEX;
 	int err;
 
+	*descriptor = (struct descriptor) { 0 };
 	*found = index + ENTRY_BYTES - 1 <= limit &&
 		 !(local && segments->ldtr.access_rights & VEE_AR_UNUSABLE);
 	if (!*found)
@@ -141,7 +142,7 @@ void set_real_segment(const struct guest *guest, struct vee_segment *segment,
 	guest->vcpu->page->dirty |= VEE_STATE_SEGMENTS;
 }
 
-static struct vee_segment null_segment(uint16_t selector, unsigned int level)
+struct vee_segment null_segment(uint16_t selector, unsigned int level)
 {
 	return (struct vee_segment) {
 		.selector = selector,
@@ -159,32 +160,45 @@ static bool is_code(uint32_t rights)
 	return rights & VEE_AR_S && rights & TYPE_CODE;
 }
 
+static bool is_stack(uint32_t rights)
+{
+	return rights & VEE_AR_S && !is_code(rights) && rights & TYPE_WRITE;
+}
+
+int check_stack_descriptor(const struct guest *guest, uint16_t selector, unsigned int level,
+			   const struct blame *blame, struct vee_segment *ss)
+{
+	uint32_t error = (selector & ~SELECTOR_RPL) | blame->ext;
+	struct descriptor descriptor;
+	uint32_t rights;
+	bool found;
+	int err = descriptor_look(guest, selector, &descriptor, &found);
+
+	if (err)
+		return err;
+	rights = descriptor_rights(&descriptor);
+	if (!found || (selector & SELECTOR_RPL) != level || !is_stack(rights) ||
+	    dpl(rights) != level)
+		return guest_fault(guest, blame->vector, error);
+	if (!(rights & VEE_AR_PRESENT))
+		return guest_fault(guest, VECTOR_SS, error);
+	err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
+	*ss = descriptor_segment(&descriptor, selector, false);
+	return err;
+}
+
 /* SS for the privilege level @level. */
 int check_stack_segment(const struct guest *guest, uint16_t selector, unsigned int level,
 			bool to_64bit, struct vee_segment *ss)
 {
-	struct descriptor descriptor;
-	uint32_t rights;
-	int err;
+	static const struct blame blame = { .vector = VECTOR_GP };
 
-	if (selector_is_null(selector)) {
-		*ss = null_segment(selector, level);
-		if (to_64bit && level < 3 && (selector & SELECTOR_RPL) == level)
-			return 0;
-		return guest_fault(guest, VECTOR_GP, 0);
-	}
-	err = descriptor_read(guest, selector, VECTOR_GP, &descriptor);
-	if (err)
-		return err;
-	rights = descriptor_rights(&descriptor);
-	if ((selector & SELECTOR_RPL) != level || !(rights & VEE_AR_S) || is_code(rights) ||
-	    !(rights & TYPE_WRITE) || dpl(rights) != level)
-		return selector_fault(guest, VECTOR_GP, selector);
-	if (!(rights & VEE_AR_PRESENT))
-		return selector_fault(guest, VECTOR_SS, selector);
-	err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
-	*ss = descriptor_segment(&descriptor, selector, false);
-	return err;
+	if (!selector_is_null(selector))
+		return check_stack_descriptor(guest, selector, level, &blame, ss);
+	*ss = null_segment(selector, level);
+	if (to_64bit && level < 3 && (selector & SELECTOR_RPL) == level)
+		return 0;
+	return guest_fault(guest, VECTOR_GP, 0);
 }
 
 static bool may_load(const struct guest *guest, uint16_t selector, uint32_t rights)

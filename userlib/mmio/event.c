@@ -3,20 +3,15 @@
  * The delivery of an event that an access of its own stopped: a stack in a device, an
  * accessed flag in a ROM (SDM 3A, "Exception or Interrupt Handling Procedures" and
  * "Exception and Interrupt Handling in 64-bit Mode"; SDM 3B, "Real-Address Mode
- * Operation"). Task gates and virtual-8086 mode are not for here.
+ * Operation" and "Interrupt and Exception Handling in Virtual-8086 Mode").
  */
-#include "mmio.h"
+#include "delivery.h"
 
-#define VECTOR_DB	1
-#define VECTOR_DF	8
-#define VECTOR_TS	10
-#define VECTOR_MC	18
-
-/* Error codes: the event is from outside the program; a number in the IDT. */
-#define ERROR_EXT	0x1U
+/* Error codes: a number in the IDT. */
 #define ERROR_IDT	0x2U
 
 /* SDM 3A, "IDT Descriptors": types, 32 bits in bit 3. */
+#define GATE_TASK		5
 #define GATE_INTERRUPT_16	6
 #define GATE_TRAP_16		7
 #define GATE_INTERRUPT		14
@@ -29,39 +24,9 @@
 #define TYPE_CONFORMING		0x4U
 #define TYPE_CODE		0x8U
 
-/* SDM 3A, "Task-State Segment": where the stacks of the inner levels are. */
-#define TSS_RSP0	4
-#define TSS_IST1	36
-#define TSS_32_ESP0	4
-#define TSS_32_STEP	8
-#define TSS_16_SP0	2
-#define TSS_16_STEP	4
-#define TSS_WIDE_BIT	8	/* of the type */
-
-#define FRAME_ALIGN	15ULL
-
-struct delivery {
-	struct guest guest;
-	const struct vee_event *event;
-	uint32_t ext;
-	uint64_t offset;	/* of the gate */
-	uint16_t selector;
-	unsigned int type;
-	unsigned int ist;
-	struct vee_segment cs;
-	struct vee_segment ss;
-	uint64_t rsp;
-	uint64_t stack_mask;
-	unsigned int item;	/* bytes of what is pushed */
-	bool inner;
-};
-
-static bool is_software(const struct vee_event *event)
-{
-	return event->type == VEE_EVENT_SOFT_INTERRUPT ||
-	       event->type == VEE_EVENT_PRIV_SOFT_EXCEPTION ||
-	       event->type == VEE_EVENT_SOFT_EXCEPTION;
-}
+/* SDM 3A, "Task-State Segment (TSS)": the bit map ends where the one of I/O begins. */
+#define TSS_IO_MAP		102
+#define REDIRECTION_BYTES	32
 
 /* --- the gate --- */
 
@@ -71,22 +36,24 @@ static int gate_fault(const struct delivery *delivery, unsigned int vector)
 			   delivery->event->vector * 8U | ERROR_IDT | delivery->ext);
 }
 
+static bool is_task_gate(const struct delivery *delivery)
+{
+	return delivery->type == GATE_TASK && !in_long_mode(&delivery->guest);
+}
+
 static int check_gate(const struct delivery *delivery, uint64_t low)
 {
-	unsigned int dpl = low >> 45 & 3;
 	bool wide = delivery->type == GATE_INTERRUPT || delivery->type == GATE_TRAP;
 	bool narrow = delivery->type == GATE_INTERRUPT_16 || delivery->type == GATE_TRAP_16;
 
-	if (low >> 44 & 1 || !(wide || (narrow && !in_long_mode(&delivery->guest))))
+	if (!wide && !is_task_gate(delivery) && !(narrow && !in_long_mode(&delivery->guest)))
 		return gate_fault(delivery, VECTOR_GP);
-	if (is_software(delivery->event) &&
+	if (event_is_software(delivery->event) &&
 	    delivery->event->type != VEE_EVENT_PRIV_SOFT_EXCEPTION &&
-	    dpl < guest_cpl(&delivery->guest))
+	    delivery->dpl < guest_cpl(&delivery->guest))
 		return gate_fault(delivery, VECTOR_GP);
 	return low >> 47 & 1 ? 0 : gate_fault(delivery, VECTOR_NP);
 }
-
-#define GATE_TASK	5
 
 static int read_gate(struct delivery *delivery)
 {
@@ -104,40 +71,14 @@ static int read_gate(struct delivery *delivery)
 		return err;
 	delivery->offset = (gate[0] & 0xffff) | (gate[0] >> 48 & 0xffff) << 16 | gate[1] << 32;
 	delivery->selector = gate[0] >> 16;
-	delivery->type = gate[0] >> 40 & VEE_AR_TYPE;
+	/* With S, which no gate has. */
+	delivery->type = gate[0] >> 40 & (VEE_AR_TYPE | VEE_AR_S);
+	delivery->dpl = gate[0] >> 45 & 3;
 	delivery->ist = in_long_mode(guest) ? gate[0] >> 32 & GATE_IST : 0;
 	if (!(delivery->type & GATE_WIDE_BIT))
 		delivery->offset &= UINT16_MAX;
 	delivery->item = in_long_mode(guest) ? 8 : delivery->type & GATE_WIDE_BIT ? 4 : 2;
-	if (delivery->type == GATE_TASK && !in_long_mode(guest))
-		return -EOPNOTSUPP;
 	return check_gate(delivery, gate[0]);
-}
-
-/* SDM 3B, "Interrupt and Exception Handling": what is in the table in real mode. */
-struct vector {
-	uint16_t offset;
-	uint16_t selector;
-};
-
-static int read_vector(struct delivery *delivery)
-{
-	const struct guest *guest = &delivery->guest;
-	const struct vee_segments *segments = &guest->vcpu->page->segments;
-	struct vector vector = { 0 };
-	unsigned int at = delivery->event->vector * sizeof(vector);
-	int err;
-
-	if (at + sizeof(vector) - 1 > segments->idtr.limit)
-		return guest_fault(guest, VECTOR_GP, 0);
-	err = guest_read_at(guest, segments->idtr.base + at, &vector, sizeof(vector));
-	delivery->offset = vector.offset;
-	delivery->type = GATE_INTERRUPT_16;
-	delivery->item = sizeof(uint16_t);
-	delivery->cs = segments->cs;
-	delivery->cs.selector = vector.selector;
-	delivery->cs.base = vector.selector * 16U;
-	return err;
 }
 
 static int code_fault(const struct delivery *delivery, unsigned int vector)
@@ -146,174 +87,164 @@ static int code_fault(const struct delivery *delivery, unsigned int vector)
 			   (delivery->selector & ~SELECTOR_RPL) | delivery->ext);
 }
 
+/* May the handler be in it, and is that another level? */
+static bool may_handle(const struct delivery *delivery, uint32_t rights, bool *inner)
+{
+	unsigned int level = guest_cpl(&delivery->guest);
+	unsigned int dpl = (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
+
+	*inner = !(rights & TYPE_CONFORMING) && dpl < level;
+	if (!(rights & VEE_AR_S) || !(rights & TYPE_CODE) || dpl > level)
+		return false;
+	if (guest_is_virtual_8086(&delivery->guest))
+		return *inner && !dpl;
+	return !in_long_mode(&delivery->guest) ||
+	       (rights & (VEE_AR_L | VEE_AR_DB)) == VEE_AR_L;
+}
+
 static int find_handler(struct delivery *delivery)
 {
 	const struct guest *guest = &delivery->guest;
-	unsigned int level = guest_cpl(guest), dpl;
 	struct descriptor descriptor;
+	unsigned int level;
 	uint32_t rights;
-	bool found, good;
+	bool found;
 	int err;
 
 	if (selector_is_null(delivery->selector))
 		return guest_fault(guest, VECTOR_GP, delivery->ext);
 	err = descriptor_look(guest, delivery->selector, &descriptor, &found);
-	if (err || !found)
-		return err ? err : code_fault(delivery, VECTOR_GP);
+	if (err)
+		return err;
 	rights = descriptor_rights(&descriptor);
-	dpl = (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
-	good = rights & VEE_AR_S && rights & TYPE_CODE && dpl <= level;
-	if (in_long_mode(guest))
-		good = good && (rights & (VEE_AR_L | VEE_AR_DB)) == VEE_AR_L;
-	if (!good)
+	if (!found || !may_handle(delivery, rights, &delivery->inner))
 		return code_fault(delivery, VECTOR_GP);
 	if (!(rights & VEE_AR_PRESENT))
 		return code_fault(delivery, VECTOR_NP);
-	if (!(rights & TYPE_CONFORMING) && dpl < level) {
-		delivery->inner = true;
-		level = dpl;
-	}
+	level = delivery->inner ? (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3) : guest_cpl(guest);
 	err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
 	delivery->cs = descriptor_segment(&descriptor, delivery->selector, false);
 	delivery->cs.selector = (delivery->selector & ~SELECTOR_RPL) | level;
 	return err;
 }
 
-/* --- the stack --- */
-
-static int read_tss(const struct delivery *delivery, unsigned int at, void *data,
-		    unsigned int bytes)
+/* Is there code at the handler's address? */
+static int check_entry(const struct delivery *delivery)
 {
-	const struct vee_segment *tr = &delivery->guest.vcpu->page->segments.tr;
+	const struct guest *guest = &delivery->guest;
+	bool good = in_long_mode(guest) ? guest_is_canonical(guest, delivery->offset, 1) :
+					  delivery->offset <= delivery->cs.limit;
 
-	if (at + bytes - 1 > tr->limit)
-		return guest_fault(&delivery->guest, VECTOR_TS,
-				   (tr->selector & ~SELECTOR_RPL) | delivery->ext);
-	return guest_read_at(&delivery->guest, tr->base + at, data, bytes);
+	return good ? 0 : guest_fault(guest, VECTOR_GP, delivery->ext);
 }
 
-static int find_long_stack(struct delivery *delivery)
-{
-	unsigned int level = delivery->cs.selector & SELECTOR_RPL;
-	unsigned int at = TSS_RSP0 + level * sizeof(uint64_t);
-	int err = 0;
+/* --- without one --- */
 
-	if (delivery->ist)
-		at = TSS_IST1 + (delivery->ist - 1) * sizeof(uint64_t);
-	if (delivery->ist || delivery->inner)
-		err = read_tss(delivery, at, &delivery->rsp, sizeof(delivery->rsp));
+/* SDM 3B, "Interrupt and Exception Handling": what is in the table in real mode. */
+struct vector {
+	uint16_t offset;
+	uint16_t selector;
+};
+
+static int read_vector(struct delivery *delivery, uint64_t gva)
+{
+	const struct guest *guest = &delivery->guest;
+	struct vector vector = { 0 };
+	int err = guest_read_at(guest, gva, &vector, sizeof(vector));
+
+	delivery->offset = vector.offset;
+	delivery->type = GATE_INTERRUPT_16;
+	delivery->item = sizeof(uint16_t);
+	delivery->cs = guest->vcpu->page->segments.cs;
+	delivery->cs.selector = vector.selector;
+	delivery->cs.base = vector.selector * 16U;
+	return err;
+}
+
+static int find_real_handler(struct delivery *delivery)
+{
+	const struct guest *guest = &delivery->guest;
+	const struct vee_table *idtr = &guest->vcpu->page->segments.idtr;
+	unsigned int at = delivery->event->vector * sizeof(struct vector);
+
+	if (at + sizeof(struct vector) - 1 > idtr->limit)
+		return guest_fault(guest, VECTOR_GP, 0);
+	return read_vector(delivery, idtr->base + at);
+}
+
+/* One that is set has the handler in protected mode; so has all without CR4.VME. */
+static int read_redirection(const struct delivery *delivery, bool *is_set)
+{
+	const struct guest *guest = &delivery->guest;
+	uint8_t vector = delivery->event->vector, byte = 0;
+	unsigned int at = vector / 8;
+	uint16_t map = 0;
+	int err;
+
+	*is_set = true;
+	if (!(guest->vcpu->page->control.cr4 & CR4_VME))
+		return 0;
+	if (!tss_has(delivery, TSS_IO_MAP, sizeof(map)))
+		return guest_fault(guest, VECTOR_GP, 0);
+	err = tss_read(delivery, TSS_IO_MAP, &map, sizeof(map));
 	if (err)
 		return err;
-	if (delivery->inner)
-		delivery->ss = (struct vee_segment) {
-			.selector = level,
-			.access_rights = VEE_AR_UNUSABLE | level * (VEE_AR_DPL / 3),
-		};
-	delivery->rsp &= ~FRAME_ALIGN;
-	delivery->stack_mask = UINT64_MAX;
-	return 0;
+	if (map < REDIRECTION_BYTES || !tss_has(delivery, map - REDIRECTION_BYTES + at, 1))
+		return guest_fault(guest, VECTOR_GP, 0);
+	err = tss_read(delivery, map - REDIRECTION_BYTES + at, &byte, 1);
+	*is_set = byte >> vector % 8 & 1;
+	return err;
 }
 
-static int find_inner_stack(struct delivery *delivery)
+/* SDM 3B, "Software Interrupt Handling Methods While in Virtual-8086 Mode", table. */
+static int redirect(struct delivery *delivery)
 {
-	uint32_t type = delivery->guest.vcpu->page->segments.tr.access_rights & VEE_AR_TYPE;
-	unsigned int level = delivery->cs.selector & SELECTOR_RPL;
-	bool wide = type & TSS_WIDE_BIT;
-	unsigned int bytes = wide ? sizeof(uint32_t) : sizeof(uint16_t);
-	unsigned int at = wide ? TSS_32_ESP0 + level * TSS_32_STEP :
-				 TSS_16_SP0 + level * TSS_16_STEP;
-	uint16_t selector = 0;
+	const struct guest *guest = &delivery->guest;
+	bool is_set;
 	int err;
 
-	delivery->rsp = 0;
-	err = read_tss(delivery, at, &delivery->rsp, bytes);
-	if (!err)
-		err = read_tss(delivery, at + bytes, &selector, sizeof(selector));
-	if (!err)
-		err = check_stack_segment(&delivery->guest, selector, level, false,
-					  &delivery->ss);
-	return err;
-}
-
-static int find_stack(struct delivery *delivery)
-{
-	int err = 0;
-
-	delivery->ss = delivery->guest.vcpu->page->segments.ss;
-	delivery->rsp = delivery->guest.vcpu->page->regs.rsp;
-	if (in_long_mode(&delivery->guest))
-		return find_long_stack(delivery);
-	if (delivery->inner)
-		err = find_inner_stack(delivery);
-	delivery->stack_mask = delivery->ss.access_rights & VEE_AR_DB ? UINT32_MAX : UINT16_MAX;
-	return err;
-}
-
-static int push(struct delivery *delivery, uint64_t value)
-{
-	uint64_t rsp = (delivery->rsp - delivery->item) & delivery->stack_mask;
-	uint64_t gva = rsp;
-	int err;
-
-	if (in_long_mode(&delivery->guest)) {
-		if (!guest_is_canonical(&delivery->guest, gva, delivery->item))
-			return guest_fault(&delivery->guest, VECTOR_SS, delivery->ext);
-	} else {
-		gva = (uint32_t)(delivery->ss.base + rsp);
-	}
-	err = guest_write_at(&delivery->guest, gva, &value, delivery->item);
-	if (!err)
-		delivery->rsp = (delivery->rsp & ~delivery->stack_mask) | rsp;
-	return err;
-}
-
-/* SDM 3B, "Instruction-Breakpoint Exception Condition": faults have RF in their frame. */
-static uint64_t frame_flags(const struct delivery *delivery)
-{
-	const struct vee_event *event = delivery->event;
-	uint64_t rflags = delivery->guest.vcpu->page->regs.rflags;
-
-	if (event->type == VEE_EVENT_EXCEPTION && event->vector != VECTOR_DB &&
-	    event->vector != VECTOR_DF && event->vector != VECTOR_MC)
-		rflags |= RFLAGS_RF;
-	return rflags;
-}
-
-static int push_frame(struct delivery *delivery)
-{
-	const struct vee_vcpu_page *page = delivery->guest.vcpu->page;
-	uint64_t rip = page->regs.rip;
-	int err = 0;
-
-	if (is_software(delivery->event))
-		rip += delivery->event->instruction_length;
-	if (delivery->inner || in_long_mode(&delivery->guest)) {
-		err = push(delivery, page->segments.ss.selector);
-		if (!err)
-			err = push(delivery, page->regs.rsp);
-	}
-	if (!err)
-		err = push(delivery, frame_flags(delivery));
-	if (!err)
-		err = push(delivery, page->segments.cs.selector);
-	if (!err)
-		err = push(delivery, rip);
-	if (!err && delivery->event->flags & VEE_EVENT_ERROR_CODE)
-		err = push(delivery, delivery->event->error_code);
-	return err;
+	if (!guest_is_virtual_8086(guest) || delivery->event->type != VEE_EVENT_SOFT_INTERRUPT)
+		return 0;
+	err = read_redirection(delivery, &is_set);
+	if (err)
+		return err;
+	delivery->redirected = !is_set;
+	return is_set && guest_iopl(guest) < 3 ? guest_fault(guest, VECTOR_GP, 0) : 0;
 }
 
 /* --- all of it --- */
 
+/* What the handler finds cleared. */
+static uint64_t cleared_flags(const struct delivery *delivery)
+{
+	const struct guest *guest = &delivery->guest;
+	uint64_t cleared = RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM;
+
+	if (delivery->redirected)
+		return RFLAGS_TF | RFLAGS_RF |
+		       (guest_iopl(guest) == 3 ? RFLAGS_IF : RFLAGS_VIF);
+	if (!(guest->vcpu->page->control.cr0 & CR0_PE))
+		return RFLAGS_TF | RFLAGS_IF | RFLAGS_AC | RFLAGS_RF;
+	return delivery->type & GATE_TRAP_BIT ? cleared : cleared | RFLAGS_IF;
+}
+
+static void leave_virtual_8086(struct vee_segments *segments)
+{
+	const struct vee_segment none = null_segment(0, 0);
+
+	segments->ds = none;
+	segments->es = none;
+	segments->fs = none;
+	segments->gs = none;
+}
+
 static void enter(const struct delivery *delivery)
 {
 	struct vee_vcpu_page *page = delivery->guest.vcpu->page;
-	uint64_t cleared = RFLAGS_TF | RFLAGS_NT | RFLAGS_RF | RFLAGS_VM;
+	uint64_t cleared = cleared_flags(delivery);
 
-	if (!(delivery->type & GATE_TRAP_BIT))
-		cleared |= RFLAGS_IF;
-	if (!guest_is_protected(&delivery->guest))
-		cleared = RFLAGS_TF | RFLAGS_IF | RFLAGS_AC | RFLAGS_RF;
+	if (delivery->inner && guest_is_virtual_8086(&delivery->guest))
+		leave_virtual_8086(&page->segments);
 	page->regs.rip = delivery->offset;
 	page->regs.rsp = delivery->rsp;
 	page->regs.rflags &= ~cleared;
@@ -351,19 +282,36 @@ static int fault_instead(const struct delivery *delivery)
 		    (first == VECTOR_PF && (second == VECTOR_PF || is_contributory(second))))
 			guest_fault(&delivery->guest, VECTOR_DF, 0);
 	}
+	event_put_back(&page->events, delivery->event);
 	page->events.delivering = (struct vee_event) { 0 };
 	page->dirty |= VEE_STATE_EVENTS;
 	return 0;
 }
 
-static int find_gate(struct delivery *delivery)
+static int deliver(struct delivery *delivery)
 {
-	int err;
+	bool protected = delivery->guest.vcpu->page->control.cr0 & CR0_PE;
+	int err = redirect(delivery);
 
-	if (!guest_is_protected(&delivery->guest))
-		return read_vector(delivery);
-	err = read_gate(delivery);
-	return err ? err : find_handler(delivery);
+	if (err)
+		return err;
+	if (delivery->redirected)
+		err = read_vector(delivery, delivery->event->vector * sizeof(struct vector));
+	else
+		err = protected ? read_gate(delivery) : find_real_handler(delivery);
+	if (err || (protected && is_task_gate(delivery)))
+		return err;
+	if (protected && !delivery->redirected)
+		err = find_handler(delivery);
+	if (!err)
+		err = frame_find(delivery);
+	if (!err && protected && !delivery->redirected)
+		err = check_entry(delivery);
+	if (!err)
+		err = frame_push(delivery);
+	if (!err)
+		enter(delivery);
+	return err;
 }
 
 /* The events must be valid. */
@@ -375,20 +323,11 @@ int deliver_event(const struct guest *guest)
 
 	if (err)
 		return err;
-	if (guest->vcpu->page->regs.rflags & RFLAGS_VM)
-		return -EOPNOTSUPP;
 	/* The stack of 64-bit code, whatever was interrupted. */
-	if (in_long_mode(guest))
-		delivery.guest.mode = 8;
-	else
-		delivery.guest.mode = 4;
-	delivery.ext = !is_software(&event) || event.type == VEE_EVENT_PRIV_SOFT_EXCEPTION;
-	err = find_gate(&delivery);
-	if (!err)
-		err = find_stack(&delivery);
-	if (!err)
-		err = push_frame(&delivery);
-	if (!err)
-		enter(&delivery);
+	delivery.guest.mode = in_long_mode(guest) ? 8 : 4;
+	delivery.ext = !event_is_software(&event) || event.type == VEE_EVENT_PRIV_SOFT_EXCEPTION;
+	err = deliver(&delivery);
+	if (!err && is_task_gate(&delivery))
+		return task_switch_by_gate(guest, delivery.selector);
 	return err == GUEST_FAULTED ? fault_instead(&delivery) : err;
 }

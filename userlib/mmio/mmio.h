@@ -5,6 +5,7 @@
  *
  *	assist.c -> plain.c, wide.c, vector.c, string.c, stack.c, system.c, event.c
  *	  -> descriptor.c -> operand.c -> alu.c, insn.c
+ *	event.c -> frame.c -> descriptor.c (delivery.h)
  */
 #ifndef VEE_MMIO_H
 #define VEE_MMIO_H
@@ -249,6 +250,16 @@ int selector_fault(const struct guest *guest, unsigned int vector, uint16_t sele
 int load_segment(const struct guest *guest, unsigned int segment, uint16_t selector);
 /* SS, and past the instruction: INSN_RESUMED if all is well. */
 int load_stack_segment(const struct guest *guest, uint16_t selector);
+struct vee_segment null_segment(uint16_t selector, unsigned int level);
+/* The fault that a segment's descriptor makes, if it is there; EXT of its error code. */
+struct blame {
+	unsigned int vector;
+	uint32_t ext;
+};
+
+/* SS as a level's own: not null. */
+int check_stack_descriptor(const struct guest *guest, uint16_t selector, unsigned int level,
+			   const struct blame *blame, struct vee_segment *ss);
 int check_stack_segment(const struct guest *guest, uint16_t selector, unsigned int level,
 			bool to_64bit, struct vee_segment *ss);
 /* CS as by a far jump or call, or a return. -EOPNOTSUPP: a gate or a task. */

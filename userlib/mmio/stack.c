@@ -197,11 +197,26 @@ int do_pop_all(const struct guest *guest)
 #define FLAGS_ALWAYS	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | \
 			 RFLAGS_TF | RFLAGS_DF | RFLAGS_OF | RFLAGS_NT | RFLAGS_AC | \
 			 RFLAGS_ID)
-#define IOPL_SHIFT	12
+
+/* SDM 3B, "Virtual-8086 Mode Extensions": the program's IF is VIF then. */
+static bool has_virtual_if(const struct guest *guest)
+{
+	return guest_is_virtual_8086(guest) && guest_iopl(guest) < 3;
+}
+
+static uint64_t visible_flags(const struct guest *guest)
+{
+	uint64_t flags = guest->vcpu->page->regs.rflags & ~(RFLAGS_VM | RFLAGS_RF);
+
+	if (!has_virtual_if(guest))
+		return flags;
+	flags &= ~RFLAGS_IF;
+	return flags | RFLAGS_IOPL | (flags & RFLAGS_VIF ? RFLAGS_IF : 0);
+}
 
 int do_push_flags(const struct guest *guest)
 {
-	uint64_t flags = guest->vcpu->page->regs.rflags & ~(RFLAGS_VM | RFLAGS_RF);
+	uint64_t flags = visible_flags(guest);
 	struct stack stack;
 	int err = open_stack(guest, &stack);
 
@@ -215,15 +230,30 @@ int do_push_flags(const struct guest *guest)
 /* SDM 2, "POPF", table: what the privilege level lets be changed. */
 static uint64_t changeable_flags(const struct guest *guest)
 {
-	uint64_t rflags = guest->vcpu->page->regs.rflags;
 	unsigned int level = guest_cpl(guest);
 	uint64_t mask = FLAGS_ALWAYS;
 
 	if (!level || !(guest->vcpu->page->control.cr0 & CR0_PE))
 		mask |= RFLAGS_IOPL | RFLAGS_IF;
-	else if (level <= (rflags & RFLAGS_IOPL) >> IOPL_SHIFT)
+	else if (level <= guest_iopl(guest))
 		mask |= RFLAGS_IF;
-	return mask & low_bits(guest->insn->width);
+	mask &= low_bits(guest->insn->width);
+	return has_virtual_if(guest) ? mask | RFLAGS_VIF : mask;
+}
+
+/* What a program pops that has VIF for IF; #GP where it would need another's attention. */
+static int take_virtual_if(const struct guest *guest, uint64_t *flags)
+{
+	uint64_t rflags = guest->vcpu->page->regs.rflags;
+
+	if (!has_virtual_if(guest))
+		return 0;
+	if (*flags & RFLAGS_TF || (*flags & RFLAGS_IF && rflags & RFLAGS_VIP))
+		return guest_fault(guest, VECTOR_GP, 0);
+	*flags &= ~RFLAGS_VIF;
+	if (*flags & RFLAGS_IF)
+		*flags |= RFLAGS_VIF;
+	return 0;
 }
 
 static void change_flags(const struct guest *guest, uint64_t value, uint64_t mask)
@@ -241,6 +271,8 @@ int do_pop_flags(const struct guest *guest)
 	uint64_t value;
 	int err = open_and_pop(guest, &stack, &value);
 
+	if (!err)
+		err = take_virtual_if(guest, &value);
 	if (err)
 		return err;
 	close_stack(&stack);
@@ -535,13 +567,22 @@ int do_far_return(const struct guest *guest)
 
 /* --- IRET --- */
 
-/* Back to another task or to virtual-8086 mode is not for here. */
-static bool is_plain_return(const struct guest *guest, uint64_t flags)
+/* Back to another task is not for here. */
+static int check_nested(const struct guest *guest)
 {
-	if (!guest_is_protected(guest))
-		return !(guest->vcpu->page->regs.rflags & RFLAGS_VM);
-	return !(guest->vcpu->page->regs.rflags & RFLAGS_NT) &&
-	       (in_long_mode(guest) || !(flags & RFLAGS_VM));
+	if (!guest_is_protected(guest) || !(guest->vcpu->page->regs.rflags & RFLAGS_NT))
+		return 0;
+	return in_long_mode(guest) ? guest_fault(guest, VECTOR_GP, 0) : -EOPNOTSUPP;
+}
+
+/* SDM 2, "IRET": what the privilege level lets be changed. */
+static uint64_t returned_flags(const struct guest *guest)
+{
+	uint64_t mask = changeable_flags(guest);
+
+	if (guest_is_protected(guest) && !guest_cpl(guest))
+		mask |= (RFLAGS_VIF | RFLAGS_VIP) & low_bits(guest->insn->width);
+	return mask;
 }
 
 static int complete_iret(const struct guest *guest, uint64_t rip, uint64_t flags,
@@ -558,35 +599,86 @@ static int complete_iret(const struct guest *guest, uint64_t rip, uint64_t flags
 	return INSN_RESUMED;
 }
 
-int do_iret(const struct guest *guest)
-{
-	uint64_t rip, selector, flags, rsp, mask;
-	struct vee_segment cs, ss;
-	struct stack stack;
-	bool pops_stack;
-	int err = open_and_pop(guest, &stack, &rip);
+/* ESP and the segment registers, in the order in which they are popped. */
+static const uint8_t popped_segments[] = { SEG_SS, SEG_ES, SEG_DS, SEG_FS, SEG_GS };
 
-	if (!err)
-		err = pop(&stack, &selector);
-	if (!err)
-		err = pop(&stack, &flags);
-	if (!err && !is_plain_return(guest, flags))
-		err = -EOPNOTSUPP;
-	if (!err)
-		err = find_code(guest, selector, rip, true, &cs);
+static int pop_virtual_8086(struct stack *stack, uint64_t *rsp, uint16_t *selectors)
+{
+	uint64_t value;
+	int err = pop(stack, rsp);
+
+	for (unsigned int i = 0; !err && i < sizeof(popped_segments); i++) {
+		err = pop(stack, &value);
+		selectors[i] = value;
+	}
+	return err;
+}
+
+/* SDM 2, "IRET", RETURN-TO-VIRTUAL-8086-MODE. */
+static int return_to_virtual_8086(const struct guest *guest, struct stack *stack, uint64_t rip,
+				  uint16_t selector, uint64_t flags)
+{
+	uint64_t mask = changeable_flags(guest) | RFLAGS_VM | RFLAGS_VIF | RFLAGS_VIP;
+	struct vee_regs *regs = &guest->vcpu->page->regs;
+	uint16_t selectors[sizeof(popped_segments)];
+	uint64_t rsp;
+	int err = pop_virtual_8086(stack, &rsp, selectors);
+
+	if (err)
+		return err;
+	if (rip > UINT16_MAX)
+		return guest_fault(guest, VECTOR_GP, 0);
+	regs->rflags |= RFLAGS_VM;
+	set_real_segment(guest, guest_segment(guest, SEG_CS), selector);
+	for (unsigned int i = 0; i < sizeof(popped_segments); i++)
+		set_real_segment(guest, guest_segment(guest, popped_segments[i]), selectors[i]);
+	regs->rsp = rsp;
+	return complete_iret(guest, rip, flags, mask);
+}
+
+static int return_plainly(const struct guest *guest, struct stack *stack, uint64_t rip,
+			  uint16_t selector, uint64_t flags)
+{
+	struct vee_segment cs, ss;
+	uint64_t rsp, mask;
+	bool pops_stack;
+	int err = find_code(guest, selector, rip, true, &cs);
+
 	if (err)
 		return err;
 	pops_stack = guest->mode == 8 || (guest_is_protected(guest) &&
 					  (selector & SELECTOR_RPL) > guest_cpl(guest));
 	if (pops_stack)
-		err = pop_stack(guest, &stack, &cs, &rsp, &ss);
+		err = pop_stack(guest, stack, &cs, &rsp, &ss);
+	if (!err)
+		err = take_virtual_if(guest, &flags);
 	if (err)
 		return err;
-	mask = changeable_flags(guest);
+	mask = returned_flags(guest);
 	if (pops_stack)
 		leave_level(guest, &ss, rsp);
 	else
-		close_stack(&stack);
+		close_stack(stack);
 	set_code(guest, &cs);
 	return complete_iret(guest, rip, flags, mask);
+}
+
+int do_iret(const struct guest *guest)
+{
+	uint64_t rip, selector, flags;
+	struct stack stack;
+	int err = open_and_pop(guest, &stack, &rip);
+
+	if (!err)
+		err = check_nested(guest);
+	if (!err)
+		err = pop(&stack, &selector);
+	if (!err)
+		err = pop(&stack, &flags);
+	if (err)
+		return err;
+	if (guest_is_protected(guest) && !in_long_mode(guest) && !guest_cpl(guest) &&
+	    flags & RFLAGS_VM)
+		return return_to_virtual_8086(guest, &stack, rip, selector, flags);
+	return return_plainly(guest, &stack, rip, selector, flags);
 }

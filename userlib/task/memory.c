@@ -27,6 +27,14 @@ int task_probe(struct task *task, uint32_t gva, unsigned int bytes,
 	return find(task, gva, bytes, access | GUEST_IMPLICIT, &span);
 }
 
+int task_probe_byte(struct task *task, uint32_t gva)
+{
+	struct guest_span span;
+	int err = guest_find(&task->guest, gva, 1, VEE_WRITE | GUEST_IMPLICIT, &span);
+
+	return err || task->guest.fn ? err : check_parts(&span);
+}
+
 int task_read(struct task *task, uint32_t gva, void *data, unsigned int bytes)
 {
 	return guest_read_at(&task->guest, gva, data, bytes);
@@ -66,17 +74,31 @@ int task_write(struct task *task, uint32_t gva, const void *data,
 	return 0;
 }
 
+/* A device's can't be taken back; what the guest may only read stays as it is. */
+static int set_device_byte(struct task *task, const struct guest_span *span, uint8_t clear,
+			   uint8_t set)
+{
+	uint8_t byte;
+	int err;
+
+	if (span->part[0].read)
+		return 0;
+	err = guest_read(&task->guest, span, 0, &byte, 1);
+	byte = (byte & ~clear) | set;
+	return err ? err : guest_write(&task->guest, span, 0, &byte, 1);
+}
+
 int task_set_byte(struct task *task, uint32_t gva, uint8_t clear, uint8_t set)
 {
 	struct guest_span span;
-	int err = find(task, gva, 1, VEE_WRITE | GUEST_IMPLICIT, &span);
+	int err = guest_find(&task->guest, gva, 1, VEE_WRITE | GUEST_IMPLICIT, &span);
 	uint8_t *hva;
 
 	if (err)
 		return err;
 	hva = span.part[0].write;
 	if (!hva)
-		return 0;
+		return set_device_byte(task, &span, clear, set);
 	keep(task, hva, 1);
 	__atomic_fetch_and(hva, (uint8_t)~clear, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(hva, set, __ATOMIC_SEQ_CST);

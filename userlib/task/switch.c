@@ -89,12 +89,6 @@ static int begin(struct task *task, struct vee_vcpu *vcpu)
 	task->page = *vcpu->page;
 	task->vcpu.page = &task->page;
 	task->guest = (struct guest) { .vcpu = &task->vcpu, .mode = 4 };
-	if (task->page.control.efer & EFER_LMA || !(task->page.control.cr0 & CR0_PE))
-		return -EINVAL;
-	task->source = QUALIFICATION_SOURCE(task->page.exit.qualification);
-	task->selector = task->page.exit.qualification;
-	if (task->source == SOURCE_GATE)
-		task->event = task->page.events.delivering;
 	return 0;
 }
 
@@ -121,7 +115,7 @@ static int check_tss(struct task *task, struct vee_segment *tss)
 
 static int probe_type(struct task *task, uint16_t selector)
 {
-	return task_probe(task, task_gdt_gva(task, selector) + TSS_RIGHTS, 1, VEE_WRITE);
+	return task_probe_byte(task, task_gdt_gva(task, selector) + TSS_RIGHTS);
 }
 
 /* Everything that the first part of the switch touches. */
@@ -296,12 +290,9 @@ static int push_error(struct task *task)
 	const struct vee_segment *ss = &task->page.segments.ss;
 	uint32_t mask = ss->access_rights & VEE_AR_DB ? UINT32_MAX : UINT16_MAX;
 	uint32_t esp = (task->page.regs.rsp - bytes) & mask;
-	bool down = (ss->access_rights & VEE_AR_TYPE) & 0x4;
-	uint32_t last = esp + bytes - 1;
 	int err;
 
-	if (last < esp || last > mask ||
-	    (down ? esp <= ss->limit : last > ss->limit))
+	if (!segment_reaches(ss, esp, bytes))
 		return task_fault_of(task, VECTOR_SS, 0);
 	err = task_write(task, ss->base + esp, &task->event.error_code, bytes, 0);
 	if (!err)
@@ -361,17 +352,6 @@ static int combine(struct task *task)
 	return 0;
 }
 
-/* What an exception keeps from delivery waits again, as the engine has it. */
-static void put_back(struct vee_events *events, const struct vee_event *event)
-{
-	if (!is_valid(event))
-		return;
-	if (event->type == VEE_EVENT_INTERRUPT && !is_valid(&events->interrupt))
-		events->interrupt = *event;
-	if (event->type == VEE_EVENT_NMI && !is_valid(&events->nmi))
-		events->nmi = *event;
-}
-
 /* Events of a page whose task has been switched. */
 static void enter_events(const struct task *task, struct vee_events *events)
 {
@@ -398,7 +378,7 @@ static void stay(struct task *task, struct vee_vcpu_page *page)
 		page->control.cr2 = task->page.control.cr2;
 		page->dirty |= VEE_STATE_CONTROL;
 	}
-	put_back(&page->events, &task->event);
+	event_put_back(&page->events, &task->event);
 	page->inject = task->page.inject;
 	take_event(page);
 }
@@ -457,11 +437,37 @@ static int do_switch(struct task *task, struct vee_vcpu_page *page)
 int vee_task_switch_assist(struct vee_vcpu *vcpu)
 {
 	const struct vee_exit *exit = &vcpu->page->exit;
-	struct task task = { 0 };
+	struct task task = {
+		.source = QUALIFICATION_SOURCE(exit->qualification),
+		.selector = exit->qualification,
+	};
 	int err;
 
 	if (exit->reason != VEE_EXIT_OTHER || exit->hardware_reason != REASON_TASK_SWITCH)
 		return -EINVAL;
 	err = begin(&task, vcpu);
-	return err ? err : do_switch(&task, vcpu->page);
+	if (err)
+		return err;
+	if (task.page.control.efer & EFER_LMA || !(task.page.control.cr0 & CR0_PE))
+		return -EINVAL;
+	if (task.source == SOURCE_GATE)
+		task.event = task.page.events.delivering;
+	return do_switch(&task, vcpu->page);
+}
+
+/* The tables may be a device's, the tasks themselves are in memory. */
+int task_switch_by_gate(const struct guest *guest, uint16_t selector)
+{
+	struct vee_vcpu *vcpu = guest->vcpu;
+	struct task task = { .source = SOURCE_GATE, .selector = selector };
+	int err = begin(&task, vcpu);
+
+	if (err)
+		return err;
+	task.guest.fn = guest->fn;
+	task.guest.arg = guest->arg;
+	task.event = task.page.events.delivering;
+	task.page.exit.instruction_length = task.event.instruction_length;
+	err = do_switch(&task, vcpu->page);
+	return err == -EFAULT || err == -ENOTRECOVERABLE ? -EOPNOTSUPP : err;
 }

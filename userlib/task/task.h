@@ -13,10 +13,6 @@
 
 #include "internal.h"
 
-#define VECTOR_DB	1
-#define VECTOR_DF	8
-#define VECTOR_TS	10
-
 #define DPL_SHIFT	5	/* of access rights */
 
 #define UNDO_MAX	64
@@ -60,6 +56,8 @@ int task_fault_of(struct task *task, uint8_t vector, uint16_t selector);
 /* Would an access of the CPU's own fault? */
 int task_probe(struct task *task, uint32_t gva, unsigned int bytes,
 	       unsigned int access);
+/* Likewise of task_set_byte(). */
+int task_probe_byte(struct task *task, uint32_t gva);
 int task_read(struct task *task, uint32_t gva, void *data, unsigned int bytes);
 /* @by: GUEST_IMPLICIT, or 0: the privilege level counts. */
 int task_write(struct task *task, uint32_t gva, const void *data,

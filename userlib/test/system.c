@@ -3,120 +3,9 @@
  * Instructions that do more than move data, when they touch a device: the stack, jumps,
  * segments and tables, MMX and the state of x87 and SSE. The right values are the SDM's.
  */
-#include "test.h"
+#include "board.h"
 
-#define DEVICE_GPA	0x200000ULL	/* where memory ends */
-#define GDT_GPA		0x10000ULL
-#define ROM_GPA		0x400000ULL
-#define STACK		(DEVICE_GPA + 0x800)
 #define PENDING_BS	0x4000
-
-/* Selectors, and what they stand for; none of it accessed. */
-#define CODE_32		0x08
-#define DATA_32		0x10
-#define READ_ONLY	0x18
-#define NOT_PRESENT	0x20
-#define TSS		0x28
-#define LDT		0x38
-#define CODE_64		0x48
-#define DATA_USER	0x53
-
-static uint64_t gdt[12] = {
-	0, 0x00cf9a000000ffff, 0x00cf92000000ffff, 0x00cf90000000ffff, 0x00cf12000000ffff,
-	0x0000890080000067, 0, 0x000082009000001f, 0, 0x00af9a000000ffff, 0x00cff2000000ffff,
-};
-
-static struct rig rig;
-static struct vee_vcpu_page *page;
-static uint8_t *ram;
-static uint8_t device[PAGE_BYTES];
-static unsigned int accesses, rom_writes;
-static _Alignas(4096) uint64_t rom[512];
-
-static int touch(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
-{
-	uint64_t at = gpa - DEVICE_GPA;
-
-	(void)arg;
-	if (gpa >= ROM_GPA) {
-		rom_writes += write;
-		return 0;
-	}
-	accesses++;
-	if (!CHECK(within(at, bytes, sizeof(device))))
-		return -EIO;
-	if (write)
-		memcpy(device + at, data, bytes);
-	else
-		memcpy(data, device + at, bytes);
-	return 0;
-}
-
-static void begin(unsigned int mode)
-{
-	ram = rig_begin_mode(&rig, mode, DEVICE_GPA);
-	page = rig.vcpu->page;
-	memcpy(ram + GDT_GPA, gdt, sizeof(gdt));
-	page->segments.gdtr = (struct vee_table) { .base = GDT_GPA, .limit = sizeof(gdt) - 1 };
-	page->events = (struct vee_events) { 0 };
-	memset(device, 0, sizeof(device));
-	page->regs.rbx = DEVICE_GPA;
-	page->regs.rsp = STACK;
-}
-
-static int run_insn(const uint8_t *code, size_t bytes)
-{
-	accesses = 0;
-	memset(&page->exit, 0, sizeof(page->exit));
-	page->exit.reason = VEE_EXIT_MMIO;
-	page->exit.memory = (struct vee_exit_memory) {
-		.insn_bytes = bytes, .code_width = test_code_width(page),
-	};
-	memcpy(page->exit.memory.insn, code, bytes);
-	page->resume = VEE_RESUME_HERE;
-	page->inject = (struct vee_event) { 0 };
-	page->dirty = 0;
-	return vee_mmio_assist(rig.vcpu, touch, NULL);
-}
-
-#define RUN(...) run_insn((const uint8_t[]) { __VA_ARGS__ },			\
-			  sizeof((const uint8_t[]) { __VA_ARGS__ }))
-
-static uint64_t at(unsigned int offset, unsigned int bytes)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, device + offset, bytes);
-	return value;
-}
-
-static void put(unsigned int offset, uint64_t value, unsigned int bytes)
-{
-	memcpy(device + offset, &value, bytes);
-}
-
-static void check_done(void)
-{
-	CHECK_EQUAL(page->inject.flags, 0);
-	CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);
-}
-
-static void check_at(uint64_t rip)
-{
-	CHECK_EQUAL(page->inject.flags, 0);
-	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
-	CHECK_EQUAL(page->regs.rip, rip);
-	CHECK(page->dirty & VEE_STATE_REGS);
-}
-
-static void check_fault(unsigned int vector, uint32_t error)
-{
-	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE);
-	CHECK_EQUAL(page->inject.vector, vector);
-	CHECK_EQUAL(page->inject.error_code, error);
-	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
-	CHECK_EQUAL(page->regs.rip, 0x1000);
-}
 
 /* --- the stack --- */
 
@@ -300,6 +189,88 @@ static void iret(void)
 	rig_end(&rig);
 }
 
+/* SDM 2, "IRET", RETURN-TO-VIRTUAL-8086-MODE. */
+static void iret_to_virtual_8086_mode(void)
+{
+	static const uint32_t frame[] = {
+		0x5000, 0x2222, RFLAGS_1 | RFLAGS_VM | RFLAGS_IF | RFLAGS_VIF | RFLAGS_IOPL,
+		0xabc0100, 0x3333, 0x1111, 0x4444, 0x5555, 0x6666,
+	};
+
+	begin(4);
+	memcpy(device + 0x800, frame, sizeof(frame));
+	put(0x800, 0x10000, 4);
+	CHECK_EQUAL(RUN(0xcf), 0);
+	check_fault(13, 0);
+	CHECK_EQUAL(page->segments.cs.selector, CODE_32);
+	put(0x800, 0x5000, 4);
+	CHECK_EQUAL(RUN(0xcf), 0);
+	check_at(0x5000);
+	CHECK_EQUAL(page->regs.rsp, 0xabc0100);
+	CHECK_EQUAL(page->regs.rflags, frame[2]);
+	CHECK_EQUAL(page->segments.cs.selector, 0x2222);
+	CHECK_EQUAL(page->segments.cs.base, 0x22220);
+	CHECK_EQUAL(page->segments.ss.access_rights, 0xf3);
+	CHECK_EQUAL(page->segments.es.selector, 0x1111);
+	CHECK_EQUAL(page->segments.ds.base, 0x44440);
+	CHECK_EQUAL(page->segments.fs.selector, 0x5555);
+	CHECK_EQUAL(page->segments.gs.limit, 0xffff);
+	rig_end(&rig);
+}
+
+/* Code of an 8086 program, whose stack is the device. */
+static void begin_8086(unsigned int iopl)
+{
+	begin(2);
+	page->control.cr0 |= CR0_PE;
+	page->regs.rflags = RFLAGS_1 | RFLAGS_VM | iopl << 12;
+	page->segments.cs.access_rights = 0xf3;
+	page->segments.ss.access_rights = 0xf3;
+	page->segments.ss.base = DEVICE_GPA;
+	page->regs.rsp = 0x800;
+}
+
+static void flags_in_virtual_8086_mode(void)
+{
+	begin_8086(3);
+	put(0x800, 0x5000, 2);
+	put(0x802, 0x2222, 2);
+	put(0x804, RFLAGS_1 | RFLAGS_IF, 2);
+	CHECK_EQUAL(RUN(0xcf), 0);
+	check_at(0x5000);
+	CHECK_EQUAL(page->segments.cs.base, 0x22220);
+	CHECK_EQUAL(page->regs.rflags, RFLAGS_1 | RFLAGS_VM | RFLAGS_IF | RFLAGS_IOPL);
+	CHECK_EQUAL(page->regs.rsp, 0x806);
+	rig_end(&rig);
+	/* With CR4.VME the program has VIF for IF. */
+	begin_8086(0);
+	page->control.cr4 |= CR4_VME;
+	page->regs.rflags |= RFLAGS_IF | RFLAGS_VIP;
+	CHECK_EQUAL(RUN(0x9c), 0);			/* pushf */
+	check_done();
+	CHECK_EQUAL(at(0x7fe, 2), RFLAGS_1 | RFLAGS_IOPL);
+	put(0x7fe, RFLAGS_1 | RFLAGS_IF, 2);
+	CHECK_EQUAL(RUN(0x9d), 0);			/* popf, which VIP waits for */
+	check_fault(13, 0);
+	CHECK_EQUAL(page->regs.rsp, 0x7fe);
+	page->regs.rflags &= ~RFLAGS_VIP;
+	CHECK_EQUAL(RUN(0x9d), 0);
+	check_at(0x1001);
+	CHECK_EQUAL(page->regs.rflags, RFLAGS_1 | RFLAGS_VM | RFLAGS_IF | RFLAGS_VIF);
+	put(0x800, 0x5000, 2);
+	put(0x802, 0x2222, 2);
+	put(0x804, RFLAGS_1, 2);
+	CHECK_EQUAL(RUN(0xcf), 0);			/* iret */
+	check_at(0x5000);
+	CHECK_EQUAL(page->regs.rflags, RFLAGS_1 | RFLAGS_VM | RFLAGS_IF);
+	page->regs.rip = 0x1000;
+	page->regs.rsp = 0x800;
+	put(0x804, RFLAGS_1 | RFLAGS_TF, 2);
+	CHECK_EQUAL(RUN(0xcf), 0);
+	check_fault(13, 0);
+	rig_end(&rig);
+}
+
 /* --- segments --- */
 
 static void load_segments(void)
@@ -414,191 +385,6 @@ static void status_word(void)
 	rig_end(&rig);
 }
 
-/* --- events --- */
-
-#define IDT_GPA		0x11000ULL
-#define TSS_GPA		0x8000ULL
-#define VECTOR		0x21
-
-/* An exit in delivering: nothing is done of the instruction. */
-static int deliver(struct vee_event event)
-{
-	int err;
-
-	page->events.delivering = event;
-	page->exit.reason = VEE_EXIT_MEMORY;
-	page->exit.flags = VEE_EXIT_EVENT_PENDING;
-	page->exit.memory = (struct vee_exit_memory) {
-		.access = VEE_WRITE, .error = -EACCES, .code_width = test_code_width(page),
-	};
-	page->resume = VEE_RESUME_HERE;
-	page->inject = (struct vee_event) { 0 };
-	page->dirty = 0;
-	err = vee_mmio_assist(rig.vcpu, touch, NULL);
-	page->exit.flags = 0;
-	return err;
-}
-
-static const struct vee_event interrupt = {
-	.vector = VECTOR, .type = VEE_EVENT_INTERRUPT, .flags = VEE_EVENT_VALID,
-};
-
-static void put_gate(unsigned int vector, uint16_t selector, uint8_t rights, bool wide)
-{
-	uint64_t gate[2] = { 0x5000 | selector << 16 | (uint64_t)rights << 40, 0 };
-	unsigned int bytes = wide ? 16 : 8;
-
-	memcpy(ram + IDT_GPA + vector * bytes, gate, bytes);
-	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
-}
-
-static void check_entered(uint16_t cs)
-{
-	CHECK_EQUAL(page->inject.flags, 0);
-	CHECK_EQUAL(page->regs.rip, 0x5000);
-	CHECK_EQUAL(page->segments.cs.selector, cs);
-	CHECK_EQUAL(page->segments.cs.access_rights & 1, 1);
-	CHECK_EQUAL(page->events.delivering.flags, 0);
-	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
-	CHECK_EQUAL(page->dirty & (VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_EVENTS),
-		    VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_EVENTS);
-}
-
-/* A GDT in a ROM, and a stack in the device. */
-static void events_in_64bit_mode(void)
-{
-	begin(8);
-	memcpy(rom, gdt, sizeof(gdt));
-	CHECK_EQUAL(vee_vm_map(rig.vm, ROM_GPA, rom, PAGE_BYTES, VEE_READ), 0);
-	page->segments.gdtr.base = ROM_GPA;
-	put_gate(VECTOR, CODE_64, 0x8e, true);
-	page->regs.rsp = STACK + 4;
-	page->regs.rflags = RFLAGS_1 | RFLAGS_IF | RFLAGS_TF;
-	CHECK_EQUAL(deliver(interrupt), 0);
-	check_entered(CODE_64);
-	CHECK_EQUAL(page->regs.rflags, RFLAGS_1);
-	CHECK_EQUAL(page->regs.rsp, STACK - 40);
-	CHECK_EQUAL(at(0x7f8, 8), page->segments.ss.selector);
-	CHECK_EQUAL(at(0x7f0, 8), STACK + 4);
-	CHECK_EQUAL(at(0x7e8, 8), RFLAGS_1 | RFLAGS_IF | RFLAGS_TF);
-	CHECK_EQUAL(at(0x7d8, 8), 0x1000);
-	CHECK(!memcmp(rom, gdt, sizeof(gdt)));
-	/* A fault with an error code, from CPL 3. */
-	put_gate(13, CODE_64, 0x8f, true);
-	page->segments.tr.base = TSS_GPA;
-	memcpy(ram + TSS_GPA + 4, &(uint64_t) { STACK }, 8);
-	page->segments.cs.selector = 0x4b;
-	page->segments.ss.selector = DATA_USER;
-	page->segments.ss.access_rights |= VEE_AR_DPL;
-	page->regs.rip = 0x1234;
-	CHECK_EQUAL(deliver((struct vee_event) {
-		.vector = 13, .type = VEE_EVENT_EXCEPTION, .error_code = 0x18,
-		.flags = VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE }), 0);
-	check_entered(CODE_64);
-	CHECK_EQUAL(page->segments.ss.selector, 0);
-	CHECK_EQUAL(page->segments.ss.access_rights & VEE_AR_DPL, 0);
-	CHECK_EQUAL(page->regs.rsp, STACK - 48);
-	CHECK_EQUAL(at(0x7f8, 8), DATA_USER);
-	CHECK_EQUAL(at(0x7e8, 8), RFLAGS_1 | RFLAGS_RF);
-	CHECK_EQUAL(at(0x7e0, 8), 0x4b);
-	CHECK_EQUAL(at(0x7d8, 8), 0x1234);
-	CHECK_EQUAL(at(0x7d0, 8), 0x18);
-	rig_end(&rig);
-}
-
-static void events_in_protected_mode(void)
-{
-	struct vee_event event = {
-		.vector = VECTOR, .type = VEE_EVENT_SOFT_INTERRUPT,
-		.flags = VEE_EVENT_VALID, .instruction_length = 2,
-	};
-
-	begin(4);
-	put_gate(VECTOR, CODE_32, 0x8f, false);
-	CHECK_EQUAL(deliver(event), 0);
-	check_entered(CODE_32);
-	CHECK_EQUAL(ram[GDT_GPA + CODE_32 + 5], 0x9b);
-	CHECK_EQUAL(page->regs.rsp, STACK - 12);
-	CHECK_EQUAL(at(0x7f4, 4), 0x1002);
-	/* INT n through a gate of DPL 0 from CPL 3; an interrupt goes, to another stack. */
-	page->regs.rip = 0x1000;
-	page->segments.cs.selector = 0x0b;
-	page->segments.ss.access_rights |= VEE_AR_DPL;
-	CHECK_EQUAL(deliver(event), 0);
-	check_fault(13, VECTOR * 8 + 2);
-	CHECK_EQUAL(page->events.delivering.flags, 0);
-	page->segments.tr.base = TSS_GPA;
-	memcpy(ram + TSS_GPA + 4, &(uint32_t) { STACK }, 4);
-	memcpy(ram + TSS_GPA + 8, &(uint16_t) { DATA_32 }, 2);
-	CHECK_EQUAL(deliver(interrupt), 0);
-	check_entered(CODE_32);
-	CHECK_EQUAL(page->segments.ss.selector, DATA_32);
-	CHECK_EQUAL(page->regs.rsp, STACK - 20);
-	CHECK_EQUAL(at(0x7ec, 4), 0x1000);
-	rig_end(&rig);
-}
-
-static void events_in_real_mode(void)
-{
-	static const struct vee_event gp = {
-		.vector = 13, .type = VEE_EVENT_EXCEPTION, .flags = VEE_EVENT_VALID,
-	};
-	uint64_t flags = RFLAGS_1 | RFLAGS_IF | RFLAGS_TF | RFLAGS_DF;
-
-	begin(2);
-	memcpy(ram + VECTOR * 4, "\x78\x56\x34\x12", 4);
-	page->segments.idtr = (struct vee_table) { .limit = 0x3ff };
-	page->segments.cs.selector = 0x100;
-	page->segments.cs.base = 0x1000;
-	page->segments.ss.base = DEVICE_GPA;
-	page->regs.rip = 0x234;
-	page->regs.rsp = 0xabcd0006;
-	page->regs.rflags = flags;
-	CHECK_EQUAL(deliver(interrupt), 0);
-	CHECK_EQUAL(page->inject.flags, 0);
-	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
-	CHECK_EQUAL(page->regs.rip, 0x5678);
-	CHECK_EQUAL(page->regs.rsp, 0xabcd0000);
-	CHECK_EQUAL(page->regs.rflags, RFLAGS_1 | RFLAGS_DF);
-	CHECK_EQUAL(page->segments.cs.selector, 0x1234);
-	CHECK_EQUAL(page->segments.cs.base, 0x12340);
-	CHECK_EQUAL(page->segments.ss.base, DEVICE_GPA);
-	CHECK_EQUAL(page->events.delivering.flags, 0);
-	CHECK_EQUAL(at(0, 2), 0x234);
-	CHECK_EQUAL(at(2, 2), 0x100);
-	CHECK_EQUAL(at(4, 2), flags);
-	/* No vector: #GP, and for that again #DF, none of them with a code. */
-	page->segments.idtr.limit = VECTOR * 4 + 2;
-	CHECK_EQUAL(deliver(interrupt), 0);
-	CHECK_EQUAL(page->inject.vector, 13);
-	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
-	page->segments.idtr.limit = 13 * 4;
-	CHECK_EQUAL(deliver(gp), 0);
-	CHECK_EQUAL(page->inject.vector, 8);
-	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
-	rig_end(&rig);
-}
-
-/* SDM 3A, "Double Fault Exception" */
-static void faults_of_events(void)
-{
-	struct vee_event event = {
-		.vector = 13, .type = VEE_EVENT_EXCEPTION, .error_code = 8,
-		.flags = VEE_EVENT_VALID | VEE_EVENT_ERROR_CODE,
-	};
-
-	begin(4);
-	put_gate(VECTOR, CODE_32, 0x0f, false);
-	CHECK_EQUAL(deliver(interrupt), 0);
-	check_fault(11, VECTOR * 8 + 3);
-	CHECK_EQUAL(deliver(event), 0);
-	check_fault(8, 0);
-	event.vector = 8;
-	CHECK_EQUAL(deliver(event), -EOPNOTSUPP);
-	CHECK_EQUAL(page->inject.flags, 0);
-	rig_end(&rig);
-}
-
 /* --- others --- */
 
 static void others(void)
@@ -693,14 +479,12 @@ const struct test tests[] = {
 	{ "near jumps, calls and returns", near_jumps },
 	{ "far jumps, calls and returns", far_jumps },
 	{ "IRET", iret },
+	{ "IRET to virtual-8086 mode", iret_to_virtual_8086_mode },
+	{ "flags in virtual-8086 mode", flags_in_virtual_8086_mode },
 	{ "loads of segment registers", load_segments },
 	{ "descriptor tables in a ROM", tables_in_rom },
 	{ "descriptor tables, LTR, LLDT, LAR, LSL, VERR, VERW", tables },
 	{ "SMSW and LMSW", status_word },
-	{ "events in 64-bit mode", events_in_64bit_mode },
-	{ "events in protected mode", events_in_protected_mode },
-	{ "events in real mode", events_in_real_mode },
-	{ "faults in delivering an event", faults_of_events },
 	{ "CLFLUSH and kin, XLAT, BOUND, ARPL", others },
 	{ "MMX", mmx },
 	{ "FXSAVE, FXRSTOR, MXCSR, x87 control", state },

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The delivery of an event (SDM 2, "INT n"; SDM 3A, chapter "Interrupt and Exception
+ * Handling"): event.c finds the handler, frame.c the stack, and pushes.
+ */
+#ifndef VEE_DELIVERY_H
+#define VEE_DELIVERY_H
+
+#include "mmio.h"
+
+/**
+ * struct delivery - an event on its way to its handler
+ * @guest: as it was interrupted, but @mode for the stack
+ * @event: what is delivered
+ * @ext: EXT of error codes
+ * @redirected: a handler of the 8086 program's, in virtual-8086 mode
+ * @inner: the handler is at another privilege level, or was reached from
+ *	virtual-8086 mode: it has a stack of its own
+ * @type: of the gate
+ * @dpl: of the gate
+ * @ist: of the gate, in IA-32e mode
+ * @item: bytes of what is pushed
+ * @selector: of the handler
+ * @offset: of the handler
+ * @cs: what it becomes
+ * @ss: likewise
+ * @rsp: the stack pointer, so far
+ * @stack_mask: what of it counts
+ */
+struct delivery {
+	struct guest guest;
+	const struct vee_event *event;
+	uint32_t ext;
+	bool redirected;
+	bool inner;
+	unsigned int type;
+	unsigned int dpl;
+	unsigned int ist;
+	unsigned int item;
+	uint16_t selector;
+	uint64_t offset;
+	struct vee_segment cs;
+	struct vee_segment ss;
+	uint64_t rsp;
+	uint64_t stack_mask;
+};
+
+/* --- frame.c --- */
+
+/* Events of the program's own doing, which go on after the instruction. */
+bool event_is_software(const struct vee_event *event);
+/* Has the current TSS @bytes at @at? #TS if it has them not. */
+bool tss_has(const struct delivery *delivery, unsigned int at, unsigned int bytes);
+int tss_read(const struct delivery *delivery, unsigned int at, void *data,
+	     unsigned int bytes);
+/* The stack to push to, with room for all that is to be pushed. 0, GUEST_FAULTED, -errno. */
+int frame_find(struct delivery *delivery);
+int frame_push(struct delivery *delivery);
+
+#endif /* VEE_DELIVERY_H */
