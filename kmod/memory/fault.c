@@ -392,7 +392,7 @@ static int fault_resolve_now(struct fault *fault, struct ept_cache *cache)
 
 static int fault_begin(struct fault *fault, struct memory *memory, unsigned int access)
 {
-	fault->slot = slot_find(memory, fault->gpa, fault->gpa);
+	fault->slot = slot_at(memory, fault->gpa);
 	if (!fault->slot)
 		return -ENOENT;
 	if (access & ~fault->slot->access)

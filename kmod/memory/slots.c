@@ -34,12 +34,23 @@ static u64 slot_bytes(const struct slot *slot)
 	return slot->node.last - slot->node.start + 1;
 }
 
-struct slot *slot_find(struct memory *memory, u64 gpa, u64 last)
+/* The first with any of it, or NULL. */
+static struct slot *slot_find(struct memory *memory, u64 gpa, u64 last)
 {
 	struct interval_tree_node *node;
 
 	node = interval_tree_iter_first(&memory->slots, gpa, last);
 	return node ? container_of(node, struct slot, node) : NULL;
+}
+
+struct slot *slot_search(struct memory *memory, u64 gpa)
+{
+	struct slot *slot = slot_find(memory, gpa, gpa);
+
+	/* Others may be here, too: any of their slots will do. */
+	if (slot)
+		WRITE_ONCE(memory->found, slot);
+	return slot;
 }
 
 /* --- taking memory from the guest ------------------------------------------ */
@@ -175,6 +186,7 @@ static void slot_remove(struct slot *slot)
 
 	interval_tree_remove(&slot->node, &memory->slots);
 	memory->slot_count--;
+	memory->found = NULL;
 	zap(memory, slot->node.start, slot_bytes(slot), true);
 	mmu_interval_notifier_remove(&slot->notifier);
 	kfree(slot);
@@ -210,7 +222,7 @@ int mem_remove(struct memory *memory, const struct vee_unmap *unmap)
 	if (down_write_killable(&memory->slots_lock))
 		return -EINTR;
 
-	slot = slot_find(memory, unmap->gpa, unmap->gpa);
+	slot = slot_at(memory, unmap->gpa);
 	if (slot && slot->node.start == unmap->gpa &&
 	    slot_bytes(slot) == unmap->bytes)
 		slot_remove(slot);
@@ -272,15 +284,18 @@ void mem_unlock(struct memory *memory)
 	up_read(&memory->slots_lock);
 }
 
-/* NULL: no slot; else @absent, too, is that memory. */
-static const void __user *slot_at(struct memory *memory, u64 gpa, struct absent *absent)
+/* NULL: no slot. */
+static const void __user *lent_at(struct memory *memory, u64 gpa)
 {
-	const struct slot *slot = slot_find(memory, gpa, gpa);
+	const struct slot *slot = slot_at(memory, gpa);
 
-	if (!slot)
-		return NULL;
-	*absent = (struct absent){ .hva = slot->hva + (gpa - slot->node.start) };
-	return (const void __user *)absent->hva;
+	return slot ? (const void __user *)(slot->hva + (gpa - slot->node.start)) : NULL;
+}
+
+static int not_at_hand(struct absent *absent, const void __user *where)
+{
+	*absent = (struct absent){ .hva = (unsigned long)where };
+	return -EBUSY;
 }
 
 /* Slots are of whole pages. */
@@ -288,12 +303,12 @@ int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes, struct abs
 {
 	while (bytes) {
 		size_t piece = min_t(size_t, bytes, PAGE_SIZE - offset_in_page(gpa));
-		const void __user *from = slot_at(memory, gpa, absent);
+		const void __user *from = lent_at(memory, gpa);
 
 		if (!from)
 			return -EFAULT;
 		if (copy_from_user(buf, from, piece))
-			return -EBUSY;
+			return not_at_hand(absent, from);
 		gpa += piece;
 		buf += piece;
 		bytes -= piece;
@@ -304,15 +319,18 @@ int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes, struct abs
 int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value,
 		  struct absent *absent)
 {
-	const void __user *from = slot_at(memory, gpa, absent);
+	const void __user *from = lent_at(memory, gpa);
 	u32 low;
 
 	if (!from)
 		return -EFAULT;
-	if (bytes == sizeof(*value))
-		return get_user(*value, (const u64 __user *)from) ? -EBUSY : 0;
+	if (bytes == sizeof(*value)) {
+		if (get_user(*value, (const u64 __user *)from))
+			return not_at_hand(absent, from);
+		return 0;
+	}
 	if (get_user(low, (const u32 __user *)from))
-		return -EBUSY;
+		return not_at_hand(absent, from);
 	*value = low;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #ifndef _VEE_SLOTS_H
 #define _VEE_SLOTS_H
 
+#include <linux/compiler.h>
 #include <linux/interval_tree.h>
 #include <linux/mmu_notifier.h>
 #include <linux/rbtree.h>
@@ -24,6 +25,7 @@ struct absent;
  * @slots_lock: guards @slots and @slot_count; held for reading over a fault
  * @slots: interval tree of memory slots by guest-physical address
  * @slot_count: how many
+ * @found: one of them, in which slot_at() found its last address; NULL
  * @lock: guards @ept and @presences; taken in MMU notifiers, so nothing under it
  *	sleeps or allocates
  * @has_frames: the guest has, or had, memory that may be a device's
@@ -35,6 +37,7 @@ struct memory {
 	struct rw_semaphore slots_lock;
 	struct rb_root_cached slots;
 	unsigned int slot_count;
+	struct slot *found;
 	spinlock_t lock;
 	bool has_frames;
 	struct ept ept;
@@ -61,7 +64,18 @@ struct slot {
 	unsigned long seq;
 };
 
-struct slot *slot_find(struct memory *memory, u64 gpa, u64 last);
+/* The slot with @gpa, or NULL. Under memory.slots_lock. */
+struct slot *slot_search(struct memory *memory, u64 gpa);
+
+/* A guest's page tables, and what it runs, are mostly in the same. */
+static inline struct slot *slot_at(struct memory *memory, u64 gpa)
+{
+	struct slot *slot = READ_ONCE(memory->found);
+
+	if (likely(slot && slot->node.start <= gpa && gpa <= slot->node.last))
+		return slot;
+	return slot_search(memory, gpa);
+}
 
 /* Of the caller's address space; -ENOMEM leaves it to memory_destroy(), too. */
 int memory_init(struct memory *memory);

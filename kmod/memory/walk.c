@@ -157,22 +157,25 @@ static bool level_maps(const struct level *level, u64 entry)
 	       (level->kind == LARGE && (entry & ENTRY_LARGE));
 }
 
+/* Bits that must be 0 in every entry. */
+static u64 paging_reserved(const struct paging *paging)
+{
+	return paging->efer & EFER_NX ? 0 : ENTRY_NO_EXECUTE;
+}
+
 /*
- * Bits that must be 0 in @entry, but for those of an address (address_fits()).
- * A CPU without 1-GByte pages has PS reserved in a PDPTE.
+ * ... in @entry, but for those of an address (address_fits()). A CPU without 1-GByte
+ * pages has PS reserved in a PDPTE.
  */
-static u64 level_reserved(const struct mode *mode, const struct level *level,
-			  const struct paging *paging, u64 entry)
+static u64 level_reserved(const struct level *level, u64 entry)
 {
 	u64 reserved = level->reserved;
 
-	if (level->kind == LARGE && (entry & ENTRY_LARGE))
+	if (level->kind == LARGE && (entry & ENTRY_LARGE)) {
 		reserved |= level->reserved_large;
-	if (mode == &mode_4level && level->shift == SHIFT_1G &&
-	    !boot_cpu_has(X86_FEATURE_GBPAGES))
-		reserved |= ENTRY_LARGE;
-	if (!(paging->efer & EFER_NX))
-		reserved |= ENTRY_NO_EXECUTE;
+		if (level->shift == SHIFT_1G && !boot_cpu_has(X86_FEATURE_GBPAGES))
+			reserved |= ENTRY_LARGE;
+	}
 	return reserved;
 }
 
@@ -238,6 +241,7 @@ static int walk_tables(struct memory *memory, const struct paging *paging, u64 g
 		       struct vee_translate *walk, struct absent *absent)
 {
 	const struct mode *mode = paging_mode(paging);
+	u64 reserved = paging_reserved(paging);
 	u64 table;
 
 	if (!walk_root(paging, mode, gva, &table))
@@ -250,7 +254,7 @@ static int walk_tables(struct memory *memory, const struct paging *paging, u64 g
 		if (error)
 			return error;
 		if (!(entry & ENTRY_PRESENT) ||
-		    entry & level_reserved(mode, level, paging, entry))
+		    entry & (reserved | level_reserved(level, entry)))
 			return -ENOENT;
 		level_restrict(level, entry, walk);
 		if (level_maps(level, entry)) {
@@ -292,10 +296,10 @@ int walk_translate(struct memory *memory, const struct paging *paging,
 	return error;
 }
 
-/* Under mem_lock(). What ended it is in @error, 0: nothing. */
+/* Under mem_lock(). */
 static unsigned int read_pieces(struct memory *memory, const struct paging *paging,
 				u64 gva, u8 *buf, unsigned int bytes,
-				struct absent *absent, int *error)
+				struct absent *absent)
 {
 	unsigned int done = 0;
 
@@ -303,13 +307,11 @@ static unsigned int read_pieces(struct memory *memory, const struct paging *pagi
 		struct vee_translate walk = { .gva = gva + done };
 		unsigned int piece;
 
-		*error = translate(memory, paging, &walk, absent);
-		if (*error)
+		if (translate(memory, paging, &walk, absent))
 			break;
 		piece = min_t(unsigned int, bytes - done,
 			      PAGE_SIZE - offset_in_page(walk.gpa));
-		*error = mem_read(memory, walk.gpa, buf + done, piece, absent);
-		if (*error)
+		if (mem_read(memory, walk.gpa, buf + done, piece, absent))
 			break;
 		done += piece;
 	}
@@ -325,9 +327,7 @@ unsigned int walk_read(struct memory *memory, const struct paging *paging, u64 g
 	absent->hva = 0;
 	if (error)
 		return 0;
-	done = read_pieces(memory, paging, gva, buf, bytes, absent, &error);
+	done = read_pieces(memory, paging, gva, buf, bytes, absent);
 	mem_unlock(memory);
-	if (error != -EBUSY)
-		absent->hva = 0;
 	return done;
 }

@@ -569,6 +569,12 @@ static enum next answer(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf,
 	return event_skip(vcpu);
 }
 
+/* 1 and 0DH are, and with 5 and 9 keep_up() does nothing: one comparison. */
+static bool may_be_kept_up(u32 leaf)
+{
+	return (leaf & ~0xcU) == 1;
+}
+
 static noinline enum next answer_kept_up(struct vee_vcpu *vcpu, u32 leaf, u32 subleaf,
 					 const struct vee_cpuid_entry *entry)
 {
@@ -585,7 +591,7 @@ enum next exit_cpuid(struct vee_vcpu *vcpu)
 	u32 leaf = READ_ONCE(regs->rax), subleaf = READ_ONCE(regs->rcx);
 	const struct vee_cpuid_entry *entry = find(&vcpu->cpuid, leaf, subleaf) ?: &zeros;
 
-	if (unlikely(entry->leaf == 0x1 || entry->leaf == 0xd))
+	if (unlikely(may_be_kept_up(leaf)))
 		return answer_kept_up(vcpu, leaf, subleaf, entry);
 	return answer(vcpu, leaf, subleaf, entry);
 }

@@ -77,7 +77,7 @@ static inline void deadline_stop(struct limits *limits)
 static inline bool deadline_armed(const struct limits *limits,
 				  const struct vmcs_controls *controls)
 {
-	return limits->under_way || slice_us || controls->pin & PIN_PREEMPTION_TIMER;
+	return limits->under_way | slice_us | (controls->pin & PIN_PREEMPTION_TIMER);
 }
 
 /* Inside the bracket. */

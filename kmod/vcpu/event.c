@@ -113,47 +113,7 @@ int event_check(const struct vee_event *event, u64 cr0)
 	return 0;
 }
 
-/* --- is the guest ready? ------------------------------------------------------ */
-
-static u32 interruptibility(void)
-{
-	return vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-}
-
-/* For an external interrupt; @state: interruptibility(). */
-static bool interrupt_ready(u32 state, u64 rflags)
-{
-	return !(state & INTERRUPT_SHADOW) && rflags & X86_EFLAGS_IF;
-}
-
-/* Blocking by STI need not hold an NMI off, but may: some CPUs check it. */
-static bool nmi_ready(u32 state)
-{
-	return !(state & (INTERRUPT_SHADOW | VEE_BLOCKING_BY_NMI));
-}
-
-/* For the caller, at an exit: VEE_EXIT_ flags. */
-u32 event_exit_flags(const struct events *events, u64 rflags)
-{
-	u32 state = interruptibility(), flags = 0;
-
-	if (interrupt_ready(state, rflags))
-		flags |= VEE_EXIT_INTERRUPT_READY;
-	if (nmi_ready(state))
-		flags |= VEE_EXIT_NMI_READY;
-	if (event_pending(events))
-		flags |= VEE_EXIT_EVENT_PENDING;
-	return flags;
-}
-
 /* --- from other threads --------------------------------------------------------- */
-
-union event_word {
-	u64 whole;
-	struct vee_event event;
-};
-
-static_assert(sizeof(union event_word) == sizeof(u64));
 
 /* Other threads leave it here, whole; the vCPU's own takes it from here. */
 int event_send(struct vee_vcpu *vcpu, const struct vee_event *event)

@@ -7,12 +7,15 @@
 #ifndef _VEE_EVENT_H
 #define _VEE_EVENT_H
 
+#include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/types.h>
+#include <asm/processor-flags.h>
 
 #include "linux/vee.h"
 #include "vcpu/vmexit.h"
 #include "vmx/controls.h"
+#include "vmx/vmcs.h"
 
 /**
  * struct events - where events wait
@@ -34,7 +37,24 @@ struct events {
 	u64 sent_nmi;
 };
 
+/* An event that another thread may change, to be read or written whole. */
+union event_word {
+	u64 whole;
+	struct vee_event event;
+};
+
+static_assert(sizeof(union event_word) == sizeof(u64));
+
+/* A VM entry would fail with it in this mode: -EINVAL. */
 int event_check(const struct vee_event *event, u64 cr0);
+
+/* The usual one, which event_check() finds nothing wrong with in any mode. */
+static inline bool event_is_interrupt(const struct vee_event *event)
+{
+	return event->type == VEE_EVENT_INTERRUPT && event->flags == VEE_EVENT_VALID &&
+	       !event->instruction_length && !event->error_code;
+}
+
 /* From any thread. */
 int event_send(struct vee_vcpu *vcpu, const struct vee_event *event);
 /* Is there one that can be taken over now? */
@@ -67,7 +87,7 @@ static inline bool event_pending(const struct events *events)
 /* @intercept: as the caller wishes; @proc: the controls as they are */
 static inline bool event_windows(u32 intercept, u32 proc)
 {
-	return intercept & INTERCEPT_WINDOWS || proc & PROC_WINDOWS;
+	return (intercept & INTERCEPT_WINDOWS) | (proc & PROC_WINDOWS);
 }
 
 /* The entry succeeded: delivered, unless event_collect() finds otherwise. */
@@ -86,13 +106,40 @@ void event_set_error(struct vee_vcpu *vcpu, struct vee_event *event, u32 error_c
 /* The guest gets #UD, #GP(0). NEXT_PREPARE, so that a handler can end with them, or be. */
 enum next event_ud(struct vee_vcpu *vcpu);
 enum next event_gp(struct vee_vcpu *vcpu);
-/* @rflags: the guest's */
-u32 event_exit_flags(const struct events *events, u64 rflags);
 /* NEXT_ENTER, likewise. */
 enum next event_skip(struct vee_vcpu *vcpu);
 /* TF's trap comes at the next entry, after the instruction that is done. */
 void event_trap_pending(void);
 /* @rflags: the guest's */
 bool event_each_insn_traps(u64 rflags);
+
+/* --- is the guest ready? ---------------------------------------------------------- */
+
+static inline u32 interruptibility(void)
+{
+	return vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+}
+
+/* For an external interrupt; @state: interruptibility(). */
+static inline bool interrupt_ready(u32 state, u64 rflags)
+{
+	return !(state & INTERRUPT_SHADOW) && rflags & X86_EFLAGS_IF;
+}
+
+/* Blocking by STI need not hold an NMI off, but may: some CPUs check it. */
+static inline bool nmi_ready(u32 state)
+{
+	return !(state & (INTERRUPT_SHADOW | VEE_BLOCKING_BY_NMI));
+}
+
+/* For the caller, at an exit: VEE_EXIT_ flags. @rflags: the guest's */
+static inline u32 event_exit_flags(const struct events *events, u64 rflags)
+{
+	u32 state = interruptibility();
+
+	return (interrupt_ready(state, rflags) ? VEE_EXIT_INTERRUPT_READY : 0) |
+	       (nmi_ready(state) ? VEE_EXIT_NMI_READY : 0) |
+	       (event_pending(events) ? VEE_EXIT_EVENT_PENDING : 0);
+}
 
 #endif /* _VEE_EVENT_H */

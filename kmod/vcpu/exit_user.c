@@ -9,6 +9,13 @@
 #include "vcpu/vcpu.h"
 #include "vmx/vmcs.h"
 
+static noinline enum next fill_more(struct vee_vcpu *vcpu, u32 groups)
+{
+	state_fill(vcpu, groups);
+	return NEXT_USER;
+}
+
+/* Calls nothing on the way to the usual caller, which would cost it saved registers. */
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 {
 	struct vee_vcpu_page *page = vcpu->page;
@@ -31,7 +38,7 @@ enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 		page->regs.rsp = vmcs_read(VMCS_GUEST_RSP);
 	}
 	if (unlikely(groups & ~VEE_STATE_REGS))
-		state_fill(vcpu, groups & ~VEE_STATE_REGS);
+		return fill_more(vcpu, groups & ~VEE_STATE_REGS);
 	return NEXT_USER;
 }
 

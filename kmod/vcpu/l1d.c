@@ -35,9 +35,11 @@
 #define L1D_LINE	64
 
 static u8 *pages;
-DEFINE_STATIC_KEY_FALSE(l1d_flushes);
-DEFINE_STATIC_KEY_FALSE(l1d_flushes_always);
-DEFINE_STATIC_KEY_FALSE(devices_leak);
+static bool l1d_flushes __ro_after_init;
+bool l1d_flushes_always __ro_after_init;
+static bool devices_leak __ro_after_init;
+DEFINE_STATIC_KEY_FALSE(entries_clean);
+DEFINE_STATIC_KEY_FALSE(entries_clean_again);
 
 static void read_all(unsigned int step)
 {
@@ -69,23 +71,31 @@ static bool interrupt_was_here(void)
 #endif
 }
 
-void l1d_clean(struct l1d *l1d)
+static void l1d_clean(struct l1d *l1d)
 {
 	unsigned long switches = current->nvcsw + current->nivcsw;
 	bool unclean = interrupt_was_here() || l1d->clean_at != switches;
 
-	if (!unclean && !static_key_enabled(&l1d_flushes_always))
+	if (!unclean && !l1d_flushes_always)
 		return;
 	l1d->clean_at = switches;
 	flush_now();
 }
 
 /* VERW, as in entry.S for who needs it at every entry. */
-void buffers_clean(void)
+static void buffers_clean(void)
 {
 	static const u16 selector = __KERNEL_DS;
 
 	asm volatile("verw %[selector]" : : [selector] "m" (selector) : "cc");
+}
+
+void entry_clean(struct l1d *l1d, const struct memory *memory, bool first)
+{
+	if (first ? l1d_flushes : l1d_flushes_always)
+		l1d_clean(l1d);
+	if (devices_leak && READ_ONCE(memory->has_frames))
+		buffers_clean();
 }
 
 static bool needs_flush(void)
@@ -112,17 +122,19 @@ static void warn_of_smt(void)
 int l1d_init(void)
 {
 	warn_of_smt();
-	if (boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) && !cpu_mitigations_off())
-		static_branch_enable(&devices_leak);
-	if (!needs_flush())
-		return 0;
-	static_branch_enable(&l1d_flushes);
-	if (l1tf_mitigation >= L1TF_MITIGATION_FULL)
-		static_branch_enable(&l1d_flushes_always);
-	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
-		return 0;
-	pages = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);
-	return pages ? 0 : -ENOMEM;
+	devices_leak = boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) && !cpu_mitigations_off();
+	l1d_flushes = needs_flush();
+	l1d_flushes_always = l1d_flushes && l1tf_mitigation >= L1TF_MITIGATION_FULL;
+	if (l1d_flushes && !boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
+		pages = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);
+		if (!pages)
+			return -ENOMEM;
+	}
+	if (devices_leak || l1d_flushes)
+		static_branch_enable(&entries_clean);
+	if (devices_leak || l1d_flushes_always)
+		static_branch_enable(&entries_clean_again);
+	return 0;
 }
 
 void l1d_exit(void)

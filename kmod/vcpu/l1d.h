@@ -6,6 +6,7 @@
 #ifndef _VEE_L1D_H
 #define _VEE_L1D_H
 
+#include <linux/compiler.h>
 #include <linux/jump_label.h>
 #include <linux/limits.h>
 #include <linux/types.h>
@@ -24,35 +25,20 @@ struct l1d {
 	unsigned long clean_at;
 };
 
-DECLARE_STATIC_KEY_FALSE(l1d_flushes);
-DECLARE_STATIC_KEY_FALSE(l1d_flushes_always);
-DECLARE_STATIC_KEY_FALSE(devices_leak);
+/* There is something to clean on this machine before a bracket's first entry; its others. */
+DECLARE_STATIC_KEY_FALSE(entries_clean);
+DECLARE_STATIC_KEY_FALSE(entries_clean_again);
+extern bool l1d_flushes_always;
 
 int l1d_init(void);
 void l1d_exit(void);
-void l1d_clean(struct l1d *l1d);
+/* @memory: the guest's. @first: of a bracket */
+void entry_clean(struct l1d *l1d, const struct memory *memory, bool first);
 
-void buffers_clean(void);
-
-static inline void buffers_flush(const struct memory *memory)
+/* Is there, for an entry that is not the first? */
+static inline bool entry_is_unclean(const struct memory *memory)
 {
-	if (static_branch_unlikely(&devices_leak) && READ_ONCE(memory->has_frames))
-		buffers_clean();
-}
-
-static inline void l1d_flush(struct l1d *l1d, const struct memory *memory)
-{
-	if (static_branch_unlikely(&l1d_flushes))
-		l1d_clean(l1d);
-	buffers_flush(memory);
-}
-
-/* ... once more in the same bracket. */
-static inline void l1d_flush_again(struct l1d *l1d, const struct memory *memory)
-{
-	if (static_branch_unlikely(&l1d_flushes_always))
-		l1d_clean(l1d);
-	buffers_flush(memory);
+	return l1d_flushes_always || READ_ONCE(memory->has_frames);
 }
 
 #endif /* _VEE_L1D_H */

@@ -221,16 +221,6 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 /* What has to be prepared for an entry, or undone from the one before. */
 enum { NEEDS_EVENT = 1, NEEDS_LIMIT = 2, NEEDS_STEP = 4 };
 
-static __always_inline unsigned int entry_needs(const struct vee_vcpu *vcpu)
-{
-	u32 intercept = vcpu->wishes.intercept, proc = vcpu->controls.proc;
-	bool event = event_pending(&vcpu->events) || event_windows(intercept, proc);
-
-	return (event ? NEEDS_EVENT : 0) |
-	       (deadline_armed(&vcpu->limits, &vcpu->controls) ? NEEDS_LIMIT : 0) |
-	       (step_armed(intercept, proc) ? NEEDS_STEP : 0);
-}
-
 static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int needs)
 {
 	enum next next = NEXT_ENTER;
@@ -244,6 +234,20 @@ static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int nee
 	return next == NEXT_ENTER ? enter_and_handle(vcpu, false) : next;
 }
 
+static noinline void clean_before_entry(struct vee_vcpu *vcpu, bool first)
+{
+	entry_clean(&vcpu->l1d, &vcpu->vm->memory, first);
+}
+
+/* For another entry of the same bracket. */
+static __always_inline void enter_again(struct vee_vcpu *vcpu)
+{
+	perf_leave_again(&vcpu->switched);
+	if (static_branch_unlikely(&entries_clean_again) &&
+	    entry_is_unclean(&vcpu->vm->memory))
+		clean_before_entry(vcpu, false);
+}
+
 /* Needs nothing, which only an event that an exit's handler raises can change. */
 static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 {
@@ -253,8 +257,7 @@ static __always_inline enum next enter_plainly(struct vee_vcpu *vcpu)
 		next = enter_and_handle(vcpu, true);
 		if (next != NEXT_ENTER)
 			return next;
-		perf_leave_again(&vcpu->switched);
-		l1d_flush_again(&vcpu->l1d, &vcpu->vm->memory);
+		enter_again(vcpu);
 	}
 }
 
@@ -267,14 +270,20 @@ static __always_inline enum next enter_within_budget(struct vee_vcpu *vcpu)
 
 static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
 {
-	unsigned int needs = entry_needs(vcpu);
+	u32 intercept = vcpu->wishes.intercept, proc = vcpu->controls.proc;
+	bool event = event_pending(&vcpu->events) | event_windows(intercept, proc);
+	bool limit = deadline_armed(&vcpu->limits, &vcpu->controls);
+	bool step = step_armed(intercept, proc);
 
 	vcpu->step.by = STEP_NONE;
-	if (!needs)
-		return enter_plainly(vcpu);
-	if (needs == NEEDS_LIMIT && budget_is_set(&vcpu->limits, &vcpu->controls))
-		return enter_within_budget(vcpu);
-	return enter_prepared(vcpu, needs);
+	if (likely(!(event | step))) {
+		if (!limit)
+			return enter_plainly(vcpu);
+		if (budget_is_set(&vcpu->limits, &vcpu->controls))
+			return enter_within_budget(vcpu);
+	}
+	return enter_prepared(vcpu, (event ? NEEDS_EVENT : 0) | (limit ? NEEDS_LIMIT : 0) |
+				    (step ? NEEDS_STEP : 0));
 }
 
 static enum next in_bracket(struct vee_vcpu *vcpu)
@@ -287,15 +296,15 @@ static enum next in_bracket(struct vee_vcpu *vcpu)
 			       vcpu->debug.loaded, &vcpu->tpr);
 	flush_stale(vcpu);
 	perf_leave(&vcpu->switched);
-	l1d_flush(&vcpu->l1d, &vcpu->vm->memory);
+	if (static_branch_unlikely(&entries_clean))
+		clean_before_entry(vcpu, true);
 	for (;;) {
 		next = enter_as_needed(vcpu);
 		if (next > NEXT_PREPARE)
 			return next;
 		if (step_is_over(&vcpu->step, vcpu->wishes.intercept, &vcpu->events))
 			return stepped(vcpu);
-		perf_leave_again(&vcpu->switched);
-		l1d_flush_again(&vcpu->l1d, &vcpu->vm->memory);
+		enter_again(vcpu);
 	}
 }
 

@@ -15,11 +15,13 @@
  * @prefetch: what is to be filled at the exit
  * @intercept: VEE_INTERCEPT_ bits: exits that it wants besides
  * @options: VEE_OPTION_ bits
+ * @tpr_threshold: CR8 below it is an exit; 0: never
  */
 struct wishes {
 	u32 prefetch;
 	u32 intercept;
 	u32 options;
+	u32 tpr_threshold;
 };
 
 /**

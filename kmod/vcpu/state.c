@@ -330,10 +330,8 @@ static bool event_waits(struct vee_vcpu *vcpu, const struct staged_state *new, u
 static noinline int check_event(struct vee_vcpu *vcpu, struct vee_event event,
 				const struct staged_state *new)
 {
-	int err = event_check(&event, coming_cr0(vcpu, new));
-
-	if (err)
-		return err;
+	if (!event_is_interrupt(&event) && event_check(&event, coming_cr0(vcpu, new)))
+		return -EINVAL;
 	return event_waits(vcpu, new, event.type) ? -EBUSY : 0;
 }
 
@@ -373,22 +371,14 @@ static noinline int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 	return err;
 }
 
-static int take_clean(struct vee_vcpu *vcpu, u32 resume, u64 rip,
-		      struct vee_event inject)
-{
-	static const struct staged_state nothing;
-	int err = check_resume(vcpu, resume, rip);
-
-	return err ?: check_inject(vcpu, inject, &nothing);
-}
-
 /* What callers change most, and where there is nothing to check. */
 static int take_regs(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
 {
+	static const struct staged_state nothing;
 	const struct vee_regs *from = &vcpu->page->regs;
 	struct vee_regs *to = &vcpu->staged.regs;
 	u64 rip = READ_ONCE(from->rip);
-	int err = take_clean(vcpu, resume, rip, inject);
+	int err = check_resume(vcpu, resume, rip) ?: check_inject(vcpu, inject, &nothing);
 
 	if (err)
 		return err;
@@ -400,62 +390,111 @@ static int take_regs(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
 	return 0;
 }
 
-static bool wishes_valid(u32 prefetch, u32 intercept, u32 options, u32 dirty,
-			 u32 tpr_threshold)
+static int take_clean(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
 {
-	if (intercept & VEE_INTERCEPT_DESCRIPTOR &&
-	    !caps_has(VEE_FEATURE_DESCRIPTOR_EXITING))
-		return false;
-	return tpr_threshold <= TPR_CLASS_MAX &&
-	       !(prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
-	       !(intercept & ~VEE_INTERCEPT_ALL) &&
-	       !(options & ~VEE_OPTION_ALL) && !(dirty & ~VEE_STATE_ALL);
+	static const struct staged_state nothing;
+
+	return check_resume(vcpu, resume, vcpu->exit.rip) ?:
+	       check_inject(vcpu, inject, &nothing);
 }
 
-int state_take(struct vee_vcpu *vcpu)
+static void take_resume(struct vee_vcpu *vcpu, u32 resume)
+{
+	if (resume == VEE_RESUME_HERE)
+		return;
+	vcpu->staged.next = resume == VEE_RESUME_NEXT;
+	vcpu->step.done = resume == VEE_RESUME_DONE;
+	WRITE_ONCE(vcpu->page->resume, VEE_RESUME_HERE);
+}
+
+/* State, how to go on, and an event: all of it or nothing. */
+static noinline int take_state(struct vee_vcpu *vcpu)
 {
 	struct vee_vcpu_page *page = vcpu->page;
-	u32 prefetch = READ_ONCE(page->prefetch);
-	u32 intercept = READ_ONCE(page->intercept);
-	u32 options = READ_ONCE(page->options);
 	u32 dirty = READ_ONCE(page->dirty);
 	u32 resume = READ_ONCE(page->resume);
-	u32 tpr_threshold = READ_ONCE(page->tpr_threshold);
-	union {
-		u64 whole;
-		struct vee_event event;
-	} inject = { .whole = READ_ONCE(*(u64 *)&page->inject) };
-	int err = 0;
+	union event_word inject = { .whole = READ_ONCE(*(u64 *)&page->inject) };
+	int err;
 
-	if (!wishes_valid(prefetch, intercept, options, dirty, tpr_threshold))
-		return -EINVAL;
-	if (unlikely(tpr_threshold != vcpu->tpr.threshold))
-		err = tpr_begin(&vcpu->tpr, !vcpu->runner.is_inline);
-	if (err)
-		return err;
 	if (!dirty)
-		err = take_clean(vcpu, resume, vcpu->exit.rip, inject.event);
+		err = take_clean(vcpu, resume, inject.event);
 	else if (dirty == VEE_STATE_REGS)
 		err = take_regs(vcpu, resume, inject.event);
+	else if (dirty & ~VEE_STATE_ALL)
+		err = -EINVAL;
 	else
 		err = take_dirty(vcpu, dirty, resume, inject.event);
 	if (err)
 		return err;
-	vcpu->wishes.prefetch = prefetch;
-	vcpu->wishes.intercept = intercept;
-	vcpu->wishes.options = options;
-	if (unlikely(tpr_threshold != vcpu->tpr.threshold))
-		tpr_set_threshold(&vcpu->tpr, tpr_threshold);
-	if (resume != VEE_RESUME_HERE) {
-		vcpu->staged.next = resume == VEE_RESUME_NEXT;
-		vcpu->step.done = resume == VEE_RESUME_DONE;
-		WRITE_ONCE(page->resume, VEE_RESUME_HERE);
-	}
+	take_resume(vcpu, resume);
 	if (inject.event.flags & VEE_EVENT_VALID) {
 		*waiting_place(vcpu, inject.event.type) = inject.event;
 		WRITE_ONCE(*(u64 *)&page->inject, 0);
 	}
 	return 0;
+}
+
+static __always_inline struct wishes read_wishes(const struct vee_vcpu_page *page)
+{
+	return (struct wishes) {
+		.prefetch = READ_ONCE(page->prefetch),
+		.intercept = READ_ONCE(page->intercept),
+		.options = READ_ONCE(page->options),
+		.tpr_threshold = READ_ONCE(page->tpr_threshold),
+	};
+}
+
+static bool wishes_valid(const struct wishes *wishes)
+{
+	if (wishes->intercept & VEE_INTERCEPT_DESCRIPTOR &&
+	    !caps_has(VEE_FEATURE_DESCRIPTOR_EXITING))
+		return false;
+	return wishes->tpr_threshold <= TPR_CLASS_MAX &&
+	       !(wishes->prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
+	       !(wishes->intercept & ~VEE_INTERCEPT_ALL) &&
+	       !(wishes->options & ~VEE_OPTION_ALL);
+}
+
+/* Seldom: from one run to the next a caller's wishes are the same. */
+static noinline int take_wishes(struct vee_vcpu *vcpu)
+{
+	struct wishes wishes = read_wishes(vcpu->page);
+	int err;
+
+	if (!wishes_valid(&wishes))
+		return -EINVAL;
+	err = wishes.tpr_threshold ? tpr_begin(&vcpu->tpr, !vcpu->runner.is_inline) : 0;
+	if (!err)
+		err = take_state(vcpu);
+	if (err)
+		return err;
+	vcpu->wishes = wishes;
+	tpr_set_threshold(&vcpu->tpr, wishes.tpr_threshold);
+	return 0;
+}
+
+static __always_inline bool wishes_differ(const struct wishes *a, const struct wishes *b)
+{
+	return (a->prefetch ^ b->prefetch) | (a->intercept ^ b->intercept) |
+	       (a->options ^ b->options) | (a->tpr_threshold ^ b->tpr_threshold);
+}
+
+/* Around each exit to the caller, which mostly wants nothing but to go on. */
+int state_take(struct vee_vcpu *vcpu)
+{
+	struct vee_vcpu_page *page = vcpu->page;
+	struct wishes wishes = read_wishes(page);
+	u32 resume = READ_ONCE(page->resume);
+	int err;
+
+	if (unlikely(wishes_differ(&wishes, &vcpu->wishes)))
+		return take_wishes(vcpu);
+	if (READ_ONCE(page->dirty) || READ_ONCE(page->inject.flags) & VEE_EVENT_VALID)
+		return take_state(vcpu);
+	err = check_resume(vcpu, resume, vcpu->exit.rip);
+	if (!err)
+		take_resume(vcpu, resume);
+	return err;
 }
 
 /* --- loading ----------------------------------------------------------------- */
