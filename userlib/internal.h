@@ -303,7 +303,7 @@ void trap_port(const struct guest *guest, uint16_t port, unsigned int bytes);
 /* Must each iteration of a REP be looked at? */
 bool trap_watches(const struct guest *guest);
 /* It is done, like trap_done(), where that doesn't: after what has another RIP. */
-int trap_step(const struct guest *guest);
+int trap_step(const struct guest *guest, bool branches);
 /* Likewise: after an iteration of a REP that is not the last. */
 int trap_between(const struct guest *guest);
 

@@ -9,6 +9,10 @@
 #define PENDING_ENABLED	0x1000ULL	/* a breakpoint that DR7 enables was met */
 #define PENDING_BS	0x4000ULL
 
+/* SDM 3D, appendix "Field Encoding in VMCS". */
+#define GUEST_DEBUGCTL	0x2802U
+#define DEBUGCTL_BTF	0x2ULL
+
 #define BREAKPOINTS	4
 
 /* DR7: R/W of a breakpoint. */
@@ -96,12 +100,26 @@ int trap_note(const struct guest *guest)
 	return set_pending(guest, *guest->hits);
 }
 
-int trap_step(const struct guest *guest)
+/* SDM 3B, "Single-Stepping on Branches": with BTF the rest has no trap. */
+static int find_trap(const struct guest *guest, bool branches, uint64_t *pending)
 {
-	uint64_t hits = guest->hits ? *guest->hits : 0;
+	uint64_t debugctl = 0;
+	int err = 0;
 
-	int err = set_pending(guest, hits | (guest->traps ? PENDING_BS : 0));
+	if (guest->traps && !branches)
+		err = vee_vcpu_vmcs_read(guest->vcpu, GUEST_DEBUGCTL, &debugctl);
+	if (!err && guest->traps && !(debugctl & DEBUGCTL_BTF))
+		*pending |= PENDING_BS;
+	return err;
+}
 
+int trap_step(const struct guest *guest, bool branches)
+{
+	uint64_t pending = guest->hits ? *guest->hits : 0;
+	int err = find_trap(guest, branches, &pending);
+
+	if (!err)
+		err = set_pending(guest, pending);
 	if (!err)
 		guest->vcpu->page->resume = VEE_RESUME_DONE;
 	return err;
@@ -114,5 +132,5 @@ int trap_between(const struct guest *guest)
 
 	page->regs.rflags |= RFLAGS_RF;
 	page->dirty |= VEE_STATE_REGS;
-	return trap_step(guest);
+	return trap_step(guest, false);
 }

@@ -776,8 +776,8 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  *
  * Return: 0, or -EINVAL (the last exit was another one), -EOPNOTSUPP (not an
  * instruction that it does, and nothing is changed: exit.memory.insn has its bytes),
- * -ENOMEM, what @fn returned, or an error of vee_vcpu_sync(), vee_vcpu_get_xsave() or
- * vee_vcpu_set_xsave().
+ * -ENOMEM, what @fn returned, or an error of vee_vcpu_sync(), vee_vcpu_vmcs_read(),
+ * vee_vcpu_get_xsave() or vee_vcpu_set_xsave().
  */
 int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg);
 
@@ -830,7 +830,7 @@ typedef int (*vee_pio_fn)(void *arg, uint16_t port, void *data,
  *
  * Return: 0, or -EINVAL (the last exit wasn't VEE_EXIT_PIO), -EFAULT (INS or
  * OUTS on an address that no slot covers, or that its slot forbids: vee_assist() does
- * those), what @fn returned, or an error of vee_vcpu_sync().
+ * those), what @fn returned, or an error of vee_vcpu_sync() or vee_vcpu_vmcs_read().
  */
 int vee_pio_assist(struct vee_vcpu *vcpu, vee_pio_fn fn, void *arg);
 

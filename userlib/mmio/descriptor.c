@@ -261,7 +261,7 @@ int load_stack_segment(const struct guest *guest, uint16_t selector)
 	int err = load_segment(guest, SEG_SS, selector);
 
 	if (!err)
-		err = complete_at(guest, page->regs.rip + guest->insn->length);
+		err = complete_next(guest);
 	if (err == INSN_RESUMED)
 		page->events.interruptibility |= VEE_BLOCKING_BY_MOV_SS;
 	return err;

@@ -205,13 +205,14 @@ int operand_write(const struct guest *guest, const void *data, unsigned int byte
 int read_operand(const struct guest *guest, uint64_t *value);
 int write_operand(const struct guest *guest, uint64_t value);
 void set_rflags(const struct guest *guest, uint64_t rflags);
-/* An instruction that has resumed by itself, by complete_at(). */
+/* An instruction that has resumed by itself, by one of the two below. */
 #define INSN_RESUMED	2
 
 /* Past the instruction. */
 void complete(const struct guest *guest);
-/* Likewise, but on at @rip: INSN_RESUMED, or -errno. */
-int complete_at(const struct guest *guest, uint64_t rip);
+/* Likewise, but at once; and on at @rip. INSN_RESUMED, or -errno. */
+int complete_next(const struct guest *guest);
+int complete_branch(const struct guest *guest, uint64_t rip);
 
 /* --- descriptor.c: segments as instructions load them --- */
 

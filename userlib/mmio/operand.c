@@ -164,7 +164,7 @@ void complete(const struct guest *guest)
 }
 
 /* What VEE_RESUME_NEXT does, which takes no other RIP; TF is the one from before. */
-int complete_at(const struct guest *guest, uint64_t rip)
+static int resume_at(const struct guest *guest, uint64_t rip, bool branches)
 {
 	struct vee_vcpu_page *page = guest->vcpu->page;
 	int err = vee_vcpu_sync(guest->vcpu, VEE_STATE_EVENTS);
@@ -175,6 +175,16 @@ int complete_at(const struct guest *guest, uint64_t rip)
 	page->regs.rflags &= ~RFLAGS_RF;
 	page->events.interruptibility &= ~(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS);
 	page->dirty |= VEE_STATE_REGS | VEE_STATE_EVENTS;
-	err = trap_step(guest);
+	err = trap_step(guest, branches);
 	return err ? err : INSN_RESUMED;
+}
+
+int complete_branch(const struct guest *guest, uint64_t rip)
+{
+	return resume_at(guest, rip, true);
+}
+
+int complete_next(const struct guest *guest)
+{
+	return resume_at(guest, guest->vcpu->page->regs.rip + guest->insn->length, false);
 }

@@ -277,7 +277,7 @@ int do_pop_flags(const struct guest *guest)
 		return err;
 	close_stack(&stack);
 	change_flags(guest, value, changeable_flags(guest));
-	return complete_at(guest, guest->vcpu->page->regs.rip + guest->insn->length);
+	return complete_next(guest);
 }
 
 /* --- frames --- */
@@ -390,7 +390,7 @@ int do_jump(const struct guest *guest)
 
 	if (!err)
 		err = near_target(guest, &rip);
-	return err ? err : complete_at(guest, rip);
+	return err ? err : complete_branch(guest, rip);
 }
 
 int do_call(const struct guest *guest)
@@ -406,7 +406,7 @@ int do_call(const struct guest *guest)
 	if (err)
 		return err;
 	close_stack(&stack);
-	return complete_at(guest, rip);
+	return complete_branch(guest, rip);
 }
 
 int do_return(const struct guest *guest)
@@ -421,7 +421,7 @@ int do_return(const struct guest *guest)
 		return err;
 	stack.rsp += guest->insn->imm;
 	close_stack(&stack);
-	return complete_at(guest, rip);
+	return complete_branch(guest, rip);
 }
 
 /* --- far --- */
@@ -480,7 +480,7 @@ int do_far_jump(const struct guest *guest)
 	if (err)
 		return err;
 	set_code(guest, &cs);
-	return complete_at(guest, rip);
+	return complete_branch(guest, rip);
 }
 
 int do_far_call(const struct guest *guest)
@@ -504,7 +504,7 @@ int do_far_call(const struct guest *guest)
 		return err;
 	close_stack(&stack);
 	set_code(guest, &cs);
-	return complete_at(guest, rip);
+	return complete_branch(guest, rip);
 }
 
 /* A return to an outer level has the stack to go on with on this one. */
@@ -562,7 +562,7 @@ int do_far_return(const struct guest *guest)
 	else
 		close_stack(&stack);
 	set_code(guest, &cs);
-	return complete_at(guest, rip);
+	return complete_branch(guest, rip);
 }
 
 /* --- IRET --- */
@@ -591,7 +591,7 @@ static int complete_iret(const struct guest *guest, uint64_t rip, uint64_t flags
 	int err;
 
 	change_flags(guest, flags, mask);
-	err = complete_at(guest, rip);
+	err = complete_branch(guest, rip);
 	if (err != INSN_RESUMED)
 		return err;
 	change_flags(guest, flags, RFLAGS_RF & low_bits(guest->insn->width));

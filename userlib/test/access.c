@@ -450,6 +450,27 @@ static void traps_of_rep(void)
 	rig_end(&rig);
 }
 
+#define DEBUGCTL_BTF	0x2
+
+/* An iteration is no branch. */
+static void iterations_with_btf(void)
+{
+	begin(8);
+	fake.vmcs_value = DEBUGCTL_BTF;
+	page->regs.rflags |= RFLAGS_TF;
+	page->regs.rsi = 0x5000;
+	CHECK_EQUAL(do_pio(VEE_PIO_OUT, 3), 0);
+	CHECK_EQUAL(page->regs.rcx, 2);
+	CHECK_EQUAL(page->events.pending_debug, 0);
+	page->regs.rdi = RAM_BYTES;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0xf3, 0xaa), 0);	/* rep stosb */
+	CHECK_EQUAL(page->regs.rcx, 1);
+	CHECK_EQUAL(page->events.pending_debug, 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
+	fake.vmcs_value = 0;
+	rig_end(&rig);
+}
+
 /* --- breakpoints --- */
 
 #define DR7(number, kind, length) (1U << (2 * (number)) | (kind) << (16 + 4 * (number)) | \
@@ -556,6 +577,7 @@ const struct test tests[] = {
 	{ "updates need write access", updates_need_write_access },
 	{ "page tables in a ROM", tables_in_rom },
 	{ "traps of a REP", traps_of_rep },
+	{ "iterations of a REP with BTF", iterations_with_btf },
 	{ "breakpoints on data", breakpoints },
 	{ "breakpoints on ports", breakpoints_of_ports },
 	{ 0 }

@@ -271,6 +271,63 @@ static void flags_in_virtual_8086_mode(void)
 	rig_end(&rig);
 }
 
+/* --- with BTF --- */
+
+#define DEBUGCTL_BTF	0x2
+
+static void begin_btf(unsigned int mode)
+{
+	begin(mode);
+	fake.vmcs_value = DEBUGCTL_BTF;
+	page->regs.rflags |= RFLAGS_TF;
+}
+
+static void check_trap(uint64_t pending)
+{
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
+	CHECK_EQUAL(page->events.pending_debug, pending);
+	page->events.pending_debug = 0;
+	page->regs.rflags |= RFLAGS_TF;
+	page->regs.rip = 0x1000;
+}
+
+/* SDM 3B, "Single-Stepping on Branches" */
+static void branches_alone(void)
+{
+	begin_btf(8);
+	put(0, 0x1002, 8);
+	CHECK_EQUAL(RUN(0xff, 0x23), 0);		/* jmp *(%rbx), to the next one */
+	check_trap(PENDING_BS);
+	CHECK_EQUAL(RUN(0xff, 0x13), 0);		/* call *(%rbx) */
+	check_trap(PENDING_BS);
+	CHECK_EQUAL(RUN(0xc3), 0);			/* ret */
+	check_trap(PENDING_BS);
+	put(0x800, RFLAGS_1 | RFLAGS_TF, 8);
+	CHECK_EQUAL(RUN(0x9d), 0);			/* popf */
+	check_trap(0);
+	put(0, 0x5000, 4);
+	put(4, CODE_64, 2);
+	CHECK_EQUAL(RUN(0xff, 0x2b), 0);		/* ljmp *(%rbx) */
+	check_trap(PENDING_BS);
+	page->regs.rsp = STACK;
+	put(0x800, 0x5000, 8);
+	put(0x808, CODE_64, 8);
+	put(0x810, RFLAGS_1, 8);
+	put(0x818, 0x7000, 8);
+	put(0x820, DATA_32, 8);
+	CHECK_EQUAL(RUN(0x48, 0xcf), 0);		/* iretq */
+	check_trap(PENDING_BS);
+	rig_end(&rig);
+	/* In the shadow of such a load a step would not be let into the guest. */
+	begin_btf(4);
+	put(0, DATA_32, 2);
+	CHECK_EQUAL(RUN(0x8e, 0x13), 0);		/* mov (%ebx), %ss */
+	check_trap(0);
+	CHECK_EQUAL(page->events.interruptibility, VEE_BLOCKING_BY_MOV_SS);
+	rig_end(&rig);
+	fake.vmcs_value = 0;
+}
+
 /* --- segments --- */
 
 static void load_segments(void)
@@ -481,6 +538,7 @@ const struct test tests[] = {
 	{ "IRET", iret },
 	{ "IRET to virtual-8086 mode", iret_to_virtual_8086_mode },
 	{ "flags in virtual-8086 mode", flags_in_virtual_8086_mode },
+	{ "steps on branches alone", branches_alone },
 	{ "loads of segment registers", load_segments },
 	{ "descriptor tables in a ROM", tables_in_rom },
 	{ "descriptor tables, LTR, LLDT, LAR, LSL, VERR, VERW", tables },
