@@ -6,6 +6,16 @@
 # Scripts may be started from any folder.
 VEE_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
+# Whose usage() there is none of has all there is to say at its top.
+case ${1:-} in
+-h | --help)
+	if ! grep -q '^usage()' "$0"; then
+		sed -n '4,/^[^#]*$/s/^#$//p; 4,/^[^#]*$/s/^# //p' "$0"
+		exit 0
+	fi
+	;;
+esac
+
 # Whose cache it is: through sudo, that of the user who called it.
 user_home() {
 	if [ "$EUID" -eq 0 ] && [ -n "${SUDO_UID:-}" ]; then
