@@ -191,6 +191,31 @@ default_kernel() {
 	kernels | sed -n 1p
 }
 
+# Makes release $2's headers work in folder $1, which is not the root. The vmlinux
+# beside some is there for type information, which the lab strips off again and takes
+# a program more.
+mend_headers() {
+	local headers=$1/usr/src/linux-headers-$2
+	# shellcheck disable=SC2016 # for make
+	sed -i -e 's,^include /usr/src/,include $(dir $(lastword $(MAKEFILE_LIST)))../,' \
+		-e 's,^KBUILD_OUTPUT=/usr/src/,KBUILD_OUTPUT:=$(dir $(abspath $(lastword $(MAKEFILE_LIST))))../,' \
+		"$headers/Makefile"
+	rm -f "$headers/vmlinux"
+}
+
+# Folder $1, in which release $2's packages have been unpacked, as a kernel of the lab.
+finish_kernel() {
+	local dir=$1 release=$2 image
+	# Debian 13's packages have no /lib: there it is a link of the system's.
+	[ -e "$dir/lib" ] || ln -s usr/lib "$dir/lib"
+	depmod -b "$dir" "$release"
+	mend_headers "$dir" "$release"
+	for image in "$dir/boot/vmlinuz-$release" "$dir/lib/modules/$release/vmlinuz"; do
+		[ ! -e "$image" ] || cp "$image" "$dir/vmlinuz"
+	done
+	printf '%s\n' "$release" >"$dir/release"
+}
+
 # linux-source-6.1 or what this Debian has instead.
 source_package() {
 	apt-cache search --names-only '^linux-source-6\.[0-9]+$' |
