@@ -68,7 +68,15 @@ static inline void vee_barrier_at_user(void)
 #endif
 
 /* Where the payload of an IORING_OP_URING_CMD is. */
-#ifdef VEE_HAVE_URING_SQE
+#ifdef VEE_HAVE_URING_TYPED
+#include <linux/io_uring/cmd.h>
+#include "linux/vee.h"
+
+static inline const void *vee_uring_payload(const struct io_uring_cmd *ioucmd)
+{
+	return io_uring_sqe_cmd(ioucmd->sqe, struct vee_uring_cmd);
+}
+#elif defined(VEE_HAVE_URING_SQE)
 #include <linux/io_uring/cmd.h>
 
 static inline const void *vee_uring_payload(const struct io_uring_cmd *ioucmd)
@@ -82,6 +90,19 @@ static inline const void *vee_uring_payload(const struct io_uring_cmd *ioucmd)
 {
 	return ioucmd->cmd;
 }
+#endif
+
+#ifdef VEE_HAVE_URING_DONE
+#define vee_uring_done(ioucmd, ret, issue_flags) io_uring_cmd_done(ioucmd, ret, issue_flags)
+#else
+#define vee_uring_done(ioucmd, ret, issue_flags) io_uring_cmd_done(ioucmd, ret, 0, issue_flags)
+#endif
+
+/* Older kernels refuse those of a ring that polls themselves. */
+#ifdef VEE_HAVE_URING_POLLED
+#define vee_uring_polled(issue_flags) ((issue_flags) & IO_URING_F_IOPOLL)
+#else
+#define vee_uring_polled(issue_flags) false
 #endif
 
 /*
@@ -152,6 +173,22 @@ static inline int vee_follow_pfn(struct vm_area_struct *vma, unsigned long hva,
 	pte_unmap_unlock(pte, lock);
 	return 0;
 }
+#endif
+
+/* What work_do() did was for a guest: what it left undone for the thread's own rseq is due. */
+#ifdef VEE_HAVE_RSEQ_VIRT
+#include <linux/rseq.h>
+
+#define vee_rseq_due() rseq_virt_userspace_exit()
+#else
+#define vee_rseq_due() do { } while (0)
+#endif
+
+/* What a file in /sys/module/vee has for a description. */
+#ifdef VEE_HAVE_CONST_ATTRIBUTE
+#define VEE_CONST_ATTRIBUTE	const
+#else
+#define VEE_CONST_ATTRIBUTE
 #endif
 
 #ifdef VEE_HAVE_HRTIMER_SETUP

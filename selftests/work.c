@@ -22,15 +22,65 @@ FIXTURE_TEARDOWN(work)
 	guest_close(&self->g);
 }
 
-/* --- rseq: the kernel tells each thread on which CPU it is ------------------------- */
+/* --- work of the thread's own ------------------------------------------------------ */
+
+/*
+ * A timer on the thread's CPU time, which tells another thread: it expires in work
+ * that the kernel leaves for the thread itself (CONFIG_POSIX_CPU_TIMERS_TASK_WORK).
+ */
+#define TIMER_NS	(5 * MS_NS)
 
 struct migrant {
 	struct guest *g;
 	pid_t tid;
-	__u32 *cpu;
+	bool rseq_is_right;
 	int ret;
 	int reason;
 };
+
+static volatile sig_atomic_t expired;
+
+static void note_expired(int sig)
+{
+	(void)sig;
+	expired++;
+}
+
+static int start_timer(pthread_t thread, timer_t *timer)
+{
+	const struct itimerspec every = {
+		.it_value.tv_nsec = TIMER_NS, .it_interval.tv_nsec = TIMER_NS,
+	};
+	struct sigevent event = {
+		.sigev_notify = SIGEV_THREAD_ID,
+		.sigev_signo = SIGUSR1,
+		._sigev_un._tid = gettid(),
+	};
+	clockid_t clock;
+
+	signal(SIGUSR1, note_expired);
+	if (pthread_getcpuclockid(thread, &clock) || timer_create(clock, &event, timer))
+		return -1;
+	return timer_settime(*timer, 0, &every, NULL);
+}
+
+/* On which CPU thread @tid is: field 39 of its stat, the 37th after its name. */
+static int cpu_of(pid_t tid)
+{
+	char path[64], text[1024] = "", *field;
+	FILE *file;
+	int i;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	field = strrchr(fgets(text, sizeof(text), file) ?: text, ')');
+	fclose(file);
+	for (i = 0; field && i < 37; i++)
+		field = strchr(field + 1, ' ');
+	return field ? atoi(field) : -1;
+}
 
 static __u32 *rseq_cpu(void)
 {
@@ -41,10 +91,10 @@ static void *migrate(void *arg)
 {
 	struct migrant *m = arg;
 
-	m->cpu = rseq_cpu();
 	__atomic_store_n(&m->tid, gettid(), __ATOMIC_RELEASE);
 	m->ret = guest_run_once(m->g);
 	m->reason = m->g->page->exit.reason;
+	m->rseq_is_right = !__rseq_size || *rseq_cpu() == (__u32)cpu_of(m->tid);
 	return NULL;
 }
 
@@ -55,27 +105,31 @@ TEST_F(work, is_done)
 	struct migrant m = { .g = g };
 	__u64 number = g->page->generation;
 	pthread_t thread;
+	timer_t timer;
 	cpu_set_t set;
-	unsigned int i;
+	int i, before;
 
-	if (!__rseq_size)
-		VEE_SKIP("no rseq");
 	if (cpus_online() < 2)
 		VEE_SKIP("one CPU");
 	g->page->deadline_ns = 0;
 	ASSERT_EQ(0, pthread_create(&thread, NULL, migrate, &m));
 	EXPECT_TRUE(guest_counts(g));
+	ASSERT_EQ(0, start_timer(thread, &timer));
 	for (i = 0; i < 6; i++) {
+		before = expired;
 		CPU_ZERO(&set);
 		CPU_SET(i % 2, &set);
 		ASSERT_EQ(0, sched_setaffinity(m.tid, sizeof(set), &set));
-		EXPECT_TRUE(WAIT_FOR(__atomic_load_n(m.cpu, __ATOMIC_ACQUIRE) == i % 2));
+		EXPECT_TRUE(WAIT_FOR(cpu_of(m.tid) == i % 2));
+		EXPECT_TRUE(WAIT_FOR(expired != before));
 		EXPECT_TRUE(guest_counts(g));
 		EXPECT_EQ(number, generation(g));
 	}
+	EXPECT_EQ(0, timer_delete(timer));
 	EXPECT_EQ(0, vcpu_kick(g->vcpu, number));
 	pthread_join(thread, NULL);
 	EXPECT_EQ(0, m.ret);
+	EXPECT_TRUE(m.rseq_is_right);
 	EXPECT_EQ(VEE_EXIT_KICKED, m.reason);
 }
 

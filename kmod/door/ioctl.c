@@ -70,7 +70,7 @@ static long do_doorbell(void *object, union argument *arg)
 	return post_doorbell(&vm->office, &arg->doorbell);
 }
 
-static const struct request vm_requests[] = {
+static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_MAP, vee_map, do_map),
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
 	REQUEST(VEE_VM_CREATE_VCPU, vee_vcpu_create, do_vcpu_create),
@@ -81,7 +81,7 @@ static const struct request vm_requests[] = {
 static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 {
 	struct vee_vm *vm = file->private_data;
-	const struct request *request;
+	const struct vee_request *request;
 
 	request = request_find(vm_requests, ARRAY_SIZE(vm_requests), nr);
 	if (!request)
@@ -172,7 +172,7 @@ static long do_run_each(void *object, union argument *arg)
 	return each_run(&arg->run_each);
 }
 
-static const struct request device_requests[] = {
+static const struct vee_request device_requests[] = {
 	REQUEST(VEE_GET_INFO, vee_info, do_info, .out = true),
 	REQUEST(VEE_VM_CREATE, vee_vm_create, do_vm_create),
 	REQUEST(VEE_RUN_EACH, vee_run_each, do_run_each),
@@ -180,7 +180,7 @@ static const struct request device_requests[] = {
 
 static long device_request(void *unused, unsigned int nr, void __user *user)
 {
-	const struct request *request;
+	const struct vee_request *request;
 
 	request = request_find(device_requests, ARRAY_SIZE(device_requests), nr);
 	return request ? request_do(request, NULL, user) : -ENOTTY;

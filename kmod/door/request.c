@@ -31,8 +31,8 @@
 
 /* --- requests in general -------------------------------------------------------- */
 
-const struct request *request_find(const struct request *requests, size_t count,
-				   unsigned int nr)
+const struct vee_request *request_find(const struct vee_request *requests, size_t count,
+				       unsigned int nr)
 {
 	for (size_t i = 0; i < count; i++)
 		if (requests[i].nr == nr)
@@ -40,7 +40,7 @@ const struct request *request_find(const struct request *requests, size_t count,
 	return NULL;
 }
 
-static int get_argument(const struct request *request, union argument *arg,
+static int get_argument(const struct vee_request *request, union argument *arg,
 			void __user *from)
 {
 	u32 size;
@@ -60,7 +60,7 @@ static int get_argument(const struct request *request, union argument *arg,
 	return arg->header.flags ? -EINVAL : 0;
 }
 
-static int put_argument(const struct request *request, const union argument *arg,
+static int put_argument(const struct vee_request *request, const union argument *arg,
 			void __user *to)
 {
 	size_t size = min_t(size_t, arg->header.size, request->size);
@@ -68,7 +68,7 @@ static int put_argument(const struct request *request, const union argument *arg
 	return copy_to_user(to, arg, size) ? -EFAULT : 0;
 }
 
-long request_do(const struct request *request, void *object, void __user *user)
+long request_do(const struct vee_request *request, void *object, void __user *user)
 {
 	union argument arg;
 	long ret = get_argument(request, &arg, user);
@@ -317,7 +317,7 @@ static long do_stats(void *object, union argument *arg)
 	return 0;
 }
 
-static const struct request vcpu_requests[] = {
+static const struct vee_request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_KICK, vee_kick, do_kick, .unlocked = true),
 	REQUEST(VEE_VCPU_INJECT, vee_inject, do_inject, .unlocked = true),
 	REQUEST(VEE_VCPU_SYNC, vee_sync, do_sync),
@@ -335,7 +335,7 @@ static const struct request vcpu_requests[] = {
 
 long vcpu_request(void *object, unsigned int nr, void __user *user)
 {
-	const struct request *request;
+	const struct vee_request *request;
 	struct vee_vcpu *vcpu = object;
 	long ret;
 

@@ -38,7 +38,7 @@ union argument {
 };
 
 /**
- * struct request - one request of a descriptor
+ * struct vee_request - one request of a descriptor
  * @nr: its number
  * @first_size: size of its struct when it was first published
  * @size: size of its struct now
@@ -46,7 +46,7 @@ union argument {
  * @unlocked: a vCPU's: may come while it runs
  * @handle: does it; @object is the VM or vCPU
  */
-struct request {
+struct vee_request {
 	unsigned int nr;
 	u16 first_size;
 	u16 size;
@@ -58,10 +58,10 @@ struct request {
 #define REQUEST(nr, type, fn, ...) \
 	{ nr, sizeof(struct type), sizeof(struct type), .handle = fn, ##__VA_ARGS__ }
 
-const struct request *request_find(const struct request *requests, size_t count,
-				   unsigned int nr);
+const struct vee_request *request_find(const struct vee_request *requests, size_t count,
+				       unsigned int nr);
 /* With a checked copy of the struct at @user. */
-long request_do(const struct request *request, void *object, void __user *user);
+long request_do(const struct vee_request *request, void *object, void __user *user);
 
 /*
  * All of a vCPU's requests but VEE_VCPU_RUN: who may, the vCPU's lock, and the

@@ -101,7 +101,7 @@ static int complete_cmd(struct io_uring_cmd *ioucmd, int ret, unsigned int issue
 {
 	if (ret <= 0)
 		return ret;
-	io_uring_cmd_done(ioucmd, ret, 0, issue_flags);
+	vee_uring_done(ioucmd, ret, issue_flags);
 	return -EIOCBQUEUED;
 }
 
@@ -110,6 +110,8 @@ static int run(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 	struct vee_vcpu *vcpu = ioucmd->file->private_data;
 	int ret;
 
+	if (vee_uring_polled(issue_flags))
+		return -EOPNOTSUPP;
 	if (current->mm != vcpu->vm->memory.mm)
 		return -EIO;
 	ret = try_run(vcpu, ioucmd, issue_flags & IO_URING_F_NONBLOCK);
@@ -124,6 +126,8 @@ int uring_request(struct io_uring_cmd *ioucmd, unsigned int issue_flags,
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 	long ret;
 
+	if (vee_uring_polled(issue_flags))
+		return -EOPNOTSUPP;
 	if (READ_ONCE(cmd->flags) || READ_ONCE(cmd->budget_us))
 		return -EINVAL;
 	ret = do_request(ioucmd->file->private_data, ioucmd->cmd_op,
@@ -142,7 +146,7 @@ static int request_on_vcpu(struct io_uring_cmd *ioucmd, unsigned int issue_flags
 
 /*
  * The payload is the caller's memory still, at the first issue: each member is read
- * once. IOPOLL rings are refused by io_uring: there is no .uring_cmd_iopoll.
+ * once. Rings that poll (IORING_SETUP_IOPOLL) are refused: there is no .uring_cmd_iopoll.
  */
 int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 {

@@ -354,7 +354,7 @@ static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *c
 	if (fault->writable)
 		error = fault_dirty(fault, seq);
 	if (!error)
-		error = PageTransCompound(fault->page) ? fault_map(fault, seq, cache) :
+		error = PageCompound(fault->page) ? fault_map(fault, seq, cache) :
 							 fault_map_around(fault, seq, cache);
 	put_page(fault->page);
 	return error;

@@ -15,6 +15,7 @@
 #include <asm/msr.h>
 
 #include "compat.h"
+#include "compat_cpu.h"
 #include "memory/frame.h"
 
 /* SDM 3A, "IA32_PAT MSR": as an EPT entry has them, but for UC-, which is UC there. */
@@ -30,7 +31,7 @@ static u8 memory_type(pgprot_t prot)
 	u64 pat;
 	u8 type;
 
-	rdmsrl(MSR_IA32_CR_PAT, pat);
+	rdmsrq(MSR_IA32_CR_PAT, pat);
 	type = (pat >> (index * BITS_PER_BYTE)) & PAT_TYPE;
 	return type == PAT_UC_MINUS ? PAT_UC : type;
 }

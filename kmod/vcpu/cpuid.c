@@ -20,6 +20,7 @@
 #include <asm/processor-flags.h>
 #include <asm/tsc.h>
 
+#include "compat_cpu.h"
 #include "vcpu/cpuid.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
@@ -260,14 +261,14 @@ static unsigned int slot(u32 leaf)
 }
 
 /* From the back, so that a slot ends up with the first of its entries. */
-static void make_index(struct cpuid_table *cpuid)
+static void make_index(struct guest_cpuid *cpuid)
 {
 	memset(cpuid->first, VEE_MAX_CPUID, sizeof(cpuid->first));
 	for (unsigned int i = cpuid->count; i-- > 0;)
 		cpuid->first[slot(cpuid->entries[i].leaf)] = i;
 }
 
-static __always_inline const struct vee_cpuid_entry *find(const struct cpuid_table *cpuid,
+static __always_inline const struct vee_cpuid_entry *find(const struct guest_cpuid *cpuid,
 							  u32 leaf, u32 subleaf)
 {
 	const struct vee_cpuid_entry *entry = cpuid->entries + cpuid->first[slot(leaf)];
@@ -307,7 +308,7 @@ static const struct {
 	{ X86_CR4_UMIP,			0x7, ECX, F(UMIP) },
 };
 
-static bool offers(const struct cpuid_table *cpuid, u32 leaf, u8 reg, u32 bit)
+static bool offers(const struct guest_cpuid *cpuid, u32 leaf, u8 reg, u32 bit)
 {
 	const struct vee_cpuid_entry *entry = find(cpuid, leaf, 0);
 	u32 regs[3] = { 0 };
@@ -320,7 +321,7 @@ static bool offers(const struct cpuid_table *cpuid, u32 leaf, u8 reg, u32 bit)
 	return regs[reg] & bit;
 }
 
-static u64 allowed_cr4(const struct cpuid_table *cpuid)
+static u64 allowed_cr4(const struct guest_cpuid *cpuid)
 {
 	u64 allowed = X86_CR4_PCE;
 
@@ -331,7 +332,7 @@ static u64 allowed_cr4(const struct cpuid_table *cpuid)
 	return allowed & (vee_caps.cr4_fixed1 | cr4_without_cpu());
 }
 
-static u64 allowed_efer(const struct cpuid_table *cpuid)
+static u64 allowed_efer(const struct guest_cpuid *cpuid)
 {
 	u64 allowed = 0;
 
@@ -345,7 +346,7 @@ static u64 allowed_efer(const struct cpuid_table *cpuid)
 }
 
 /* What the leaf of XCR0 says; but without the instructions no state of theirs. */
-static u64 allowed_xcr0(const struct cpuid_table *cpuid)
+static u64 allowed_xcr0(const struct guest_cpuid *cpuid)
 {
 	const struct vee_cpuid_entry *entry = find(cpuid, 0xd, 0);
 	u64 allowed = XFEATURE_MASK_FP;
@@ -380,7 +381,7 @@ static const struct {
 };
 
 /* Those of PROC2_ENABLING and _EXITING whose instructions the guest has. */
-static u32 offered_proc2(const struct cpuid_table *cpuid)
+static u32 offered_proc2(const struct guest_cpuid *cpuid)
 {
 	u32 offered = 0;
 
@@ -418,7 +419,7 @@ void cpuid_apply(struct vee_vcpu *vcpu)
 static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 		      unsigned int count)
 {
-	struct cpuid_table *cpuid = &vcpu->cpuid;
+	struct guest_cpuid *cpuid = &vcpu->cpuid;
 
 	kfree(cpuid->entries);
 	cpuid->entries = table;
@@ -429,7 +430,7 @@ static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 	vcpu->fpu.xcr0_allowed = allowed_xcr0(cpuid);
 }
 
-void cpuid_free(struct cpuid_table *cpuid)
+void cpuid_free(struct guest_cpuid *cpuid)
 {
 	kfree(cpuid->entries);
 }

@@ -17,19 +17,19 @@
 static_assert(VEE_MAX_CPUID <= U8_MAX);
 
 /**
- * struct cpuid_table - answers to CPUID
+ * struct guest_cpuid - answers to CPUID
  * @entries: sorted by leaf and subleaf
  * @count: how many
  * @first: which of them is the first in each slot of an index by leaf
  */
-struct cpuid_table {
+struct guest_cpuid {
 	struct vee_cpuid_entry *entries;
 	unsigned int count;
 	u8 first[CPUID_SLOTS];
 };
 
 int cpuid_reset(struct vee_vcpu *vcpu);
-void cpuid_free(struct cpuid_table *cpuid);
+void cpuid_free(struct guest_cpuid *cpuid);
 /* Inside the bracket: to the controls and masks. */
 void cpuid_apply(struct vee_vcpu *vcpu);
 /* cpuid_apply() has to follow. */

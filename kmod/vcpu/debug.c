@@ -9,8 +9,10 @@
 void debug_load(struct debug_regs *debug)
 {
 	/* Of the host's breakpoints none may be armed with the guest's addresses. */
-	if (unlikely(hw_breakpoint_active()))
+	if (unlikely(hw_breakpoint_active())) {
+		vee_breakpoints_take(&debug->host);
 		set_debugreg(0, 7);
+	}
 	set_debugreg(debug->dr[0], 0);
 	set_debugreg(debug->dr[1], 1);
 	set_debugreg(debug->dr[2], 2);
@@ -40,4 +42,5 @@ void debug_put_away(struct debug_regs *debug)
 {
 	debug_read(debug);
 	set_debugreg(DR6_RESERVED, 6);
+	vee_breakpoints_put_back(&debug->host);
 }

@@ -12,6 +12,7 @@
 #include <linux/types.h>
 #include <asm/debugreg.h>
 
+#include "compat_cpu.h"
 #include "vmx/vmcs.h"
 
 /* SDM 3B, "Debug Registers": bits that asm/debugreg.h has no name for. */
@@ -25,12 +26,14 @@
  * @dr6: DR6
  * @dr7: DR7 when last seen
  * @loaded: the guest's DR0 to DR3 and DR6 are in the CPU within the bracket
+ * @host: the host's meanwhile, if it has any
  */
 struct debug_regs {
 	u64 dr[4];
 	u64 dr6;
 	u64 dr7;
 	bool loaded;
+	struct vee_breakpoints host;
 };
 
 /*
@@ -85,7 +88,7 @@ static inline void debug_unload(struct debug_regs *debug)
 	debug->loaded = false;
 	/* The exit turned every breakpoint of the host off. */
 	if (unlikely(hw_breakpoint_active()))
-		hw_breakpoint_restore();
+		vee_breakpoints_enable();
 }
 
 #endif /* _VEE_DEBUG_H */

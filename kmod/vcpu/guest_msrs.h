@@ -10,6 +10,7 @@
 #include <linux/types.h>
 #include <asm/msr.h>
 
+#include "compat_cpu.h"
 #include "linux/vee.h"
 #include "vmx/caps.h"
 #include "vmx/held.h"
@@ -34,7 +35,7 @@ struct guest_msrs {
  */
 static __always_inline void msr_put(u32 index, u64 value)
 {
-	__wrmsr(index, (u32)value, value >> 32);
+	vee_wrmsr(index, value);
 }
 
 static __always_inline void msr_change(u32 index, u64 from, u64 to)

@@ -27,6 +27,7 @@
 #include <asm/segment.h>
 #include <asm/trapnr.h>
 
+#include "compat_cpu.h"
 #include "linux/vee.h"
 #include "vcpu/host.h"
 #include "vcpu/vcpu.h"
@@ -63,11 +64,11 @@ static void restore_segments(struct host_state *host)
 	/* Loading a selector loads a base too: the base goes last. */
 	if (unlikely(host->fs)) {
 		loadsegment(fs, host->fs);
-		wrmsrl(MSR_FS_BASE, host->fs_base);
+		wrmsrq(MSR_FS_BASE, host->fs_base);
 	}
 	if (unlikely(host->gs)) {
 		load_gs_index(host->gs);
-		wrmsrl(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+		wrmsrq(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
 	}
 	if (unlikely(host->ldt))
 		asm volatile("lldt %w0" : : "r" (host->ldt));

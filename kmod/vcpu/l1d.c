@@ -29,6 +29,7 @@
 #include <asm/processor.h>
 #include <asm/segment.h>
 
+#include "compat_cpu.h"
 #include "vcpu/l1d.h"
 
 #define L1D_FLUSH_ORDER	4	/* 64 KiB: twice the largest affected cache */
@@ -50,7 +51,7 @@ static void read_all(unsigned int step)
 static void flush_now(void)
 {
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
-		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+		wrmsrq(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 		return;
 	}
 	/* The TLB first, so that the second pass misses no line to a walk. */
@@ -102,10 +103,10 @@ static bool needs_flush(void)
 {
 	u64 arch_caps = 0;
 
-	if (!boot_cpu_has_bug(X86_BUG_L1TF) || l1tf_mitigation == L1TF_MITIGATION_OFF)
+	if (!boot_cpu_has_bug(X86_BUG_L1TF) || vee_l1tf_off())
 		return false;
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
-		rdmsrl(MSR_IA32_ARCH_CAPABILITIES, arch_caps);
+		rdmsrq(MSR_IA32_ARCH_CAPABILITIES, arch_caps);
 	return !(arch_caps & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH);
 }
 
@@ -124,7 +125,7 @@ int l1d_init(void)
 	warn_of_smt();
 	devices_leak = boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) && !cpu_mitigations_off();
 	l1d_flushes = needs_flush();
-	l1d_flushes_always = l1d_flushes && l1tf_mitigation >= L1TF_MITIGATION_FULL;
+	l1d_flushes_always = l1d_flushes && vee_l1tf_full();
 	if (l1d_flushes && !boot_cpu_has(X86_FEATURE_FLUSH_L1D)) {
 		pages = (u8 *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, L1D_FLUSH_ORDER);
 		if (!pages)

@@ -12,6 +12,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "compat_cpu.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
@@ -94,7 +95,7 @@ static bool write_syscall(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 valu
 {
 	*place = value;
 	if (vcpu->msrs.syscall_loaded)
-		wrmsrl(index, value);
+		wrmsrq(index, value);
 	return true;
 }
 
@@ -113,7 +114,7 @@ static bool write_tsc_aux(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 valu
 	if (value >> 32)
 		return false;
 	*place = value;
-	wrmsrl(index, value);
+	wrmsrq(index, value);
 	return true;
 }
 

@@ -21,6 +21,7 @@
 #include <asm/msr.h>
 #include <asm/perf_event.h>
 
+#include "compat_cpu.h"
 #include "vcpu/perf.h"
 
 DEFINE_STATIC_KEY_FALSE(perf_has_pebs);
@@ -76,7 +77,7 @@ void perf_switch(struct msr_switch *msrs)
 
 	for (u32 i = 0; i < count; i++)
 		if (msrs->areas->entry[i].index == MSR_IA32_PEBS_ENABLE)
-			wrmsrl(MSR_IA32_PEBS_ENABLE, 0);
+			wrmsrq(MSR_IA32_PEBS_ENABLE, 0);
 	msr_switch_use(msrs, count);
 }
 

@@ -26,6 +26,7 @@
 #include <asm/trapnr.h>
 
 #include "compat.h"
+#include "compat_cpu.h"
 #include "memory/vm.h"
 #include "vcpu/cr.h"
 #include "vcpu/exit.h"
@@ -100,7 +101,7 @@ static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 	}
 	/* An exit clears it. */
 	if (unlikely(vcpu->host.debugctl))
-		wrmsrl(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
+		wrmsrq(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
 	if (unlikely(vcpu->cr.cr0 & X86_CR0_PG && !vmcs_long_mode(&vcpu->controls)))
 		cr_note(vcpu);
 	guest_msrs_leave(&vcpu->msrs);
@@ -418,6 +419,7 @@ static int run_here(struct vee_vcpu *vcpu)
 	rcu_assign_pointer(vcpu->runner.task, current);
 	err = run(vcpu);
 	RCU_INIT_POINTER(vcpu->runner.task, NULL);
+	vee_rseq_due();
 	return err;
 }
 

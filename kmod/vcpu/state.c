@@ -13,6 +13,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "compat_cpu.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
 #include "vcpu/state.h"

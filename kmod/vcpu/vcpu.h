@@ -115,7 +115,7 @@ struct vee_vcpu {
 	struct guest_fpu fpu;
 	struct vee_stats stats;
 	struct staged_state staged;
-	struct cpuid_table cpuid;
+	struct guest_cpuid cpuid;
 };
 
 /* RAX, RDX and so on of the guest: always live in the vCPU page. */

@@ -18,6 +18,7 @@
 #include <asm/processor.h>
 #include <asm/special_insns.h>
 
+#include "compat_cpu.h"
 #include "vmx/caps.h"
 #include "vmx/controls.h"
 
@@ -126,7 +127,7 @@ static const struct {
 
 static int read_msr(u32 msr, u64 *value)
 {
-	if (!rdmsrl_safe(msr, value))
+	if (!rdmsrq_safe(msr, value))
 		return 0;
 	pr_err("MSR %#x can't be read: the hypervisor below offers VMX only in part; "
 	       TRY_LAB "\n", msr);

@@ -20,21 +20,21 @@
 #define VMCS_ASM_HOST_RSP 0x6c14
 
 /* struct vee_regs: the registers by the number that instructions give them. */
-#define RAX 0x00
-#define RCX 0x08
-#define RDX 0x10
-#define RBX 0x18
-#define RBP 0x28
-#define RSI 0x30
-#define RDI 0x38
-#define R8  0x40
-#define R9  0x48
-#define R10 0x50
-#define R11 0x58
-#define R12 0x60
-#define R13 0x68
-#define R14 0x70
-#define R15 0x78
+#define REGS_RAX	0x00
+#define REGS_RCX	0x08
+#define REGS_RDX	0x10
+#define REGS_RBX	0x18
+#define REGS_RBP	0x28
+#define REGS_RSI	0x30
+#define REGS_RDI	0x38
+#define REGS_R8	0x40
+#define REGS_R9	0x48
+#define REGS_R10	0x50
+#define REGS_R11	0x58
+#define REGS_R12	0x60
+#define REGS_R13	0x68
+#define REGS_R14	0x70
+#define REGS_R15	0x78
 
 /* struct vmx_frame */
 #define FRAME_HOST_RSP		0x00
@@ -46,7 +46,8 @@
 
 /*
  * VERW. It depends on the bug and on the kernel's version which of the two features
- * stands for it: for MDS and TAA it is the one for the return to user space.
+ * stands for it: for MDS and TAA it is the one for the return to user space. A guest with
+ * a device's memory has buffers_flush() besides.
  */
 .macro CLEAR_BUFFERS
 #ifdef VEE_CLEARS_BUFFERS
@@ -84,21 +85,21 @@ SYM_FUNC_START(vmx_enter)
 	/* MOVs below leave the flags of this comparison alone. */
 	cmpb	$0, FRAME_LAUNCHED(%rsi)
 	mov	%rdi, %rax
-	mov	RCX(%rax), %rcx
-	mov	RDX(%rax), %rdx
-	mov	RBX(%rax), %rbx
-	mov	RBP(%rax), %rbp
-	mov	RSI(%rax), %rsi
-	mov	RDI(%rax), %rdi
-	mov	R8(%rax), %r8
-	mov	R9(%rax), %r9
-	mov	R10(%rax), %r10
-	mov	R11(%rax), %r11
-	mov	R12(%rax), %r12
-	mov	R13(%rax), %r13
-	mov	R14(%rax), %r14
-	mov	R15(%rax), %r15
-	mov	RAX(%rax), %rax
+	mov	REGS_RCX(%rax), %rcx
+	mov	REGS_RDX(%rax), %rdx
+	mov	REGS_RBX(%rax), %rbx
+	mov	REGS_RBP(%rax), %rbp
+	mov	REGS_RSI(%rax), %rsi
+	mov	REGS_RDI(%rax), %rdi
+	mov	REGS_R8(%rax), %r8
+	mov	REGS_R9(%rax), %r9
+	mov	REGS_R10(%rax), %r10
+	mov	REGS_R11(%rax), %r11
+	mov	REGS_R12(%rax), %r12
+	mov	REGS_R13(%rax), %r13
+	mov	REGS_R14(%rax), %r14
+	mov	REGS_R15(%rax), %r15
+	mov	REGS_RAX(%rax), %rax
 	UNWIND_HINT_SAVE
 	je	.Llaunch
 
@@ -121,21 +122,21 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	ENDBR
 	push	%rax
 	mov	8(%rsp), %rax		/* struct vee_regs */
-	pop	RAX(%rax)
-	mov	%rcx, RCX(%rax)
-	mov	%rdx, RDX(%rax)
-	mov	%rbx, RBX(%rax)
-	mov	%rbp, RBP(%rax)
-	mov	%rsi, RSI(%rax)
-	mov	%rdi, RDI(%rax)
-	mov	%r8, R8(%rax)
-	mov	%r9, R9(%rax)
-	mov	%r10, R10(%rax)
-	mov	%r11, R11(%rax)
-	mov	%r12, R12(%rax)
-	mov	%r13, R13(%rax)
-	mov	%r14, R14(%rax)
-	mov	%r15, R15(%rax)
+	pop	REGS_RAX(%rax)
+	mov	%rcx, REGS_RCX(%rax)
+	mov	%rdx, REGS_RDX(%rax)
+	mov	%rbx, REGS_RBX(%rax)
+	mov	%rbp, REGS_RBP(%rax)
+	mov	%rsi, REGS_RSI(%rax)
+	mov	%rdi, REGS_RDI(%rax)
+	mov	%r8, REGS_R8(%rax)
+	mov	%r9, REGS_R9(%rax)
+	mov	%r10, REGS_R10(%rax)
+	mov	%r11, REGS_R11(%rax)
+	mov	%r12, REGS_R12(%rax)
+	mov	%r13, REGS_R13(%rax)
+	mov	%r14, REGS_R14(%rax)
+	mov	%r15, REGS_R15(%rax)
 	xor	%ebx, %ebx		/* the result */
 .Lhost:
 	/*
@@ -162,7 +163,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 			   X86_FEATURE_RSB_VMEXIT_LITE
 #endif
 #ifdef VEE_CLEARS_BHB
-	CLEAR_BRANCH_HISTORY_VMEXIT
+	CLEAR_HISTORY
 #endif
 
 #ifdef VEE_WRITES_IBRS

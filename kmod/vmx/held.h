@@ -9,8 +9,8 @@
 #include <linux/list.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
-#include <asm/nospec-branch.h>
 
+#include "compat_cpu.h"
 #include "vmx/entry.h"
 #include "vmx/tsc.h"
 
@@ -54,7 +54,7 @@ static inline void separate_owners(const void **last, const void *owner)
 {
 	if (*last == owner)
 		return;
-	indirect_branch_prediction_barrier();
+	vee_ibpb();
 	*last = owner;
 }
 

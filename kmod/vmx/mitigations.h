@@ -13,11 +13,16 @@
 
 #include <asm/cpufeatures.h>
 #include <asm/msr-index.h>
+#ifdef __ASSEMBLER__
+#include <asm/alternative.h>
+#include <asm/nospec-branch.h>
+#endif
 
 /* Branch history injection: the guest's branch history steers none of the kernel's. */
-#if defined(X86_FEATURE_CLEAR_BHB_VMEXIT) || \
-	defined(X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT)
-#define VEE_CLEARS_BHB
+#if defined(X86_FEATURE_CLEAR_BHB_VMEXIT)
+#define VEE_CLEARS_BHB	X86_FEATURE_CLEAR_BHB_VMEXIT
+#elif defined(X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT)
+#define VEE_CLEARS_BHB	X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
 #elif !defined(VEE_WITHOUT_BHB)
 #error "vee: BHB: no X86_FEATURE_CLEAR_BHB_VMEXIT (against BHI); or VEE_WITHOUT=BHB"
 #endif
@@ -61,5 +66,22 @@
 #ifndef X86_BUG_ITLB_MULTIHIT
 #error "vee: MULTIHIT: no X86_BUG_ITLB_MULTIHIT"
 #endif
+
+#ifdef __ASSEMBLER__
+/* What the kernel's own macros refer to, if that is KVM's alone, is in mitigations.S. */
+#if !defined(VEE_EXPORTED_X86_VERW_SEL) && !defined(VEE_EXPORTED_MDS_VERW_SEL)
+#undef CLEAR_CPU_BUFFERS
+#undef VM_CLEAR_CPU_BUFFERS
+#define VERW_IF(feature)	ALTERNATIVE "", "verw vmx_verw_selector(%rip)", feature
+#define CLEAR_CPU_BUFFERS	VERW_IF(X86_FEATURE_CLEAR_CPU_BUF)
+#define VM_CLEAR_CPU_BUFFERS	VERW_IF(X86_FEATURE_CLEAR_CPU_BUF_VM)
+#endif
+
+#ifdef VEE_EXPORTED_CLEAR_BHB_LOOP
+#define CLEAR_HISTORY		CLEAR_BRANCH_HISTORY_VMEXIT
+#elif defined(VEE_CLEARS_BHB)
+#define CLEAR_HISTORY		ALTERNATIVE "", "call vmx_clear_history", VEE_CLEARS_BHB
+#endif
+#endif /* __ASSEMBLER__ */
 
 #endif /* _VEE_VMX_MITIGATIONS_H */

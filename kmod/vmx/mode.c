@@ -24,6 +24,8 @@
 #include <linux/sysfs.h>
 #include <asm/special_insns.h>
 
+#include "compat.h"
+#include "compat_cpu.h"
 #include "vmx/held.h"
 #include "vmx/mode.h"
 
@@ -127,7 +129,7 @@ void mode_unwatch(void)
 
 bool mode_stays(void)
 {
-	return wish == VMX_RESIDENT || (wish == VMX_AUTO && !mode_kvm_is_there());
+	return VEE_CAN_STAY && (wish == VMX_RESIDENT || (wish == VMX_AUTO && !mode_kvm_is_there()));
 }
 
 #define KVM_CURE	"end KVM's virtual machines and \"modprobe -r kvm_intel\", or load vee with vmx=auto"
@@ -163,6 +165,10 @@ int mode_check_this_cpu(void)
 
 	switch (wish) {
 	case VMX_RESIDENT:
+		if (!VEE_CAN_STAY) {
+			pr_err("vmx=resident, but this kernel lets none but KVM keep VMX on: load vee with vmx=auto\n");
+			return -EOPNOTSUPP;
+		}
 		if (!taken && !mode_kvm_is_there())
 			return 0;
 		pr_err("vmx=resident, but KVM is loaded or VMX is on: " KVM_CURE "\n");
@@ -240,7 +246,7 @@ static int show(char *text)
 	return bytes;
 }
 
-static ssize_t show_file(struct module_attribute *attribute,
+static ssize_t show_file(VEE_CONST_ATTRIBUTE struct module_attribute *attribute,
 			 struct module_kobject *module, char *text)
 {
 	return show(text);

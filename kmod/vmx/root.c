@@ -26,12 +26,10 @@
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
-#include <asm/msr.h>
-#include <asm/perf_event.h>
 #include <asm/special_insns.h>
-#include <asm/tlbflush.h>
 
 #include "compat.h"
+#include "compat_cpu.h"
 #include "vmx/caps.h"
 #include "vmx/emergency.h"
 #include "vmx/insn.h"
@@ -241,10 +239,10 @@ static void lock_feature_control(void)
 {
 	u64 control;
 
-	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) ||
+	if (rdmsrq_safe(MSR_IA32_FEAT_CTL, &control) ||
 	    control & FEAT_CTL_LOCKED)
 		return;
-	wrmsrl_safe(MSR_IA32_FEAT_CTL, control | FEAT_CTL_LOCKED |
+	wrmsrq_safe(MSR_IA32_FEAT_CTL, control | FEAT_CTL_LOCKED |
 		    FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX);
 }
 
@@ -256,10 +254,10 @@ static int enter_operation(struct root_cpu *root)
 {
 	int error;
 
-	cr4_set_bits_irqsoff(X86_CR4_VMXE);
+	vee_set_vmxe();
 	error = vmxon(__pa(root->region));
 	if (error)
-		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+		vee_clear_vmxe();
 	return error;
 }
 
@@ -269,7 +267,7 @@ static void leave_operation(void)
 	this_cpu_write(vmx_resident, false);
 	this_cpu_write(vmx_current, NULL);
 	if (!vmxoff())
-		cr4_clear_bits_irqsoff(X86_CR4_VMXE);
+		vee_clear_vmxe();
 }
 
 /* To stay. Not if somebody else has it on. */
@@ -278,9 +276,9 @@ static int turn_on(struct root_cpu *root)
 	if (!mode_stays() || native_read_cr4() & X86_CR4_VMXE)
 		return 0;
 	/* Few CPUs can trace in VMX operation: the tracer must know of it. */
-	intel_pt_handle_vmx(1);
+	vee_pause_tracer();
 	if (enter_operation(root)) {
-		intel_pt_handle_vmx(0);
+		vee_resume_tracer(0);
 		pr_err("VMXON failed on CPU %d: look for VT-x, and for whatever else may own VMX, in the firmware set-up\n",
 		       smp_processor_id());
 		return -EBUSY;
@@ -299,7 +297,7 @@ static void turn_off(struct root_cpu *root)
 	list_for_each_entry_safe(vmcs, next, &root->active, link)
 		deactivate(root, vmcs);
 	leave_operation();
-	intel_pt_handle_vmx(0);
+	vee_resume_tracer(0);
 }
 
 static void turn_off_here(void *unused)

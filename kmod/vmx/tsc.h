@@ -8,6 +8,7 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 #include <asm/msr.h>
+#include <asm/tsc.h>
 
 /* How far the host's TSC has been set back by suspends. */
 extern u64 host_tsc_lost;

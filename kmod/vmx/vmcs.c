@@ -13,6 +13,7 @@
 #include <asm/special_insns.h>
 #include <asm/tlbflush.h>
 
+#include "compat_cpu.h"
 #include "vmx/caps.h"
 #include "vmx/entry.h"
 #include "vmx/vmcs.h"
@@ -95,7 +96,7 @@ static u64 read_msr(u32 index)
 {
 	u64 value;
 
-	rdmsrl(index, value);
+	rdmsrq(index, value);
 	return value;
 }
 

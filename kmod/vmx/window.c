@@ -18,15 +18,17 @@
  */
 #define pr_fmt(fmt) "vee: " fmt
 
+#include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/printk.h>
 #include <linux/smp.h>
 #include <asm/cpufeature.h>
-#include <asm/perf_event.h>
 #include <asm/special_insns.h>
 
+#include "compat_cpu.h"
+#include "vmx/caps.h"
 #include "vmx/held.h"
 #include "vmx/insn.h"
 #include "vmx/mode.h"
@@ -36,6 +38,7 @@
  * struct window - of one CPU
  * @cr4: CR4 as it was found
  * @theirs: the VMCS that was current; NO_VMCS: none
+ * @trace: how a trace was under way before
  * @owner: whose guest ran here last, for the branch-predictor barrier
  * @own: from before VMXON to after VMXOFF
  *
@@ -44,9 +47,13 @@
 struct window {
 	u64 cr4;
 	u64 theirs;
+	u64 trace;
 	const void *owner;
 	bool own;
 };
+
+/* SDM 3D, appendix "Miscellaneous Data": a trace goes on in VMX operation. */
+#define MISC_INTEL_PT	BIT(14)
 
 static DEFINE_PER_CPU(struct window, window);
 
@@ -58,11 +65,21 @@ static void write_cr4(unsigned long cr4)
 
 /* --- VMX operation --------------------------------------------------------- */
 
-/* Few CPUs can trace in VMX operation: the tracer must know of it. */
-static void tell_tracer(int on)
+static bool trace_would_end(void)
 {
-	if (boot_cpu_has(X86_FEATURE_INTEL_PT))
-		intel_pt_handle_vmx(on);
+	return boot_cpu_has(X86_FEATURE_INTEL_PT) && !(vee_caps.misc & MISC_INTEL_PT);
+}
+
+static void pause_tracer(struct window *w)
+{
+	if (trace_would_end())
+		w->trace = vee_pause_tracer();
+}
+
+static void resume_tracer(struct window *w)
+{
+	if (trace_would_end())
+		vee_resume_tracer(w->trace);
 }
 
 static void end_own(struct window *w)
@@ -70,21 +87,21 @@ static void end_own(struct window *w)
 	if (!vmxoff())
 		write_cr4(w->cr4);
 	w->own = false;
-	tell_tracer(0);
+	resume_tracer(w);
 }
 
 static int begin_own(struct window *w, void *region)
 {
 	if (!mode_allows(VMX_WINDOWED))
 		return -ENODEV;
-	tell_tracer(1);
+	pause_tracer(w);
 	w->own = true;
 	write_cr4(w->cr4 | X86_CR4_VMXE);
 	if (!vmxon(__pa(region)))
 		return 0;
 	write_cr4(w->cr4);
 	w->own = false;
-	tell_tracer(0);
+	resume_tracer(w);
 	pr_err_once("VMXON failed on CPU %d: look for VT-x, and for whatever else may own VMX, in the firmware set-up\n",
 		    smp_processor_id());
 	return -ENODEV;
@@ -169,7 +186,7 @@ void window_part(struct vmcs *vmcs)
 		return;
 	window_forget_owner();
 	if (vmcs->shared)
-		indirect_branch_prediction_barrier();
+		vee_ibpb();
 }
 
 void window_forget_owner(void)
