@@ -132,6 +132,8 @@ static inline bool vcpu_has(const struct vee_vcpu *vcpu, unsigned int groups)
 	return !(groups & ~(vcpu->page->valid | vcpu->page->dirty));
 }
 
+/* Where the standard format of XSAVE has a component's state; 0: this CPU has none. */
+unsigned int xsave_offset(unsigned int component);
 void set_flat_segments(struct vee_vcpu *vcpu, uint16_t cs, uint16_t ds,
 		       unsigned int code_bits);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* vCPUs: their lives, and the requests on them. */
+#include <cpuid.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -169,6 +170,14 @@ int vee_vcpu_get_xsave(struct vee_vcpu *vcpu, void *area, size_t bytes)
 int vee_vcpu_set_xsave(struct vee_vcpu *vcpu, const void *area, size_t bytes)
 {
 	return xsave(vcpu, VEE_VCPU_SET_XSAVE, area, bytes);
+}
+
+unsigned int xsave_offset(unsigned int component)
+{
+	unsigned int eax, ebx = 0, ecx, edx;
+
+	__get_cpuid_count(0xd, component, &eax, &ebx, &ecx, &edx);
+	return ebx;
 }
 
 int vee_vcpu_vmcs_read(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t *value)

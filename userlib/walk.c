@@ -161,7 +161,8 @@ static uint64_t reserved_bits(const struct walk *walk, unsigned int shift, bool 
 	uint64_t reserved = ENTRY_ADDRESS & ~physical_bits(walk);
 
 	if (walk->entry_bytes == sizeof(uint32_t))
-		return large && shift == SHIFT_4M ? PSE36_RESERVED : 0;
+		return large && shift == SHIFT_4M ?
+		       PSE36_RESERVED | (PSE36_LOW & ~(physical_bits(walk) >> PSE36_SHIFT)) : 0;
 	if (!(control->efer & EFER_NXE))
 		reserved |= ENTRY_NO_EXECUTE;
 	if (!is_long(walk->guest))
@@ -293,28 +294,30 @@ static bool allowed(const struct walk *walk)
 
 /* SDM 1, "XSAVE-Managed Features": where the standard format has PKRU, component 9. */
 #define PKRU_COMPONENT	9
+#define PKRU_ACCESS	0x1U	/* a key's bits: no access, no write */
+#define PKRU_WRITE	0x2U
 #define XSAVE_BV	512
 
 static int read_pkru(const struct guest *guest, uint32_t *pkru)
 {
 	size_t bytes = vm_xsave_bytes(guest->vcpu->vm);
-	unsigned int eax = 0, ebx = 0, ecx, edx;
+	unsigned int at = xsave_offset(PKRU_COMPONENT);
 	uint8_t *area = malloc(bytes);
 	int err = area ? vee_vcpu_get_xsave(guest->vcpu, area, bytes) : -ENOMEM;
 
 	*pkru = 0;
-	if (!err) {
-		__get_cpuid_count(0xd, PKRU_COMPONENT, &eax, &ebx, &ecx, &edx);
-		if (eax && within(ebx, sizeof(*pkru), bytes) &&
-		    area[XSAVE_BV + PKRU_COMPONENT / 8] & 1U << PKRU_COMPONENT % 8)
-			memcpy(pkru, area + ebx, sizeof(*pkru));
-	}
+	if (!err && at && within(at, sizeof(*pkru), bytes) &&
+	    area[XSAVE_BV + PKRU_COMPONENT / 8] & 1U << PKRU_COMPONENT % 8)
+		memcpy(pkru, area + at, sizeof(*pkru));
 	free(area);
 	return err;
 }
 
-/* SDM 3A, "Protection Keys": of user pages, whoever the access is by. */
-static int check_key(const struct walk *walk)
+/*
+ * SDM 3A, "Protection Keys": of user pages, whoever the access is by. That is told also
+ * where access rights forbid it already ("Page-Fault Exceptions", PK flag).
+ */
+static int find_key_fault(const struct walk *walk, uint32_t *error)
 {
 	const struct vee_control *control = &walk->guest->vcpu->page->control;
 	uint64_t leaf = walk->entries[walk->count - 1].value;
@@ -328,12 +331,21 @@ static int check_key(const struct walk *walk)
 	if (err)
 		return err;
 	pkru >>= 2 * key;
-	if (pkru & 1)
-		return page_fault(walk, PF_PRESENT | PF_KEY);
-	if (pkru & 2 && walk->access & VEE_WRITE &&
-	    (is_user_access(walk) || control->cr0 & CR0_WP))
-		return page_fault(walk, PF_PRESENT | PF_KEY);
+	if (pkru & PKRU_ACCESS ||
+	    (pkru & PKRU_WRITE && walk->access & VEE_WRITE &&
+	     (is_user_access(walk) || control->cr0 & CR0_WP)))
+		*error |= PF_KEY;
 	return 0;
+}
+
+static int check_rights(const struct walk *walk)
+{
+	uint32_t error = 0;
+	int err = find_key_fault(walk, &error);
+
+	if (err || (!error && allowed(walk)))
+		return err;
+	return page_fault(walk, PF_PRESENT | error);
 }
 
 static bool paging_is_off(const struct guest *guest)
@@ -360,9 +372,7 @@ int guest_walk(const struct guest *guest, uint64_t gva, unsigned int access, uin
 	err = find_page(&walk, gpa);
 	if (err)
 		return err;
-	if (!allowed(&walk))
-		return page_fault(&walk, PF_PRESENT);
-	err = check_key(&walk);
+	err = check_rights(&walk);
 	if (!err)
 		set_all_flags(&walk);
 	return err;

@@ -83,17 +83,31 @@ uint64_t operand_offset(const struct guest *guest)
 	return offset & low_bits(insn->address_width);
 }
 
-/* Numbers alone have an alignment that AC is about. */
-static unsigned int alignment(unsigned int bytes)
+/*
+ * SDM 3A, "Alignment Check Exception", table: of a number its size, of a far pointer that
+ * of the offset, of a pair that of one. All else has none that AC is about.
+ */
+static unsigned int alignment(const struct insn *insn, unsigned int bytes)
 {
-	return bytes & (bytes - 1) || bytes > sizeof(uint64_t) ? 0 : bytes;
+	switch (insn->kind) {
+	case INSN_FAR_JUMP:
+	case INSN_FAR_CALL:
+	case INSN_LOAD_POINTER:
+		return bytes - sizeof(uint16_t);
+	case INSN_BOUND:
+		return bytes / 2;
+	case INSN_STORE_TABLE:
+		return sizeof(uint32_t);
+	default:
+		return bytes & (bytes - 1) || bytes > sizeof(uint64_t) ? 0 : bytes;
+	}
 }
 
 int operand_find(const struct guest *guest, unsigned int bytes, unsigned int access,
 		 struct guest_span *span)
 {
 	return guest_find_in(guest, guest->insn->segment, operand_offset(guest), bytes,
-			     access, alignment(bytes), span);
+			     access, alignment(guest->insn, bytes), span);
 }
 
 /*

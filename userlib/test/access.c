@@ -275,13 +275,125 @@ static void strings_check_the_other_end(void)
 	rig_end(&rig);
 }
 
-/* SDM 3A, "Alignment Check Exception" */
-static void alignment(void)
+/* An operand of which the exit was about the second half. */
+static void segments_of_operands(void)
+{
+	begin(4);
+	page->regs.rbx = RAM_BYTES - 2;
+	page->segments.ds.limit = RAM_BYTES;
+	page->segments.ss.limit = RAM_BYTES;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x03), 0);		/* mov (%ebx), %eax */
+	check_fault(13, 0);
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x36, 0x8b, 0x03), 0);	/* mov %ss:(%ebx), %eax */
+	check_fault(12, 0);
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x04, 0x24), 0);	/* ESP is 0 */
+	check_done();
+	page->segments.ss.limit = RAM_BYTES + 1;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x36, 0x8b, 0x03), 0);
+	check_done();
+	page->segments.ss.access_rights = AR_EXPAND_DOWN;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x36, 0x8b, 0x03), 0);
+	check_fault(12, 0);
+	page->segments.ss.limit = RAM_BYTES - 3;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x36, 0x8b, 0x03), 0);
+	check_done();
+	/* An expand-down segment of 16 bits ends at FFFFH. */
+	page->segments.ss.access_rights = AR_EXPAND_DOWN & ~VEE_AR_DB;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x36, 0x8b, 0x03), 0);
+	check_fault(12, 0);
+	rig_end(&rig);
+}
+
+/* SDM 1, "Canonical Addressing": #SS where the address is by RBP or RSP. */
+static void canonical_operands(void)
+{
+	begin(8);
+	page->regs.rbx = 0x7ffffffffffe;
+	page->regs.rbp = 0x7ffffffffffe;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x03), 0);		/* mov (%rbx), %eax */
+	check_fault(13, 0);
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x45, 0x00), 0);	/* mov (%rbp), %eax */
+	check_fault(12, 0);
+	page->segments.fs.base = 1ULL << 62;
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x64, 0x8b, 0x45, 0x00), 0);	/* mov %fs:(%rbp), %eax */
+	check_fault(13, 0);
+	rig_end(&rig);
+}
+
+/* SDM 3B, "Real-Address Mode Operation": an operand ends at FFFFH, an address wraps there. */
+static void real_mode_wraps(void)
+{
+	begin(2);
+	page->regs.rbx = 0xffff;
+	page->regs.rsi = 0x201;
+	memcpy(ram + 0x200, "\x11\x22", 2);
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x00), 0);		/* mov (%bx,%si), %ax */
+	check_done();
+	CHECK_EQUAL(page->regs.rax & 0xffff, 0x2211);
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x07), 0);		/* mov (%bx), %ax */
+	CHECK_EQUAL(page->inject.vector, 13);
+	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x36, 0x8b, 0x07), 0);	/* mov %ss:(%bx), %ax */
+	CHECK_EQUAL(page->inject.vector, 12);
+	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
+	CHECK_EQUAL(accesses, 0);
+	/* The top of 1 MiB and what follows is one, without A20's gate. */
+	page->segments.ds.base = 0xffff0;
+	page->regs.rbx = 0x0f;
+	memcpy(ram + 0xfffff, "\x33\x44", 2);
+	CHECK_EQUAL(RUN(RAM_BYTES, 0x8b, 0x07), 0);
+	check_done();
+	CHECK_EQUAL(page->regs.rax & 0xffff, 0x4433);
+	rig_end(&rig);
+}
+
+static void begin_alignment(void)
 {
 	begin(4);
 	page->segments.ss.access_rights |= VEE_AR_DPL;
 	page->control.cr0 |= CR0_AM;
 	page->regs.rflags |= RFLAGS_AC;
+}
+
+static void try_alignment(const uint8_t *code, size_t bytes, unsigned int at, bool good)
+{
+	test_case("%02x %02x at %u", code[0], code[1], at);
+	page->regs.rbx = RAM_BYTES - 8 + at;
+	page->regs.rip = 0x1000;
+	CHECK_EQUAL(run(code, bytes, RAM_BYTES), 0);
+	if (good)
+		CHECK(page->inject.vector != 17);
+	else
+		check_fault(17, 0);
+	test_case("%s", "");
+}
+
+/* SDM 3A, "Alignment Check Exception", table: what is no number. */
+static void alignment_of_pairs(void)
+{
+	static const uint8_t bound[] = { 0x62, 0x03 }, bound16[] = { 0x66, 0x62, 0x03 };
+	static const uint8_t les[] = { 0xc4, 0x03 }, les16[] = { 0x66, 0xc4, 0x03 };
+	static const uint8_t ljmp[] = { 0xff, 0x2b }, sgdt[] = { 0x0f, 0x01, 0x03 };
+
+	begin_alignment();
+	try_alignment(bound, 2, 4, true);
+	try_alignment(bound, 2, 6, false);
+	try_alignment(bound16, 3, 6, true);
+	try_alignment(bound16, 3, 7, false);
+	try_alignment(les, 2, 4, true);
+	try_alignment(les, 2, 6, false);
+	try_alignment(les16, 3, 6, true);
+	try_alignment(les16, 3, 5, false);
+	try_alignment(ljmp, 2, 6, false);
+	try_alignment(sgdt, 3, 4, true);
+	try_alignment(sgdt, 3, 6, false);
+	rig_end(&rig);
+}
+
+/* SDM 3A, "Alignment Check Exception" */
+static void alignment(void)
+{
+	begin_alignment();
 	page->regs.rsi = RAM_BYTES;
 	page->regs.rdi = 0x1002;
 	CHECK_EQUAL(RUN(RAM_BYTES, 0xa5), 0);
@@ -356,6 +468,56 @@ static void page_faults(void)
 	check_page(0x6007, VEE_PIO_IN, -1);
 	page->segments.ss.access_rights |= VEE_AR_DPL;
 	check_page(0x6003, VEE_PIO_IN, 7);
+	rig_end(&rig);
+}
+
+static void set_pkru(uint32_t pkru)
+{
+	memcpy(fake.xsave + XSAVE_PKRU, &pkru, sizeof(pkru));
+	fake.xsave[XSAVE_BV + 1] = 2;
+}
+
+#define KEY(number)	((uint64_t)(number) << 59)
+#define NO_ACCESS(key)	(1U << 2 * (key))
+#define NO_WRITE(key)	(2U << 2 * (key))
+#define USER_PAGE	0x6007
+#define SYSTEM_PAGE	0x6003
+
+/* SDM 3A, "Protection Keys" and "Page-Fault Exceptions" */
+static void protection_keys(void)
+{
+	begin(8);
+	memset(fake.xsave, 0, sizeof(fake.xsave));
+	fake.identity = false;
+	fake_map(0x5000, 0x6000, VEE_READ | VEE_WRITE, false);
+	fake_paging(&rig);
+	page->control.cr0 |= CR0_WP;
+	set_pkru(NO_ACCESS(3) | NO_WRITE(9) | NO_ACCESS(15));
+	check_page(USER_PAGE | KEY(3), VEE_PIO_OUT, -1);	/* CR4.PKE is off */
+	page->control.cr4 |= CR4_PKE;
+	check_page(USER_PAGE | KEY(3), VEE_PIO_OUT, 0x21);
+	check_page(USER_PAGE | KEY(3), VEE_PIO_IN, 0x23);
+	check_page(USER_PAGE | KEY(15), VEE_PIO_OUT, 0x21);
+	check_page(USER_PAGE | KEY(9), VEE_PIO_OUT, -1);
+	check_page(USER_PAGE | KEY(9), VEE_PIO_IN, 0x23);
+	check_page(USER_PAGE | KEY(4), VEE_PIO_IN, -1);
+	check_page(USER_PAGE, VEE_PIO_IN, -1);
+	check_page(SYSTEM_PAGE | KEY(3), VEE_PIO_IN, -1);	/* not a user page */
+	/* Without WP the system may write where its programs may not; no access is that. */
+	page->control.cr0 &= ~CR0_WP;
+	check_page(USER_PAGE | KEY(9), VEE_PIO_IN, -1);
+	check_page(USER_PAGE | KEY(3), VEE_PIO_IN, 0x23);
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	check_page(USER_PAGE | KEY(9), VEE_PIO_IN, 0x27);
+	check_page(USER_PAGE | KEY(9), VEE_PIO_OUT, -1);
+	/* With another reason beside it, both are told; a page that isn't there has no key. */
+	check_page((USER_PAGE & ~2) | KEY(9), VEE_PIO_IN, 0x27);
+	check_page((USER_PAGE & ~2) | KEY(4), VEE_PIO_IN, 7);
+	check_page((USER_PAGE & ~1) | KEY(3), VEE_PIO_IN, 6);
+	check_page(USER_PAGE | KEY(3) | 1ULL << 51, VEE_PIO_IN, 0xf);
+	/* Its initial state, which XSAVE leaves out, forbids nothing. */
+	fake.xsave[XSAVE_BV + 1] = 0;
+	check_page(USER_PAGE | KEY(3), VEE_PIO_IN, -1);
 	rig_end(&rig);
 }
 
@@ -570,9 +732,14 @@ const struct test tests[] = {
 	{ "the segment of INS", segments_of_ins },
 	{ "the segment of OUTS", segments_of_outs },
 	{ "the other end of a string", strings_check_the_other_end },
+	{ "segments of operands", segments_of_operands },
+	{ "canonical addresses of operands", canonical_operands },
+	{ "operands in real mode", real_mode_wraps },
 	{ "alignment", alignment },
+	{ "alignment of pairs and far pointers", alignment_of_pairs },
 	{ "accessed and dirty flags", accessed_and_dirty },
 	{ "page faults", page_faults },
+	{ "protection keys", protection_keys },
 	{ "CR2 is the first byte that can't be had", cr2_downwards },
 	{ "updates need write access", updates_need_write_access },
 	{ "page tables in a ROM", tables_in_rom },

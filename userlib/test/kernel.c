@@ -247,6 +247,11 @@ static int translate(struct vee_translate *at)
 	return 0;
 }
 
+unsigned int __wrap_xsave_offset(unsigned int component)
+{
+	return component == 9 ? XSAVE_PKRU : 0;
+}
+
 static int move_xsave(const struct vee_xsave *xsave, bool set)
 {
 	void *area = (void *)(uintptr_t)xsave->area;

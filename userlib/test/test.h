@@ -45,8 +45,9 @@ struct fake_page {
 
 #define FAKE_PAGES 16
 
-/* SDM 1, "XSAVE Area": with AVX. */
-#define XSAVE_BYTES	832
+/* SDM 1, "XSAVE Area": with AVX, and PKRU behind it. */
+#define XSAVE_BYTES	840
+#define XSAVE_PKRU	832
 #define XSAVE_XMM	160
 #define XSAVE_BV	512
 #define XSAVE_YMM	576
@@ -66,6 +67,8 @@ int __real_io_uring_submit(struct io_uring *uring);
 int __wrap_io_uring_submit(struct io_uring *uring);
 int __real_io_uring_submit_and_get_events(struct io_uring *uring);
 int __wrap_io_uring_submit_and_get_events(struct io_uring *uring);
+unsigned int __real_xsave_offset(unsigned int component);
+unsigned int __wrap_xsave_offset(unsigned int component);
 
 /* What the stand-in answers, and what it saw. */
 extern struct fake_kernel {
