@@ -55,6 +55,16 @@ static void set_load(struct guest *g, __u64 gpa)
 		ASSERT_FALSE(runner_done(r));				\
 	} while (0)
 
+/* A thread says so. */
+static bool done_soon(const bool *done)
+{
+	__u64 end = now_ns() + SOON_NS;
+
+	while (!__atomic_load_n(done, __ATOMIC_ACQUIRE) && now_ns() < end)
+		usleep(1000);
+	return *done;
+}
+
 static bool runner_done_soon(struct runner *r)
 {
 	__u64 end = now_ns() + SOON_NS;
@@ -171,13 +181,7 @@ static void *mapper_main(void *arg)
 
 static bool map_elsewhere(struct mapper *m)
 {
-	__u64 end = now_ns() + SOON_NS;
-
-	if (pthread_create(&m->thread, NULL, mapper_main, m))
-		return false;
-	while (!__atomic_load_n(&m->done, __ATOMIC_ACQUIRE) && now_ns() < end)
-		usleep(1000);
-	return m->done;
+	return !pthread_create(&m->thread, NULL, mapper_main, m) && done_soon(&m->done);
 }
 
 /* Slots come and go meanwhile. */
@@ -270,6 +274,137 @@ TEST_F(absent, step)
 	EXPECT_EQ(0, vee_call(g->vcpu, VEE_VCPU_RUN, (void *)generation(g)));
 	EXPECT_EQ(VEE_EXIT_DEADLINE, g->page->exit.reason);
 	expect_goes_on(_metadata, g, self->fd, self->mem);
+}
+
+/* --- what becomes of the range meanwhile ------------------------------------------------ */
+
+static int wake_missing(int fd, void *page)
+{
+	struct uffdio_range range = { .start = (unsigned long)page, .len = PAGE_BYTES };
+
+	return ioctl(fd, UFFDIO_WAKE, &range);
+}
+
+static void expect_end_of_wait(struct __test_metadata *_metadata, struct runner *r,
+			       __u32 reason)
+{
+	const struct guest *g = r->g;
+
+	EXPECT_TRUE(runner_done_soon(r));
+	if (!runner_done(r))
+		vcpu_kick(g->vcpu, generation(g));
+	EXPECT_EQ(0, runner_join(r));
+	EXPECT_EQ(reason, g->page->exit.reason);
+	if (reason == VEE_EXIT_MEMORY) {
+		EXPECT_EQ(-EFAULT, g->page->exit.memory.error);
+		EXPECT_EQ(GPA_ABSENT, g->page->exit.memory.gpa);
+	}
+}
+
+/* Nobody withholds it any more: it is there, all zeros. */
+TEST_F(absent, unregistered)
+{
+	struct uffdio_range range = { .start = (unsigned long)self->mem, .len = BYTES };
+	struct guest *g = &self->g;
+	struct runner r;
+
+	ASSERT_WAITS(&r, g, self->fd);
+	EXPECT_EQ(0, ioctl(self->fd, UFFDIO_UNREGISTER, &range));
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_HLT);
+	EXPECT_EQ(0, g->page->regs.rax);
+}
+
+TEST_F(absent, closed)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	ASSERT_WAITS(&r, g, self->fd);
+	close(self->fd);
+	self->fd = -1;
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_HLT);
+	EXPECT_EQ(0, g->page->regs.rax);
+}
+
+/* Nothing is there: whoever wakes the waiters has the run say so. */
+TEST_F(absent, munmap_and_wake)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	ASSERT_WAITS(&r, g, self->fd);
+	EXPECT_EQ(0, munmap(self->mem, BYTES));
+	EXPECT_EQ(0, wake_missing(self->fd, self->mem));
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_MEMORY);
+}
+
+/* The kernel wakes nobody at munmap(2): what ends any wait ends this one, and it was the last. */
+TEST_F(absent, munmap_and_kick)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	ASSERT_WAITS(&r, g, self->fd);
+	EXPECT_EQ(0, munmap(self->mem, BYTES));
+	EXPECT_EQ(0, vcpu_kick(g->vcpu, generation(g)));
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_KICKED);
+	ASSERT_EQ(0, runner_start(&r, g));
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_MEMORY);
+}
+
+/* Other memory in its place is what the guest then has. */
+TEST_F(absent, replaced)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	ASSERT_WAITS(&r, g, self->fd);
+	ASSERT_EQ(self->mem, mmap(self->mem, BYTES, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0));
+	memset(self->mem, 0x77, BYTES);
+	EXPECT_EQ(0, wake_missing(self->fd, self->mem));
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_HLT);
+	EXPECT_EQ(0x7777777777777777ULL, g->page->regs.rax);
+}
+
+/* It comes, and is not the guest's; then it is. */
+TEST_F(absent, mprotect_none)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	ASSERT_WAITS(&r, g, self->fd);
+	EXPECT_EQ(0, mprotect(self->mem, BYTES, PROT_NONE));
+	EXPECT_FALSE(runner_done(&r));
+	supply_one(self->fd, self->mem, 0x5a);
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_MEMORY);
+	EXPECT_EQ(0, mprotect(self->mem, BYTES, PROT_READ));
+	ASSERT_EQ(0, runner_start(&r, g));
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_HLT);
+	EXPECT_EQ(0x5a5a5a5a5a5a5a5aULL, g->page->regs.rax);
+}
+
+/* Of memory that has become read-only a store is refused, a load is not. */
+TEST_F(absent, mprotect_read)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	ASSERT_WAITS(&r, g, self->fd);
+	EXPECT_EQ(0, mprotect(self->mem, BYTES, PROT_READ));
+	supply_one(self->fd, self->mem, 0x5a);
+	expect_end_of_wait(_metadata, &r, VEE_EXIT_HLT);
+	EXPECT_EQ(0, mprotect(self->mem, BYTES, PROT_READ | PROT_WRITE));
+	GUEST_LONG(g, store);
+	g->page->regs.rbx = GPA_ABSENT + PAGE_BYTES;
+	ASSERT_EQ(0, runner_start(&r, g));
+	ASSERT_TRUE(wait_missing(self->fd));
+	EXPECT_EQ(0, mprotect(self->mem, BYTES, PROT_READ));
+	supply_one(self->fd, self->mem + PAGE_BYTES, 0x5a);
+	EXPECT_TRUE(runner_done_soon(&r));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_MEMORY, g->page->exit.reason);
+	EXPECT_EQ(-EFAULT, g->page->exit.memory.error);
 }
 
 /* --- what the engine itself reads ------------------------------------------------------ */
@@ -531,15 +666,6 @@ static bool translate_start(struct translator *t, struct guest *g)
 	return !pthread_create(&t->thread, NULL, translator_main, t);
 }
 
-static bool translate_done_soon(const struct translator *t)
-{
-	__u64 end = now_ns() + SOON_NS;
-
-	while (!__atomic_load_n(&t->done, __ATOMIC_ACQUIRE) && now_ns() < end)
-		usleep(1000);
-	return t->done;
-}
-
 TEST_F(absent, translate)
 {
 	struct mapper m = { .g = &self->g, .mem = anon_memory(PAGE_BYTES) };
@@ -552,7 +678,7 @@ TEST_F(absent, translate)
 	/* It is no run: this is for the next. */
 	EXPECT_EQ(0, vcpu_kick(self->g.vcpu, generation(&self->g)));
 	EXPECT_EQ(0, pthread_kill(t.thread, SIGUSR1));
-	EXPECT_TRUE(translate_done_soon(&t));
+	EXPECT_TRUE(done_soon(&t.done));
 	supply_word(self->fd, self->mem, GPA_DATA | PTE_ALL);
 	pthread_join(t.thread, NULL);
 	pthread_join(m.thread, NULL);

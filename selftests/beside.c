@@ -379,32 +379,17 @@ TEST_F_TIMEOUT(beside, cpu_comes_and_goes, 120)
 
 /* --- one way at a time ----------------------------------------------------- */
 
-static void kick_some(struct __test_metadata *_metadata, struct guest *g)
-{
-	unsigned int i;
-
-	for (i = 0; i < 30; i++) {
-		__u64 number = g->page->generation;
-		struct runner r;
-
-		ASSERT_EQ(0, runner_start(&r, g));
-		usleep(i * 100);
-		EXPECT_EQ(0, vcpu_kick(g->vcpu, number));
-		/* Unless the kernel had work for the thread just then. */
-		if (runner_join(&r) != -EINTR)
-			ASSERT_EQ(VEE_EXIT_KICKED, g->page->exit.reason);
-	}
-}
-
 /* What a guest of vee's does, in any of the modes. */
 static void try_vee(struct __test_metadata *_metadata)
 {
 	struct side vee;
 	struct guest g;
+	unsigned int i;
 
 	guest_open(_metadata, &g);
 	set_calls(&g, 4);
-	kick_some(_metadata, &g);
+	for (i = 0; i < 30; i++)
+		ASSERT_TRUE(guest_kicked(&g, i * 100)) TH_LOG("round %u", i);
 	guest_close(&g);
 	side_open(_metadata, &vee, 2, true);
 	side_start(_metadata, &vee, -1);

@@ -888,6 +888,22 @@ static inline int runner_join(struct runner *r)
 	return r->ret;
 }
 
+/* A run for @wait_us, ended by a kick; false: it ended otherwise. */
+static inline bool guest_kicked(struct guest *g, unsigned int wait_us)
+{
+	__u64 number = g->page->generation;
+	struct runner r;
+	int ret;
+
+	if (runner_start(&r, g))
+		return false;
+	usleep(wait_us);
+	ret = vcpu_kick(g->vcpu, number);
+	/* Unless the kernel had work for the thread just then. */
+	return (runner_join(&r) == -EINTR || g->page->exit.reason == VEE_EXIT_KICKED) && !ret &&
+	       g->page->generation == number + 1;
+}
+
 static inline void signal_ignored(int sig)
 {
 	(void)sig;
