@@ -98,11 +98,17 @@ static inline const void *vee_uring_payload(const struct io_uring_cmd *ioucmd)
 #define vee_uring_done(ioucmd, ret, issue_flags) io_uring_cmd_done(ioucmd, ret, 0, issue_flags)
 #endif
 
-/* Older kernels refuse those of a ring that polls themselves. */
+/* Is it of a ring that polls? Older kernels refuse these themselves. */
 #ifdef VEE_HAVE_URING_POLLED
-#define vee_uring_polled(issue_flags) ((issue_flags) & IO_URING_F_IOPOLL)
+static inline bool vee_uring_polled(struct io_uring_cmd *ioucmd)
+{
+	return cmd_to_io_kiocb(ioucmd)->ctx->flags & IORING_SETUP_IOPOLL;
+}
 #else
-#define vee_uring_polled(issue_flags) false
+static inline bool vee_uring_polled(struct io_uring_cmd *ioucmd)
+{
+	return false;
+}
 #endif
 
 /*

@@ -110,7 +110,7 @@ static int run(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 	struct vee_vcpu *vcpu = ioucmd->file->private_data;
 	int ret;
 
-	if (vee_uring_polled(issue_flags))
+	if (vee_uring_polled(ioucmd))
 		return -EOPNOTSUPP;
 	if (current->mm != vcpu->vm->memory.mm)
 		return -EIO;
@@ -126,7 +126,7 @@ int uring_request(struct io_uring_cmd *ioucmd, unsigned int issue_flags,
 	const struct vee_uring_cmd *cmd = vee_uring_payload(ioucmd);
 	long ret;
 
-	if (vee_uring_polled(issue_flags))
+	if (vee_uring_polled(ioucmd))
 		return -EOPNOTSUPP;
 	if (READ_ONCE(cmd->flags) || READ_ONCE(cmd->budget_us))
 		return -EINVAL;

@@ -2,9 +2,11 @@
 /* A ring that polls takes commands of files that can't be polled, and marks what it polls. */
 #include <linux/io_uring_types.h>
 
-unsigned long long probe(void);
+u64 probe(void *ioucmd);
 
-unsigned long long probe(void)
+u64 probe(void *ioucmd)
 {
-	return REQ_F_IOPOLL;
+	struct io_kiocb *req = cmd_to_io_kiocb(ioucmd);
+
+	return req->ctx->flags & IORING_SETUP_IOPOLL ? req->flags & REQ_F_IOPOLL : 0;
 }
