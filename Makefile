@@ -34,13 +34,15 @@ samples: library ## The samples
 	@$(MAKE) -C samples
 
 ##@ Test
-.PHONY: check check-static check-crash check-debug
+.PHONY: check check-static check-crash check-debug check-kernels
 check: ## Build for each kernel, static checks, all kselftests in the lab
 	@lab/check
 check-static: ## What "make check" does without the lab, in two minutes: before a commit
 	@lab/check --static
 check-crash: ## The machine crashes while guests run: kdump, panic=1, sysrq-b
 	@lab/check --crash
+check-kernels: ## All kselftests on each kernel of Debian's other suites, up to sid's
+	@lab/check --kernels
 check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ...)
 	@lab/check --debug
 
@@ -81,4 +83,4 @@ clean-cache: ## Remove what all your clones share: what was downloaded, and the 
 	@. lab/lib.sh && rm -rf "$$VEE_SHARED"
 help: ## This list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
