@@ -125,6 +125,21 @@ int descriptor_set_type(const struct guest *guest, struct descriptor *descriptor
 	return guest_write_at(guest, descriptor->gva + RIGHTS_BYTE, &byte, sizeof(byte));
 }
 
+int descriptor_loaded(const struct guest *guest, struct vee_segment *segment)
+{
+	struct descriptor descriptor;
+	bool found;
+	int err;
+
+	if (segment->access_rights & (TYPE_ACCESSED | VEE_AR_UNUSABLE))
+		return 0;
+	err = descriptor_look(guest, segment->selector, &descriptor, &found);
+	if (!err && found)
+		err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
+	segment->access_rights |= TYPE_ACCESSED;
+	return err;
+}
+
 /* --- data segments --- */
 
 /* SDM 3A, "Segment Registers" in real-address mode; virtual-8086 mode sets all of it. */
@@ -182,9 +197,8 @@ int check_stack_descriptor(const struct guest *guest, uint16_t selector, unsigne
 		return guest_fault(guest, blame->vector, error);
 	if (!(rights & VEE_AR_PRESENT))
 		return guest_fault(guest, VECTOR_SS, error);
-	err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
 	*ss = descriptor_segment(&descriptor, selector, false);
-	return err;
+	return 0;
 }
 
 /* SS for the privilege level @level. */
@@ -227,9 +241,8 @@ static int check_data(const struct guest *guest, uint16_t selector, struct vee_s
 		return selector_fault(guest, VECTOR_GP, selector);
 	if (!(rights & VEE_AR_PRESENT))
 		return selector_fault(guest, VECTOR_NP, selector);
-	err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
 	*data = descriptor_segment(&descriptor, selector, false);
-	return err;
+	return 0;
 }
 
 int load_segment(const struct guest *guest, unsigned int number, uint16_t selector)
@@ -247,6 +260,8 @@ int load_segment(const struct guest *guest, unsigned int number, uint16_t select
 					  guest->mode == 8, &new);
 	else
 		err = check_data(guest, selector, &new);
+	if (!err)
+		err = descriptor_loaded(guest, &new);
 	if (err)
 		return err;
 	*segment = new;
@@ -320,9 +335,8 @@ int check_code(const struct guest *guest, uint16_t selector, bool returns,
 		return selector_fault(guest, VECTOR_GP, selector);
 	if (!(rights & VEE_AR_PRESENT))
 		return selector_fault(guest, VECTOR_NP, selector);
-	err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
 	*cs = descriptor_segment(&descriptor, selector, false);
 	if (!returns)
 		cs->selector = (selector & ~SELECTOR_RPL) | level;
-	return err;
+	return 0;
 }

@@ -20,7 +20,6 @@
 #define GATE_TRAP_BIT		1
 #define GATE_IST		7
 
-#define TYPE_ACCESSED		0x1U
 #define TYPE_CONFORMING		0x4U
 #define TYPE_CODE		0x8U
 
@@ -122,10 +121,9 @@ static int find_handler(struct delivery *delivery)
 	if (!(rights & VEE_AR_PRESENT))
 		return code_fault(delivery, VECTOR_NP);
 	level = delivery->inner ? (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3) : guest_cpl(guest);
-	err = descriptor_set_type(guest, &descriptor, TYPE_ACCESSED);
 	delivery->cs = descriptor_segment(&descriptor, delivery->selector, false);
 	delivery->cs.selector = (delivery->selector & ~SELECTOR_RPL) | level;
-	return err;
+	return 0;
 }
 
 /* Is there code at the handler's address? */
@@ -309,6 +307,10 @@ static int deliver(struct delivery *delivery)
 		err = check_entry(delivery);
 	if (!err)
 		err = frame_push(delivery);
+	if (!err)
+		err = descriptor_loaded(&delivery->guest, &delivery->cs);
+	if (!err)
+		err = descriptor_loaded(&delivery->guest, &delivery->ss);
 	if (!err)
 		enter(delivery);
 	return err;

@@ -246,6 +246,8 @@ struct vee_segment descriptor_segment(const struct descriptor *descriptor,
 /* Sets bits of the type in the table, where they go. */
 int descriptor_set_type(const struct guest *guest, struct descriptor *descriptor,
 			unsigned int type);
+/* What was checked is loaded, and notes that it was accessed, in its table too. */
+int descriptor_loaded(const struct guest *guest, struct vee_segment *segment);
 int selector_fault(const struct guest *guest, unsigned int vector, uint16_t selector);
 /* MOV, POP, LDS and kin of a segment register. */
 int load_segment(const struct guest *guest, unsigned int segment, uint16_t selector);

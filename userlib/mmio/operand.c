@@ -96,8 +96,6 @@ static unsigned int alignment(const struct insn *insn, unsigned int bytes)
 		return bytes - sizeof(uint16_t);
 	case INSN_BOUND:
 		return bytes / 2;
-	case INSN_STORE_TABLE:
-		return sizeof(uint32_t);
 	default:
 		return bytes & (bytes - 1) || bytes > sizeof(uint64_t) ? 0 : bytes;
 	}

@@ -326,7 +326,7 @@ int do_enter(const struct guest *guest)
 		err = find_item(&stack, stack.rsp, VEE_WRITE, &span);
 	if (err)
 		return err;
-	set_gpr(guest->vcpu, RBP, insn->width, frame);
+	set_gpr(guest->vcpu, RBP, guest->mode == 8 ? sizeof(frame) : insn->width, frame);
 	close_stack(&stack);
 	return 0;
 }
@@ -445,6 +445,15 @@ static void set_code(const struct guest *guest, const struct vee_segment *cs)
 	guest->vcpu->page->dirty |= VEE_STATE_SEGMENTS;
 }
 
+/* Of a return to an outer level SS is loaded as well. */
+static int load_returned(const struct guest *guest, struct vee_segment *cs,
+			 struct vee_segment *ss, bool outer)
+{
+	int err = descriptor_loaded(guest, cs);
+
+	return err || !outer ? err : descriptor_loaded(guest, ss);
+}
+
 /* In the instruction, or in memory: the offset, then the selector. */
 static int far_target(const struct guest *guest, uint64_t *rip, uint16_t *selector)
 {
@@ -477,6 +486,8 @@ int do_far_jump(const struct guest *guest)
 		err = far_target(guest, &rip, &selector);
 	if (!err)
 		err = find_code(guest, selector, rip, false, &cs);
+	if (!err)
+		err = descriptor_loaded(guest, &cs);
 	if (err)
 		return err;
 	set_code(guest, &cs);
@@ -500,6 +511,8 @@ int do_far_call(const struct guest *guest)
 		err = push(&stack, guest->vcpu->page->segments.cs.selector);
 	if (!err)
 		err = push(&stack, next_rip(guest));
+	if (!err)
+		err = descriptor_loaded(guest, &cs);
 	if (err)
 		return err;
 	close_stack(&stack);
@@ -555,6 +568,8 @@ int do_far_return(const struct guest *guest)
 	outer = guest_is_protected(guest) && (selector & SELECTOR_RPL) > guest_cpl(guest);
 	if (outer)
 		err = pop_stack(guest, &stack, &cs, &rsp, &ss);
+	if (!err)
+		err = load_returned(guest, &cs, &ss, outer);
 	if (err)
 		return err;
 	if (outer)
@@ -652,6 +667,8 @@ static int return_plainly(const struct guest *guest, struct stack *stack, uint64
 		err = pop_stack(guest, stack, &cs, &rsp, &ss);
 	if (!err)
 		err = take_virtual_if(guest, &flags);
+	if (!err)
+		err = load_returned(guest, &cs, &ss, pops_stack);
 	if (err)
 		return err;
 	mask = returned_flags(guest);

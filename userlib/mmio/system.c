@@ -88,20 +88,41 @@ int do_load_table(const struct guest *guest)
 	return 0;
 }
 
+/* SDM 3A, "Segment Descriptor Tables": limit and base are stored, and aligned, one by one. */
+static int check_table(const struct guest *guest)
+{
+	const struct insn *insn = guest->insn;
+	unsigned int bytes = table_bytes(guest) - sizeof(uint16_t);
+	uint64_t offset = operand_offset(guest) + sizeof(uint16_t);
+	struct guest_span span;
+	int err = guest_find_in(guest, insn->segment, operand_offset(guest), sizeof(uint16_t),
+				VEE_WRITE, sizeof(uint16_t), &span);
+
+	if (err)
+		return err;
+	return guest_find_in(guest, insn->segment, offset & low_bits(insn->address_width), bytes,
+			     VEE_WRITE, bytes, &span);
+}
+
 int do_store_table(const struct guest *guest)
 {
 	uint8_t data[sizeof(uint16_t) + sizeof(uint64_t)];
 	uint16_t limit;
 	uint64_t base;
+	struct guest_span span;
 	int err = guest_sync(guest);
 
+	if (!err)
+		err = check_table(guest);
+	if (!err)
+		err = operand_find(guest, table_bytes(guest), VEE_WRITE, &span);
 	if (err)
 		return err;
 	limit = find_table(guest)->limit;
 	base = find_table(guest)->base;
 	memcpy(data, &limit, sizeof(limit));
 	memcpy(data + sizeof(limit), &base, sizeof(base));
-	return operand_write(guest, data, table_bytes(guest));
+	return guest_write(guest, &span, 0, data, table_bytes(guest));
 }
 
 /* --- LDTR, TR --- */

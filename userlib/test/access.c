@@ -385,8 +385,8 @@ static void alignment_of_pairs(void)
 	try_alignment(les16, 3, 6, true);
 	try_alignment(les16, 3, 5, false);
 	try_alignment(ljmp, 2, 6, false);
-	try_alignment(sgdt, 3, 4, true);
-	try_alignment(sgdt, 3, 6, false);
+	try_alignment(sgdt, 3, 4, false);
+	try_alignment(sgdt, 3, 6, true);
 	rig_end(&rig);
 }
 

@@ -293,7 +293,9 @@ static void room_on_inner_stacks(void)
 	put_descriptor(DATA_32, DOWN(0x5fef));
 	CHECK_EQUAL(deliver(interrupt), 0);
 	check_fault(12, DATA_32 | 1);
-	CHECK_EQUAL(ram[0x5ffc], 0xcc);		/* nothing was pushed */
+	CHECK_EQUAL(ram[0x5ffc], 0xcc);		/* nothing was pushed... */
+	CHECK_EQUAL(ENTRY(CODE_32)[5], 0x9a);	/* ... and nothing loaded */
+	CHECK_EQUAL(ENTRY(DATA_32)[5], 0x96);
 	rig_end(&rig);
 }
 

@@ -73,6 +73,13 @@ static void frames(void)
 	CHECK_EQUAL(at(0x7f0, 8), 0xabc);
 	CHECK_EQUAL(at(0x7e8, 8), STACK - 8);
 	CHECK_EQUAL(page->regs.rsp, STACK - 24);
+	/* SDM 2, "ENTER": with a stack of 64 bits RBP is all of RSP, whatever is pushed. */
+	page->regs.rbp = 0x1122334455667788;
+	page->regs.rsp = STACK;
+	CHECK_EQUAL(RUN(0x66, 0xc8, 0x20, 0, 0), 0);
+	CHECK_EQUAL(at(0x7fe, 2), 0x7788);
+	CHECK_EQUAL(page->regs.rbp, STACK - 2);
+	CHECK_EQUAL(page->regs.rsp, STACK - 2 - 0x20);
 	rig_end(&rig);
 }
 
@@ -159,6 +166,12 @@ static void far_jumps(void)
 	check_fault(13, 0x100);
 	put(4, TSS, 2);
 	CHECK_EQUAL(RUN(0xff, 0x2b), -EOPNOTSUPP);
+	/* Accessed is what was loaded: not a segment that the target is beyond. */
+	memcpy(ram + GDT_GPA + CODE_32, &(uint64_t) { 0x00409a0000004fff }, 8);
+	put(4, CODE_32, 2);
+	CHECK_EQUAL(RUN(0xff, 0x2b), 0);
+	check_fault(13, 0);
+	CHECK_EQUAL(ram[GDT_GPA + CODE_32 + 5], 0x9a);
 	rig_end(&rig);
 	begin(2);
 	page->regs.rbx = 0x10;
