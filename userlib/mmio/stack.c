@@ -34,19 +34,24 @@ static void close_stack(const struct stack *stack)
 	set_gpr(stack->guest->vcpu, RSP, stack_width(stack->guest), stack->rsp);
 }
 
-static int find_item(const struct stack *stack, uint64_t rsp, unsigned int access,
-		     struct guest_span *span)
+static int find_bytes(const struct stack *stack, uint64_t rsp, unsigned int bytes,
+		      unsigned int access, struct guest_span *span)
 {
 	uint64_t offset = rsp & low_bits(stack_width(stack->guest));
 
-	return guest_find_in(stack->guest, SEG_SS, offset, stack->item, access, stack->item,
-			     span);
+	return guest_find_in(stack->guest, SEG_SS, offset, bytes, access, bytes, span);
+}
+
+static int find_item(const struct stack *stack, uint64_t rsp, unsigned int access,
+		     struct guest_span *span)
+{
+	return find_bytes(stack, rsp, stack->item, access, span);
 }
 
 static int push_bytes(struct stack *stack, uint64_t value, unsigned int bytes)
 {
 	struct guest_span span;
-	int err = find_item(stack, stack->rsp - stack->item, VEE_WRITE, &span);
+	int err = find_bytes(stack, stack->rsp - stack->item, bytes, VEE_WRITE, &span);
 
 	if (!err)
 		err = guest_write(stack->guest, &span, 0, &value, bytes);
@@ -60,17 +65,22 @@ static int push(struct stack *stack, uint64_t value)
 	return push_bytes(stack, value, stack->item);
 }
 
-static int pop(struct stack *stack, uint64_t *value)
+static int pop_bytes(struct stack *stack, uint64_t *value, unsigned int bytes)
 {
 	struct guest_span span;
-	int err = find_item(stack, stack->rsp, VEE_READ, &span);
+	int err = find_bytes(stack, stack->rsp, bytes, VEE_READ, &span);
 
 	*value = 0;
 	if (!err)
-		err = guest_read(stack->guest, &span, 0, value, stack->item);
+		err = guest_read(stack->guest, &span, 0, value, bytes);
 	if (!err)
 		stack->rsp += stack->item;
 	return err;
+}
+
+static int pop(struct stack *stack, uint64_t *value)
+{
+	return pop_bytes(stack, value, stack->item);
 }
 
 static int open_and_pop(const struct guest *guest, struct stack *stack, uint64_t *value)
@@ -142,12 +152,14 @@ int do_pop_segment(const struct guest *guest)
 {
 	struct stack stack;
 	uint64_t value;
-	int err = open_and_pop(guest, &stack, &value);
+	int err = open_stack(guest, &stack);
 
+	/* SDM 2, "PUSH": of a segment register it is a move of 16 bits; of POP likewise. */
+	if (!err)
+		err = pop_bytes(&stack, &value, sizeof(uint16_t));
 	if (err)
 		return err;
 	/* By the width of the old one. */
-	value &= UINT16_MAX;
 	if (guest->insn->reg == SEG_SS) {
 		uint64_t old = guest->vcpu->page->regs.rsp;
 

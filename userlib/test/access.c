@@ -390,6 +390,29 @@ static void alignment_of_pairs(void)
 	rig_end(&rig);
 }
 
+/* A selector is one of 16 bits, whatever the stack moves by. */
+static void alignment_of_selectors(void)
+{
+	static const uint8_t push[] = { 0x1e }, pop[] = { 0x07 }, push_eax[] = { 0x50 };
+
+	begin_alignment();
+	page->segments.gdtr = (struct vee_table) { .base = 0x3000, .limit = 0xf };
+	page->regs.rsp = RAM_BYTES + 6;
+	CHECK_EQUAL(run(push, 1, 0), 0);
+	check_done();
+	CHECK_EQUAL(page->regs.rsp, RAM_BYTES + 2);
+	memset(device, 0, 8);
+	CHECK_EQUAL(run(pop, 1, 0), 0);
+	check_done();
+	CHECK_EQUAL(page->regs.rsp, RAM_BYTES + 6);
+	CHECK_EQUAL(run(push_eax, 1, 0), 0);
+	check_fault(17, 0);
+	page->regs.rsp = RAM_BYTES + 5;
+	CHECK_EQUAL(run(push, 1, 0), 0);
+	check_fault(17, 0);
+	rig_end(&rig);
+}
+
 /* SDM 3A, "Alignment Check Exception" */
 static void alignment(void)
 {
@@ -737,6 +760,7 @@ const struct test tests[] = {
 	{ "operands in real mode", real_mode_wraps },
 	{ "alignment", alignment },
 	{ "alignment of pairs and far pointers", alignment_of_pairs },
+	{ "alignment of selectors", alignment_of_selectors },
 	{ "accessed and dirty flags", accessed_and_dirty },
 	{ "page faults", page_faults },
 	{ "protection keys", protection_keys },
