@@ -1,0 +1,789 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What libvee does for a guest beside what the CPU does: random instructions, each run
+ * twice, the second time with its operands in a device, or with exits for descriptor
+ * tables. All that can be seen afterwards must be the same: registers, flags, memory,
+ * the frame of a fault, accessed and dirty flags. Runs in the lab.
+ *
+ * usage: assist [CASES [SEED]]
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <Zydis/Zydis.h>
+#include <vee.h>
+
+/* --- the machine ------------------------------------------------------------------- */
+
+#define GPA_GDT		0x1000U
+#define GPA_LDT		0x1800U
+#define GPA_IDT		0x2000U
+#define GPA_TSS		0x3800U
+#define GPA_STUBS	0x3c00U	/* a HLT for each vector */
+#define GPA_PML4	0x4000U
+#define GPA_PDPT	0x5000U
+#define GPA_PD		0x6000U
+#define GPA_PT		0x7000U
+#define GPA_CODE	0x8000U
+#define GPA_STACK	0xa000U	/* of CPL 0; that of CPL 3 is a page above */
+#define GPA_DEVICE	0x10000U
+#define DEVICE_BYTES	0x2000U
+#define RAM_BYTES	0x14000U	/* the device's place among it */
+#define PAGE_BYTES	0x1000U
+
+#define HLT		0xf4
+#define VECTORS		256
+#define TSS_LIMIT	0x67
+
+#define RFLAGS_TF	0x100ULL
+#define RFLAGS_AC	0x40000ULL
+#define RFLAGS_VM	0x20000ULL
+#define RFLAGS_RF	0x10000ULL
+#define CR0_PE		0x1ULL
+#define CR0_AM		0x40000ULL
+#define CR4_OSFXSR	0x200ULL
+
+enum { CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x1b, DATA3 = 0x23, READ_ONLY = 0x28, TSS = 0x30,
+	LDT = 0x40, CODE64 = 0x50, CODE64_3 = 0x5b, DOWN = 0x60, ABSENT = 0x68,
+	CONFORMING = 0x70, SMALL = 0x78, TSS_FREE = 0x80, GDT_END = 0x90 };
+
+enum mode { LONG0, LONG3, PROTECTED0, PROTECTED3, REAL, VIRTUAL, MODES };
+
+static const char *const mode_names[MODES] = {
+	"64-bit, CPL 0", "64-bit, CPL 3", "32-bit, CPL 0", "32-bit, CPL 3", "real",
+	"virtual-8086",
+};
+
+/**
+ * struct machine - one of the two that are compared
+ * @memory: RAM_BYTES, the device's too
+ * @descriptors: with exits for what loads and stores descriptor tables
+ */
+struct machine {
+	struct vee_vm *vm;
+	struct vee_vcpu *vcpu;
+	uint8_t *memory;
+	bool descriptors;
+};
+
+static uint8_t pristine[RAM_BYTES];
+static uint64_t seed = 1;
+
+static uint64_t random64(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed * 0x2545f4914f6cdd1d;
+}
+
+static unsigned int pick(unsigned int count)
+{
+	return (random64() >> 32) % count;
+}
+
+static void check(int ret, const char *what)
+{
+	if (ret < 0)
+		errx(1, "%s: %s", what, strerror(-ret));
+}
+
+/* Its pages are there from the start: lodsb; loop; hlt, but in the device. */
+static void touch_all(struct machine *m)
+{
+	static const uint8_t code[] = { 0xfc, 0xf3, 0xac, 0xf4 };
+
+	for (uint32_t at = 0; at < RAM_BYTES; at += PAGE_BYTES) {
+		if (at >= GPA_DEVICE && at < GPA_DEVICE + DEVICE_BYTES && !vee_vm_at(m->vm, at, 1))
+			continue;
+		memcpy(m->memory + at, code, sizeof(code));
+		vee_vcpu_set_protected_mode(m->vcpu, at);
+		m->vcpu->page->regs.rcx = 1;
+		check(vee_vcpu_run(m->vcpu), "run");
+	}
+}
+
+static void open_machine(struct machine *m, bool has_device)
+{
+	const unsigned int all = VEE_READ | VEE_WRITE | VEE_EXECUTE;
+	uint32_t above = GPA_DEVICE + DEVICE_BYTES;
+
+	m->memory = aligned_alloc(PAGE_BYTES, RAM_BYTES);
+	check(m->memory ? 0 : -ENOMEM, "memory");
+	memset(m->memory, 0, RAM_BYTES);
+	check(vee_vm_create(&m->vm), "VM");
+	if (has_device) {
+		check(vee_vm_map(m->vm, 0, m->memory, GPA_DEVICE, all), "memory");
+		check(vee_vm_map(m->vm, above, m->memory + above, RAM_BYTES - above, all),
+		      "memory");
+	} else {
+		check(vee_vm_map(m->vm, 0, m->memory, RAM_BYTES, all), "memory");
+	}
+	check(vee_vcpu_create(m->vm, 0, &m->vcpu), "vCPU");
+	touch_all(m);
+}
+
+/* --- what is there at first -------------------------------------------------------- */
+
+static void put(uint32_t gpa, uint64_t value, unsigned int bytes)
+{
+	memcpy(pristine + gpa, &value, bytes);
+}
+
+static void put_tables(void)
+{
+	static const struct {
+		uint16_t selector;
+		uint64_t low;
+	} all[] = {
+		{ CODE0, 0x00cf9a000000ffff }, { DATA0, 0x00cf92000000ffff },
+		{ CODE3 & ~3, 0x00cffa000000ffff }, { DATA3 & ~3, 0x00cff2000000ffff },
+		{ READ_ONLY, 0x00cff0000000ffff }, { TSS, 0x00008b0000000067 | GPA_TSS << 16 },
+		{ LDT, 0x000082000000001f | GPA_LDT << 16 }, { CODE64, 0x00af9a000000ffff },
+		{ CODE64_3 & ~3, 0x00affa000000ffff }, { DOWN, 0x0040f60000000fff },
+		{ ABSENT, 0x00cf72000000ffff }, { CONFORMING, 0x00cf9e000000ffff },
+		{ SMALL, 0x0040f20000010fff }, { TSS_FREE, 0x0000890000000067 | GPA_TSS << 16 },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		put(GPA_GDT + all[i].selector, all[i].low, 8);
+	put(GPA_LDT + 8, 0x00cff2000000ffff, 8);
+	put(GPA_PML4, GPA_PDPT | 7, 8);
+	put(GPA_PDPT, GPA_PD | 7, 8);
+	put(GPA_PD, GPA_PT | 7, 8);
+	for (unsigned int i = 0; i < RAM_BYTES / PAGE_BYTES; i++)
+		put(GPA_PT + 8 * i, i * PAGE_BYTES | 7, 8);
+}
+
+static void put_gates(enum mode mode)
+{
+	memset(pristine + GPA_IDT, 0, PAGE_BYTES);
+	for (unsigned int i = 0; i < VECTORS; i++) {
+		uint64_t stub = GPA_STUBS + i;
+
+		if (mode == LONG0 || mode == LONG3)
+			put(GPA_IDT + 16 * i, stub | CODE64 << 16 | 0x8e0000000000, 8);
+		else
+			put(GPA_IDT + 8 * i, stub | CODE0 << 16 | 0x8e0000000000, 8);
+		put(4 * i, stub, 4);
+	}
+	memset(pristine + GPA_TSS, 0, TSS_LIMIT + 1);
+	put(GPA_TSS + 4, GPA_STACK, 8);
+	if (mode != LONG0 && mode != LONG3)
+		put(GPA_TSS + 8, DATA0, 2);
+	put(GPA_TSS + 102, TSS_LIMIT + 1, 2);
+}
+
+/* Selectors, addresses, small numbers, and whatever. */
+static uint64_t some_value(void)
+{
+	static const uint16_t selectors[] = {
+		0, 3, CODE0, DATA0, CODE3, DATA3, READ_ONLY, READ_ONLY | 3, TSS, LDT, CODE64,
+		CODE64_3, DOWN | 3, ABSENT, ABSENT | 3, CONFORMING, SMALL | 3, TSS_FREE, 0x0c, 0x0f,
+		GDT_END,
+	};
+
+	switch (pick(5)) {
+	case 0:
+		return selectors[pick(sizeof(selectors) / sizeof(*selectors))];
+	case 1:
+		return GPA_CODE + pick(PAGE_BYTES) +
+		       ((uint64_t)selectors[pick(sizeof(selectors) / 2)] << 32);
+	case 2:
+		return pick(64);
+	default:
+		return random64();
+	}
+}
+
+/* --- instructions ------------------------------------------------------------------ */
+
+struct test {
+	enum mode mode;
+	bool descriptors;
+	uint8_t code[15];
+	unsigned int bytes;
+	ZydisDecodedInstruction insn;
+	struct vee_regs regs;
+	struct vee_segments segments;
+	struct vee_control control;
+};
+
+/* Those without an operand in memory that reach it, and those that have one, by map. */
+static const uint8_t plain[] = {
+	0x06, 0x07, 0x0e, 0x16, 0x17, 0x1e, 0x1f, 0x50, 0x53, 0x54, 0x58, 0x5c, 0x5d, 0x60, 0x61,
+	0x68, 0x6a, 0x6c, 0x6d, 0x6e, 0x6f, 0x9a, 0x9c, 0x9d, 0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5,
+	0xa6, 0xa7, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf, 0xc2, 0xc3, 0xc8, 0xc9, 0xca, 0xcb, 0xcc,
+	0xcd, 0xce, 0xcf, 0xd7, 0xe8, 0xea,
+};
+
+static bool has_modrm(uint8_t opcode)
+{
+	if (opcode < 0x40)
+		return (opcode & 7) < 4;
+	return opcode == 0x62 || opcode == 0x63 || opcode == 0x69 || opcode == 0x6b ||
+	       (opcode >= 0x80 && opcode < 0x90) || opcode == 0xc0 || opcode == 0xc1 ||
+	       (opcode >= 0xc4 && opcode < 0xc8) || (opcode >= 0xd0 && opcode < 0xd4) ||
+	       (opcode >= 0xd8 && opcode < 0xe0) || (opcode >= 0xf6 && opcode != 0xf8 &&
+	       opcode != 0xf9 && opcode != 0xfa && opcode != 0xfb && opcode != 0xfc &&
+	       opcode != 0xfd);
+}
+
+/* Of the second map: those whose operand can be in memory, and that answer alike twice. */
+static bool has_modrm_0f(uint8_t opcode)
+{
+	return opcode < 0x04 || (opcode >= 0x0d && opcode < 0x20 && opcode != 0x0e) ||
+	       (opcode >= 0x28 && opcode < 0x30) || (opcode >= 0x40 && opcode < 0x77) ||
+	       (opcode >= 0x7e && opcode < 0x80) || (opcode >= 0x90 && opcode < 0xa0) ||
+	       (opcode >= 0xa3 && opcode < 0xa6) || (opcode >= 0xab && opcode < 0xc8 &&
+	       opcode != 0xb9) || opcode >= 0xd0;
+}
+
+static void add(struct test *t, uint8_t byte)
+{
+	t->code[t->bytes++] = byte;
+}
+
+static void add_prefixes(struct test *t)
+{
+	static const uint8_t prefixes[] = {
+		0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf0, 0xf2, 0xf3, 0xf3, 0x66, 0x66,
+	};
+
+	while (!pick(2) && t->bytes < 3)
+		add(t, prefixes[pick(sizeof(prefixes))]);
+	if (t->mode <= LONG3 && !pick(2))
+		add(t, 0x40 | pick(16));
+}
+
+/* [RBX], [RBX + disp8], or with 16-bit addresses the same; seldom another. */
+static void add_modrm(struct test *t)
+{
+	bool is_16bit = t->mode >= REAL;
+	uint8_t reg = pick(8) << 3, form = pick(10);
+
+	if (t->descriptors && pick(2))
+		add(t, 0xc0 | reg | pick(8));
+	else if (!form)
+		add(t, pick(2) << 6 | reg | (is_16bit ? 4 : 6));	/* [SI], [RSI] */
+	else
+		add(t, (form & 1) << 6 | reg | (is_16bit ? 7 : 3));
+}
+
+static void add_opcode(struct test *t)
+{
+	uint8_t opcode = random64() >> 40;
+
+	if (t->descriptors) {
+		add(t, 0x0f);
+		add(t, pick(2));
+		add_modrm(t);
+	} else if (!pick(4)) {
+		add(t, plain[pick(sizeof(plain))]);
+	} else if (pick(2)) {
+		while (!has_modrm(opcode))
+			opcode = random64() >> 40;
+		add(t, opcode);
+		add_modrm(t);
+	} else {
+		while (!has_modrm_0f(opcode))
+			opcode = random64() >> 40;
+		add(t, 0x0f);
+		add(t, opcode);
+		add_modrm(t);
+	}
+}
+
+/* Not those of which the SDM leaves the result open, or that the emulator does otherwise. */
+static bool is_comparable(const struct test *t, const ZydisDecodedInstruction *insn)
+{
+	switch (insn->mnemonic) {
+	case ZYDIS_MNEMONIC_RDTSCP:
+		return false;
+	case ZYDIS_MNEMONIC_SHLD:	/* by more bits than there are */
+	case ZYDIS_MNEMONIC_SHRD:
+		return insn->operand_width != 16;
+	case ZYDIS_MNEMONIC_ENTER:	/* for which 66H counts */
+	case ZYDIS_MNEMONIC_LEAVE:
+		return t->mode > LONG3 || insn->operand_width != 16;
+	default:
+		return true;
+	}
+}
+
+/* Is it one, whose operands its bytes tell? Not one that answers differently each time. */
+static bool decode(struct test *t, ZydisDecodedInstruction *insn)
+{
+	ZydisMachineMode machine = ZYDIS_MACHINE_MODE_LEGACY_16;
+	ZydisStackWidth width = ZYDIS_STACK_WIDTH_16;
+	ZydisDecoder decoder;
+
+	if (t->mode <= LONG3) {
+		machine = ZYDIS_MACHINE_MODE_LONG_64;
+		width = ZYDIS_STACK_WIDTH_64;
+	} else if (t->mode <= PROTECTED3) {
+		machine = ZYDIS_MACHINE_MODE_LEGACY_32;
+		width = ZYDIS_STACK_WIDTH_32;
+	}
+	ZydisDecoderInit(&decoder, machine, width);
+	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, t->code, t->bytes,
+							  insn)) &&
+	       insn->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	       is_comparable(t, insn);
+}
+
+static void make_code(struct test *t)
+{
+	do {
+		t->bytes = 0;
+		add_prefixes(t);
+		add_opcode(t);
+		while (t->bytes < 15)
+			add(t, pick(2) ? random64() >> 40 : pick(8));
+	} while (!decode(t, &t->insn));
+	t->bytes = t->insn.length;
+}
+
+/* --- the state to begin with ------------------------------------------------------- */
+
+static uint64_t near_border(void)
+{
+	static const uint32_t borders[] = {
+		GPA_DEVICE, GPA_DEVICE + PAGE_BYTES, GPA_DEVICE + DEVICE_BYTES,
+	};
+
+	return pick(3) ? GPA_DEVICE + pick(DEVICE_BYTES) :
+			 borders[pick(3)] - 10 + pick(20);
+}
+
+static void set_real_segments(struct test *t)
+{
+	struct vee_segment *const data[] = {
+		&t->segments.es, &t->segments.ds, &t->segments.fs, &t->segments.gs,
+	};
+
+	for (size_t i = 0; i < 4; i++) {
+		data[i]->selector = GPA_DEVICE >> 4;
+		data[i]->base = GPA_DEVICE;
+	}
+	if (pick(2)) {
+		t->segments.ss.selector = GPA_DEVICE >> 4;
+		t->segments.ss.base = GPA_DEVICE;
+	}
+}
+
+static void set_virtual_segments(struct test *t)
+{
+	struct vee_segment *const all[] = {
+		&t->segments.es, &t->segments.cs, &t->segments.ss, &t->segments.ds,
+		&t->segments.fs, &t->segments.gs,
+	};
+
+	for (size_t i = 0; i < 6; i++) {
+		all[i]->access_rights = 0xf3;
+		all[i]->limit = 0xffff;
+	}
+}
+
+/* Limits and types that forbid some of it. */
+static void spoil_segments(struct test *t)
+{
+	struct vee_segment *const data[] = { &t->segments.es, &t->segments.ds, &t->segments.ss };
+	struct vee_segment *segment = data[pick(3)];
+
+	switch (pick(6)) {
+	case 0:
+		segment->limit = GPA_DEVICE + pick(DEVICE_BYTES);
+		segment->access_rights &= ~VEE_AR_G;
+		break;
+	case 1:
+		if (segment != &t->segments.ss)
+			segment->access_rights &= ~2U;
+		break;
+	case 2:
+		segment->limit = GPA_DEVICE + pick(DEVICE_BYTES);
+		segment->access_rights = (segment->access_rights | 4) & ~VEE_AR_G;
+		break;
+	}
+}
+
+static void set_system(struct test *t)
+{
+	t->segments.gdtr = (struct vee_table) { .base = GPA_GDT, .limit = GDT_END - 1 };
+	t->segments.idtr = (struct vee_table) { .base = GPA_IDT, .limit = 0xfff };
+	if (t->mode == REAL)
+		t->segments.idtr = (struct vee_table) { .limit = 0x3ff };
+	t->segments.tr.selector = TSS;
+	t->segments.tr.base = GPA_TSS;
+	t->segments.ldtr = (struct vee_segment) {
+		.selector = LDT, .base = GPA_LDT, .limit = 0x1f, .access_rights = 0x82,
+	};
+}
+
+static void set_level_3(struct test *t, uint16_t code)
+{
+	struct vee_segment *const data[] = {
+		&t->segments.es, &t->segments.ss, &t->segments.ds, &t->segments.fs,
+		&t->segments.gs,
+	};
+
+	t->segments.cs.selector = code;
+	t->segments.cs.access_rights |= VEE_AR_DPL;
+	for (size_t i = 0; i < 5; i++) {
+		data[i]->selector = DATA3;
+		data[i]->access_rights |= VEE_AR_DPL;
+	}
+	if (!pick(4)) {
+		t->control.cr0 |= CR0_AM;
+		t->regs.rflags |= RFLAGS_AC;
+	}
+}
+
+static void set_mode(struct test *t, struct vee_vcpu *vcpu)
+{
+	struct vee_vcpu_page *page = vcpu->page;
+
+	if (t->mode <= LONG3)
+		vee_vcpu_set_long_mode(vcpu, GPA_PML4, GPA_CODE);
+	else if (t->mode <= PROTECTED3)
+		vee_vcpu_set_protected_mode(vcpu, GPA_CODE);
+	else
+		vee_vcpu_set_real_mode(vcpu, 0, GPA_CODE);
+	t->regs = page->regs;
+	t->segments = page->segments;
+	t->control = page->control;
+	t->control.cr4 |= CR4_OSFXSR;
+	set_system(t);
+	if (t->mode == LONG0)
+		t->segments.cs.selector = CODE64;
+	if (t->mode == LONG3 || t->mode == PROTECTED3)
+		set_level_3(t, t->mode == LONG3 ? CODE64_3 : CODE3);
+	if (t->mode >= REAL)
+		set_real_segments(t);
+	if (t->mode == VIRTUAL) {
+		set_virtual_segments(t);
+		t->control.cr0 |= CR0_PE;
+		t->regs.rflags |= RFLAGS_VM | 0x3000;
+	}
+	if ((t->mode == PROTECTED0 || t->mode == PROTECTED3) && !pick(3))
+		spoil_segments(t);
+}
+
+static void set_registers(struct test *t)
+{
+	uint64_t offset = t->mode >= REAL ? GPA_DEVICE : 0;
+
+	for (int i = 0; i < 16; i++)
+		t->regs.gpr[i] = some_value();
+	t->regs.rbx = near_border() - offset;
+	t->regs.rsi = near_border() - offset;
+	t->regs.rdi = near_border() - offset;
+	t->regs.rcx = pick(2) ? pick(20) : some_value() & 0xff;
+	t->regs.rbp = near_border() - offset;
+	t->regs.rsp = pick(2) ? near_border() - offset : GPA_STACK + PAGE_BYTES - 8 * pick(8);
+	t->regs.rflags |= random64() & 0x8d5;
+	if (!pick(8))
+		t->regs.rflags |= 0x400;	/* DF */
+	if (!pick(8))
+		t->regs.rflags |= RFLAGS_TF;
+	if (t->mode == LONG0 && !pick(8))
+		t->segments.fs.base = 0x7fff0000;
+	t->regs.rip = GPA_CODE;
+	for (int i = 0; t->mode > LONG3 && i < 16; i++)
+		t->regs.gpr[i] = (uint32_t)t->regs.gpr[i];
+}
+
+static void make_test(struct test *t, struct vee_vcpu *vcpu, bool descriptors)
+{
+	*t = (struct test) { .mode = pick(MODES), .descriptors = descriptors };
+	put_gates(t->mode);
+	for (uint32_t at = GPA_DEVICE - 64; at < GPA_DEVICE + DEVICE_BYTES + 64; at += 8)
+		put(at, some_value(), 8);
+	set_mode(t, vcpu);
+	set_registers(t);
+	make_code(t);
+	memset(pristine + GPA_CODE, HLT, PAGE_BYTES);
+	memset(pristine + GPA_STUBS, HLT, VECTORS);
+	memcpy(pristine + GPA_CODE, t->code, t->bytes);
+}
+
+/* --- runs -------------------------------------------------------------------------- */
+
+static int touch_memory(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
+{
+	struct machine *m = arg;
+
+	if (gpa >= RAM_BYTES || bytes > RAM_BYTES - gpa) {
+		if (!write)
+			memset(data, 0xff, bytes);
+	} else if (write) {
+		memcpy(m->memory + gpa, data, bytes);
+	} else {
+		memcpy(data, m->memory + gpa, bytes);
+	}
+	return 0;
+}
+
+static int touch_port(void *arg, uint16_t port, void *data, unsigned int bytes, bool write)
+{
+	(void)arg;
+	if (!write)
+		memset(data, port, bytes);
+	return 0;
+}
+
+static void load(struct machine *m, const struct test *t)
+{
+	static uint8_t xsave[16384] __attribute__((aligned(64)));
+	struct vee_vcpu_page *page = m->vcpu->page;
+	static struct vee_info info;
+
+	if (!info.size)
+		check(vee_get_info(&info), "vee");
+	memcpy(m->memory, pristine, RAM_BYTES);
+	page->regs = t->regs;
+	page->segments = t->segments;
+	page->control = t->control;
+	page->debug = (struct vee_debug) { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
+	page->events = (struct vee_events) { 0 };
+	page->inject = (struct vee_event) { 0 };
+	page->dirty |= VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_CONTROL |
+		       VEE_STATE_DEBUG | VEE_STATE_EVENTS;
+	page->resume = VEE_RESUME_HERE;
+	page->intercept = m->descriptors ? VEE_INTERCEPT_DESCRIPTOR : 0;
+	page->deadline_ns = 2000000;
+	memset(xsave, 0, sizeof(xsave));
+	memcpy(xsave, "\x7f\x03", 2);		/* FCW */
+	memcpy(xsave + 24, "\x80\x1f", 2);	/* MXCSR */
+	xsave[512] = 3;
+	for (int i = 0; i < 256; i++)
+		xsave[160 + i] = i;
+	check(vee_vcpu_set_xsave(m->vcpu, xsave, info.xsave_bytes), "XSAVE");
+}
+
+#define EXITS_MAX	600
+
+/* Until HLT, or what can't be gone on from; false: not to be done, or without an end. */
+static bool go(struct machine *m)
+{
+	const struct vee_bus bus = { .memory = touch_memory, .port = touch_port, .arg = m };
+	const struct vee_exit *exit = &m->vcpu->page->exit;
+
+	for (int i = 0; i < EXITS_MAX; i++) {
+		int ret = vee_vcpu_run(m->vcpu);
+
+		if (ret == -EINTR)
+			continue;
+		check(ret, "run");
+		switch (exit->reason) {
+		case VEE_EXIT_PIO:
+		case VEE_EXIT_MMIO:
+		case VEE_EXIT_MEMORY:
+		case VEE_EXIT_DESCRIPTOR:
+			ret = vee_assist(m->vcpu, &bus);
+			break;
+		case VEE_EXIT_OTHER:
+			ret = vee_task_switch_assist(m->vcpu);
+			break;
+		case VEE_EXIT_DEADLINE:
+			return false;
+		default:
+			return true;
+		}
+		if (ret)
+			return false;
+	}
+	return false;
+}
+
+/* --- comparison -------------------------------------------------------------------- */
+
+/* Which flags are for anybody to define: the SDM's "undefined". */
+static uint64_t undefined_flags(const struct test *t)
+{
+	return t->insn.cpu_flags ? t->insn.cpu_flags->undefined : 0;
+}
+
+static void tell_end(const char *who, const struct vee_vcpu_page *page)
+{
+	const struct vee_regs *regs = &page->regs;
+
+	printf("\t%s: exit %u RIP %llx flags %llx RSP %llx RAX %llx RCX %llx\n", who,
+	       page->exit.reason, regs->rip, regs->rflags, regs->rsp, regs->rax, regs->rcx);
+	printf("\t\tRSI %llx RDI %llx CR2 %llx CS %x SS %x\n", regs->rsi, regs->rdi,
+	       page->control.cr2, page->segments.cs.selector, page->segments.ss.selector);
+}
+
+static void tell(const struct test *t, const char *what, const struct machine *cpu,
+		 const struct machine *libvee)
+{
+	printf("%s:", mode_names[t->mode]);
+	for (unsigned int i = 0; i < t->bytes; i++)
+		printf(" %02x", t->code[i]);
+	printf(" (%s): %s\n", ZydisMnemonicGetString(t->insn.mnemonic), what);
+	printf("\tRBX %llx RSI %llx RDI %llx RCX %llx RSP %llx flags %llx\n", t->regs.rbx,
+	       t->regs.rsi, t->regs.rdi, t->regs.rcx, t->regs.rsp, t->regs.rflags);
+	tell_end("CPU", cpu->vcpu->page);
+	tell_end("libvee", libvee->vcpu->page);
+}
+
+/*
+ * In a frame: what an instruction leaves undefined; RF, which the emulator doesn't set
+ * between iterations.
+ */
+static bool is_flags(const struct test *t, uint32_t bits)
+{
+	uint32_t flags = undefined_flags(t);
+
+	if (t->regs.rflags & RFLAGS_TF)
+		flags |= RFLAGS_RF;
+	return !(bits & ~flags) || !(bits & ~(flags << 16)) || !(bits & ~(flags << 8)) ||
+	       !(bits & ~(flags << 24)) || !(bits & ~(flags >> 8)) || !(bits & ~(flags >> 16));
+}
+
+static bool same_memory(const struct test *t, const struct machine *a, const struct machine *b)
+{
+	bool first = true;
+
+	for (uint32_t i = 0; i < RAM_BYTES; i += 4) {
+		uint32_t of_a, of_b;
+
+		memcpy(&of_a, a->memory + i, 4);
+		memcpy(&of_b, b->memory + i, 4);
+		if (of_a == of_b)
+			continue;
+		if (is_flags(t, of_a ^ of_b))
+			continue;
+		if (first)
+			tell(t, "memory differs", a, b);
+		printf("\t%x: CPU %08x libvee %08x\n", i, of_a, of_b);
+		if (!first)
+			return false;
+		first = false;
+	}
+	return first;
+}
+
+static bool same_segment(const struct vee_segment *a, const struct vee_segment *b)
+{
+	if (a->access_rights & b->access_rights & VEE_AR_UNUSABLE)
+		return a->selector == b->selector;
+	return !memcmp(a, b, sizeof(*a));
+}
+
+static bool same_segments(const struct vee_segments *a, const struct vee_segments *b)
+{
+	return same_segment(&a->es, &b->es) && same_segment(&a->cs, &b->cs) &&
+	       same_segment(&a->ss, &b->ss) && same_segment(&a->ds, &b->ds) &&
+	       same_segment(&a->fs, &b->fs) && same_segment(&a->gs, &b->gs) &&
+	       same_segment(&a->ldtr, &b->ldtr) && same_segment(&a->tr, &b->tr) &&
+	       !memcmp(&a->gdtr, &b->gdtr, sizeof(a->gdtr)) &&
+	       !memcmp(&a->idtr, &b->idtr, sizeof(a->idtr));
+}
+
+static bool is_table(const struct test *t)
+{
+	switch (t->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_LGDT:
+	case ZYDIS_MNEMONIC_LIDT:
+	case ZYDIS_MNEMONIC_SGDT:
+	case ZYDIS_MNEMONIC_SIDT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The emulator accesses memory, in an order of its own, before it finds the fault. */
+static bool leaves_memory_open(const struct test *t, const struct vee_vcpu_page *page)
+{
+	bool faulted = page->regs.rip != GPA_STUBS + 1 && page->regs.rip >= GPA_STUBS &&
+		       page->regs.rip < GPA_STUBS + 32;
+
+	return faulted && (is_table(t) || t->insn.mnemonic == ZYDIS_MNEMONIC_CALL);
+}
+
+static bool same_registers(const struct test *t, struct vee_regs a, struct vee_regs b)
+{
+	a.rflags &= ~undefined_flags(t);
+	b.rflags &= ~undefined_flags(t);
+	return !memcmp(&a, &b, sizeof(a));
+}
+
+static bool same_control(const struct test *t, struct vee_control a, struct vee_control b)
+{
+	/* Which half of a table's operand was accessed first. */
+	if (is_table(t))
+		a.cr2 = b.cr2;
+	return !memcmp(&a, &b, sizeof(a));
+}
+
+/* But for memory; NULL: nothing. */
+static const char *find_difference(const struct test *t, const struct vee_vcpu_page *a,
+				   const struct vee_vcpu_page *b)
+{
+	if (a->exit.reason != b->exit.reason)
+		return "exits differ";
+	if (!same_registers(t, a->regs, b->regs))
+		return "registers differ";
+	if (!same_segments(&a->segments, &b->segments))
+		return "segments differ";
+	if (!same_control(t, a->control, b->control))
+		return "control registers differ";
+	return a->debug.dr6 == b->debug.dr6 ? NULL : "DR6 differs";
+}
+
+static bool same(const struct test *t, struct machine *a, struct machine *b)
+{
+	const char *what;
+
+	check(vee_vcpu_sync(a->vcpu, VEE_STATE_ALL), "sync");
+	check(vee_vcpu_sync(b->vcpu, VEE_STATE_ALL), "sync");
+	what = find_difference(t, a->vcpu->page, b->vcpu->page);
+	if (what)
+		tell(t, what, a, b);
+	return !what && (leaves_memory_open(t, a->vcpu->page) || same_memory(t, a, b));
+}
+
+/* False: they differ. */
+static bool compare(struct machine *cpu, struct machine *libvee, unsigned long *done)
+{
+	struct test t;
+
+	make_test(&t, cpu->vcpu, libvee->descriptors);
+	load(cpu, &t);
+	if (!go(cpu))
+		return true;
+	load(libvee, &t);
+	if (!go(libvee))
+		return true;
+	++*done;
+	return same(&t, cpu, libvee);
+}
+
+#define CASES		1000
+#define BAD_MAX		40	/* who has that many need not see more */
+#define TABLES_EACH	8	/* how often it is about descriptor tables */
+
+int main(int argc, char **argv)
+{
+	unsigned long cases = CASES, done = 0, bad = 0;
+	struct machine cpu = { 0 }, device = { 0 }, tables = { .descriptors = true };
+
+	if (argc > 1)
+		cases = strtoul(argv[1], NULL, 0);
+	if (argc > 2)
+		seed = strtoul(argv[2], NULL, 0) * 2 + 1;
+	setlinebuf(stdout);
+	put_tables();
+	open_machine(&cpu, false);
+	open_machine(&device, true);
+	open_machine(&tables, false);
+	for (unsigned long i = 0; i < cases && bad < BAD_MAX; i++)
+		bad += !compare(&cpu, i % TABLES_EACH ? &device : &tables, &done);
+	printf("%lu compared, %lu differ\n", done, bad);
+	return !!bad;
+}
