@@ -4,10 +4,11 @@
  * memory, and a line for each figure with engine, name, minimum, median and 90th
  * percentile in ticks of the TSC, and the number of rounds.
  *
- * usage: bench vee|kvm
+ * usage: bench vee|kvm [hold]; hold: has a virtual machine until it is ended
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/mman.h>
 
 #include "bench.h"
@@ -61,6 +62,16 @@ static void write_tables(void)
 	gate[1] = 0;
 }
 
+static void hold(void)
+{
+	struct guest g = { .memory = memory };
+
+	engine->create(&g);
+	puts("held");
+	fflush(stdout);
+	pause();
+}
+
 int main(int argc, char **argv)
 {
 	engine = argc > 1 && !strcmp(argv[1], "kvm") ? &engine_kvm : &engine_vee;
@@ -68,6 +79,9 @@ int main(int argc, char **argv)
 	memory = map(GUEST_BYTES, MADV_NOHUGEPAGE);
 	memset(memory, 0, GUEST_BYTES);
 	write_tables();
-	measure();
+	if (argc > 2 && !strcmp(argv[2], "hold"))
+		hold();
+	else
+		measure();
 	return 0;
 }

@@ -6,6 +6,7 @@
 #ifndef _VEE_VMX_HELD_H
 #define _VEE_VMX_HELD_H
 
+#include <linux/compiler.h>
 #include <linux/list.h>
 #include <linux/percpu.h>
 #include <linux/types.h>
@@ -14,18 +15,20 @@
 #include "vmx/entry.h"
 #include "vmx/tsc.h"
 
+#define NO_CPU			(-1)
+
 /**
  * struct vmcs - a VMCS and where it is
  * @region: the page that the CPU keeps it in
  * @hpa: its host-physical address
- * @cpu: the CPU on which it is active, -1: on none (its data is in @region)
+ * @cpu: the CPU on which it is active, NO_CPU: on none (its data is in @region)
  * @frame: what an entry with it needs
  * @tsc: what its TSC offset makes up for
  * @found: the VMCS that the CPU said is current
  * @in_window: current in a window (window.c), and not to stay so
- * @beside: this stretch had a window
+ * @beside: in this stretch it was in a window, and somebody else may want VMX
  * @shared: the last one was in somebody else's VMX operation
- * @cleared_for: the CPU that it was in a window of last
+ * @cleared_for: the CPU that it was in a window of last; NO_CPU
  * @link: on @cpu's list of active VMCSs
  * @owner: tells VMs apart for the branch-predictor barrier
  *
@@ -45,6 +48,12 @@ struct vmcs {
 	struct list_head link;
 	const void *owner;
 };
+
+/* With NO_CPU comes all that was done before it was so. */
+static inline int vmcs_cpu(const struct vmcs *vmcs)
+{
+	return smp_load_acquire(&vmcs->cpu);
+}
 
 /* Is this CPU in VMX operation to stay? */
 DECLARE_PER_CPU(bool, vmx_resident);

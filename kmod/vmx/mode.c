@@ -38,7 +38,7 @@ static const char *const names[] = {
 
 /* --- the wish -------------------------------------------------------------- */
 
-static int wish;
+int vmx_wish;
 
 static int set_wish(const char *text, const struct kernel_param *param)
 {
@@ -48,13 +48,13 @@ static int set_wish(const char *text, const struct kernel_param *param)
 		pr_err("vmx=%s is none of auto, resident, windowed, shared\n", text);
 		return mode;
 	}
-	wish = mode;
+	vmx_wish = mode;
 	return 0;
 }
 
 static int get_wish(char *text, const struct kernel_param *param)
 {
-	return sysfs_emit(text, "%s\n", names[wish]);
+	return sysfs_emit(text, "%s\n", names[vmx_wish]);
 }
 
 static const struct kernel_param_ops wish_ops = {
@@ -69,14 +69,9 @@ MODULE_PARM_DESC(vmx,
 /* --- KVM ------------------------------------------------------------------- */
 
 static const char kvm[] = "kvm_intel";
-static bool kvm_is_there;
+bool vmx_kvm_is_there;
 static void (*kvm_comes)(void);
 static void (*kvm_gone)(void);
-
-bool mode_kvm_is_there(void)
-{
-	return READ_ONCE(kvm_is_there);
-}
 
 static int module_notify(struct notifier_block *block, unsigned long state, void *data)
 {
@@ -85,10 +80,10 @@ static int module_notify(struct notifier_block *block, unsigned long state, void
 	if (strcmp(module->name, kvm))
 		return NOTIFY_DONE;
 	if (state == MODULE_STATE_COMING) {
-		WRITE_ONCE(kvm_is_there, true);
+		WRITE_ONCE(vmx_kvm_is_there, true);
 		kvm_comes();
 	} else if (state == MODULE_STATE_GOING) {
-		WRITE_ONCE(kvm_is_there, false);
+		WRITE_ONCE(vmx_kvm_is_there, false);
 		kvm_gone();
 	}
 	return NOTIFY_DONE;
@@ -113,7 +108,7 @@ void mode_watch(void (*comes)(void), void (*gone)(void))
 	kvm_gone = gone;
 	register_module_notifier(&module_block);
 	if (look_for_kvm()) {
-		WRITE_ONCE(kvm_is_there, true);
+		WRITE_ONCE(vmx_kvm_is_there, true);
 		comes();
 	} else {
 		gone();
@@ -129,26 +124,20 @@ void mode_unwatch(void)
 
 bool mode_stays(void)
 {
-	return VEE_CAN_STAY && (wish == VMX_RESIDENT || (wish == VMX_AUTO && !mode_kvm_is_there()));
+	return VEE_CAN_STAY && (vmx_wish == VMX_RESIDENT ||
+				(vmx_wish == VMX_AUTO && !mode_kvm_is_there()));
 }
 
 #define KVM_CURE	"end KVM's virtual machines and \"modprobe -r kvm_intel\", or load vee with vmx=auto"
 
-static void refuse(enum vmx_mode mode)
+bool mode_refuse(enum vmx_mode mode)
 {
 	if (mode == VMX_WINDOWED)
 		pr_err_ratelimited("vmx=%s, but nobody else has VMX on: load vee with vmx=auto, or start a virtual machine of KVM's\n",
-				   names[wish]);
+				   names[vmx_wish]);
 	else
 		pr_err_ratelimited("vmx=%s, but VMX is in use, most likely by KVM: " KVM_CURE "\n",
-				   names[wish]);
-}
-
-bool mode_allows(enum vmx_mode mode)
-{
-	if (wish == VMX_AUTO || wish == mode)
-		return true;
-	refuse(mode);
+				   names[vmx_wish]);
 	return false;
 }
 
@@ -163,7 +152,7 @@ int mode_check_this_cpu(void)
 {
 	bool taken = native_read_cr4() & X86_CR4_VMXE;
 
-	switch (wish) {
+	switch (vmx_wish) {
 	case VMX_RESIDENT:
 		if (!VEE_CAN_STAY) {
 			pr_err("vmx=resident, but this kernel lets none but KVM keep VMX on: load vee with vmx=auto\n");
@@ -194,7 +183,7 @@ static void note_mode(void *unused)
 
 static const char *why(enum vmx_mode mode)
 {
-	if (wish != VMX_AUTO)
+	if (vmx_wish != VMX_AUTO)
 		return "as the parameter vmx says";
 	switch (mode) {
 	case VMX_RESIDENT:

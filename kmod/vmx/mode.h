@@ -5,6 +5,7 @@
 #ifndef _VEE_VMX_MODE_H
 #define _VEE_VMX_MODE_H
 
+#include <linux/compiler.h>
 #include <linux/types.h>
 
 /**
@@ -18,12 +19,26 @@ enum vmx_mode { VMX_AUTO, VMX_RESIDENT, VMX_WINDOWED, VMX_SHARED };
 
 /* Is a CPU to stay in VMX operation? */
 bool mode_stays(void);
-/* May it be in this one? If not, it is logged. */
-bool mode_allows(enum vmx_mode mode);
+/* Logs that it may not be in this one; false. */
+bool mode_refuse(enum vmx_mode mode);
 /* On a CPU that comes up: 0, or -EBUSY for what was wished and can't be, which is logged. */
 int mode_check_this_cpu(void);
 
-bool mode_kvm_is_there(void);
+/* The module parameter. */
+extern int vmx_wish;
+extern bool vmx_kvm_is_there;
+
+/* May it be in this one? If not, it is logged. */
+static inline bool mode_allows(enum vmx_mode mode)
+{
+	return likely(vmx_wish == VMX_AUTO || vmx_wish == mode) || mode_refuse(mode);
+}
+
+static inline bool mode_kvm_is_there(void)
+{
+	return READ_ONCE(vmx_kvm_is_there);
+}
+
 /*
  * @comes: called before KVM can want VMX; @gone: when it no longer does. They may sleep.
  * The one that is true is called at once.

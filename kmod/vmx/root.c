@@ -36,15 +36,14 @@
 #include "vmx/mode.h"
 #include "vmx/root.h"
 
-#define NO_CPU			(-1)
-
 /* SDM 3C, "Format of the VMCS Region" and "VMXON Region": bit 31 is clear in both. */
 #define REVISION_ID		GENMASK(30, 0)
 
 /**
  * struct root_cpu - VMX operation on one CPU
  * @region: the VMXON region; kept while the CPU is offline
- * @up: from cpu_up_here() to cpu_down_here()
+ * @hpa: its host-physical address
+ * @up: from cpu_up_here() to cpu_down_here(), or till the machine goes down
  * @owner: whose guest ran here last, for the branch-predictor barrier
  * @active: all VMCSs active here, which VMXOFF would otherwise lose
  *
@@ -52,6 +51,7 @@
  */
 struct root_cpu {
 	void *region;
+	u64 hpa;
 	bool up;
 	const void *owner;
 	struct list_head active;
@@ -88,12 +88,6 @@ static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
 	smp_store_release(&vmcs->cpu, NO_CPU);
 }
 
-static int vmcs_cpu(struct vmcs *vmcs)
-{
-	/* With NO_CPU comes all that deactivate() did before. */
-	return smp_load_acquire(&vmcs->cpu);
-}
-
 /*
  * VMCLEAR before the first VMPTRLD (SDM 3C, "Initializing a VMCS"): a new region
  * must have it, and one that comes from another CPU loses nothing by it.
@@ -105,6 +99,7 @@ static int activate(struct root_cpu *root, struct vmcs *vmcs)
 	if (error)
 		return error;
 	vmcs->frame.launched = false;
+	vmcs->cleared_for = NO_CPU;
 	list_add(&vmcs->link, &root->active);
 	WRITE_ONCE(vmcs->cpu, smp_processor_id());
 	guest_tsc_arrive(&vmcs->tsc);
@@ -155,23 +150,28 @@ static noinline int taken(void)
 	return -ENODEV;
 }
 
+static noinline int load_to_stay(struct root_cpu *root, struct vmcs *vmcs)
+{
+	int error = 0;
+
+	if (unlikely(!is_ours(vmcs)))
+		return taken();
+	if (unlikely(vmcs_cpu(vmcs) == NO_CPU))
+		error = activate(root, vmcs);
+	return unlikely(error) ? error : make_current(root, vmcs);
+}
+
 /* From nowhere to here; from another CPU vmx_root_pull() has to fetch it first. */
 int vmx_root_load(struct vmcs *vmcs)
 {
 	struct root_cpu *root = this_cpu_ptr(&root_cpu);
 	int cpu = vmcs_cpu(vmcs);
-	int error = 0;
 
 	if (unlikely(cpu != smp_processor_id() && cpu != NO_CPU))
 		return -EAGAIN;
-	if (unlikely(!this_cpu_read(vmx_resident)))
-		return root->up && !READ_ONCE(going_down) ?
-			window_enter(vmcs, root->region) : why_off();
-	if (unlikely(!is_ours(vmcs)))
-		return taken();
-	if (unlikely(cpu == NO_CPU))
-		error = activate(root, vmcs);
-	return unlikely(error) ? error : make_current(root, vmcs);
+	if (this_cpu_read(vmx_resident))
+		return load_to_stay(root, vmcs);
+	return likely(root->up) ? window_enter(vmcs, root->hpa) : why_off();
 }
 
 /* --- a VMCS from afar ------------------------------------------------------ */
@@ -255,7 +255,7 @@ static int enter_operation(struct root_cpu *root)
 	int error;
 
 	vee_set_vmxe();
-	error = vmxon(__pa(root->region));
+	error = vmxon(root->hpa);
 	if (error)
 		vee_clear_vmxe();
 	return error;
@@ -306,6 +306,12 @@ static void turn_off_here(void *unused)
 	window_forget_owner();
 }
 
+static void go_down_here(void *unused)
+{
+	turn_off_here(NULL);
+	this_cpu_write(root_cpu.up, false);
+}
+
 /* If this fails turn_on() has said so, and so will each window. */
 static void turn_on_here(void *unused)
 {
@@ -343,6 +349,7 @@ static int alloc_region(unsigned int cpu)
 	if (!page)
 		return -ENOMEM;
 	root->region = page_address(page);
+	root->hpa = __pa(root->region);
 	*(u32 *)root->region = vee_caps.basic & REVISION_ID;
 	return 0;
 }
@@ -376,7 +383,7 @@ static int cpu_up_here(unsigned int cpu)
 	error = mode_check_this_cpu();
 	if (!error && !READ_ONCE(going_down))
 		error = turn_on(this_cpu_ptr(&root_cpu));
-	this_cpu_write(root_cpu.up, !error);
+	this_cpu_write(root_cpu.up, !error && !READ_ONCE(going_down));
 	local_irq_restore(flags);
 	return error;
 }
@@ -387,8 +394,7 @@ static int cpu_down_here(unsigned int cpu)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	turn_off_here(NULL);
-	this_cpu_write(root_cpu.up, false);
+	go_down_here(NULL);
 	local_irq_restore(flags);
 	return 0;
 }
@@ -411,7 +417,7 @@ VEE_SYSCORE(root_syscore, suspend_last_cpu, resume_first_cpu);
 static void turn_off_all(void)
 {
 	WRITE_ONCE(going_down, 1);
-	on_each_cpu(turn_off_here, NULL, true);
+	on_each_cpu(go_down_here, NULL, true);
 }
 
 /*

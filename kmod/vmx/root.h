@@ -61,7 +61,9 @@ void vmx_root_clear(struct vmcs *vmcs);
  */
 static inline void vmx_root_pull(struct vmcs *vmcs)
 {
-	if (unlikely(READ_ONCE(vmcs->cpu) != smp_processor_id()))
+	int cpu = vmcs_cpu(vmcs);
+
+	if (unlikely(cpu != smp_processor_id() && cpu != NO_CPU))
 		vmx_root_clear(vmcs);
 }
 

@@ -15,11 +15,6 @@
 u64 host_tsc_lost;
 static u64 suspended_at;
 
-void guest_tsc_leave(struct guest_tsc *tsc)
-{
-	tsc->left_at = rdtsc_ordered() + host_tsc_lost;
-}
-
 void guest_tsc_arrive(struct guest_tsc *tsc)
 {
 	u64 now = rdtsc_ordered() + host_tsc_lost;
@@ -30,10 +25,8 @@ void guest_tsc_arrive(struct guest_tsc *tsc)
 		tsc->behind += tsc->left_at - now;
 }
 
-void guest_tsc_catch_up(struct guest_tsc *tsc)
+void guest_tsc_set_right(struct guest_tsc *tsc)
 {
-	if (likely(!tsc->behind))
-		return;
 	vmcs_write(VMCS_TSC_OFFSET, vmcs_read(VMCS_TSC_OFFSET) + tsc->behind);
 	tsc->extra += tsc->behind;
 	tsc->behind = 0;

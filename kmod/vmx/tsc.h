@@ -38,11 +38,30 @@ static inline void guest_tsc_init(struct guest_tsc *tsc)
 	tsc->lost = READ_ONCE(host_tsc_lost);
 }
 
-/* The VMCS leaves this CPU, comes to this CPU; interrupts off. */
-void guest_tsc_leave(struct guest_tsc *tsc);
+/* The VMCS leaves this CPU; interrupts off. */
+static inline void guest_tsc_leave(struct guest_tsc *tsc)
+{
+	tsc->left_at = rdtsc_ordered() + READ_ONCE(host_tsc_lost);
+}
+
+/* ... comes to this CPU. */
 void guest_tsc_arrive(struct guest_tsc *tsc);
+
+/* Has there been a suspend since the last guest_tsc_arrive()? */
+static inline bool guest_tsc_was_suspended(const struct guest_tsc *tsc)
+{
+	return tsc->lost != READ_ONCE(host_tsc_lost);
+}
+
 /* Inside the bracket, as are those below. */
-void guest_tsc_catch_up(struct guest_tsc *tsc);
+void guest_tsc_set_right(struct guest_tsc *tsc);
+
+static inline void guest_tsc_catch_up(struct guest_tsc *tsc)
+{
+	if (unlikely(tsc->behind))
+		guest_tsc_set_right(tsc);
+}
+
 /* vee_msrs.tsc_offset */
 void guest_tsc_set_offset(const struct guest_tsc *tsc, u64 offset);
 u64 guest_tsc_offset(const struct guest_tsc *tsc);

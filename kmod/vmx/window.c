@@ -65,24 +65,24 @@ static void write_cr4(unsigned long cr4)
 
 /* --- VMX operation --------------------------------------------------------- */
 
-static bool trace_would_end(void)
+static __always_inline bool trace_would_end(void)
 {
-	return boot_cpu_has(X86_FEATURE_INTEL_PT) && !(vee_caps.misc & MISC_INTEL_PT);
+	return static_cpu_has(X86_FEATURE_INTEL_PT) && !(vee_caps.misc & MISC_INTEL_PT);
 }
 
-static void pause_tracer(struct window *w)
+static __always_inline void pause_tracer(struct window *w)
 {
 	if (trace_would_end())
 		w->trace = vee_pause_tracer();
 }
 
-static void resume_tracer(struct window *w)
+static __always_inline void resume_tracer(struct window *w)
 {
 	if (trace_would_end())
 		vee_resume_tracer(w->trace);
 }
 
-static void end_own(struct window *w)
+static __always_inline void end_own(struct window *w)
 {
 	if (!vmxoff())
 		write_cr4(w->cr4);
@@ -90,15 +90,8 @@ static void end_own(struct window *w)
 	resume_tracer(w);
 }
 
-static int begin_own(struct window *w, void *region)
+static noinline int vmxon_failed(struct window *w)
 {
-	if (!mode_allows(VMX_WINDOWED))
-		return -ENODEV;
-	pause_tracer(w);
-	w->own = true;
-	write_cr4(w->cr4 | X86_CR4_VMXE);
-	if (!vmxon(__pa(region)))
-		return 0;
 	write_cr4(w->cr4);
 	w->own = false;
 	resume_tracer(w);
@@ -107,12 +100,24 @@ static int begin_own(struct window *w, void *region)
 	return -ENODEV;
 }
 
+static __always_inline int begin_own(struct window *w, u64 region)
+{
+	if (!mode_allows(VMX_WINDOWED))
+		return -ENODEV;
+	pause_tracer(w);
+	w->own = true;
+	write_cr4(w->cr4 | X86_CR4_VMXE);
+	if (!vmxon(region))
+		return 0;
+	return vmxon_failed(w);
+}
+
 static bool is_shared(struct window *w)
 {
 	return w->cr4 & X86_CR4_VMXE && !vmptrst(&w->theirs);
 }
 
-static int begin(struct window *w, struct vmcs *vmcs, void *region)
+static int begin(struct window *w, struct vmcs *vmcs, u64 region)
 {
 	w->cr4 = native_read_cr4();
 	vmcs->shared = is_shared(w);
@@ -121,7 +126,7 @@ static int begin(struct window *w, struct vmcs *vmcs, void *region)
 	return mode_allows(VMX_SHARED) ? 0 : -ENODEV;
 }
 
-static void end(struct window *w, struct vmcs *vmcs)
+static __always_inline void end(struct window *w, struct vmcs *vmcs)
 {
 	if (!vmcs->shared)
 		end_own(w);
@@ -132,24 +137,31 @@ static void end(struct window *w, struct vmcs *vmcs)
 
 /* --- the window ------------------------------------------------------------ */
 
-/* As in root.c, but that the VMCS has lost nothing since it was here last. */
+/* What root.c does when it makes a VMCS active. */
+static noinline int arrive(struct window *w, struct vmcs *vmcs)
+{
+	if (vmclear(&vmcs->hpa))
+		return -EIO;
+	vmcs->cleared_for = smp_processor_id();
+	w->owner = NULL;
+	guest_tsc_arrive(&vmcs->tsc);
+	return 0;
+}
+
+/* Where it was in the last window it has lost nothing since. */
 static int make_current(struct window *w, struct vmcs *vmcs)
 {
-	if (vmcs->cleared_for != smp_processor_id()) {
-		if (vmclear(&vmcs->hpa))
-			return -EIO;
-		vmcs->cleared_for = smp_processor_id();
-		w->owner = NULL;
-	}
+	if (unlikely(vmcs->cleared_for != smp_processor_id() ||
+		     guest_tsc_was_suspended(&vmcs->tsc)) && arrive(w, vmcs))
+		return -EIO;
 	if (vmptrld(&vmcs->hpa))
 		return -EIO;
 	separate_owners(&w->owner, vmcs->owner);
-	guest_tsc_arrive(&vmcs->tsc);
 	guest_tsc_catch_up(&vmcs->tsc);
 	return 0;
 }
 
-int window_enter(struct vmcs *vmcs, void *region)
+int window_enter(struct vmcs *vmcs, u64 region)
 {
 	struct window *w = this_cpu_ptr(&window);
 	int error = begin(w, vmcs, region);
@@ -163,7 +175,8 @@ int window_enter(struct vmcs *vmcs, void *region)
 	}
 	vmcs->frame.launched = false;
 	vmcs->in_window = true;
-	vmcs->beside = true;
+	if (vmcs->shared || mode_kvm_is_there())
+		vmcs->beside = true;
 	return 0;
 }
 
@@ -182,8 +195,6 @@ void window_leave(struct vmcs *vmcs)
 void window_part(struct vmcs *vmcs)
 {
 	vmcs->beside = false;
-	if (!vmcs->shared && !mode_kvm_is_there())
-		return;
 	window_forget_owner();
 	if (vmcs->shared)
 		vee_ibpb();

@@ -6,15 +6,17 @@
 #ifndef _VEE_VMX_WINDOW_H
 #define _VEE_VMX_WINDOW_H
 
+#include <linux/types.h>
+
 struct vmcs;
 
 /*
- * Makes @vmcs current. @region: for VMXON, of this CPU. -ENODEV: VMX is not to be had in
+ * Makes @vmcs current. @region: the host-physical address of this CPU's VMXON region. -ENODEV: VMX is not to be had in
  * a way that is allowed; the kernel's log says why.
  */
-int window_enter(struct vmcs *vmcs, void *region);
+int window_enter(struct vmcs *vmcs, u64 region);
 void window_leave(struct vmcs *vmcs);
-/* At the end of a stretch in which a window was open, preemption off. */
+/* At the end of a stretch that had a window beside somebody else, preemption off. */
 void window_part(struct vmcs *vmcs);
 /* Another's guest may have run here, or may be about to. */
 void window_forget_owner(void);
