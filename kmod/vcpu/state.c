@@ -372,25 +372,6 @@ static noinline int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 	return err;
 }
 
-/* What callers change most, and where there is nothing to check. */
-static int take_regs(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
-{
-	static const struct staged_state nothing;
-	const struct vee_regs *from = &vcpu->page->regs;
-	struct vee_regs *to = &vcpu->staged.regs;
-	u64 rip = READ_ONCE(from->rip);
-	int err = check_resume(vcpu, resume, rip) ?: check_inject(vcpu, inject, &nothing);
-
-	if (err)
-		return err;
-	to->rip = rip;
-	to->rsp = READ_ONCE(from->rsp);
-	to->rflags = READ_ONCE(from->rflags);
-	vcpu->staged.groups |= VEE_STATE_REGS;
-	WRITE_ONCE(vcpu->page->dirty, 0);
-	return 0;
-}
-
 static int take_clean(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
 {
 	static const struct staged_state nothing;
@@ -419,8 +400,6 @@ static noinline int take_state(struct vee_vcpu *vcpu)
 
 	if (!dirty)
 		err = take_clean(vcpu, resume, inject.event);
-	else if (dirty == VEE_STATE_REGS)
-		err = take_regs(vcpu, resume, inject.event);
 	else if (dirty & ~VEE_STATE_ALL)
 		err = -EINVAL;
 	else
@@ -480,22 +459,41 @@ static __always_inline bool wishes_differ(const struct wishes *a, const struct w
 	       (a->options ^ b->options) | (a->tpr_threshold ^ b->tpr_threshold);
 }
 
-/* Around each exit to the caller, which mostly wants nothing but to go on. */
+/* What callers change most, and where there is nothing to check. */
+static __always_inline void stage_regs(struct vee_vcpu *vcpu, u64 rip)
+{
+	const struct vee_regs *from = &vcpu->page->regs;
+	struct vee_regs *to = &vcpu->staged.regs;
+
+	to->rip = rip;
+	to->rsp = READ_ONCE(from->rsp);
+	to->rflags = READ_ONCE(from->rflags);
+	vcpu->staged.groups |= VEE_STATE_REGS;
+	WRITE_ONCE(vcpu->page->dirty, 0);
+}
+
+/* Around each exit to the caller, who mostly wants to go on, here or elsewhere. */
 int state_take(struct vee_vcpu *vcpu)
 {
 	struct vee_vcpu_page *page = vcpu->page;
 	struct wishes wishes = read_wishes(page);
-	u32 resume = READ_ONCE(page->resume);
+	u32 dirty = READ_ONCE(page->dirty), resume = READ_ONCE(page->resume);
+	u64 rip = vcpu->exit.rip;
 	int err;
 
 	if (unlikely(wishes_differ(&wishes, &vcpu->wishes)))
 		return take_wishes(vcpu);
-	if (READ_ONCE(page->dirty) || READ_ONCE(page->inject.flags) & VEE_EVENT_VALID)
+	if (dirty & ~VEE_STATE_REGS || READ_ONCE(page->inject.flags) & VEE_EVENT_VALID)
 		return take_state(vcpu);
-	err = check_resume(vcpu, resume, vcpu->exit.rip);
-	if (!err)
-		take_resume(vcpu, resume);
-	return err;
+	if (dirty)
+		rip = READ_ONCE(page->regs.rip);
+	err = check_resume(vcpu, resume, rip);
+	if (err)
+		return err;
+	if (dirty)
+		stage_regs(vcpu, rip);
+	take_resume(vcpu, resume);
+	return 0;
 }
 
 /* --- loading ----------------------------------------------------------------- */
