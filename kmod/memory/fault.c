@@ -342,6 +342,12 @@ static int fault_frame(struct fault *fault, unsigned long seq, struct ept_cache 
 	return fault_map(fault, seq, cache);
 }
 
+/* Then its neighbours are mapped with it. */
+static inline int is_large(struct page *page)
+{
+	return PageCompound(page);
+}
+
 /* -EAGAIN: the host has been at it since @seq. */
 static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *cache)
 {
@@ -354,8 +360,8 @@ static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *c
 	if (fault->writable)
 		error = fault_dirty(fault, seq);
 	if (!error)
-		error = PageCompound(fault->page) ? fault_map(fault, seq, cache) :
-							 fault_map_around(fault, seq, cache);
+		error = is_large(fault->page) ? fault_map(fault, seq, cache) :
+						fault_map_around(fault, seq, cache);
 	put_page(fault->page);
 	return error;
 }

@@ -225,7 +225,7 @@ static void check_kvm(void)
 	if (module_loaded() && show_modes())
 		return;
 	if (!host_has("/sys/module/kvm_intel"))
-		note("resident: KVM is not loaded");
+		note("resident, or windowed from Linux 6.19 on: KVM is not loaded");
 	else if (kvm_users() > 0 || kvm_takes_vmx_at_load())
 		note("shared: KVM is loaded, and has VMX on");
 	else
