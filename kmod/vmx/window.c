@@ -67,7 +67,7 @@ static void write_cr4(unsigned long cr4)
 
 static __always_inline bool trace_would_end(void)
 {
-	return static_cpu_has(X86_FEATURE_INTEL_PT) && !(vee_caps.misc & MISC_INTEL_PT);
+	return cpu_feature_enabled(X86_FEATURE_INTEL_PT) && !(vee_caps.misc & MISC_INTEL_PT);
 }
 
 static __always_inline void pause_tracer(struct window *w)
