@@ -460,16 +460,22 @@ static __always_inline bool wishes_differ(const struct wishes *a, const struct w
 }
 
 /* What callers change most, and where there is nothing to check. */
-static __always_inline void stage_regs(struct vee_vcpu *vcpu, u64 rip)
+static noinline int take_regs(struct vee_vcpu *vcpu, u32 resume)
 {
 	const struct vee_regs *from = &vcpu->page->regs;
 	struct vee_regs *to = &vcpu->staged.regs;
+	u64 rip = READ_ONCE(from->rip);
+	int err = check_resume(vcpu, resume, rip);
 
+	if (err)
+		return err;
 	to->rip = rip;
 	to->rsp = READ_ONCE(from->rsp);
 	to->rflags = READ_ONCE(from->rflags);
 	vcpu->staged.groups |= VEE_STATE_REGS;
 	WRITE_ONCE(vcpu->page->dirty, 0);
+	take_resume(vcpu, resume);
+	return 0;
 }
 
 /* Around each exit to the caller, who mostly wants to go on, here or elsewhere. */
@@ -478,7 +484,6 @@ int state_take(struct vee_vcpu *vcpu)
 	struct vee_vcpu_page *page = vcpu->page;
 	struct wishes wishes = read_wishes(page);
 	u32 dirty = READ_ONCE(page->dirty), resume = READ_ONCE(page->resume);
-	u64 rip = vcpu->exit.rip;
 	int err;
 
 	if (unlikely(wishes_differ(&wishes, &vcpu->wishes)))
@@ -486,14 +491,11 @@ int state_take(struct vee_vcpu *vcpu)
 	if (dirty & ~VEE_STATE_REGS || READ_ONCE(page->inject.flags) & VEE_EVENT_VALID)
 		return take_state(vcpu);
 	if (dirty)
-		rip = READ_ONCE(page->regs.rip);
-	err = check_resume(vcpu, resume, rip);
-	if (err)
-		return err;
-	if (dirty)
-		stage_regs(vcpu, rip);
-	take_resume(vcpu, resume);
-	return 0;
+		return take_regs(vcpu, resume);
+	err = check_resume(vcpu, resume, vcpu->exit.rip);
+	if (!err)
+		take_resume(vcpu, resume);
+	return err;
 }
 
 /* --- loading ----------------------------------------------------------------- */
