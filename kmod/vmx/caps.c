@@ -486,3 +486,14 @@ int caps_check_this_cpu(void)
 		error = check_same_msr(same[i].msr, *same[i].expected, same[i].name);
 	return error;
 }
+
+void caps_lock_feature_control(void)
+{
+	u64 control;
+
+	if (rdmsrq_safe(MSR_IA32_FEAT_CTL, &control) ||
+	    control & FEAT_CTL_LOCKED)
+		return;
+	wrmsrq_safe(MSR_IA32_FEAT_CTL, control | FEAT_CTL_LOCKED |
+		    FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX);
+}

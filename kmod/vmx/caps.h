@@ -62,6 +62,11 @@ extern struct vee_caps vee_caps;
 int caps_init(void);
 /* On each CPU that comes up: does it offer what the first one did? */
 int caps_check_this_cpu(void);
+/*
+ * SDM 3C, "Enabling and Entering VMX Operation": VMXON needs the MSR locked. A
+ * firmware, or a kernel without CONFIG_IA32_FEAT_CTL, may leave that to us.
+ */
+void caps_lock_feature_control(void);
 
 static inline bool caps_has(u64 feature)
 {

@@ -49,9 +49,9 @@ struct vmcs {
 	const void *owner;
 };
 
-/* With NO_CPU comes all that was done before it was so. */
 static inline int vmcs_cpu(const struct vmcs *vmcs)
 {
+	/* With NO_CPU comes all that was done before it was so. */
 	return smp_load_acquire(&vmcs->cpu);
 }
 

@@ -231,25 +231,6 @@ void vmx_root_free(struct vmcs *vmcs)
 
 /* --- VMX operation, on and off --------------------------------------------- */
 
-/*
- * SDM 3C, "Enabling and Entering VMX Operation": VMXON needs the MSR locked. A
- * firmware, or a kernel without CONFIG_IA32_FEAT_CTL, may leave that to us.
- */
-static void lock_feature_control(void)
-{
-	u64 control;
-
-	if (rdmsrq_safe(MSR_IA32_FEAT_CTL, &control) ||
-	    control & FEAT_CTL_LOCKED)
-		return;
-	wrmsrq_safe(MSR_IA32_FEAT_CTL, control | FEAT_CTL_LOCKED |
-		    FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX);
-}
-
-/*
- * CR4 changes through the kernel's helper: its own later writes of CR4 come from
- * its shadow, and one without VMXE would be #GP in VMX operation.
- */
 static int enter_operation(struct root_cpu *root)
 {
 	int error;
@@ -379,7 +360,7 @@ static int cpu_up_here(unsigned int cpu)
 	if (error)
 		return error;
 	local_irq_save(flags);
-	lock_feature_control();
+	caps_lock_feature_control();
 	error = mode_check_this_cpu();
 	if (!error && !READ_ONCE(going_down))
 		error = turn_on(this_cpu_ptr(&root_cpu));
@@ -408,7 +389,7 @@ static int suspend_last_cpu(void)
 
 static void resume_first_cpu(void)
 {
-	lock_feature_control();
+	caps_lock_feature_control();
 	turn_on_here(NULL);
 }
 

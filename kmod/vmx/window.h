@@ -11,8 +11,8 @@
 struct vmcs;
 
 /*
- * Makes @vmcs current. @region: the host-physical address of this CPU's VMXON region. -ENODEV: VMX is not to be had in
- * a way that is allowed; the kernel's log says why.
+ * Makes @vmcs current. @region: the host-physical address of this CPU's VMXON region.
+ * -ENODEV: VMX is not to be had in a way that is allowed; the kernel's log says why.
  */
 int window_enter(struct vmcs *vmcs, u64 region);
 void window_leave(struct vmcs *vmcs);
