@@ -166,6 +166,32 @@ static void loopback_up(void)
 	close(fd);
 }
 
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool written;
+
+	if (fd < 0)
+		return false;
+	written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	close(fd);
+	return written;
+}
+
+/* The kernel has booted with one (lab/run). */
+static void cpus_up(void)
+{
+	char path[64];
+
+	for (int cpu = 1;; cpu++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+		if (access(path, W_OK))
+			return;
+		if (!write_file(path, "1"))
+			fail("lab: a CPU that does not come up");
+	}
+}
+
 static void set_up(void)
 {
 	struct rlimit no_core = { 0, 0 };
@@ -181,6 +207,7 @@ static void set_up(void)
 		if (fd > 2)
 			close(fd);
 	}
+	cpus_up();
 	loopback_up();
 	if (sethostname("lab", 3) || chdir("/root"))
 		fail("lab: host name or folder");
@@ -216,18 +243,6 @@ static char *read_file(const char *path, size_t *size)
 		data[have] = 0;
 	*size = have;
 	return data;
-}
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool written;
-
-	if (fd < 0)
-		return false;
-	written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return written;
 }
 
 static void log_mark(void)
