@@ -148,13 +148,30 @@ static inline bool vee_l1tf_full(void)
 
 /* --- the host's breakpoints -------------------------------------------------- */
 
+/* DR0 to DR3. */
+static inline void vee_read_breakpoints(u64 dr[4])
+{
+	get_debugreg(dr[0], 0);
+	get_debugreg(dr[1], 1);
+	get_debugreg(dr[2], 2);
+	get_debugreg(dr[3], 3);
+}
+
+static inline void vee_write_breakpoints(const u64 dr[4])
+{
+	set_debugreg(dr[0], 0);
+	set_debugreg(dr[1], 1);
+	set_debugreg(dr[2], 2);
+	set_debugreg(dr[3], 3);
+}
+
 /**
  * struct vee_breakpoints - of the host's, while the guest's are in the CPU
  * @dr: DR0 to DR3
  * @taken: from vee_breakpoints_take() to vee_breakpoints_put_back()
  */
 struct vee_breakpoints {
-	unsigned long dr[4];
+	u64 dr[4];
 	bool taken;
 };
 
@@ -180,10 +197,7 @@ static inline void vee_breakpoints_take(struct vee_breakpoints *host)
 {
 	if (host->taken)
 		return;
-	get_debugreg(host->dr[0], 0);
-	get_debugreg(host->dr[1], 1);
-	get_debugreg(host->dr[2], 2);
-	get_debugreg(host->dr[3], 3);
+	vee_read_breakpoints(host->dr);
 	host->taken = true;
 }
 
@@ -191,10 +205,7 @@ static inline void vee_breakpoints_put_back(struct vee_breakpoints *host)
 {
 	if (!host->taken)
 		return;
-	set_debugreg(host->dr[0], 0);
-	set_debugreg(host->dr[1], 1);
-	set_debugreg(host->dr[2], 2);
-	set_debugreg(host->dr[3], 3);
+	vee_write_breakpoints(host->dr);
 	host->taken = false;
 }
 

@@ -24,20 +24,22 @@ bench_build() {
 		"$OUT/files/vee.ko"
 }
 
-# bench_run CMDLINE [--trace FILE] [--symbols]: what lab/bench-run prints.
+# bench_run CMDLINE [--trace FILE] [--symbols] [--script NAME]: what lab/bench-run
+# prints, or lab/NAME.
 bench_run() {
-	local options=(--cmdline "$1") symbols=()
+	local options=(--cmdline "$1") symbols=() script=bench-run
 	shift
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--symbols) symbols=("$1"); shift ;;
+		--script) script=$2; shift 2 ;;
 		*) options+=("$1" "$2"); shift 2 ;;
 		esac
 	done
 	"$VEE_TOP/lab/run" --kernel "$KERNEL" --memory 512 --timeout 900 \
 		--no-module "${options[@]}" --file "$OUT/files:/root/bench" \
-		--file "$VEE_TOP/lab/bench-run:/bin/bench-run" \
-		-- bench-run /root/bench "${symbols[@]}"
+		--file "$VEE_TOP/lab/$script:/bin/$script" \
+		-- "$script" /root/bench "${symbols[@]}"
 }
 
 # Passes on what bench_run prints, and tells of it on stderr as it comes: of the

@@ -205,13 +205,10 @@ static bool goes_on(struct side *s)
 
 static bool mode_is(const char *mode)
 {
-	char text[256] = "";
-	FILE *f = fopen(MODE, "re");
+	char text[256];
 
-	if (!f)
+	if (!read_text(MODE, text, sizeof(text)))
 		return false;
-	fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
 	/* Of all CPUs: there is one line. */
 	return !strncmp(text, mode, strlen(mode)) &&
 	       strchr(text, '\n') == text + strlen(text) - 1;

@@ -973,17 +973,24 @@ static inline void guest_unblock_nmis(struct __test_metadata *_metadata)
 	sched_setaffinity(0, sizeof(before), &before);
 }
 
-/* In the first 16 KiB of it. */
-static inline bool file_has(const char *path, const char *word)
+/* As much of a file as fits into @text, which ends with a 0. */
+static inline bool read_text(const char *path, char *text, size_t bytes)
 {
-	char text[16384] = "";
-	FILE *f = fopen(path, "r");
+	FILE *f = fopen(path, "re");
 
 	if (!f)
 		return false;
-	fread(text, 1, sizeof(text) - 1, f);
+	text[fread(text, 1, bytes - 1, f)] = 0;
 	fclose(f);
-	return strstr(text, word);
+	return true;
+}
+
+/* In the first 16 KiB of it. */
+static inline bool file_has(const char *path, const char *word)
+{
+	char text[16384];
+
+	return read_text(path, text, sizeof(text)) && strstr(text, word);
 }
 
 /* Writes @text to a file of sysfs or procfs. */

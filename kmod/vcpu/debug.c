@@ -13,10 +13,7 @@ void debug_load(struct debug_regs *debug)
 		vee_breakpoints_take(&debug->host);
 		set_debugreg(0, 7);
 	}
-	set_debugreg(debug->dr[0], 0);
-	set_debugreg(debug->dr[1], 1);
-	set_debugreg(debug->dr[2], 2);
-	set_debugreg(debug->dr[3], 3);
+	vee_write_breakpoints(debug->dr);
 	set_debugreg(debug->dr6, 6);
 	debug->loaded = true;
 }
@@ -25,10 +22,7 @@ void debug_read(struct debug_regs *debug)
 {
 	if (!debug->loaded)
 		return;
-	get_debugreg(debug->dr[0], 0);
-	get_debugreg(debug->dr[1], 1);
-	get_debugreg(debug->dr[2], 2);
-	get_debugreg(debug->dr[3], 3);
+	vee_read_breakpoints(debug->dr);
 	get_debugreg(debug->dr6, 6);
 }
 

@@ -36,10 +36,7 @@ static int touch_device(void *arg, uint64_t gpa, void *data, unsigned int bytes,
 			memset(data, 0xff, bytes);
 		return 0;
 	}
-	if (write)
-		memcpy(device + at, data, bytes);
-	else
-		memcpy(data, device + at, bytes);
+	move_bytes(device + at, data, bytes, write);
 	return 0;
 }
 
@@ -49,10 +46,7 @@ static int touch_port(void *arg, uint16_t port, void *data, unsigned int bytes, 
 	(void)port;
 	if (!CHECK(within(port_at, bytes, sizeof(port_data))))
 		return -EIO;
-	if (write)
-		memcpy(port_data + port_at, data, bytes);
-	else
-		memcpy(data, port_data + port_at, bytes);
+	move_bytes(port_data + port_at, data, bytes, write);
 	port_at += bytes;
 	return 0;
 }

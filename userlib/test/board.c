@@ -25,10 +25,7 @@ int touch(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
 	accesses++;
 	if (!CHECK(within(at, bytes, sizeof(device))))
 		return -EIO;
-	if (write)
-		memcpy(device + at, data, bytes);
-	else
-		memcpy(data, device + at, bytes);
+	move_bytes(device + at, data, bytes, write);
 	return 0;
 }
 

@@ -40,10 +40,7 @@ static int touch_device(void *arg, uint64_t gpa, void *data, unsigned int bytes,
 		at &= PAGE_OFFSET - 7;
 	if (!CHECK(within(at, bytes, PAGE_BYTES)) || !CHECK(arg == &rig))
 		return -EIO;
-	if (write)
-		memcpy(device + at, data, bytes);
-	else
-		memcpy(data, device + at, bytes);
+	move_bytes(device + at, data, bytes, write);
 	return 0;
 }
 

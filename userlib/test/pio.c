@@ -16,10 +16,7 @@ static int touch_port(void *arg, uint16_t port, void *data, unsigned int bytes,
 	CHECK_EQUAL(port, PORT);
 	if (fail_at && !--fail_at)
 		return -EIO;
-	if (write)
-		memcpy(stream + stream_at, data, bytes);
-	else
-		memcpy(data, stream + stream_at, bytes);
+	move_bytes(stream + stream_at, data, bytes, write);
 	stream_at += bytes;
 	return 0;
 }

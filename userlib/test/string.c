@@ -32,10 +32,7 @@ static int touch_device(void *arg, uint64_t gpa, void *data, unsigned int bytes,
 		at = ram_target + (gpa - TARGET_GPA);
 	else
 		at = ram_source + (gpa - SOURCE_GPA);
-	if (write)
-		memcpy(at, data, bytes);
-	else
-		memcpy(data, at, bytes);
+	move_bytes(at, data, bytes, write);
 	return 0;
 }
 

@@ -133,6 +133,15 @@ static inline uint8_t *exact_copy(const void *data, size_t bytes)
 	return copy;
 }
 
+/* What a device's function or a port's does with its bytes, which are at @place. */
+static inline void move_bytes(void *place, void *data, size_t bytes, bool write)
+{
+	if (write)
+		memcpy(place, data, bytes);
+	else
+		memcpy(data, place, bytes);
+}
+
 /* As the module has it: bytes of a default address in the code segment. */
 static inline uint8_t test_code_width(const struct vee_vcpu_page *page)
 {
