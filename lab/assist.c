@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What libvee does for a guest beside what the CPU does: random instructions, each run
- * twice, the second time with its operands in a device, or with exits for descriptor
- * tables. All that can be seen afterwards must be the same: registers, flags, memory,
+ * twice, the second time with its operands or the descriptor tables in a device, or with
+ * exits for those. All that can be seen afterwards must be the same: registers, flags, memory,
  * the frame of a fault, accessed and dirty flags. Runs in the lab.
  *
  * usage: assist [CASES [SEED]]
@@ -22,6 +22,7 @@
 #define GPA_LDT		0x1800U
 #define GPA_IDT		0x2000U
 #define GPA_TSS		0x3800U
+#define GPA_TASK	0x3a00U	/* another task's */
 #define GPA_STUBS	0x3c00U	/* a HLT for each vector */
 #define GPA_PML4	0x4000U
 #define GPA_PDPT	0x5000U
@@ -29,32 +30,76 @@
 #define GPA_PT		0x7000U
 #define GPA_CODE	0x8000U
 #define GPA_STACK	0xa000U	/* of CPL 0; that of CPL 3 is a page above */
+#define GPA_PDPT_PAE	0xc000U
+#define GPA_PD_32	0xd000U
+#define GPA_PT_32	0xe000U
 #define GPA_DEVICE	0x10000U
+#define GPA_DEVICE_IDT	0x11000U	/* if the tables are in the device... */
+#define GPA_DEVICE_GDT	0x11400U
+#define GPA_DEVICE_LDT	0x11600U
+#define GPA_DEVICE_TSS	0x11800U	/* ...which they have to the end */
 #define DEVICE_BYTES	0x2000U
 #define RAM_BYTES	0x14000U	/* the device's place among it */
 #define PAGE_BYTES	0x1000U
 
 #define HLT		0xf4
+#define DR7_ENABLED	0xffU
 #define VECTORS		256
+#define FAULTS		32
 #define TSS_LIMIT	0x67
 
 #define RFLAGS_TF	0x100ULL
 #define RFLAGS_AC	0x40000ULL
 #define RFLAGS_VM	0x20000ULL
 #define RFLAGS_RF	0x10000ULL
+#define RFLAGS_NT	0x4000ULL
+#define RFLAGS_IOPL	0x3000ULL
 #define CR0_PE		0x1ULL
+#define CR0_WP		0x10000ULL
 #define CR0_AM		0x40000ULL
+#define CR0_PG		0x80000000ULL
+#define CR4_VME		0x1ULL
+#define CR4_DE		0x8ULL
+#define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
+#define CR4_SMAP	0x200000ULL
+#define EFER_NXE	0x800ULL
 
 enum { CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x1b, DATA3 = 0x23, READ_ONLY = 0x28, TSS = 0x30,
 	LDT = 0x40, CODE64 = 0x50, CODE64_3 = 0x5b, DOWN = 0x60, ABSENT = 0x68,
-	CONFORMING = 0x70, SMALL = 0x78, TSS_FREE = 0x80, GDT_END = 0x90 };
+	CONFORMING = 0x70, SMALL = 0x78, TSS_FREE = 0x80, GATE = 0x90, GATE_16 = 0xa0,
+	GATE_CONFORMING = 0xb0, GATE_0 = 0xc0, GATE_3 = 0xd0, GATE_TASK = 0xe0, CODE16 = 0xf0,
+	CONFORMING64 = 0xf8, GDT_END = 0x100 };
 
-enum mode { LONG0, LONG3, PROTECTED0, PROTECTED3, REAL, VIRTUAL, MODES };
+enum mode { LONG0, LONG3, COMPAT0, COMPAT3, PROTECTED0, PROTECTED3, SMALL0, SMALL3, REAL,
+	VIRTUAL, MODES };
 
-static const char *const mode_names[MODES] = {
-	"64-bit, CPL 0", "64-bit, CPL 3", "32-bit, CPL 0", "32-bit, CPL 3", "real",
-	"virtual-8086",
+/**
+ * struct kind - what a mode is
+ * @width: bytes of an address by default
+ * @level: CPL
+ * @is_long: IA-32e mode
+ * @has_bases: segments begin at the device, whose offsets have 16 bits then
+ */
+struct kind {
+	const char *name;
+	unsigned int width;
+	unsigned int level;
+	bool is_long;
+	bool has_bases;
+};
+
+static const struct kind kinds[MODES] = {
+	[LONG0] = { "64-bit, CPL 0", 8, 0, true, false },
+	[LONG3] = { "64-bit, CPL 3", 8, 3, true, false },
+	[COMPAT0] = { "compatibility, CPL 0", 4, 0, true, false },
+	[COMPAT3] = { "compatibility, CPL 3", 4, 3, true, false },
+	[PROTECTED0] = { "32-bit, CPL 0", 4, 0, false, false },
+	[PROTECTED3] = { "32-bit, CPL 3", 4, 3, false, false },
+	[SMALL0] = { "16-bit, CPL 0", 2, 0, false, true },
+	[SMALL3] = { "16-bit, CPL 3", 2, 3, false, true },
+	[REAL] = { "real", 2, 0, false, true },
+	[VIRTUAL] = { "virtual-8086", 2, 3, false, true },
 };
 
 /**
@@ -133,65 +178,138 @@ static void put(uint32_t gpa, uint64_t value, unsigned int bytes)
 	memcpy(pristine + gpa, &value, bytes);
 }
 
-static void put_tables(void)
+/* A call gate, of 16 bytes in IA-32e mode. */
+static void put_call_gate(uint32_t gdt, unsigned int at, uint16_t selector, uint16_t rights)
 {
-	static const struct {
+	put(gdt + at, (GPA_CODE + 0x800) | selector << 16 | (uint64_t)rights << 32, 8);
+}
+
+static void put_descriptors(uint32_t gdt, uint32_t ldt, uint32_t tss, bool is_long)
+{
+	const struct {
 		uint16_t selector;
 		uint64_t low;
 	} all[] = {
 		{ CODE0, 0x00cf9a000000ffff }, { DATA0, 0x00cf92000000ffff },
 		{ CODE3 & ~3, 0x00cffa000000ffff }, { DATA3 & ~3, 0x00cff2000000ffff },
-		{ READ_ONLY, 0x00cff0000000ffff }, { TSS, 0x00008b0000000067 | GPA_TSS << 16 },
-		{ LDT, 0x000082000000001f | GPA_LDT << 16 }, { CODE64, 0x00af9a000000ffff },
+		{ READ_ONLY, 0x00cff0000000ffff },
+		{ TSS, 0x00008b0000000067 | (uint64_t)tss << 16 },
+		{ LDT, 0x000082000000001f | (uint64_t)ldt << 16 }, { CODE64, 0x00af9a000000ffff },
 		{ CODE64_3 & ~3, 0x00affa000000ffff }, { DOWN, 0x0040f60000000fff },
 		{ ABSENT, 0x00cf72000000ffff }, { CONFORMING, 0x00cf9e000000ffff },
-		{ SMALL, 0x0040f20000010fff }, { TSS_FREE, 0x0000890000000067 | GPA_TSS << 16 },
+		{ SMALL, 0x0040f20000010fff }, { TSS_FREE, 0x0000e90000000067 | GPA_TASK << 16 },
+		{ CODE16, 0x008f9a000000ffff }, { CONFORMING64, 0x00af9e000000ffff },
 	};
 
+	memset(pristine + gdt, 0, GDT_END);
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		put(GPA_GDT + all[i].selector, all[i].low, 8);
-	put(GPA_LDT + 8, 0x00cff2000000ffff, 8);
-	put(GPA_PML4, GPA_PDPT | 7, 8);
-	put(GPA_PDPT, GPA_PD | 7, 8);
-	put(GPA_PD, GPA_PT | 7, 8);
-	for (unsigned int i = 0; i < RAM_BYTES / PAGE_BYTES; i++)
-		put(GPA_PT + 8 * i, i * PAGE_BYTES | 7, 8);
+		put(gdt + all[i].selector, all[i].low, 8);
+	put_call_gate(gdt, GATE, is_long ? CODE64 : CODE0, 0xec02);
+	put_call_gate(gdt, GATE_16, CODE0, 0xe403);
+	put_call_gate(gdt, GATE_CONFORMING, is_long ? CONFORMING64 : CONFORMING, 0xec01);
+	put_call_gate(gdt, GATE_0, is_long ? CODE64 : CODE0, 0x8c00);
+	put_call_gate(gdt, GATE_3, is_long ? CODE64_3 : CODE3, 0xec1f);
+	put(gdt + GATE_TASK, 0x0000e50000000000 | TSS_FREE << 16, 8);
+	put(ldt + 8, 0x00cff2000000ffff, 8);
 }
 
-static void put_gates(enum mode mode)
+/* Tables and the inner stack are the supervisor's. */
+static uint64_t page_entry(unsigned int number)
 {
-	memset(pristine + GPA_IDT, 0, PAGE_BYTES);
-	for (unsigned int i = 0; i < VECTORS; i++) {
+	uint64_t gpa = number * PAGE_BYTES;
+
+	return gpa | (gpa < GPA_CODE || gpa == GPA_STACK - PAGE_BYTES ? 3 : 7);
+}
+
+static void put_pages(void)
+{
+	put(GPA_PML4, GPA_PDPT | 7, 8);
+	put(GPA_PDPT, GPA_PD | 7, 8);
+	put(GPA_PDPT_PAE, GPA_PD | 1, 8);
+	put(GPA_PD, GPA_PT | 7, 8);
+	put(GPA_PD_32, GPA_PT_32 | 7, 4);
+	for (unsigned int i = 0; i < RAM_BYTES / PAGE_BYTES; i++) {
+		put(GPA_PT + 8 * i, page_entry(i), 8);
+		put(GPA_PT_32 + 4 * i, page_entry(i), 4);
+	}
+}
+
+static void put_gates(uint32_t idt, unsigned int count, bool is_long)
+{
+	for (unsigned int i = 0; i < count; i++) {
 		uint64_t stub = GPA_STUBS + i;
 
-		if (mode == LONG0 || mode == LONG3)
-			put(GPA_IDT + 16 * i, stub | CODE64 << 16 | 0x8e0000000000, 8);
+		if (is_long)
+			put(idt + 16 * i, stub | CODE64 << 16 | 0x8e0000000000, 8);
 		else
-			put(GPA_IDT + 8 * i, stub | CODE0 << 16 | 0x8e0000000000, 8);
-		put(4 * i, stub, 4);
+			put(idt + 8 * i, stub | CODE0 << 16 | 0x8e0000000000, 8);
 	}
-	memset(pristine + GPA_TSS, 0, TSS_LIMIT + 1);
-	put(GPA_TSS + 4, GPA_STACK, 8);
-	if (mode != LONG0 && mode != LONG3)
-		put(GPA_TSS + 8, DATA0, 2);
-	put(GPA_TSS + 102, TSS_LIMIT + 1, 2);
+}
+
+static void put_tss(uint32_t tss, bool is_long)
+{
+	memset(pristine + tss, 0, TSS_LIMIT + 1);
+	put(tss + 4, GPA_STACK, 8);
+	if (!is_long)
+		put(tss + 8, DATA0, 2);
+	put(tss + 102, TSS_LIMIT + 1, 2);
+}
+
+/* A task of CPL 0 that halts. */
+static void put_task(uint32_t cr3)
+{
+	static const uint16_t selectors[] = { DATA3, CODE0, DATA0, DATA3, 0, DATA3 };
+
+	put_tss(GPA_TASK, false);
+	put(GPA_TASK + 28, cr3, 4);
+	put(GPA_TASK + 32, GPA_CODE + 0x900, 4);
+	put(GPA_TASK + 36, 2, 4);
+	put(GPA_TASK + 56, GPA_STACK, 4);
+	for (unsigned int i = 0; i < 6; i++)
+		put(GPA_TASK + 72 + 4 * i, selectors[i], 2);
+}
+
+/* Those in memory too if those in the device are in use: who writes there hits nothing. */
+static void put_tables(bool is_long, bool in_device, uint32_t cr3)
+{
+	memset(pristine + GPA_IDT, 0, PAGE_BYTES);
+	put_gates(GPA_IDT, VECTORS, is_long);
+	for (unsigned int i = 0; i < VECTORS; i++)
+		put(4 * i, GPA_STUBS + i, 4);
+	put_tss(GPA_TSS, is_long);
+	put_task(cr3);
+	put_pages();
+	put_descriptors(GPA_GDT, GPA_LDT, GPA_TSS, is_long);
+	if (!in_device)
+		return;
+	memset(pristine + GPA_DEVICE_IDT, 0, PAGE_BYTES);
+	put_gates(GPA_DEVICE_IDT, FAULTS, is_long);
+	put_tss(GPA_DEVICE_TSS, is_long);
+	put_descriptors(GPA_DEVICE_GDT, GPA_DEVICE_LDT, GPA_DEVICE_TSS, is_long);
+}
+
+static uint16_t some_selector(void)
+{
+	static const uint16_t selectors[] = {
+		0, 3, CODE0, DATA0, CODE3, DATA3, READ_ONLY, READ_ONLY | 3, TSS, LDT, CODE64,
+		CODE64_3, DOWN | 3, ABSENT, ABSENT | 3, CONFORMING, SMALL | 3, TSS_FREE, 0x0c, 0x0f,
+		GATE, GATE_16, GATE_CONFORMING, GATE_0, GATE_3, GATE | 3, GATE_TASK, CODE16,
+		CONFORMING64, GDT_END,
+	};
+
+	return selectors[pick(sizeof(selectors) / sizeof(*selectors))];
 }
 
 /* Selectors, addresses, small numbers, and whatever. */
 static uint64_t some_value(void)
 {
-	static const uint16_t selectors[] = {
-		0, 3, CODE0, DATA0, CODE3, DATA3, READ_ONLY, READ_ONLY | 3, TSS, LDT, CODE64,
-		CODE64_3, DOWN | 3, ABSENT, ABSENT | 3, CONFORMING, SMALL | 3, TSS_FREE, 0x0c, 0x0f,
-		GDT_END,
-	};
-
-	switch (pick(5)) {
+	switch (pick(6)) {
 	case 0:
-		return selectors[pick(sizeof(selectors) / sizeof(*selectors))];
+		return some_selector();
 	case 1:
-		return GPA_CODE + pick(PAGE_BYTES) +
-		       ((uint64_t)selectors[pick(sizeof(selectors) / 2)] << 32);
+		return GPA_CODE + pick(PAGE_BYTES) + ((uint64_t)some_selector() << 32);
+	case 5:
+		return GPA_CODE + pick(PAGE_BYTES) + ((uint64_t)some_selector() << 16);
 	case 2:
 		return pick(64);
 	default:
@@ -201,15 +319,23 @@ static uint64_t some_value(void)
 
 /* --- instructions ------------------------------------------------------------------ */
 
+/**
+ * struct test - an instruction, and the state that it finds
+ * @descriptors: with exits for descriptor tables
+ * @tables: those are in the device
+ */
 struct test {
 	enum mode mode;
+	struct kind kind;
 	bool descriptors;
+	bool tables;
 	uint8_t code[15];
 	unsigned int bytes;
 	ZydisDecodedInstruction insn;
 	struct vee_regs regs;
 	struct vee_segments segments;
 	struct vee_control control;
+	struct vee_debug debug;
 };
 
 /* Those without an operand in memory that reach it, and those that have one, by map. */
@@ -255,14 +381,14 @@ static void add_prefixes(struct test *t)
 
 	while (!pick(2) && t->bytes < 3)
 		add(t, prefixes[pick(sizeof(prefixes))]);
-	if (t->mode <= LONG3 && !pick(2))
+	if (t->kind.width == 8 && !pick(2))
 		add(t, 0x40 | pick(16));
 }
 
 /* [RBX], [RBX + disp8], or with 16-bit addresses the same; seldom another. */
 static void add_modrm(struct test *t)
 {
-	bool is_16bit = t->mode >= REAL;
+	bool is_16bit = t->kind.width == 2;
 	uint8_t reg = pick(8) << 3, form = pick(10);
 
 	if (t->descriptors && pick(2))
@@ -273,6 +399,25 @@ static void add_modrm(struct test *t)
 		add(t, (form & 1) << 6 | reg | (is_16bit ? 7 : 3));
 }
 
+/* JMP and CALL: to an address in the instruction, or in memory. */
+static void add_far(struct test *t)
+{
+	unsigned int bytes = t->kind.width == 2 ? 2 : 4;
+	uint64_t target = GPA_CODE + pick(PAGE_BYTES);
+	uint16_t selector = some_selector();
+
+	if (t->kind.width == 8 || pick(2)) {
+		add(t, 0xff);
+		add(t, (pick(2) ? 3 : 5) << 3 | (t->kind.width == 2 ? 7 : 3));
+		return;
+	}
+	add(t, pick(2) ? 0x9a : 0xea);
+	for (unsigned int i = 0; i < bytes; i++)
+		add(t, target >> (8 * i));
+	add(t, selector);
+	add(t, selector >> 8);
+}
+
 static void add_opcode(struct test *t)
 {
 	uint8_t opcode = random64() >> 40;
@@ -281,6 +426,8 @@ static void add_opcode(struct test *t)
 		add(t, 0x0f);
 		add(t, pick(2));
 		add_modrm(t);
+	} else if (!pick(8)) {
+		add_far(t);
 	} else if (!pick(4)) {
 		add(t, plain[pick(sizeof(plain))]);
 	} else if (pick(2)) {
@@ -308,7 +455,7 @@ static bool is_comparable(const struct test *t, const ZydisDecodedInstruction *i
 		return insn->operand_width != 16;
 	case ZYDIS_MNEMONIC_ENTER:	/* for which 66H counts */
 	case ZYDIS_MNEMONIC_LEAVE:
-		return t->mode > LONG3 || insn->operand_width != 16;
+		return t->kind.width != 8 || insn->operand_width != 16;
 	default:
 		return true;
 	}
@@ -321,10 +468,10 @@ static bool decode(struct test *t, ZydisDecodedInstruction *insn)
 	ZydisStackWidth width = ZYDIS_STACK_WIDTH_16;
 	ZydisDecoder decoder;
 
-	if (t->mode <= LONG3) {
+	if (t->kind.width == 8) {
 		machine = ZYDIS_MACHINE_MODE_LONG_64;
 		width = ZYDIS_STACK_WIDTH_64;
-	} else if (t->mode <= PROTECTED3) {
+	} else if (t->kind.width == 4) {
 		machine = ZYDIS_MACHINE_MODE_LEGACY_32;
 		width = ZYDIS_STACK_WIDTH_32;
 	}
@@ -349,28 +496,33 @@ static void make_code(struct test *t)
 
 /* --- the state to begin with ------------------------------------------------------- */
 
-static uint64_t near_border(void)
+/* Not in the tables that are there. */
+static uint64_t near_border(const struct test *t)
 {
 	static const uint32_t borders[] = {
 		GPA_DEVICE, GPA_DEVICE + PAGE_BYTES, GPA_DEVICE + DEVICE_BYTES,
 	};
+	unsigned int all = t->tables ? 1 : 3;
 
-	return pick(3) ? GPA_DEVICE + pick(DEVICE_BYTES) :
-			 borders[pick(3)] - 10 + pick(20);
+	return pick(3) ? GPA_DEVICE + pick(t->tables ? PAGE_BYTES - 16 : DEVICE_BYTES) :
+			 borders[pick(all)] - 10 + pick(20);
 }
 
-static void set_real_segments(struct test *t)
+static void set_bases(struct test *t)
 {
 	struct vee_segment *const data[] = {
 		&t->segments.es, &t->segments.ds, &t->segments.fs, &t->segments.gs,
 	};
 
 	for (size_t i = 0; i < 4; i++) {
-		data[i]->selector = GPA_DEVICE >> 4;
+		if (t->mode >= REAL)
+			data[i]->selector = GPA_DEVICE >> 4;
 		data[i]->base = GPA_DEVICE;
 	}
-	if (pick(2)) {
-		t->segments.ss.selector = GPA_DEVICE >> 4;
+	/* A call to a conforming segment pushes as the emulator has it by that one's level. */
+	if (t->kind.level == 3 || pick(2)) {
+		if (t->mode >= REAL)
+			t->segments.ss.selector = GPA_DEVICE >> 4;
 		t->segments.ss.base = GPA_DEVICE;
 	}
 }
@@ -393,10 +545,11 @@ static void spoil_segments(struct test *t)
 {
 	struct vee_segment *const data[] = { &t->segments.es, &t->segments.ds, &t->segments.ss };
 	struct vee_segment *segment = data[pick(3)];
+	uint32_t limit = GPA_DEVICE - segment->base + pick(DEVICE_BYTES);
 
 	switch (pick(6)) {
 	case 0:
-		segment->limit = GPA_DEVICE + pick(DEVICE_BYTES);
+		segment->limit = limit;
 		segment->access_rights &= ~VEE_AR_G;
 		break;
 	case 1:
@@ -404,7 +557,7 @@ static void spoil_segments(struct test *t)
 			segment->access_rights &= ~2U;
 		break;
 	case 2:
-		segment->limit = GPA_DEVICE + pick(DEVICE_BYTES);
+		segment->limit = limit;
 		segment->access_rights = (segment->access_rights | 4) & ~VEE_AR_G;
 		break;
 	}
@@ -412,25 +565,32 @@ static void spoil_segments(struct test *t)
 
 static void set_system(struct test *t)
 {
-	t->segments.gdtr = (struct vee_table) { .base = GPA_GDT, .limit = GDT_END - 1 };
+	t->segments.gdtr = (struct vee_table) {
+		.base = t->tables ? GPA_DEVICE_GDT : GPA_GDT, .limit = GDT_END - 1,
+	};
 	t->segments.idtr = (struct vee_table) { .base = GPA_IDT, .limit = 0xfff };
+	if (t->tables)
+		t->segments.idtr = (struct vee_table) {
+			.base = GPA_DEVICE_IDT, .limit = FAULTS * (t->kind.is_long ? 16 : 8) - 1,
+		};
 	if (t->mode == REAL)
 		t->segments.idtr = (struct vee_table) { .limit = 0x3ff };
 	t->segments.tr.selector = TSS;
-	t->segments.tr.base = GPA_TSS;
+	t->segments.tr.base = t->tables ? GPA_DEVICE_TSS : GPA_TSS;
+	t->segments.tr.limit = TSS_LIMIT;
 	t->segments.ldtr = (struct vee_segment) {
-		.selector = LDT, .base = GPA_LDT, .limit = 0x1f, .access_rights = 0x82,
+		.selector = LDT, .base = t->tables ? GPA_DEVICE_LDT : GPA_LDT, .limit = 0x1f,
+		.access_rights = 0x82,
 	};
 }
 
-static void set_level_3(struct test *t, uint16_t code)
+static void set_level_3(struct test *t)
 {
 	struct vee_segment *const data[] = {
 		&t->segments.es, &t->segments.ss, &t->segments.ds, &t->segments.fs,
 		&t->segments.gs,
 	};
 
-	t->segments.cs.selector = code;
 	t->segments.cs.access_rights |= VEE_AR_DPL;
 	for (size_t i = 0; i < 5; i++) {
 		data[i]->selector = DATA3;
@@ -442,13 +602,77 @@ static void set_level_3(struct test *t, uint16_t code)
 	}
 }
 
+static void set_code(struct test *t)
+{
+	struct vee_segment *cs = &t->segments.cs;
+
+	if (t->mode >= REAL)
+		return;
+	if (t->kind.width != 8) {
+		cs->access_rights &= ~VEE_AR_L;
+		cs->access_rights |= VEE_AR_DB;
+	}
+	if (t->kind.width == 2)
+		cs->access_rights &= ~VEE_AR_DB;
+	if (t->kind.width == 2 && pick(2))
+		t->segments.ss.access_rights &= ~VEE_AR_DB;
+	if (t->kind.width == 8)
+		cs->selector = t->kind.level ? CODE64_3 : CODE64;
+	else
+		cs->selector = t->kind.level ? CODE3 : t->kind.width == 2 ? CODE16 : CODE0;
+}
+
+/* SDM 3A, "Paging": of 32 bits, with PAE, or of four levels. */
+static void set_paging(struct test *t)
+{
+	if (!t->kind.is_long && (t->mode == REAL || !pick(3)))
+		return;
+	t->control.cr0 |= CR0_PG;
+	if (pick(2))
+		t->control.cr0 |= CR0_WP;
+	if (t->kind.is_long) {
+		t->control.cr3 = GPA_PML4;
+	} else if (pick(2)) {
+		t->control.cr4 |= CR4_PAE;
+		t->control.cr3 = GPA_PDPT_PAE;
+	} else {
+		t->control.cr3 = GPA_PD_32;
+	}
+	if (!pick(3))
+		t->control.cr4 |= CR4_SMAP;
+	if (pick(2) && t->control.cr4 & CR4_PAE)
+		t->control.efer |= EFER_NXE;
+}
+
+/*
+ * Of data, to both sides of the stack pointer, or of what RBX and others point to. All of
+ * them are enabled, or none: for others DR6 is open.
+ */
+static void set_breakpoints(struct test *t)
+{
+	const uint64_t near[] = { t->regs.rbx, t->regs.rsi, t->regs.rdi, t->regs.rsp - 8 };
+
+	t->debug = (struct vee_debug) { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
+	if (pick(8))
+		return;
+	for (unsigned int i = 0; i < 4; i++) {
+		unsigned int kind = pick(2) ? 1 : 3, length = pick(4);
+
+		if (length == 2 && t->kind.width != 8)
+			length = 0;
+		t->debug.dr[i] = near[i] + (t->kind.has_bases ? GPA_DEVICE : 0) - 4 + pick(12);
+		t->debug.dr7 |= (1 + pick(2)) << (2 * i);
+		t->debug.dr7 |= (uint64_t)(kind | length << 2) << (16 + 4 * i);
+	}
+}
+
 static void set_mode(struct test *t, struct vee_vcpu *vcpu)
 {
 	struct vee_vcpu_page *page = vcpu->page;
 
-	if (t->mode <= LONG3)
+	if (t->kind.is_long)
 		vee_vcpu_set_long_mode(vcpu, GPA_PML4, GPA_CODE);
-	else if (t->mode <= PROTECTED3)
+	else if (t->mode < REAL)
 		vee_vcpu_set_protected_mode(vcpu, GPA_CODE);
 	else
 		vee_vcpu_set_real_mode(vcpu, 0, GPA_CODE);
@@ -456,55 +680,125 @@ static void set_mode(struct test *t, struct vee_vcpu *vcpu)
 	t->segments = page->segments;
 	t->control = page->control;
 	t->control.cr4 |= CR4_OSFXSR;
+	if (!pick(2))
+		t->control.cr4 |= CR4_DE;
 	set_system(t);
-	if (t->mode == LONG0)
-		t->segments.cs.selector = CODE64;
-	if (t->mode == LONG3 || t->mode == PROTECTED3)
-		set_level_3(t, t->mode == LONG3 ? CODE64_3 : CODE3);
-	if (t->mode >= REAL)
-		set_real_segments(t);
+	set_code(t);
+	if (t->kind.level == 3 && t->mode != VIRTUAL)
+		set_level_3(t);
+	if (t->kind.has_bases)
+		set_bases(t);
 	if (t->mode == VIRTUAL) {
 		set_virtual_segments(t);
 		t->control.cr0 |= CR0_PE;
-		t->regs.rflags |= RFLAGS_VM | 0x3000;
+		t->regs.rflags |= RFLAGS_VM | (pick(4) ? RFLAGS_IOPL : 0);
+		t->control.cr4 |= pick(2);	/* VME */
 	}
-	if ((t->mode == PROTECTED0 || t->mode == PROTECTED3) && !pick(3))
+	if (t->kind.width != 8 && t->mode < REAL && !pick(3))
 		spoil_segments(t);
+	set_paging(t);
 }
+
+#define WRAP_BYTES	64
 
 static void set_registers(struct test *t)
 {
-	uint64_t offset = t->mode >= REAL ? GPA_DEVICE : 0;
+	uint64_t offset = t->kind.has_bases ? GPA_DEVICE : 0;
 
 	for (int i = 0; i < 16; i++)
 		t->regs.gpr[i] = some_value();
-	t->regs.rbx = near_border() - offset;
-	t->regs.rsi = near_border() - offset;
-	t->regs.rdi = near_border() - offset;
+	t->regs.rbx = near_border(t) - offset;
+	t->regs.rsi = near_border(t) - offset;
+	t->regs.rdi = near_border(t) - offset;
 	t->regs.rcx = pick(2) ? pick(20) : some_value() & 0xff;
-	t->regs.rbp = near_border() - offset;
-	t->regs.rsp = pick(2) ? near_border() - offset : GPA_STACK + PAGE_BYTES - 8 * pick(8);
+	t->regs.rbp = near_border(t) - offset;
+	t->regs.rsp = pick(2) ? near_border(t) - offset : GPA_STACK + PAGE_BYTES - 8 * pick(8);
+	/* Where a frame wraps at 64 KiB the emulator has a limit. */
+	if (t->kind.width == 2 && t->mode < REAL && t->regs.rsp < WRAP_BYTES)
+		t->regs.rsp += WRAP_BYTES;
 	t->regs.rflags |= random64() & 0x8d5;
 	if (!pick(8))
 		t->regs.rflags |= 0x400;	/* DF */
 	if (!pick(8))
 		t->regs.rflags |= RFLAGS_TF;
+	if (!pick(8))
+		t->regs.rflags |= RFLAGS_NT;
+	if (!pick(8))
+		t->regs.rflags |= RFLAGS_RF;
+	if (!pick(8) && t->mode != VIRTUAL)
+		t->regs.rflags |= RFLAGS_IOPL;
 	if (t->mode == LONG0 && !pick(8))
 		t->segments.fs.base = 0x7fff0000;
 	t->regs.rip = GPA_CODE;
-	for (int i = 0; t->mode > LONG3 && i < 16; i++)
+	for (int i = 0; t->kind.width != 8 && i < 16; i++)
 		t->regs.gpr[i] = (uint32_t)t->regs.gpr[i];
+}
+
+static void change(uint32_t gpa, uint64_t clear, uint64_t set, unsigned int bytes)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, pristine + gpa, bytes);
+	put(gpa, (value & ~clear) | set, bytes);
+}
+
+/* What pages can be, above the tables of each way of paging. */
+static void spoil_page(unsigned int number)
+{
+	uint64_t set = 0, clear = 0;
+
+	switch (pick(8)) {
+	case 0:
+		clear = 1;		/* absent */
+		break;
+	case 1:
+	case 2:
+		clear = 2;		/* read-only */
+		break;
+	case 3:
+		clear = 4;		/* the supervisor's */
+		break;
+	case 4:
+		set = 0x60;		/* accessed, dirty */
+		break;
+	case 5:
+		set = 1ULL << 51;	/* reserved */
+		break;
+	case 6:
+		set = 1ULL << 63;	/* without code, or reserved */
+		break;
+	}
+	change(GPA_PT + 8 * number, clear, set, 8);
+	change(GPA_PT_32 + 4 * number, clear, set & UINT32_MAX, 4);
+}
+
+/* Of an IP for virtual-8086 mode the emulator ignores the upper half, where a CPU faults. */
+static void narrow_ip(const struct test *t)
+{
+	uint64_t gpa = t->regs.rsp + t->segments.ss.base;
+
+	if (t->insn.mnemonic == ZYDIS_MNEMONIC_IRETD && gpa + 4 < RAM_BYTES)
+		put(gpa + 2, 0, 2);
 }
 
 static void make_test(struct test *t, struct vee_vcpu *vcpu, bool descriptors)
 {
-	*t = (struct test) { .mode = pick(MODES), .descriptors = descriptors };
-	put_gates(t->mode);
+	enum mode mode = pick(MODES);
+
+	*t = (struct test) {
+		.mode = mode, .kind = kinds[mode], .descriptors = descriptors,
+		.tables = mode != REAL && !pick(4),
+	};
 	for (uint32_t at = GPA_DEVICE - 64; at < GPA_DEVICE + DEVICE_BYTES + 64; at += 8)
 		put(at, some_value(), 8);
 	set_mode(t, vcpu);
+	put_tables(t->kind.is_long, t->tables, t->control.cr3);
+	if (!pick(3))
+		spoil_page(GPA_DEVICE / PAGE_BYTES - 1 + pick(t->tables ? 2 : 4));
 	set_registers(t);
+	set_breakpoints(t);
 	make_code(t);
+	narrow_ip(t);
 	memset(pristine + GPA_CODE, HLT, PAGE_BYTES);
 	memset(pristine + GPA_STUBS, HLT, VECTORS);
 	memcpy(pristine + GPA_CODE, t->code, t->bytes);
@@ -547,7 +841,7 @@ static void load(struct machine *m, const struct test *t)
 	page->regs = t->regs;
 	page->segments = t->segments;
 	page->control = t->control;
-	page->debug = (struct vee_debug) { .dr6 = 0xffff0ff0, .dr7 = 0x400 };
+	page->debug = t->debug;
 	page->events = (struct vee_events) { 0 };
 	page->inject = (struct vee_event) { 0 };
 	page->dirty |= VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_CONTROL |
@@ -607,27 +901,39 @@ static uint64_t undefined_flags(const struct test *t)
 	return t->insn.cpu_flags ? t->insn.cpu_flags->undefined : 0;
 }
 
-static void tell_end(const char *who, const struct vee_vcpu_page *page)
+#define FRAME_BYTES	48	/* what to show of a handler's stack */
+
+static void tell_end(const char *who, const struct machine *m)
 {
+	const struct vee_vcpu_page *page = m->vcpu->page;
 	const struct vee_regs *regs = &page->regs;
 
 	printf("\t%s: exit %u RIP %llx flags %llx RSP %llx RAX %llx RCX %llx\n", who,
 	       page->exit.reason, regs->rip, regs->rflags, regs->rsp, regs->rax, regs->rcx);
-	printf("\t\tRSI %llx RDI %llx CR2 %llx CS %x SS %x\n", regs->rsi, regs->rdi,
-	       page->control.cr2, page->segments.cs.selector, page->segments.ss.selector);
+	printf("\t\tRSI %llx RDI %llx CR2 %llx CS %x SS %x DR6 %llx\n", regs->rsi, regs->rdi,
+	       page->control.cr2, page->segments.cs.selector, page->segments.ss.selector,
+	       page->debug.dr6);
+	if (regs->rsp > RAM_BYTES - FRAME_BYTES)
+		return;
+	printf("\t\tthere:");
+	for (unsigned int i = 0; i < FRAME_BYTES; i += 4)
+		printf(" %x", *(uint32_t *)(m->memory + regs->rsp + i));
+	putchar('\n');
 }
 
 static void tell(const struct test *t, const char *what, const struct machine *cpu,
 		 const struct machine *libvee)
 {
-	printf("%s:", mode_names[t->mode]);
+	printf("%s:", t->kind.name);
 	for (unsigned int i = 0; i < t->bytes; i++)
 		printf(" %02x", t->code[i]);
 	printf(" (%s): %s\n", ZydisMnemonicGetString(t->insn.mnemonic), what);
+	printf("\tCR0 %llx CR4 %llx SS %x%s DR7 %llx\n", t->control.cr0, t->control.cr4,
+	       t->segments.ss.access_rights, t->tables ? ", tables there" : "", t->debug.dr7);
 	printf("\tRBX %llx RSI %llx RDI %llx RCX %llx RSP %llx flags %llx\n", t->regs.rbx,
 	       t->regs.rsi, t->regs.rdi, t->regs.rcx, t->regs.rsp, t->regs.rflags);
-	tell_end("CPU", cpu->vcpu->page);
-	tell_end("libvee", libvee->vcpu->page);
+	tell_end("CPU", cpu);
+	tell_end("libvee", libvee);
 }
 
 /*
@@ -638,7 +944,7 @@ static bool is_flags(const struct test *t, uint32_t bits)
 {
 	uint32_t flags = undefined_flags(t);
 
-	if (t->regs.rflags & RFLAGS_TF)
+	if (t->regs.rflags & RFLAGS_TF || t->debug.dr7 & DR7_ENABLED)
 		flags |= RFLAGS_RF;
 	return !(bits & ~flags) || !(bits & ~(flags << 16)) || !(bits & ~(flags << 8)) ||
 	       !(bits & ~(flags << 24)) || !(bits & ~(flags >> 8)) || !(bits & ~(flags >> 16));
@@ -778,7 +1084,6 @@ int main(int argc, char **argv)
 	if (argc > 2)
 		seed = strtoul(argv[2], NULL, 0) * 2 + 1;
 	setlinebuf(stdout);
-	put_tables();
 	open_machine(&cpu, false);
 	open_machine(&device, true);
 	open_machine(&tables, false);

@@ -271,11 +271,16 @@ uint64_t guest_linear(const struct guest *guest, unsigned int segment, uint64_t 
 
 /* --- task/switch.c --- */
 
+/* SDM 3C, "Exit Qualification for Task Switches": by what. */
+enum task_source { TASK_BY_CALL, TASK_BY_IRET, TASK_BY_JMP, TASK_BY_GATE };
+
 /*
- * What events.delivering has, by a task gate of the IDT. 0 also if it faults; -EOPNOTSUPP:
- * nobody can take that.
+ * A switch that made no exit of its own: TASK_BY_GATE of what events.delivering has, by a
+ * task gate of the IDT. @instruction_length: of the instruction, or of the event's. 0 also
+ * if it faults; -EOPNOTSUPP: nobody can take that, or a TSS is a device's.
  */
-int task_switch_by_gate(const struct guest *guest, uint16_t selector);
+int task_switch(const struct guest *guest, enum task_source source, uint16_t selector,
+		unsigned int instruction_length);
 
 /* --- trap.c: what the CPU would have trapped on --- */
 

@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The delivery of an event (SDM 2, "INT n"; SDM 3A, chapter "Interrupt and Exception
- * Handling"): event.c finds the handler, frame.c the stack, and pushes.
+ * Handling"), and a far CALL or JMP through a call gate (SDM 2, "CALL"): event.c and gate.c
+ * read the gate, handler.c finds the code, frame.c the stack, and pushes.
  */
 #ifndef VEE_DELIVERY_H
 #define VEE_DELIVERY_H
 
 #include "mmio.h"
 
+/* What a call gate can have copied. */
+#define PARAMETERS_MAX	31
+
 /**
- * struct delivery - an event on its way to its handler
+ * struct delivery - an event on its way to its handler, or a program through a call gate
  * @guest: as it was interrupted, but @mode for the stack
- * @event: what is delivered
+ * @event: what is delivered; NULL: nothing, it is a call gate
+ * @jumps: by JMP, which changes no level
  * @ext: EXT of error codes
  * @redirected: a handler of the 8086 program's, in virtual-8086 mode
  * @inner: the handler is at another privilege level, or was reached from
@@ -26,10 +31,14 @@
  * @ss: likewise
  * @rsp: the stack pointer, so far
  * @stack_mask: what of it counts
+ * @next: with a call gate, RIP to come back to
+ * @parameters: likewise, what goes to the inner stack, in the order of pushing
+ * @parameter_count: how many
  */
 struct delivery {
 	struct guest guest;
 	const struct vee_event *event;
+	bool jumps;
 	uint32_t ext;
 	bool redirected;
 	bool inner;
@@ -43,7 +52,17 @@ struct delivery {
 	struct vee_segment ss;
 	uint64_t rsp;
 	uint64_t stack_mask;
+	uint64_t next;
+	uint32_t parameters[PARAMETERS_MAX];
+	unsigned int parameter_count;
 };
+
+/* --- handler.c --- */
+
+/* The code segment that @selector names, for a gate: @cs and @inner. */
+int handler_find(struct delivery *delivery);
+/* Is there code at the handler's address? */
+int handler_check_entry(const struct delivery *delivery);
 
 /* --- frame.c --- */
 

@@ -64,10 +64,14 @@ static bool is_wide(const struct guest *guest, const struct descriptor *descript
 	return in_long_mode(guest) && !(descriptor_rights(descriptor) & VEE_AR_S);
 }
 
-static int read_wide(const struct guest *guest, struct descriptor *descriptor)
+/* @left: bytes of the table from there on. */
+static int read_wide(const struct guest *guest, struct descriptor *descriptor, uint64_t left,
+		     bool *found)
 {
-	descriptor->high = 0;
 	if (!is_wide(guest, descriptor))
+		return 0;
+	*found = left >= 2 * ENTRY_BYTES;
+	if (!*found)
 		return 0;
 	return guest_read_at(guest, descriptor->gva + ENTRY_BYTES, &descriptor->high,
 			     ENTRY_BYTES);
@@ -93,7 +97,7 @@ int descriptor_look(const struct guest *guest, uint16_t selector,
 		descriptor->gva = (uint32_t)descriptor->gva;
 	err = guest_read_at(guest, descriptor->gva, &descriptor->low, ENTRY_BYTES);
 	if (!err)
-		err = read_wide(guest, descriptor);
+		err = read_wide(guest, descriptor, limit - index + 1, found);
 	return err;
 }
 
@@ -327,9 +331,8 @@ int check_code(const struct guest *guest, uint16_t selector, bool returns,
 	if (err)
 		return err;
 	rights = descriptor_rights(&descriptor);
-	/* A gate, or a task: not done here. */
 	if (!returns && !(rights & VEE_AR_S))
-		return -EOPNOTSUPP;
+		return CODE_IS_SYSTEM;
 	if (!is_code(rights) || !may_enter(selector, rights, level, returns) ||
 	    (in_long_mode(guest) && rights & VEE_AR_L && rights & VEE_AR_DB))
 		return selector_fault(guest, VECTOR_GP, selector);

@@ -20,9 +20,6 @@
 #define GATE_TRAP_BIT		1
 #define GATE_IST		7
 
-#define TYPE_CONFORMING		0x4U
-#define TYPE_CODE		0x8U
-
 /* SDM 3A, "Task-State Segment (TSS)": the bit map ends where the one of I/O begins. */
 #define TSS_IO_MAP		102
 #define REDIRECTION_BYTES	32
@@ -78,62 +75,6 @@ static int read_gate(struct delivery *delivery)
 		delivery->offset &= UINT16_MAX;
 	delivery->item = in_long_mode(guest) ? 8 : delivery->type & GATE_WIDE_BIT ? 4 : 2;
 	return check_gate(delivery, gate[0]);
-}
-
-static int code_fault(const struct delivery *delivery, unsigned int vector)
-{
-	return guest_fault(&delivery->guest, vector,
-			   (delivery->selector & ~SELECTOR_RPL) | delivery->ext);
-}
-
-/* May the handler be in it, and is that another level? */
-static bool may_handle(const struct delivery *delivery, uint32_t rights, bool *inner)
-{
-	unsigned int level = guest_cpl(&delivery->guest);
-	unsigned int dpl = (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
-
-	*inner = !(rights & TYPE_CONFORMING) && dpl < level;
-	if (!(rights & VEE_AR_S) || !(rights & TYPE_CODE) || dpl > level)
-		return false;
-	if (guest_is_virtual_8086(&delivery->guest))
-		return *inner && !dpl;
-	return !in_long_mode(&delivery->guest) ||
-	       (rights & (VEE_AR_L | VEE_AR_DB)) == VEE_AR_L;
-}
-
-static int find_handler(struct delivery *delivery)
-{
-	const struct guest *guest = &delivery->guest;
-	struct descriptor descriptor;
-	unsigned int level;
-	uint32_t rights;
-	bool found;
-	int err;
-
-	if (selector_is_null(delivery->selector))
-		return guest_fault(guest, VECTOR_GP, delivery->ext);
-	err = descriptor_look(guest, delivery->selector, &descriptor, &found);
-	if (err)
-		return err;
-	rights = descriptor_rights(&descriptor);
-	if (!found || !may_handle(delivery, rights, &delivery->inner))
-		return code_fault(delivery, VECTOR_GP);
-	if (!(rights & VEE_AR_PRESENT))
-		return code_fault(delivery, VECTOR_NP);
-	level = delivery->inner ? (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3) : guest_cpl(guest);
-	delivery->cs = descriptor_segment(&descriptor, delivery->selector, false);
-	delivery->cs.selector = (delivery->selector & ~SELECTOR_RPL) | level;
-	return 0;
-}
-
-/* Is there code at the handler's address? */
-static int check_entry(const struct delivery *delivery)
-{
-	const struct guest *guest = &delivery->guest;
-	bool good = in_long_mode(guest) ? guest_is_canonical(guest, delivery->offset, 1) :
-					  delivery->offset <= delivery->cs.limit;
-
-	return good ? 0 : guest_fault(guest, VECTOR_GP, delivery->ext);
 }
 
 /* --- without one --- */
@@ -300,11 +241,11 @@ static int deliver(struct delivery *delivery)
 	if (err || (protected && is_task_gate(delivery)))
 		return err;
 	if (protected && !delivery->redirected)
-		err = find_handler(delivery);
+		err = handler_find(delivery);
 	if (!err)
 		err = frame_find(delivery);
 	if (!err && protected && !delivery->redirected)
-		err = check_entry(delivery);
+		err = handler_check_entry(delivery);
 	if (!err)
 		err = frame_push(delivery);
 	if (!err)
@@ -329,7 +270,10 @@ int deliver_event(const struct guest *guest)
 	delivery.guest.mode = in_long_mode(guest) ? 8 : 4;
 	delivery.ext = !event_is_software(&event) || event.type == VEE_EVENT_PRIV_SOFT_EXCEPTION;
 	err = deliver(&delivery);
+	if (!err && guest->hits)
+		err = trap_note(guest);
 	if (!err && is_task_gate(&delivery))
-		return task_switch_by_gate(guest, delivery.selector);
+		return task_switch(guest, TASK_BY_GATE, delivery.selector,
+				   event.instruction_length);
 	return err == GUEST_FAULTED ? fault_instead(&delivery) : err;
 }

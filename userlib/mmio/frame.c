@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What the delivery of an event leaves on which stack. */
+/* What the delivery of an event, or a call through a gate, leaves on which stack. */
 #include "delivery.h"
 
 /* SDM 3A, "Task-State Segment": where the stacks of the inner levels are. */
@@ -13,8 +13,8 @@
 
 #define FRAME_ALIGN	15ULL
 
-/* IP, CS and flags; SP and SS; ES, DS, FS and GS. */
-#define ITEMS_MAX	10
+/* A call's parameters, IP, CS, SP and SS: more than an event has. */
+#define ITEMS_MAX	(PARAMETERS_MAX + 4)
 
 bool event_is_software(const struct vee_event *event)
 {
@@ -57,7 +57,8 @@ static int find_long_stack(struct delivery *delivery)
 		return err;
 	if (delivery->inner)
 		delivery->ss = null_segment(level, level);
-	delivery->rsp &= ~FRAME_ALIGN;
+	if (delivery->event)
+		delivery->rsp &= ~FRAME_ALIGN;
 	delivery->stack_mask = UINT64_MAX;
 	return 0;
 }
@@ -117,8 +118,23 @@ static uint64_t frame_flags(const struct delivery *delivery)
 	return rflags | RFLAGS_IOPL | (rflags & RFLAGS_VIF ? RFLAGS_IF : 0);
 }
 
-/* In the order of pushing; how many. */
-static unsigned int list_items(const struct delivery *delivery, uint64_t *items)
+static unsigned int list_call(const struct delivery *delivery, uint64_t *items)
+{
+	const struct vee_vcpu_page *page = delivery->guest.vcpu->page;
+	unsigned int count = 0;
+
+	if (delivery->inner) {
+		items[count++] = page->segments.ss.selector;
+		items[count++] = page->regs.rsp;
+	}
+	for (unsigned int i = 0; delivery->inner && i < delivery->parameter_count; i++)
+		items[count++] = delivery->parameters[i];
+	items[count++] = page->segments.cs.selector;
+	items[count++] = delivery->next;
+	return count;
+}
+
+static unsigned int list_event(const struct delivery *delivery, uint64_t *items)
 {
 	const struct vee_vcpu_page *page = delivery->guest.vcpu->page;
 	unsigned int count = 0;
@@ -142,6 +158,12 @@ static unsigned int list_items(const struct delivery *delivery, uint64_t *items)
 	if (delivery->event->flags & VEE_EVENT_ERROR_CODE)
 		items[count++] = delivery->event->error_code;
 	return count;
+}
+
+/* In the order of pushing; how many. */
+static unsigned int list_items(const struct delivery *delivery, uint64_t *items)
+{
+	return delivery->event ? list_event(delivery, items) : list_call(delivery, items);
 }
 
 static uint64_t item_offset(const struct delivery *delivery, unsigned int number)
@@ -194,6 +216,7 @@ static int push(const struct delivery *delivery, uint64_t offset, uint64_t value
 
 	if (!in_long_mode(&delivery->guest))
 		gva = (uint32_t)(delivery->ss.base + offset);
+	trap_access(&delivery->guest, gva, delivery->item, VEE_WRITE);
 	err = guest_find(&delivery->guest, gva, delivery->item, access, &span);
 	return err ? err : guest_write(&delivery->guest, &span, 0, &value, delivery->item);
 }

@@ -5,7 +5,7 @@
  *
  *	assist.c -> plain.c, wide.c, vector.c, string.c, stack.c, system.c, event.c
  *	  -> descriptor.c -> operand.c -> alu.c, insn.c
- *	event.c -> frame.c -> descriptor.c (delivery.h)
+ *	stack.c -> gate.c; gate.c, event.c -> handler.c, frame.c -> descriptor.c (delivery.h)
  */
 #ifndef VEE_MMIO_H
 #define VEE_MMIO_H
@@ -265,7 +265,10 @@ int check_stack_descriptor(const struct guest *guest, uint16_t selector, unsigne
 			   const struct blame *blame, struct vee_segment *ss);
 int check_stack_segment(const struct guest *guest, uint16_t selector, unsigned int level,
 			bool to_64bit, struct vee_segment *ss);
-/* CS as by a far jump or call, or a return. -EOPNOTSUPP: a gate or a task. */
+/* What a far jump or call goes to is no code segment. */
+#define CODE_IS_SYSTEM	3
+
+/* CS as by a far jump or call, or a return. 0, GUEST_FAULTED, CODE_IS_SYSTEM, -errno. */
 int check_code(const struct guest *guest, uint16_t selector, bool returns,
 	       struct vee_segment *cs);
 void drop_inner_segments(const struct guest *guest, unsigned int level);
@@ -322,6 +325,13 @@ int do_far_jump(const struct guest *guest);
 int do_far_call(const struct guest *guest);
 int do_far_return(const struct guest *guest);
 int do_iret(const struct guest *guest);
+
+/* --- gate.c; these resume by themselves --- */
+
+/* JMP (@jumps) or CALL to a gate, or to a task. */
+int far_to_system(const struct guest *guest, uint16_t selector, bool jumps);
+/* IRET with NT. */
+int return_to_task(const struct guest *guest);
 
 /* --- system.c --- */
 

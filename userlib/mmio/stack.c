@@ -92,16 +92,37 @@ static int open_and_pop(const struct guest *guest, struct stack *stack, uint64_t
 
 /* --- PUSH, POP --- */
 
-/* The operand is read when it is known that it can be pushed. */
+/* A fault of the operand's comes first; it is read when it is known that it can be pushed. */
 static int push_memory(const struct guest *guest, struct stack *stack)
 {
 	struct guest_span span;
 	uint64_t value;
-	int err = find_item(stack, stack->rsp - stack->item, VEE_WRITE, &span);
+	int err = operand_find(guest, guest->insn->width, VEE_READ, &span);
 
+	if (!err)
+		err = find_item(stack, stack->rsp - stack->item, VEE_WRITE, &span);
 	if (!err)
 		err = read_operand(guest, &value);
 	return err ? err : push(stack, value);
+}
+
+/* Likewise one of the stack's. */
+static int pop_memory(const struct guest *guest, struct stack *stack)
+{
+	unsigned int width = guest->insn->width;
+	struct guest_span from, to;
+	uint64_t value = 0;
+	int err = find_item(stack, stack->rsp, VEE_READ, &from);
+
+	if (!err)
+		err = operand_find(guest, width, VEE_WRITE, &to);
+	if (!err)
+		err = guest_read(guest, &from, 0, &value, width);
+	if (!err)
+		err = guest_write(guest, &to, 0, &value, width);
+	if (!err)
+		stack->rsp += stack->item;
+	return err;
 }
 
 int do_push(const struct guest *guest)
@@ -128,17 +149,12 @@ int do_push(const struct guest *guest)
 int do_pop(const struct guest *guest)
 {
 	const struct insn *insn = guest->insn;
-	struct guest_span span = { 0 };
 	struct stack stack;
 	uint64_t value;
 	int err = open_stack(guest, &stack);
 
-	if (!err && insn->in_memory)
-		err = operand_find(guest, insn->width, VEE_WRITE, &span);
 	if (!err)
-		err = pop(&stack, &value);
-	if (!err && insn->in_memory)
-		err = guest_write(guest, &span, 0, &value, insn->width);
+		err = insn->in_memory ? pop_memory(guest, &stack) : pop(&stack, &value);
 	if (err)
 		return err;
 	close_stack(&stack);
@@ -490,7 +506,7 @@ static int far_target(const struct guest *guest, uint64_t *rip, uint16_t *select
 int do_far_jump(const struct guest *guest)
 {
 	struct vee_segment cs;
-	uint16_t selector;
+	uint16_t selector = 0;
 	uint64_t rip;
 	int err = guest_sync(guest);
 
@@ -498,6 +514,8 @@ int do_far_jump(const struct guest *guest)
 		err = far_target(guest, &rip, &selector);
 	if (!err)
 		err = find_code(guest, selector, rip, false, &cs);
+	if (err == CODE_IS_SYSTEM)
+		return far_to_system(guest, selector, true);
 	if (!err)
 		err = descriptor_loaded(guest, &cs);
 	if (err)
@@ -510,7 +528,7 @@ int do_far_call(const struct guest *guest)
 {
 	struct vee_segment cs;
 	struct stack stack;
-	uint16_t selector;
+	uint16_t selector = 0;
 	uint64_t rip;
 	int err = open_stack(guest, &stack);
 
@@ -518,6 +536,8 @@ int do_far_call(const struct guest *guest)
 		err = far_target(guest, &rip, &selector);
 	if (!err)
 		err = find_code(guest, selector, rip, false, &cs);
+	if (err == CODE_IS_SYSTEM)
+		return far_to_system(guest, selector, false);
 	stack.item = guest->insn->operand_width;
 	if (!err)
 		err = push(&stack, guest->vcpu->page->segments.cs.selector);
@@ -594,12 +614,9 @@ int do_far_return(const struct guest *guest)
 
 /* --- IRET --- */
 
-/* Back to another task is not for here. */
-static int check_nested(const struct guest *guest)
+static bool is_nested(const struct guest *guest)
 {
-	if (!guest_is_protected(guest) || !(guest->vcpu->page->regs.rflags & RFLAGS_NT))
-		return 0;
-	return in_long_mode(guest) ? guest_fault(guest, VECTOR_GP, 0) : -EOPNOTSUPP;
+	return guest_is_protected(guest) && guest->vcpu->page->regs.rflags & RFLAGS_NT;
 }
 
 /* SDM 2, "IRET": what the privilege level lets be changed. */
@@ -696,10 +713,13 @@ int do_iret(const struct guest *guest)
 {
 	uint64_t rip, selector, flags;
 	struct stack stack;
-	int err = open_and_pop(guest, &stack, &rip);
+	int err = open_stack(guest, &stack);
 
+	if (!err && is_nested(guest))
+		return in_long_mode(guest) ? guest_fault(guest, VECTOR_GP, 0) :
+					     return_to_task(guest);
 	if (!err)
-		err = check_nested(guest);
+		err = pop(&stack, &rip);
 	if (!err)
 		err = pop(&stack, &selector);
 	if (!err)

@@ -6,8 +6,6 @@
 #define REASON_TASK_SWITCH	9
 #define QUALIFICATION_SOURCE(q)	((q) >> 30 & 3)
 
-enum { SOURCE_CALL, SOURCE_IRET, SOURCE_JMP, SOURCE_GATE };
-
 /* SDM 3A, "Task-State Segment (TSS)": what is in the registers, and the rest. */
 struct tss32 {
 	uint32_t link, stacks[6], cr3;
@@ -59,7 +57,7 @@ static unsigned int tss_bytes(const struct vee_segment *tss)
 /* The one before is a task to come back to. */
 static bool nests(const struct task *task)
 {
-	return task->source == SOURCE_CALL || task->source == SOURCE_GATE;
+	return task->source == TASK_BY_CALL || task->source == TASK_BY_GATE;
 }
 
 static bool is_valid(const struct vee_event *event)
@@ -72,7 +70,7 @@ static bool is_valid(const struct vee_event *event)
 /* Of an interrupt or exception RIP is where to go on; else it's the instruction. */
 static uint32_t next_ip(const struct task *task)
 {
-	bool instruction = task->source != SOURCE_GATE || !is_valid(&task->event) ||
+	bool instruction = task->source != TASK_BY_GATE || !is_valid(&task->event) ||
 			   task->event.type >= VEE_EVENT_SOFT_INTERRUPT;
 	unsigned int length = task->page.exit.instruction_length;
 
@@ -97,8 +95,8 @@ static int begin(struct task *task, struct vee_vcpu *vcpu)
 /* The CPU has looked at this before the exit, but the guest has other CPUs. */
 static int check_tss(struct task *task, struct vee_segment *tss)
 {
-	uint8_t wrong = task->source == SOURCE_IRET ? VECTOR_TS : VECTOR_GP;
-	uint32_t wanted = TSS16 | (task->source == SOURCE_IRET ? TYPE_BUSY : 0);
+	uint8_t wrong = task->source == TASK_BY_IRET ? VECTOR_TS : VECTOR_GP;
+	uint32_t wanted = TSS16 | (task->source == TASK_BY_IRET ? TYPE_BUSY : 0);
 	bool found;
 	int err = task_read_tss(task, task->selector, &found, tss);
 
@@ -130,7 +128,7 @@ static int probe(struct task *task, const struct vee_segment *tss)
 		err = task_probe(task, tss->base, sizeof(uint16_t), VEE_WRITE);
 	if (!err && !nests(task))
 		err = probe_type(task, old->selector);
-	if (!err && task->source != SOURCE_IRET)
+	if (!err && task->source != TASK_BY_IRET)
 		err = probe_type(task, task->selector);
 	return err;
 }
@@ -183,7 +181,7 @@ static int save(struct task *task)
 {
 	uint32_t eflags = task->page.regs.rflags;
 
-	if (task->source == SOURCE_IRET)
+	if (task->source == TASK_BY_IRET)
 		eflags &= ~RFLAGS_NT;
 	return is_32bit(&task->page.segments.tr) ? save32(task, eflags) :
 					      save16(task, eflags);
@@ -208,7 +206,7 @@ static int link_tasks(struct task *task, const struct vee_segment *tss)
 		err = save(task);
 	if (!err && nests(task))
 		err = task_write(task, tss->base, &old, sizeof(old), GUEST_IMPLICIT);
-	if (!err && task->source != SOURCE_IRET)
+	if (!err && task->source != TASK_BY_IRET)
 		err = set_busy(task, task->selector, true);
 	return err;
 }
@@ -357,7 +355,7 @@ static void enter_events(const struct task *task, struct vee_events *events)
 {
 	events->interruptibility &= VEE_BLOCKING_BY_NMI;
 	events->pending_debug = 0;
-	if (task->source == SOURCE_IRET)
+	if (task->source == TASK_BY_IRET)
 		events->interruptibility = 0;
 	else if (is_valid(&task->event) && task->event.type == VEE_EVENT_NMI)
 		events->interruptibility = VEE_BLOCKING_BY_NMI;
@@ -450,24 +448,26 @@ int vee_task_switch_assist(struct vee_vcpu *vcpu)
 		return err;
 	if (task.page.control.efer & EFER_LMA || !(task.page.control.cr0 & CR0_PE))
 		return -EINVAL;
-	if (task.source == SOURCE_GATE)
+	if (task.source == TASK_BY_GATE)
 		task.event = task.page.events.delivering;
 	return do_switch(&task, vcpu->page);
 }
 
 /* The tables may be a device's, the tasks themselves are in memory. */
-int task_switch_by_gate(const struct guest *guest, uint16_t selector)
+int task_switch(const struct guest *guest, enum task_source source, uint16_t selector,
+		unsigned int instruction_length)
 {
 	struct vee_vcpu *vcpu = guest->vcpu;
-	struct task task = { .source = SOURCE_GATE, .selector = selector };
+	struct task task = { .source = source, .selector = selector };
 	int err = begin(&task, vcpu);
 
 	if (err)
 		return err;
 	task.guest.fn = guest->fn;
 	task.guest.arg = guest->arg;
-	task.event = task.page.events.delivering;
-	task.page.exit.instruction_length = task.event.instruction_length;
+	if (source == TASK_BY_GATE)
+		task.event = task.page.events.delivering;
+	task.page.exit.instruction_length = instruction_length;
 	err = do_switch(&task, vcpu->page);
 	return err == -EFAULT || err == -ENOTRECOVERABLE ? -EOPNOTSUPP : err;
 }

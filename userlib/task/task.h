@@ -29,7 +29,7 @@ struct undo {
  * @guest: a guest in the state that there will be...
  * @vcpu: ...this, which is the vCPU but for...
  * @page: ...this
- * @source: SOURCE_CALL and so on
+ * @source: by what
  * @selector: of the TSS that is switched to
  * @event: what a task gate of the IDT delivers
  * @undo: what it wrote to
@@ -39,7 +39,7 @@ struct task {
 	struct guest guest;
 	struct vee_vcpu vcpu;
 	struct vee_vcpu_page page;
-	unsigned int source;
+	enum task_source source;
 	uint16_t selector;
 	struct vee_event event;
 	struct undo undo[UNDO_MAX];

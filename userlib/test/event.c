@@ -9,13 +9,13 @@
 #define VECTOR		0x21
 
 /* An exit in delivering: nothing is done of the instruction. */
-static int deliver(struct vee_event event)
+static int deliver_flagged(struct vee_event event, unsigned int flags)
 {
 	int err;
 
 	page->events.delivering = event;
 	page->exit.reason = VEE_EXIT_MEMORY;
-	page->exit.flags = VEE_EXIT_EVENT_PENDING;
+	page->exit.flags = VEE_EXIT_EVENT_PENDING | flags;
 	page->exit.memory = (struct vee_exit_memory) {
 		.access = VEE_WRITE, .error = -EACCES, .code_width = test_code_width(page),
 	};
@@ -25,6 +25,11 @@ static int deliver(struct vee_event event)
 	err = vee_mmio_assist(rig.vcpu, touch, NULL);
 	page->exit.flags = 0;
 	return err;
+}
+
+static int deliver(struct vee_event event)
+{
+	return deliver_flagged(event, 0);
 }
 
 static const struct vee_event interrupt = {
@@ -559,6 +564,23 @@ static void events_out_of_virtual_8086_mode(void)
 	rig_end(&rig);
 }
 
+/* SDM 3B, "Debug Exceptions": what the CPU pushes is written, too. */
+static void breakpoints(void)
+{
+	begin(4);
+	put_gate(VECTOR, CODE_32, 0x8e, false);
+	page->debug.dr[1] = STACK - 4;
+	page->debug.dr7 = 1U << 2 | 0x1U << 20 | 0x3U << 22;	/* L1: 4 bytes that are written */
+	CHECK_EQUAL(deliver(interrupt), 0);
+	check_entered(CODE_32);
+	CHECK_EQUAL(page->events.pending_debug, 0);
+	page->regs.rsp = STACK;
+	CHECK_EQUAL(deliver_flagged(interrupt, VEE_EXIT_BREAKPOINTS), 0);
+	check_entered(CODE_32);
+	CHECK_EQUAL(page->events.pending_debug, 0x1002);
+	rig_end(&rig);
+}
+
 static void faults_in_virtual_8086_mode(void)
 {
 	begin_8086(3);
@@ -675,6 +697,7 @@ const struct test tests[] = {
 	{ "events out of virtual-8086 mode", events_out_of_virtual_8086_mode },
 	{ "faults in virtual-8086 mode", faults_in_virtual_8086_mode },
 	{ "interrupts of the 8086 program's own", redirected_interrupts },
+	{ "breakpoints on the stack", breakpoints },
 	{ "task gates in virtual-8086 mode", task_gates_in_virtual_8086_mode },
 	{ 0 }
 };
