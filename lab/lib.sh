@@ -108,6 +108,13 @@ give_back() {
 	fi
 }
 
+# The tree's files: what git has, or, unpacked from a tarball, all but what was built.
+tree_files() {
+	cd "$VEE_TOP" || return
+	git ls-files 2>/dev/null ||
+		find . -path ./.cache -prune -o -type f ! -name '*.[oad]' ! -name '*.so*' -printf '%P\n'
+}
+
 # Holds lock $1 of this clone for as long as the caller's shell lives, so that
 # two labs started at once do not build the same file twice. The descriptor is
 # closed again for children by those that start long-lived ones.

@@ -188,6 +188,9 @@ struct hpet_table {
 #define DEVICE_OP	0x82
 #define LENGTH_2	0x40	/* of a length's first byte: there is a second */
 #define NAME_BYTES	4
+/* Without the NUL: there is no room for it, which newer compilers warn of. */
+#define NAME(text)	{ (text)[0], (text)[1], (text)[2], (text)[3] }
+#define ROOT_NAME(text)	{ '\\', (text)[0], (text)[1], (text)[2], (text)[3] }
 
 /* Small resource descriptors: the tag's low three bits are the length. */
 #define IRQ_TAG		0x22
@@ -260,7 +263,7 @@ struct aml {
 static struct aml_s5 soft_off(void)
 {
 	return (struct aml_s5) {
-		.name_op = NAME_OP, .name = "\\_S5_",
+		.name_op = NAME_OP, .name = ROOT_NAME("_S5_"),
 		.package_op = PACKAGE_OP,
 		.length = LENGTH_FROM(struct aml_s5, length), .count = 4,
 		.a_prefix = BYTE_PREFIX, .slp_typ_a = ACPI_SOFT_OFF,
@@ -285,10 +288,10 @@ static struct aml_device device(const char *name, uint16_t pnp,
 	struct aml_device device = {
 		.ext_op = EXT_OP_PREFIX, .device_op = DEVICE_OP,
 		.length = LENGTH_FROM(struct aml_device, length),
-		.hid_op = NAME_OP, .hid_name = "_HID",
+		.hid_op = NAME_OP, .hid_name = NAME("_HID"),
 		.hid_prefix = DWORD_PREFIX,
 		.hid = { 0x41, 0xd0, pnp >> 8, pnp & 0xff },
-		.crs_op = NAME_OP, .crs_name = "_CRS", .buffer_op = BUFFER_OP,
+		.crs_op = NAME_OP, .crs_name = NAME("_CRS"), .buffer_op = BUFFER_OP,
 		.buffer_length = LENGTH_FROM(struct aml_device, buffer_length),
 		.size_prefix = BYTE_PREFIX, .size = sizeof(resources),
 		.resources = resources,
@@ -306,7 +309,7 @@ static void put_aml(struct aml *aml)
 	aml->scope = (struct aml_scope) {
 		.scope_op = SCOPE_OP,
 		.length = { LENGTH_2 | (length & 15), length >> 4 },
-		.name = "\\_SB_",
+		.name = ROOT_NAME("_SB_"),
 		/* PNP0501: a 16550A; PNP0B00: an AT's clock. */
 		.serial = device("COM1", 0x0501, resources(0x3f8, 8, 4)),
 		.clock = device("RTC0", 0x0b00, resources(0x70, 2, 8)),

@@ -22,6 +22,12 @@ int end_failure(void)
 static struct machine machine;
 static int terminal;	/* the end that is typed at */
 
+static bool open_terminal(void)
+{
+	terminal = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+	return terminal >= 0 && !grantpt(terminal) && !unlockpt(terminal);
+}
+
 static void begin(struct rig *rig)
 {
 	static const struct options options;
@@ -33,9 +39,6 @@ static void begin(struct rig *rig)
 	machine.vcpu = rig->vcpu;
 	pthread_mutex_init(&machine.lock, NULL);
 	pc_init(&machine.pc, &machine.ports, &machine.memory, &config);
-	terminal = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
-	if (terminal < 0 || grantpt(terminal) || unlockpt(terminal))
-		abort();
 	machine.console.in = open(ptsname(terminal), O_RDWR | O_NOCTTY);
 	machine.console.out = -1;
 	CHECK_EQUAL(console_begin(&machine), STATUS_OK);
@@ -85,6 +88,10 @@ static void nothing_typed_is_dropped(void)
 	struct rig rig;
 	uint8_t byte;
 
+	if (!open_terminal()) {
+		test_skip("no pseudo-terminals here: is /dev/pts mounted?");
+		return;
+	}
 	begin(&rig);
 	typed = type(0, 4 * UART_QUEUE, 2500);
 	CHECK(typed > UART_QUEUE);

@@ -14,6 +14,7 @@
 
 static bool failed;
 static int failures_shown;
+static const char *why_skipped;
 char test_case_name[200];
 
 bool test_check(bool good, const char *what, const char *file, int line)
@@ -37,6 +38,11 @@ bool test_equal(uint64_t a, uint64_t b, const char *what, const char *file,
 	return false;
 }
 
+void test_skip(const char *why)
+{
+	why_skipped = why;
+}
+
 int main(void)
 {
 	int count = 0, failures = 0;
@@ -48,11 +54,13 @@ int main(void)
 	for (int i = 0; i < count; i++) {
 		failed = false;
 		failures_shown = 0;
+		why_skipped = NULL;
 		*test_case_name = 0;
 		memset(&fake, 0, sizeof(fake));
 		tests[i].run();
 		failures += failed;
-		printf("%sok %d %s\n", failed ? "not " : "", i + 1, tests[i].name);
+		printf("%sok %d %s%s%s\n", failed ? "not " : "", i + 1, tests[i].name,
+		       why_skipped ? " # SKIP " : "", why_skipped ? why_skipped : "");
 	}
 	printf("# passed: %d, failed: %d\n", count - failures, failures);
 	return failures != 0;
