@@ -829,14 +829,28 @@ static int touch_port(void *arg, uint16_t port, void *data, unsigned int bytes, 
 	return 0;
 }
 
-static void load(struct machine *m, const struct test *t)
+#define XSAVE_BYTES	16384
+#define X87_POINTERS	6	/* last opcode and addresses: in the legacy region */
+#define X87_POINTERS_END	24
+#define MXCSR_MASK	28
+#define XMM_END		416
+#define XSTATE_BV	512
+#define X87_AND_SSE	3
+
+static unsigned int xsave_bytes(void)
 {
-	static uint8_t xsave[16384] __attribute__((aligned(64)));
-	struct vee_vcpu_page *page = m->vcpu->page;
 	static struct vee_info info;
 
 	if (!info.size)
 		check(vee_get_info(&info), "vee");
+	return info.xsave_bytes;
+}
+
+static void load(struct machine *m, const struct test *t)
+{
+	static uint8_t xsave[XSAVE_BYTES] __attribute__((aligned(64)));
+	struct vee_vcpu_page *page = m->vcpu->page;
+
 	memcpy(m->memory, pristine, RAM_BYTES);
 	page->regs = t->regs;
 	page->segments = t->segments;
@@ -852,10 +866,10 @@ static void load(struct machine *m, const struct test *t)
 	memset(xsave, 0, sizeof(xsave));
 	memcpy(xsave, "\x7f\x03", 2);		/* FCW */
 	memcpy(xsave + 24, "\x80\x1f", 2);	/* MXCSR */
-	xsave[512] = 3;
+	xsave[XSTATE_BV] = X87_AND_SSE;
 	for (int i = 0; i < 256; i++)
 		xsave[160 + i] = i;
-	check(vee_vcpu_set_xsave(m->vcpu, xsave, info.xsave_bytes), "XSAVE");
+	check(vee_vcpu_set_xsave(m->vcpu, xsave, xsave_bytes()), "XSAVE");
 }
 
 #define EXITS_MAX	600
@@ -1042,6 +1056,31 @@ static const char *find_difference(const struct test *t, const struct vee_vcpu_p
 	return a->debug.dr6 == b->debug.dr6 ? NULL : "DR6 differs";
 }
 
+/* x87, MMX and SSE, but for what the x87 notes of its last instruction. */
+static void read_vectors(struct machine *m, uint8_t *area)
+{
+	check(vee_vcpu_get_xsave(m->vcpu, area, xsave_bytes()), "XSAVE");
+	if (!(area[XSTATE_BV] & 1))
+		memset(area, 0, MXCSR_MASK - 4);
+	memset(area + X87_POINTERS, 0, X87_POINTERS_END - X87_POINTERS);
+	memset(area + MXCSR_MASK, 0, 4);
+}
+
+static bool same_vectors(const struct test *t, struct machine *a, struct machine *b)
+{
+	static uint8_t of_a[XSAVE_BYTES], of_b[XSAVE_BYTES];
+
+	read_vectors(a, of_a);
+	read_vectors(b, of_b);
+	for (unsigned int i = 0; i < XMM_END; i++)
+		if (of_a[i] != of_b[i]) {
+			tell(t, "x87, MMX or SSE differ", a, b);
+			printf("\t%u: CPU %02x libvee %02x\n", i, of_a[i], of_b[i]);
+			return false;
+		}
+	return true;
+}
+
 static bool same(const struct test *t, struct machine *a, struct machine *b)
 {
 	const char *what;
@@ -1051,7 +1090,9 @@ static bool same(const struct test *t, struct machine *a, struct machine *b)
 	what = find_difference(t, a->vcpu->page, b->vcpu->page);
 	if (what)
 		tell(t, what, a, b);
-	return !what && (leaves_memory_open(t, a->vcpu->page) || same_memory(t, a, b));
+	if (what || !same_vectors(t, a, b))
+		return false;
+	return leaves_memory_open(t, a->vcpu->page) || same_memory(t, a, b);
 }
 
 /* False: they differ. */

@@ -782,4 +782,26 @@ TEST_F(cpuid, taken_away_msr)
 	EXPECT_EQ(0xc0000103, g->page->exit.msr.index);
 }
 
+/* Likewise without SYSCALL. */
+GUEST_CODE(read_lstar, 64, "mov $0xc0000082, %ecx; rdmsr; hlt");
+GUEST_CODE(write_star, 64, "mov $0xc0000081, %ecx; wrmsr; hlt");
+
+TEST_F(cpuid, taken_away_syscall)
+{
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, read_lstar);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	find(self->table, self->count, 0x80000001, 0)->edx &= ~(__u32)EXT_SYSCALL;
+	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	GUEST_LONG(g, read_lstar);
+	g->page->control.efer &= ~EFER_SCE;
+	ASSERT_RUN(g, VEE_EXIT_RDMSR);
+	EXPECT_EQ(0xc0000082, g->page->exit.msr.index);
+	GUEST_LONG(g, write_star);
+	g->page->control.efer &= ~EFER_SCE;
+	ASSERT_RUN(g, VEE_EXIT_WRMSR);
+	EXPECT_EQ(0xc0000081, g->page->exit.msr.index);
+}
+
 TEST_HARNESS_MAIN

@@ -130,6 +130,12 @@ static bool is_checked(const struct guest *guest, uint64_t gva, unsigned int byt
 	       in_one_page(gva, bytes);
 }
 
+/* A page's faults come before that of alignment (SDM 3A, "Prioritization of Concurrent Events"). */
+static bool may_be_misaligned(const struct guest *guest, uint64_t gva, unsigned int align)
+{
+	return align && gva & (align - 1) && guest->vcpu->page->regs.rflags & RFLAGS_AC;
+}
+
 int guest_find_in(const struct guest *guest, unsigned int segment, uint64_t offset,
 		  unsigned int bytes, unsigned int access, unsigned int align,
 		  struct guest_span *span)
@@ -143,7 +149,7 @@ int guest_find_in(const struct guest *guest, unsigned int segment, uint64_t offs
 		return err;
 	gva = guest_linear(guest, segment, offset);
 	trap_access(guest, gva, bytes, access);
-	if (is_checked(guest, gva, bytes, access))
+	if (is_checked(guest, gva, bytes, access) && !may_be_misaligned(guest, gva, align))
 		return guest_find(guest, gva, bytes, access, span);
 	err = guest_sync(guest);
 	if (!err)

@@ -177,9 +177,18 @@ static const struct handler handlers[] = {
 	{ MSR_IA32_DEBUGCTLMSR,	write_debugctl, 0, VMCS_GUEST_DEBUGCTL, true },
 };
 
+/* On a CPU without SYSCALL or RDTSCP what goes with it is an MSR like any other. */
+static bool is_taken_away(struct vee_vcpu *vcpu, u32 index)
+{
+	if (index == MSR_TSC_AUX)
+		return !vcpu->msrs.has_tsc_aux;
+	return index >= MSR_STAR && index <= MSR_SYSCALL_MASK &&
+	       !(vcpu->cr.efer_allowed & EFER_SCE);
+}
+
 static const struct handler *find_handler(struct vee_vcpu *vcpu, u32 index)
 {
-	if (index == MSR_TSC_AUX && !vcpu->msrs.has_tsc_aux)
+	if (is_taken_away(vcpu, index))
 		return NULL;
 	for (int i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (handlers[i].index == index)

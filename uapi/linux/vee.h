@@ -1144,7 +1144,8 @@ struct vee_cpuid_entry {
  *    can no longer be set: #GP, and VEE_STATE_CONTROL is refused with them. Set already
  *    they stay set until the guest writes the register again.
  *  - RDTSC, INVPCID, RDRAND and RDSEED are #UD; RDTSCP and RDPID if both are taken away,
- *    for one control is both's, and so is IA32_TSC_AUX: then it is an exit.
+ *    for one control is both's, and so is IA32_TSC_AUX: then it is an exit. So are
+ *    IA32_STAR, _LSTAR, _CSTAR and _FMASK without SYSCALL.
  * A CPU that lacks a control (bits of vee_info.vmx_proc and .vmx_proc2) can't take its
  * instruction away. Nothing takes these away:
  *  - instructions: CMOV, CMPXCHG8B, CMPXCHG16B, SYSENTER, FXSAVE, CLFLUSH, CLFLUSHOPT,
@@ -1155,7 +1156,8 @@ struct vee_cpuid_entry {
  *    and those that vee never offers and that need no state: TSX, MOVDIRI, MOVDIR64B,
  *    SERIALIZE, CLDEMOTE
  *  - in page tables: 1-GByte pages, PSE-36, the width of addresses
- *  - IA32_PAT, IA32_SYSENTER_CS, _ESP and _EIP, and reads of IA32_EFER and of the TSC by
+ *  - IA32_PAT, IA32_SYSENTER_CS, _ESP and _EIP, IA32_FS_BASE, IA32_GS_BASE and
+ *    IA32_KERNEL_GS_BASE, and reads of IA32_EFER and of the TSC by
  *    RDMSR
  * What the table shows and the default doesn't, is not there for that: UMIP on a CPU
  * without it (but see VEE_INTERCEPT_DESCRIPTOR), XSAVES, MONITOR, WAITPKG, SGX, PCONFIG

@@ -118,6 +118,7 @@ static bool is_register(const struct guest *guest, unsigned int access)
 	const struct insn *insn = guest->insn;
 
 	return insn->in_memory && exit && exit->gva_valid && !exit->walk && !guest->hits &&
+	       !(guest->vcpu->page->regs.rflags & RFLAGS_AC) &&
 	       guest->fn && guest->vcpu->page->exit.reason == VEE_EXIT_MMIO &&
 	       (exit->gva & PAGE_OFFSET) + insn->width <= PAGE_BYTES &&
 	       !(access & ~exit->access & VEE_WRITE) &&

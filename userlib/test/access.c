@@ -407,6 +407,27 @@ static void alignment_of_selectors(void)
 	rig_end(&rig);
 }
 
+/* The CPU looks for the page first, and so the exit may be of that access itself. */
+static void alignment_of_what_has_exited(void)
+{
+	static const uint8_t load[] = { 0x8b, 0x03 }, add[] = { 0x01, 0x03 };
+
+	begin_alignment();
+	page->regs.rbx = RAM_BYTES + 2;
+	CHECK_EQUAL(run(load, sizeof(load), RAM_BYTES + 2), 0);
+	check_fault(17, 0);
+	CHECK_EQUAL(run(add, sizeof(add), RAM_BYTES + 2), 0);
+	check_fault(17, 0);
+	page->regs.rbx = RAM_BYTES + 4;
+	CHECK_EQUAL(run(load, sizeof(load), RAM_BYTES + 4), 0);
+	check_done();
+	page->regs.rbx = RAM_BYTES + 2;
+	page->segments.ss.access_rights &= ~VEE_AR_DPL;
+	CHECK_EQUAL(run(load, sizeof(load), RAM_BYTES + 2), 0);
+	check_done();
+	rig_end(&rig);
+}
+
 /* SDM 3A, "Alignment Check Exception" */
 static void alignment(void)
 {
@@ -752,6 +773,7 @@ const struct test tests[] = {
 	{ "segments of operands", segments_of_operands },
 	{ "canonical addresses of operands", canonical_operands },
 	{ "operands in real mode", real_mode_wraps },
+	{ "alignment of what has exited", alignment_of_what_has_exited },
 	{ "alignment", alignment },
 	{ "alignment of pairs and far pointers", alignment_of_pairs },
 	{ "alignment of selectors", alignment_of_selectors },
