@@ -54,12 +54,17 @@
 #define RFLAGS_RF	0x10000ULL
 #define RFLAGS_NT	0x4000ULL
 #define RFLAGS_IOPL	0x3000ULL
+#define RFLAGS_VIF	0x80000ULL
+#define IOPL_SHIFT	12
 #define CR0_PE		0x1ULL
+#define CR0_EM		0x4ULL
+#define CR0_TS		0x8ULL
 #define CR0_WP		0x10000ULL
 #define CR0_AM		0x40000ULL
 #define CR0_PG		0x80000000ULL
 #define CR4_VME		0x1ULL
 #define CR4_DE		0x8ULL
+#define CR4_PSE		0x10ULL
 #define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
 #define CR4_SMAP	0x200000ULL
@@ -519,7 +524,7 @@ static void set_bases(struct test *t)
 			data[i]->selector = GPA_DEVICE >> 4;
 		data[i]->base = GPA_DEVICE;
 	}
-	/* A call to a conforming segment pushes as the emulator has it by that one's level. */
+	/* See avoid_quirks(). */
 	if (t->kind.level == 3 || pick(2)) {
 		if (t->mode >= REAL)
 			t->segments.ss.selector = GPA_DEVICE >> 4;
@@ -640,6 +645,8 @@ static void set_paging(struct test *t)
 	}
 	if (!pick(3))
 		t->control.cr4 |= CR4_SMAP;
+	if (pick(2))
+		t->control.cr4 |= CR4_PSE;
 	if (pick(2) && t->control.cr4 & CR4_PAE)
 		t->control.efer |= EFER_NXE;
 }
@@ -679,9 +686,12 @@ static void set_mode(struct test *t, struct vee_vcpu *vcpu)
 	t->regs = page->regs;
 	t->segments = page->segments;
 	t->control = page->control;
-	t->control.cr4 |= CR4_OSFXSR;
+	if (pick(16))
+		t->control.cr4 |= CR4_OSFXSR;
 	if (!pick(2))
 		t->control.cr4 |= CR4_DE;
+	if (!pick(16))
+		t->control.cr0 |= pick(2) ? CR0_TS : CR0_EM;
 	set_system(t);
 	set_code(t);
 	if (t->kind.level == 3 && t->mode != VIRTUAL)
@@ -691,8 +701,10 @@ static void set_mode(struct test *t, struct vee_vcpu *vcpu)
 	if (t->mode == VIRTUAL) {
 		set_virtual_segments(t);
 		t->control.cr0 |= CR0_PE;
-		t->regs.rflags |= RFLAGS_VM | (pick(4) ? RFLAGS_IOPL : 0);
-		t->control.cr4 |= pick(2);	/* VME */
+		t->regs.rflags |= RFLAGS_VM | (pick(2) ? RFLAGS_IOPL : pick(4) << IOPL_SHIFT);
+		if (pick(2))
+			t->control.cr4 |= CR4_VME;
+		t->regs.rflags |= pick(4) * RFLAGS_VIF;		/* and VIP */
 	}
 	if (t->kind.width != 8 && t->mode < REAL && !pick(3))
 		spoil_segments(t);
@@ -772,13 +784,46 @@ static void spoil_page(unsigned int number)
 	change(GPA_PT_32 + 4 * number, clear, set & UINT32_MAX, 4);
 }
 
-/* Of an IP for virtual-8086 mode the emulator ignores the upper half, where a CPU faults. */
-static void narrow_ip(const struct test *t)
+/*
+ * Of an IP for virtual-8086 mode the emulator ignores the upper half, where a CPU faults.
+ * A call to a conforming segment pushes as it has it by that one's level. It lets AC allow
+ * with CR4.SMAP what an instruction does implicitly, too.
+ */
+static void avoid_quirks(struct test *t)
 {
 	uint64_t gpa = t->regs.rsp + t->segments.ss.base;
 
 	if (t->insn.mnemonic == ZYDIS_MNEMONIC_IRETD && gpa + 4 < RAM_BYTES)
 		put(gpa + 2, 0, 2);
+	if (t->insn.mnemonic == ZYDIS_MNEMONIC_CALL)
+		t->regs.rflags &= ~RFLAGS_AC;
+	if (t->regs.rflags & RFLAGS_AC)
+		t->control.cr4 &= ~CR4_SMAP;
+}
+
+#define ENTRY_LARGE	0x80ULL
+#define ENTRY_PAT_LARGE	0x1000ULL
+
+/* Large pages, and what an entry above those forbids. Memory is below 2 MBytes. */
+static void spoil_table(const struct test *t)
+{
+	bool is_legacy = !t->kind.is_long && !(t->control.cr4 & CR4_PAE);
+	uint32_t gpa = is_legacy ? GPA_PD_32 : t->kind.is_long && pick(2) ? GPA_PDPT : GPA_PD;
+	uint64_t entry = 7;
+
+	switch (pick(4)) {
+	case 0:
+		change(gpa, 2ULL << pick(2), 0, is_legacy ? 4 : 8);
+		return;
+	case 1:
+		change(gpa, 0, is_legacy ? ENTRY_PAT_LARGE << 1 : 1ULL << (60 + pick(4)),
+		       is_legacy ? 4 : 8);
+		return;
+	}
+	entry |= ENTRY_LARGE | (pick(2) ? 0x60 : 0) | (pick(2) ? ENTRY_PAT_LARGE : 0);
+	if (!pick(4))
+		entry |= ENTRY_PAT_LARGE << (is_legacy ? 9 : 1 + pick(8));	/* reserved */
+	put(gpa, entry, is_legacy ? 4 : 8);
 }
 
 static void make_test(struct test *t, struct vee_vcpu *vcpu, bool descriptors)
@@ -793,12 +838,14 @@ static void make_test(struct test *t, struct vee_vcpu *vcpu, bool descriptors)
 		put(at, some_value(), 8);
 	set_mode(t, vcpu);
 	put_tables(t->kind.is_long, t->tables, t->control.cr3);
+	if (t->control.cr0 & CR0_PG && !pick(5))
+		spoil_table(t);
 	if (!pick(3))
 		spoil_page(GPA_DEVICE / PAGE_BYTES - 1 + pick(t->tables ? 2 : 4));
 	set_registers(t);
 	set_breakpoints(t);
 	make_code(t);
-	narrow_ip(t);
+	avoid_quirks(t);
 	memset(pristine + GPA_CODE, HLT, PAGE_BYTES);
 	memset(pristine + GPA_STUBS, HLT, VECTORS);
 	memcpy(pristine + GPA_CODE, t->code, t->bytes);
@@ -1095,6 +1142,15 @@ static bool same(const struct test *t, struct machine *a, struct machine *b)
 	return leaves_memory_open(t, a->vcpu->page) || same_memory(t, a, b);
 }
 
+/* Handlers that fault have come with their stack to the page tables. */
+static bool has_broken_tables(const struct machine *m, const struct test *t)
+{
+	const struct vee_vcpu_page *page = m->vcpu->page;
+
+	check(vee_vcpu_sync(m->vcpu, VEE_STATE_SEGMENTS), "sync");
+	return t->control.cr0 & CR0_PG && page->segments.ss.base + page->regs.rsp < GPA_CODE;
+}
+
 /* False: they differ. */
 static bool compare(struct machine *cpu, struct machine *libvee, unsigned long *done)
 {
@@ -1103,6 +1159,8 @@ static bool compare(struct machine *cpu, struct machine *libvee, unsigned long *
 	make_test(&t, cpu->vcpu, libvee->descriptors);
 	load(cpu, &t);
 	if (!go(cpu))
+		return true;
+	if (has_broken_tables(cpu, &t))
 		return true;
 	load(libvee, &t);
 	if (!go(libvee))

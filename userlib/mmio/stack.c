@@ -232,6 +232,14 @@ static bool has_virtual_if(const struct guest *guest)
 	return guest_is_virtual_8086(guest) && guest_iopl(guest) < 3;
 }
 
+/* Without CR4.VME, or by 32 bits, that is another's affair. */
+static int check_virtual_if(const struct guest *guest)
+{
+	bool emulated = guest->vcpu->page->control.cr4 & CR4_VME && guest->insn->width == 2;
+
+	return has_virtual_if(guest) && !emulated ? guest_fault(guest, VECTOR_GP, 0) : 0;
+}
+
 static uint64_t visible_flags(const struct guest *guest)
 {
 	uint64_t flags = guest->vcpu->page->regs.rflags & ~(RFLAGS_VM | RFLAGS_RF);
@@ -244,12 +252,13 @@ static uint64_t visible_flags(const struct guest *guest)
 
 int do_push_flags(const struct guest *guest)
 {
-	uint64_t flags = visible_flags(guest);
 	struct stack stack;
 	int err = open_stack(guest, &stack);
 
 	if (!err)
-		err = push(&stack, flags);
+		err = check_virtual_if(guest);
+	if (!err)
+		err = push(&stack, visible_flags(guest));
 	if (!err)
 		close_stack(&stack);
 	return err;
@@ -297,8 +306,12 @@ int do_pop_flags(const struct guest *guest)
 {
 	struct stack stack;
 	uint64_t value;
-	int err = open_and_pop(guest, &stack, &value);
+	int err = open_stack(guest, &stack);
 
+	if (!err)
+		err = check_virtual_if(guest);
+	if (!err)
+		err = pop(&stack, &value);
 	if (!err)
 		err = take_virtual_if(guest, &value);
 	if (err)
@@ -454,7 +467,8 @@ int do_return(const struct guest *guest)
 
 /* --- far --- */
 
-static int find_code(const struct guest *guest, uint16_t selector, uint64_t rip, bool returns,
+/* SDM 2, "JMP": for what is no 64-bit code EIP counts, of a pointer of 64 bits, too. */
+static int find_code(const struct guest *guest, uint16_t selector, uint64_t *rip, bool returns,
 		     struct vee_segment *cs)
 {
 	int err = 0;
@@ -464,7 +478,11 @@ static int find_code(const struct guest *guest, uint16_t selector, uint64_t rip,
 		err = check_code(guest, selector, returns, cs);
 	else
 		set_real_segment(guest, cs, selector);
-	return err ? err : check_target(guest, cs, rip);
+	if (err)
+		return err;
+	if (!(cs->access_rights & VEE_AR_L))
+		*rip = (uint32_t)*rip;
+	return check_target(guest, cs, *rip);
 }
 
 static void set_code(const struct guest *guest, const struct vee_segment *cs)
@@ -513,7 +531,7 @@ int do_far_jump(const struct guest *guest)
 	if (!err)
 		err = far_target(guest, &rip, &selector);
 	if (!err)
-		err = find_code(guest, selector, rip, false, &cs);
+		err = find_code(guest, selector, &rip, false, &cs);
 	if (err == CODE_IS_SYSTEM)
 		return far_to_system(guest, selector, true);
 	if (!err)
@@ -535,7 +553,7 @@ int do_far_call(const struct guest *guest)
 	if (!err)
 		err = far_target(guest, &rip, &selector);
 	if (!err)
-		err = find_code(guest, selector, rip, false, &cs);
+		err = find_code(guest, selector, &rip, false, &cs);
 	if (err == CODE_IS_SYSTEM)
 		return far_to_system(guest, selector, false);
 	stack.item = guest->insn->operand_width;
@@ -593,7 +611,7 @@ int do_far_return(const struct guest *guest)
 	if (!err)
 		err = pop(&stack, &selector);
 	if (!err)
-		err = find_code(guest, selector, rip, true, &cs);
+		err = find_code(guest, selector, &rip, true, &cs);
 	if (err)
 		return err;
 	stack.rsp += guest->insn->imm;
@@ -686,7 +704,7 @@ static int return_plainly(const struct guest *guest, struct stack *stack, uint64
 	struct vee_segment cs, ss;
 	uint64_t rsp, mask;
 	bool pops_stack;
-	int err = find_code(guest, selector, rip, true, &cs);
+	int err = find_code(guest, selector, &rip, true, &cs);
 
 	if (err)
 		return err;
@@ -718,6 +736,8 @@ int do_iret(const struct guest *guest)
 	if (!err && is_nested(guest))
 		return in_long_mode(guest) ? guest_fault(guest, VECTOR_GP, 0) :
 					     return_to_task(guest);
+	if (!err)
+		err = check_virtual_if(guest);
 	if (!err)
 		err = pop(&stack, &rip);
 	if (!err)

@@ -164,6 +164,24 @@ static void faults_that_come_first(void)
 	rig_end(&rig);
 }
 
+/* With a pointer of 64 bits to 32-bit code: of RIP the lower half counts. */
+static void far_jumps_to_compatibility_mode(void)
+{
+	begin(8);
+	put(0, 0x1234567800005000, 8);
+	put(8, CODE_32, 2);
+	CHECK_EQUAL(RUN(0x48, 0xff, 0x2b), 0);		/* rex.w ljmp *(%rbx) */
+	check_at(0x5000);
+	CHECK_EQUAL(page->segments.cs.selector, CODE_32);
+	rig_end(&rig);
+	begin(8);
+	put(0, 0x1234567800005000, 8);
+	put(8, CODE_64, 2);
+	CHECK_EQUAL(RUN(0x48, 0xff, 0x2b), 0);
+	check_fault(13, 0);
+	rig_end(&rig);
+}
+
 static void far_jumps(void)
 {
 	begin(4);
@@ -304,6 +322,24 @@ static void flags_in_virtual_8086_mode(void)
 	CHECK_EQUAL(RUN(0xcf), 0);
 	check_fault(13, 0);
 	rig_end(&rig);
+}
+
+/* SDM 2, "PUSHF", "POPF", "IRET": below IOPL 3 #GP, but with CR4.VME of 16 bits. */
+static void flags_of_no_8086_program(void)
+{
+	static const uint8_t codes[] = { 0x9c, 0x9d, 0xcf };
+
+	for (unsigned int i = 0; i < 2 * sizeof(codes); i++) {
+		begin_8086(2);
+		page->control.cr4 |= i & 1 ? CR4_VME : 0;
+		test_case("%02x, CR4.VME %u", codes[i / 2], i & 1);
+		CHECK_EQUAL(i & 1 ? RUN(0x66, codes[i / 2]) : RUN(codes[i / 2]), 0);
+		check_fault(13, 0);
+		CHECK_EQUAL(accesses, 0);
+		CHECK_EQUAL(page->regs.rsp, 0x800);
+		rig_end(&rig);
+	}
+	test_case("%s", "");
 }
 
 /* --- with BTF --- */
@@ -570,10 +606,12 @@ const struct test tests[] = {
 	{ "PUSHF and POPF", flags },
 	{ "near jumps, calls and returns", near_jumps },
 	{ "faults that come first", faults_that_come_first },
+	{ "far jumps to compatibility mode", far_jumps_to_compatibility_mode },
 	{ "far jumps, calls and returns", far_jumps },
 	{ "IRET", iret },
 	{ "IRET to virtual-8086 mode", iret_to_virtual_8086_mode },
 	{ "flags in virtual-8086 mode", flags_in_virtual_8086_mode },
+	{ "flags of no 8086 program's", flags_of_no_8086_program },
 	{ "steps on branches alone", branches_alone },
 	{ "loads of segment registers", load_segments },
 	{ "descriptor tables in a ROM", tables_in_rom },
