@@ -4,7 +4,7 @@
  * command's output from the debug port to stdout as it comes, ties a terminal
  * to the lab's shell, keeps the time limit, and says how it all ended.
  *
- * usage: host [-s] [-r] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR
+ * usage: host [-s] [-r] [-g] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR
  *
  * WORK-DIR holds bochsrc, and gets console.log and bochs.log. With -r it also holds
  * bochs.rc, the commands for Bochs' debugger, which is else told by this program.
@@ -64,6 +64,7 @@ static struct {
 	int limit;
 	int patience;
 	bool rc_file;		/* -r */
+	bool debugger_option;	/* -g: this Bochs has its debugger only if asked */
 	pid_t bochs;
 	int from_bochs;
 	int to_bochs;		/* its debugger's commands */
@@ -287,7 +288,8 @@ static void exec_bochs(int out)
 	dup2(fd, 2);
 	snprintf(config, sizeof(config), "%s", work_path("bochsrc"));
 	execlp("bochs-bin", "bochs-bin", "-q", "-f", config, "-rc",
-	       work_path("bochs.rc"), (char *)NULL);
+	       work_path("bochs.rc"), host.debugger_option ? "-debugger" : NULL,
+	       (char *)NULL);
 	_exit(127);
 }
 
@@ -622,13 +624,16 @@ static void parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "srt:d:")) != -1) {
+	while ((c = getopt(argc, argv, "srgt:d:")) != -1) {
 		switch (c) {
 		case 's':
 			host.shell = true;
 			break;
 		case 'r':
 			host.rc_file = true;
+			break;
+		case 'g':
+			host.debugger_option = true;
 			break;
 		case 't':
 			host.limit = atoi(optarg);
@@ -641,7 +646,7 @@ static void parse(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc)
-		errx(2, "usage: host [-s] [-r] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR");
+		errx(2, "usage: host [-s] [-r] [-g] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR");
 	host.work = argv[optind];
 }
 
