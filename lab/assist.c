@@ -48,6 +48,7 @@
 #define FAULTS		32
 #define TSS_LIMIT	0x67
 
+#define STATUS_FLAGS	0x8d5ULL
 #define RFLAGS_TF	0x100ULL
 #define RFLAGS_AC	0x40000ULL
 #define RFLAGS_VM	0x20000ULL
@@ -67,7 +68,9 @@
 #define CR4_PSE		0x10ULL
 #define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
+#define CR4_OSXSAVE	0x40000ULL
 #define CR4_SMAP	0x200000ULL
+#define XCR0_AVX	7
 #define EFER_NXE	0x800ULL
 
 enum { CODE0 = 0x08, DATA0 = 0x10, CODE3 = 0x1b, DATA3 = 0x23, READ_ONLY = 0x28, TSS = 0x30,
@@ -130,15 +133,36 @@ static uint64_t random64(void)
 	return seed * 0x2545f4914f6cdd1d;
 }
 
-static unsigned int pick(unsigned int count)
-{
-	return (random64() >> 32) % count;
-}
-
 static void check(int ret, const char *what)
 {
 	if (ret < 0)
 		errx(1, "%s: %s", what, strerror(-ret));
+}
+
+static const struct vee_info *offer(void)
+{
+	static struct vee_info info;
+
+	if (!info.size)
+		check(vee_get_info(&info), "vee");
+	return &info;
+}
+
+static bool has_avx(void)
+{
+	return (offer()->xcr0 & XCR0_AVX) == XCR0_AVX;
+}
+
+#define XSAVE_BYTES	16384
+
+static unsigned int xsave_bytes(void)
+{
+	return offer()->xsave_bytes;
+}
+
+static unsigned int pick(unsigned int count)
+{
+	return (random64() >> 32) % count;
 }
 
 /* Its pages are there from the start: lodsb; loop; hlt, but in the device. */
@@ -423,6 +447,20 @@ static void add_far(struct test *t)
 	add(t, selector >> 8);
 }
 
+/* Moves of AVX, most of them. */
+static void add_avx(struct test *t)
+{
+	static const uint8_t moves[] = {
+		0x10, 0x11, 0x12, 0x13, 0x17, 0x28, 0x29, 0x2b, 0x6e, 0x6f, 0x7e, 0x7f, 0xae,
+		0xd6, 0xe7, 0xf0,
+	};
+
+	add(t, 0xc5);
+	add(t, 0xf8 | pick(8));
+	add(t, moves[pick(sizeof(moves))]);
+	add_modrm(t);
+}
+
 static void add_opcode(struct test *t)
 {
 	uint8_t opcode = random64() >> 40;
@@ -433,6 +471,8 @@ static void add_opcode(struct test *t)
 		add_modrm(t);
 	} else if (!pick(8)) {
 		add_far(t);
+	} else if (t->control.cr4 & CR4_OSXSAVE) {
+		add_avx(t);
 	} else if (!pick(4)) {
 		add(t, plain[pick(sizeof(plain))]);
 	} else if (pick(2)) {
@@ -483,7 +523,8 @@ static bool decode(struct test *t, ZydisDecodedInstruction *insn)
 	ZydisDecoderInit(&decoder, machine, width);
 	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, t->code, t->bytes,
 							  insn)) &&
-	       insn->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
+	       (insn->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+		insn->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) &&
 	       is_comparable(t, insn);
 }
 
@@ -690,6 +731,10 @@ static void set_mode(struct test *t, struct vee_vcpu *vcpu)
 		t->control.cr4 |= CR4_OSFXSR;
 	if (!pick(2))
 		t->control.cr4 |= CR4_DE;
+	if (!pick(8) && has_avx()) {
+		t->control.cr4 |= CR4_OSXSAVE;
+		t->control.xcr0 = XCR0_AVX;
+	}
 	if (!pick(16))
 		t->control.cr0 |= pick(2) ? CR0_TS : CR0_EM;
 	set_system(t);
@@ -728,7 +773,7 @@ static void set_registers(struct test *t)
 	/* Where a frame wraps at 64 KiB the emulator has a limit. */
 	if (t->kind.width == 2 && t->mode < REAL && t->regs.rsp < WRAP_BYTES)
 		t->regs.rsp += WRAP_BYTES;
-	t->regs.rflags |= random64() & 0x8d5;
+	t->regs.rflags |= random64() & STATUS_FLAGS;
 	if (!pick(8))
 		t->regs.rflags |= 0x400;	/* DF */
 	if (!pick(8))
@@ -784,10 +829,25 @@ static void spoil_page(unsigned int number)
 	change(GPA_PT_32 + 4 * number, clear, set & UINT32_MAX, 4);
 }
 
+static bool is_pointer(const struct test *t)
+{
+	switch (t->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_LDS:
+	case ZYDIS_MNEMONIC_LES:
+	case ZYDIS_MNEMONIC_LFS:
+	case ZYDIS_MNEMONIC_LGS:
+	case ZYDIS_MNEMONIC_LSS:
+		return true;
+	default:
+		return t->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+	}
+}
+
 /*
  * Of an IP for virtual-8086 mode the emulator ignores the upper half, where a CPU faults.
  * A call to a conforming segment pushes as it has it by that one's level. It lets AC allow
- * with CR4.SMAP what an instruction does implicitly, too.
+ * with CR4.SMAP what an instruction does implicitly, too. A pointer's two parts have a limit
+ * each, and wrap.
  */
 static void avoid_quirks(struct test *t)
 {
@@ -795,6 +855,11 @@ static void avoid_quirks(struct test *t)
 
 	if (t->insn.mnemonic == ZYDIS_MNEMONIC_IRETD && gpa + 4 < RAM_BYTES)
 		put(gpa + 2, 0, 2);
+	if (is_pointer(t) && t->kind.has_bases) {
+		t->regs.rbx &= GPA_DEVICE - 1;
+		t->regs.rsi &= GPA_DEVICE - 1;
+		t->regs.rdi &= GPA_DEVICE - 1;
+	}
 	if (t->insn.mnemonic == ZYDIS_MNEMONIC_CALL)
 		t->regs.rflags &= ~RFLAGS_AC;
 	if (t->regs.rflags & RFLAGS_AC)
@@ -876,22 +941,13 @@ static int touch_port(void *arg, uint16_t port, void *data, unsigned int bytes, 
 	return 0;
 }
 
-#define XSAVE_BYTES	16384
 #define X87_POINTERS	6	/* last opcode and addresses: in the legacy region */
 #define X87_POINTERS_END	24
 #define MXCSR_MASK	28
 #define XMM_END		416
 #define XSTATE_BV	512
-#define X87_AND_SSE	3
-
-static unsigned int xsave_bytes(void)
-{
-	static struct vee_info info;
-
-	if (!info.size)
-		check(vee_get_info(&info), "vee");
-	return info.xsave_bytes;
-}
+#define YMM		576
+#define YMM_END		832
 
 static void load(struct machine *m, const struct test *t)
 {
@@ -913,9 +969,11 @@ static void load(struct machine *m, const struct test *t)
 	memset(xsave, 0, sizeof(xsave));
 	memcpy(xsave, "\x7f\x03", 2);		/* FCW */
 	memcpy(xsave + 24, "\x80\x1f", 2);	/* MXCSR */
-	xsave[XSTATE_BV] = X87_AND_SSE;
-	for (int i = 0; i < 256; i++)
+	xsave[XSTATE_BV] = has_avx() ? XCR0_AVX : 3;
+	for (int i = 0; i < 256; i++) {
 		xsave[160 + i] = i;
+		xsave[YMM + i] = has_avx() ? ~i : 0;
+	}
 	check(vee_vcpu_set_xsave(m->vcpu, xsave, xsave_bytes()), "XSAVE");
 }
 
@@ -959,6 +1017,9 @@ static bool go(struct machine *m)
 /* Which flags are for anybody to define: the SDM's "undefined". */
 static uint64_t undefined_flags(const struct test *t)
 {
+	/* Who knows what instructions come there. */
+	if (t->insn.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
+		return STATUS_FLAGS;
 	return t->insn.cpu_flags ? t->insn.cpu_flags->undefined : 0;
 }
 
@@ -1103,7 +1164,7 @@ static const char *find_difference(const struct test *t, const struct vee_vcpu_p
 	return a->debug.dr6 == b->debug.dr6 ? NULL : "DR6 differs";
 }
 
-/* x87, MMX and SSE, but for what the x87 notes of its last instruction. */
+/* x87, MMX, SSE and AVX, but for what the x87 notes of its last instruction. */
 static void read_vectors(struct machine *m, uint8_t *area)
 {
 	check(vee_vcpu_get_xsave(m->vcpu, area, xsave_bytes()), "XSAVE");
@@ -1111,6 +1172,9 @@ static void read_vectors(struct machine *m, uint8_t *area)
 		memset(area, 0, MXCSR_MASK - 4);
 	memset(area + X87_POINTERS, 0, X87_POINTERS_END - X87_POINTERS);
 	memset(area + MXCSR_MASK, 0, 4);
+	memset(area + XMM_END, 0, YMM - XMM_END);
+	if (!(area[XSTATE_BV] & 4))
+		memset(area + YMM, 0, YMM_END - YMM);
 }
 
 static bool same_vectors(const struct test *t, struct machine *a, struct machine *b)
@@ -1119,9 +1183,9 @@ static bool same_vectors(const struct test *t, struct machine *a, struct machine
 
 	read_vectors(a, of_a);
 	read_vectors(b, of_b);
-	for (unsigned int i = 0; i < XMM_END; i++)
+	for (unsigned int i = 0; i < YMM_END; i++)
 		if (of_a[i] != of_b[i]) {
-			tell(t, "x87, MMX or SSE differ", a, b);
+			tell(t, "x87, MMX, SSE or AVX differ", a, b);
 			printf("\t%u: CPU %02x libvee %02x\n", i, of_a[i], of_b[i]);
 			return false;
 		}

@@ -87,6 +87,7 @@ static int (*const doers[INSN_KINDS])(const struct guest *guest) = {
 	[INSN_XADD] = do_xadd,
 	[INSN_CMPXCHG] = do_cmpxchg,
 	[INSN_XLAT] = do_xlat,
+	[INSN_CRC32] = do_crc32,
 	[INSN_BOUND] = do_bound,
 	[INSN_PROBE] = do_probe,
 	[INSN_VECTOR_LOAD] = do_vector_load,

@@ -41,7 +41,8 @@ static bool decode_bytes(const uint8_t *bytes, unsigned int count,
 	set_modes(&decoder);
 	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, count, &decoded->insn,
 						   decoded->operands)) &&
-	       decoded->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+	       (decoded->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
+		decoded->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX);
 }
 
 struct meaning {
@@ -75,6 +76,7 @@ static const struct meaning meanings[] = {
 	{ ZYDIS_MNEMONIC_POP, INSN_POP, INSN_NONE, 0 },
 	{ ZYDIS_MNEMONIC_CALL, INSN_CALL, INSN_NONE, 0 },
 	{ ZYDIS_MNEMONIC_JMP, INSN_JUMP, INSN_NONE, 0 },
+	{ ZYDIS_MNEMONIC_CRC32, INSN_NONE, INSN_CRC32, 0 },
 	{ ZYDIS_MNEMONIC_BOUND, INSN_NONE, INSN_BOUND, 0 },
 	{ ZYDIS_MNEMONIC_CLFLUSH, INSN_PROBE, INSN_NONE, 0 },
 	{ ZYDIS_MNEMONIC_CLFLUSHOPT, INSN_PROBE, INSN_NONE, 0 },
@@ -138,6 +140,18 @@ static const struct meaning meanings[] = {
 	VECTOR(MOVSS), VECTOR(MOVSD),
 	VECTOR_STORE(MOVNTPS), VECTOR_STORE(MOVNTPD), VECTOR_STORE(MOVNTDQ),
 	VECTOR_LOAD(MOVNTDQA), VECTOR_LOAD(LDDQU),
+	/* AVX; not those with a second source. */
+	VECTOR(VMOVUPS), VECTOR(VMOVAPS), VECTOR(VMOVUPD), VECTOR(VMOVAPD),
+	VECTOR(VMOVDQU), VECTOR(VMOVDQA), VECTOR(VMOVD), VECTOR(VMOVQ),
+	VECTOR(VMOVSS), VECTOR(VMOVSD),
+	VECTOR_STORE(VMOVNTPS), VECTOR_STORE(VMOVNTPD), VECTOR_STORE(VMOVNTDQ),
+	VECTOR_LOAD(VMOVNTDQA), VECTOR_LOAD(VLDDQU),
+	{ ZYDIS_MNEMONIC_VMOVLPS, INSN_HALF_STORE, INSN_NONE, 0 },
+	{ ZYDIS_MNEMONIC_VMOVLPD, INSN_HALF_STORE, INSN_NONE, 0 },
+	{ ZYDIS_MNEMONIC_VMOVHPS, INSN_HALF_STORE, INSN_NONE, 0 },
+	{ ZYDIS_MNEMONIC_VMOVHPD, INSN_HALF_STORE, INSN_NONE, 0 },
+	{ ZYDIS_MNEMONIC_VLDMXCSR, INSN_MXCSR_LOAD, INSN_NONE, 0 },
+	{ ZYDIS_MNEMONIC_VSTMXCSR, INSN_MXCSR_STORE, INSN_NONE, 0 },
 };
 
 static const struct meaning *find_meaning(ZydisMnemonic mnemonic)
@@ -180,6 +194,10 @@ static bool take_register(ZydisRegister reg, struct insn *insn)
 		insn->reg = reg - ZYDIS_REGISTER_XMM0;
 		insn->reg_width = 16;
 		return true;
+	case ZYDIS_REGCLASS_YMM:
+		insn->reg = reg - ZYDIS_REGISTER_YMM0;
+		insn->reg_width = 32;
+		return true;
 	case ZYDIS_REGCLASS_MMX:
 		insn->reg = reg - ZYDIS_REGISTER_MM0;
 		insn->reg_width = 8;
@@ -215,7 +233,8 @@ static void take_memory(const ZydisDecodedOperandMem *mem, struct insn *insn)
 /* CMOVcc and SETcc have the condition in the opcode. */
 static enum insn_kind conditional(const ZydisDecodedInstruction *insn)
 {
-	if (insn->opcode_map != ZYDIS_OPCODE_MAP_0F)
+	if (insn->opcode_map != ZYDIS_OPCODE_MAP_0F ||
+	    insn->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return INSN_NONE;
 	if (insn->opcode >> 4 == 0x4)
 		return INSN_LOAD_IF;
@@ -320,6 +339,8 @@ static void take_mnemonic(ZydisMnemonic mnemonic, struct insn *insn)
 		break;
 	case ZYDIS_MNEMONIC_MOVHPS:
 	case ZYDIS_MNEMONIC_MOVHPD:
+	case ZYDIS_MNEMONIC_VMOVHPS:
+	case ZYDIS_MNEMONIC_VMOVHPD:
 		insn->high_half = true;
 		break;
 	default:
@@ -385,7 +406,7 @@ static bool take_width(const ZydisDecodedOperand *operand, struct insn *insn)
 		width = sizeof(uint16_t);
 	insn->width = has_own_size(insn->kind) ? insn->operand_width : width;
 	insn->pair_width = insn->kind == INSN_EXCHANGE_PAIR ? insn->width / 2 : insn->width;
-	return has_own_size(insn->kind) || (width && width <= 16 && !(width & (width - 1)));
+	return has_own_size(insn->kind) || (width && width <= 32 && !(width & (width - 1)));
 }
 
 static bool take_others(const struct decoded *decoded, bool memory_first, struct insn *insn)
@@ -673,6 +694,7 @@ bool insn_decode(const uint8_t *bytes, unsigned int count, unsigned int mode,
 		.source = NO_REGISTER,
 		.operand_width = decoded.insn.operand_width / 8,
 		.address_width = decoded.insn.address_width / 8,
+		.clears_upper = decoded.insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX,
 	};
 	memcpy(insn->bytes, bytes, insn->length);
 	if (take_string(&decoded, insn))

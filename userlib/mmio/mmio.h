@@ -40,9 +40,10 @@ enum insn_kind {
 	INSN_XADD,
 	INSN_CMPXCHG,
 	INSN_XLAT,
+	INSN_CRC32,
 	INSN_BOUND,
 	INSN_PROBE,		/* CLFLUSH and kin: checked as a load, and no more */
-	INSN_VECTOR_LOAD,	/* XMM register <- memory, the rest of it 0 */
+	INSN_VECTOR_LOAD,	/* XMM or YMM register <- memory, the rest of it 0 */
 	INSN_VECTOR_STORE,
 	INSN_HALF_LOAD,		/* half of an XMM register, the rest of it stays */
 	INSN_HALF_STORE,
@@ -120,6 +121,7 @@ enum insn_system { SYSTEM_GDT, SYSTEM_IDT, SYSTEM_LDT, SYSTEM_TSS };
  * @swap: reverse the bytes (MOVBE)
  * @write: VERW, not VERR
  * @high_half: the upper half of an XMM register
+ * @clears_upper: it is AVX's: what it doesn't load of the whole register is 0
  * @bit_offset: @reg selects a bit beyond the operand (BT and kin)
  * @rep: of string instructions
  * @operand_width: bytes: the operand size, as prefixes and mode have it
@@ -153,6 +155,7 @@ struct insn {
 	bool swap;
 	bool write;
 	bool high_half;
+	bool clears_upper;
 	bool bit_offset;
 	uint8_t rep;
 	uint8_t operand_width;
@@ -291,6 +294,7 @@ int do_xchg(const struct guest *guest);
 int do_xadd(const struct guest *guest);
 int do_cmpxchg(const struct guest *guest);
 int do_xlat(const struct guest *guest);
+int do_crc32(const struct guest *guest);
 int do_bound(const struct guest *guest);
 int do_probe(const struct guest *guest);
 

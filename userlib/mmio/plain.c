@@ -139,6 +139,26 @@ int do_alu_to_register(const struct guest *guest)
 	return 0;
 }
 
+/* SDM 2, "CRC32": the polynomial 11EDC6F41H, with its bits reversed. */
+#define CRC32_POLYNOMIAL	0x82f63b78U
+
+int do_crc32(const struct guest *guest)
+{
+	uint32_t crc = get_register(guest);
+	uint64_t value;
+	int err = read_operand(guest, &value);
+
+	if (err)
+		return err;
+	for (unsigned int i = 0; i < guest->insn->width * 8U; i++) {
+		bool one = (crc ^ value >> i) & 1;
+
+		crc = crc >> 1 ^ (one ? CRC32_POLYNOMIAL : 0);
+	}
+	set_register(guest, crc);
+	return 0;
+}
+
 int do_shift_double(const struct guest *guest)
 {
 	const struct vee_regs *regs = &guest->vcpu->page->regs;

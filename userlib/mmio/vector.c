@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Moves of MMX and SSE, as compilers make of copies, and of the state of x87 and SSE.
- * The registers are fetched and put back as an XSAVE area; 16 bytes are two accesses.
+ * Moves of MMX, SSE and AVX, as compilers make of copies, and of the state of x87 and SSE.
+ * The registers are fetched and put back as an XSAVE area; 16 bytes are two accesses, 32 are four.
  */
 #include <stdlib.h>
 
@@ -24,6 +24,14 @@
 #define BV_OFFSET	512
 #define BV_X87		1U
 #define BV_SSE		2U
+#define BV_AVX		4U
+#define BV_ZMM		0x40U
+
+/* SDM 1, "XSAVE-Managed Features": the upper halves of YMM and of ZMM registers. */
+#define AVX_COMPONENT	2
+#define ZMM_COMPONENT	6
+#define YMM_UPPER	16
+#define ZMM_UPPER	32
 
 #define FCW_RESET	0x37f
 #define FSW_TOP_SHIFT	11
@@ -34,9 +42,20 @@
 /* What a CPU has whose MXCSR_MASK is 0. */
 #define MXCSR_MASK_DEFAULT	0xffbfU
 
+/* A register's upper half; NULL: the CPU has none. */
+static uint8_t *find_upper(const struct guest *guest, uint8_t *area, unsigned int component,
+			   unsigned int bytes)
+{
+	unsigned int at = xsave_offset(component) + guest->insn->reg * bytes;
+
+	return xsave_offset(component) && within(at, bytes, vm_xsave_bytes(guest->vcpu->vm)) ?
+	       area + at : NULL;
+}
+
 /* The parts of it that are as after RESET need not be in the area. */
 static void fill_area(uint8_t *area)
 {
+
 	static const uint16_t fcw = FCW_RESET;
 
 	if (!(area[BV_OFFSET] & BV_SSE))
@@ -46,6 +65,16 @@ static void fill_area(uint8_t *area)
 		memset(area + ST_OFFSET, 0, ST_COUNT * ST_BYTES);
 		memcpy(area + FCW_OFFSET, &fcw, sizeof(fcw));
 	}
+}
+
+/* Likewise of AVX. */
+static void fill_upper(const struct guest *guest, uint8_t *area)
+{
+	unsigned int at = xsave_offset(AVX_COMPONENT);
+
+	if (at && !(area[BV_OFFSET] & BV_AVX) &&
+	    within(at, XMM_COUNT * YMM_UPPER, vm_xsave_bytes(guest->vcpu->vm)))
+		memset(area + at, 0, XMM_COUNT * YMM_UPPER);
 }
 
 /* For free(). NULL: @err says why. */
@@ -60,6 +89,8 @@ static uint8_t *get_area(const struct guest *guest, int *err)
 		return NULL;
 	}
 	fill_area(area);
+	if (guest->insn->clears_upper)
+		fill_upper(guest, area);
 	return area;
 }
 
@@ -132,12 +163,25 @@ static bool is_mxcsr(const uint8_t *area, const uint8_t *data)
 	return !(mxcsr & ~mxcsr_mask(area));
 }
 
+static void load_upper(const struct guest *guest, uint8_t *area, const uint8_t *data)
+{
+	uint8_t *ymm = find_upper(guest, area, AVX_COMPONENT, YMM_UPPER);
+	uint8_t *zmm = find_upper(guest, area, ZMM_COMPONENT, ZMM_UPPER);
+
+	if (ymm)
+		memcpy(ymm, data, YMM_UPPER);
+	if (zmm && area[BV_OFFSET] & BV_ZMM)
+		memset(zmm, 0, ZMM_UPPER);
+}
+
 /* Puts what was read into the area; false: #GP. */
 static bool load_part(const struct guest *guest, uint8_t *area, const uint8_t *data)
 {
 	switch (guest->insn->kind) {
 	case INSN_VECTOR_LOAD:		/* all of them clear what they don't load */
 		memcpy(find_xmm(guest, area), data, XMM_BYTES);
+		if (guest->insn->clears_upper)
+			load_upper(guest, area, data + XMM_BYTES);
 		return true;
 	case INSN_HALF_LOAD:
 		memcpy(find_half(guest, area), data, XMM_BYTES / 2);
@@ -156,9 +200,11 @@ static bool load_part(const struct guest *guest, uint8_t *area, const uint8_t *d
 	}
 }
 
-static unsigned int part_of(enum insn_kind kind)
+static unsigned int part_of(const struct insn *insn)
 {
-	switch (kind) {
+	switch (insn->kind) {
+	case INSN_VECTOR_LOAD:
+		return insn->clears_upper ? BV_SSE | BV_AVX : BV_SSE;
 	case INSN_MMX_LOAD:
 	case INSN_MMX_STORE:
 	case INSN_X87_CONTROL_LOAD:
@@ -170,7 +216,7 @@ static unsigned int part_of(enum insn_kind kind)
 
 int do_vector_load(const struct guest *guest)
 {
-	uint8_t data[XMM_BYTES] = { 0 };
+	uint8_t data[XMM_BYTES + YMM_UPPER] = { 0 };
 	uint8_t *area;
 	int err;
 
@@ -181,16 +227,31 @@ int do_vector_load(const struct guest *guest)
 	if (!err && !load_part(guest, area, data))
 		err = guest_fault(guest, VECTOR_GP, 0);
 	if (!err)
-		err = put_area(guest, area, part_of(guest->insn->kind));
+		err = put_area(guest, area, part_of(guest->insn));
 	free(area);
 	return err;
 }
 
-static const void *stored_part(const struct guest *guest, uint8_t *area)
+/* @wide has room for a whole YMM register, which is in two places. */
+static const void *stored_register(const struct guest *guest, uint8_t *area, uint8_t *wide)
+{
+	const uint8_t *ymm;
+
+	if (guest->insn->width <= XMM_BYTES)
+		return find_xmm(guest, area);
+	ymm = find_upper(guest, area, AVX_COMPONENT, YMM_UPPER);
+	if (!ymm)
+		return find_xmm(guest, area);
+	memcpy(wide, find_xmm(guest, area), XMM_BYTES);
+	memcpy(wide + XMM_BYTES, ymm, YMM_UPPER);
+	return wide;
+}
+
+static const void *stored_part(const struct guest *guest, uint8_t *area, uint8_t *wide)
 {
 	switch (guest->insn->kind) {
 	case INSN_VECTOR_STORE:
-		return find_xmm(guest, area);
+		return stored_register(guest, area, wide);
 	case INSN_HALF_STORE:
 		return find_half(guest, area);
 	case INSN_MMX_STORE:
@@ -207,13 +268,14 @@ static const void *stored_part(const struct guest *guest, uint8_t *area)
 /* To store an MMX register changes the x87's state, too. */
 int do_vector_store(const struct guest *guest)
 {
+	uint8_t wide[XMM_BYTES + YMM_UPPER] = { 0 };
 	uint8_t *area;
 	int err;
 
 	area = get_area(guest, &err);
 	if (!area)
 		return err;
-	err = operand_write(guest, stored_part(guest, area), guest->insn->width);
+	err = operand_write(guest, stored_part(guest, area, wide), guest->insn->width);
 	if (!err && guest->insn->kind == INSN_MMX_STORE)
 		err = put_area(guest, area, BV_X87);
 	free(area);

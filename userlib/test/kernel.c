@@ -257,7 +257,7 @@ static int translate(struct vee_translate *at)
 
 unsigned int __wrap_xsave_offset(unsigned int component)
 {
-	return component == 9 ? XSAVE_PKRU : 0;
+	return component == 9 ? XSAVE_PKRU : component == 2 ? XSAVE_YMM : 0;
 }
 
 static int move_xsave(const struct vee_xsave *xsave, bool set)

@@ -706,6 +706,97 @@ static void vectors_after_reset(void)
 	rig_end(&rig);
 }
 
+/* --- AVX --- */
+
+static int do_avx(const uint8_t *code, size_t bytes)
+{
+	set_exit(code, bytes, 0x10);
+	accesses = 0;
+	return assist();
+}
+
+#define AVX(...) do_avx((const uint8_t[]) { __VA_ARGS__ },		\
+			sizeof((const uint8_t[]) { __VA_ARGS__ }))
+
+/* Of XMM1 or YMM1: @count bytes of it are @value, and nothing else is there. */
+static void check_loaded(uint8_t value, unsigned int count)
+{
+	uint8_t whole[32] = { 0 };
+
+	memset(whole, value, count);
+	CHECK(!memcmp(fake.xsave + XSAVE_XMM + 16, whole, 16));
+	CHECK(!memcmp(fake.xsave + XSAVE_YMM + 16, whole + 16, 16));
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM + 15], 0x5a);
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM + 32], 0x5a);
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], XSAVE_BV_ALL);
+	memset(fake.xsave + XSAVE_YMM, 0x5a, 64);
+}
+
+static void avx_loads(void)
+{
+	begin_64bit();
+	rig.vcpu->page->regs.rdi = 0x10;
+	memset(fake.xsave, 0x5a, sizeof(fake.xsave));
+	fake.xsave[XSAVE_BV] = XSAVE_BV_ALL;
+	memset(device, 0x77, sizeof(device));
+	CHECK_EQUAL(AVX(0xc5, 0xfe, 0x6f, 0x0f), 0);	/* vmovdqu (%rdi), %ymm1 */
+	CHECK_EQUAL(accesses, 4);
+	check_loaded(0x77, 32);
+	CHECK_EQUAL(AVX(0xc5, 0xf8, 0x10, 0x0f), 0);	/* vmovups (%rdi), %xmm1 */
+	check_loaded(0x77, 16);
+	CHECK_EQUAL(AVX(0xc5, 0xfa, 0x7e, 0x0f), 0);	/* vmovq */
+	CHECK_EQUAL(accesses, 1);
+	check_loaded(0x77, 8);
+	CHECK_EQUAL(AVX(0xc5, 0xf9, 0x6e, 0x0f), 0);	/* vmovd */
+	check_loaded(0x77, 4);
+	CHECK_EQUAL(AVX(0xc5, 0xfa, 0x10, 0x0f), 0);	/* vmovss */
+	check_loaded(0x77, 4);
+	/* SSE leaves the upper half as it is. */
+	CHECK_EQUAL(AVX(0x0f, 0x10, 0x0f), 0);		/* movups */
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM + 16], 0x5a);
+	rig_end(&rig);
+}
+
+static void avx_stores(void)
+{
+	begin_64bit();
+	rig.vcpu->page->regs.rdi = 0x10;
+	memset(fake.xsave, 0x5a, sizeof(fake.xsave));
+	fake.xsave[XSAVE_BV] = XSAVE_BV_ALL;
+	memset(fake.xsave + XSAVE_XMM + 16, 0x11, 16);
+	memset(fake.xsave + XSAVE_YMM + 16, 0x22, 16);
+	memset(device, 0xff, sizeof(device));
+	CHECK_EQUAL(AVX(0xc5, 0xfd, 0xe7, 0x0f), 0);	/* vmovntdq %ymm1, (%rdi) */
+	CHECK_EQUAL(accesses, 4);
+	CHECK_EQUAL(device[0x10 + 15], 0x11);
+	CHECK_EQUAL(device[0x10 + 16], 0x22);
+	CHECK_EQUAL(device[0x10 + 31], 0x22);
+	CHECK_EQUAL(device[0x10 + 32], 0xff);
+	CHECK_EQUAL(AVX(0xc5, 0xf8, 0x17, 0x0f), 0);	/* vmovhps %xmm1, (%rdi) */
+	CHECK_EQUAL(device[0x10], 0x11);
+	CHECK_EQUAL(accesses, 1);
+	/* What is as after RESET is 0. */
+	fake.xsave[XSAVE_BV] &= ~4;
+	CHECK_EQUAL(AVX(0xc5, 0xfc, 0x11, 0x0f), 0);	/* vmovups %ymm1, (%rdi) */
+	CHECK_EQUAL(device[0x10 + 15], 0x11);
+	CHECK_EQUAL(device[0x10 + 16], 0);
+	CHECK_EQUAL(device[0x10 + 31], 0);
+	rig_end(&rig);
+}
+
+static void checksums(void)
+{
+	if (!has_cpuid1_ecx(bit_SSE4_2))
+		return;
+	begin_64bit();
+	FORM(0, 0xf2, 0x0f, 0x38, 0xf0, 0x07);		/* crc32b (%rdi), %eax */
+	FORM(0, 0xf2, 0x48, 0x0f, 0x38, 0xf0, 0x07);
+	FORM(0, 0x66, 0xf2, 0x0f, 0x38, 0xf1, 0x07);
+	FORM(0, 0xf2, 0x0f, 0x38, 0xf1, 0x07);
+	FORM(0, 0xf2, 0x4c, 0x0f, 0x38, 0xf1, 0x07);
+	rig_end(&rig);
+}
+
 /* --- addresses, without the CPU's help --- */
 
 static bool faults_at(uint64_t gva)
@@ -1003,7 +1094,9 @@ static void refuses_other_instructions(void)
 	REFUSED(0x90, 0x90, 0x90);
 	REFUSED(0x0f, 0x0b, 0);			/* ud2 */
 	REFUSED(0x0f, 0x58, 0x07);		/* addps */
-	REFUSED(0xc5, 0xf8, 0x10, 0x07);	/* vmovups */
+	REFUSED(0xc5, 0xf8, 0x58, 0x07);	/* vaddps */
+	REFUSED(0xc5, 0xf8, 0x12, 0x07);	/* vmovlps, with a second source */
+	REFUSED(0xc5, 0xf8, 0x90, 0x07);	/* kmovw: no SETcc */
 	REFUSED(0xd9, 0x07, 0);			/* fld */
 	REFUSED(0x8d, 0x07, 0);			/* lea */
 	REFUSED(0x0f, 0x18, 0x07);		/* prefetchnta */
@@ -1149,6 +1242,9 @@ const struct test tests[] = {
 	{ "BT and kin, register", bits_by_register },
 	{ "SHLD, SHRD", double_shifts },
 	{ "MUL, IMUL, POPCNT", multiplication },
+	{ "CRC32", checksums },
+	{ "loads of AVX", avx_loads },
+	{ "stores of AVX", avx_stores },
 	{ "DIV, IDIV", division },
 	{ "BSF, BSR, LZCNT, TZCNT, ADCX, ADOX", scans },
 	{ "CMPXCHG8B, CMPXCHG16B", pairs },
