@@ -68,6 +68,15 @@ unload: ## Remove vee.ko from this machine's kernel
 install: library ## Install library, header, man pages and "vee" (DESTDIR=, PREFIX=)
 	@$(MAKE) -C userlib install DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)
 
+##@ Packages
+.PHONY: deb dist check-deb
+deb: ## Debian's packages: vee-dkms, vee-tools, libvee0, libvee-dev, in .cache/deb
+	@lab/deb
+dist: ## A tarball of the tree, .cache/vee-VERSION.tar.xz
+	@lab/dist
+check-deb: ## Build, install, upgrade and remove the packages in a new Debian (root)
+	@lab/check-deb
+
 ##@ Housekeeping
 .PHONY: help setup clean distclean clean-cache
 setup: ## Fetch from Debian's archive what building and the lab need

@@ -7,6 +7,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/printk.h>
+#include <linux/stringify.h>
 
 #include "door/ioctl.h"
 #include "vcpu/deadline.h"
@@ -92,3 +93,4 @@ module_exit(vee_exit);
 MODULE_DESCRIPTION("vee, a minimal virtualization engine on Intel VMX");
 MODULE_AUTHOR("The vee authors");
 MODULE_LICENSE("GPL");
+MODULE_VERSION(__stringify(VEE_VERSION));

@@ -112,7 +112,7 @@ give_back() {
 tree_files() {
 	cd "$VEE_TOP" || return
 	git ls-files 2>/dev/null ||
-		find . -path ./.cache -prune -o -type f ! -name '*.[oad]' ! -name '*.so*' -printf '%P\n'
+		find . -path ./.cache -prune -o ! -type d ! -name '*.[oad]' ! -name '*.so*' -printf '%P\n'
 }
 
 # Holds lock $1 of this clone for as long as the caller's shell lives, so that

@@ -362,6 +362,20 @@ static void check_device(int error)
 	}
 }
 
+/* Which of those that are installed, or built, is the one that runs? */
+static void check_version(void)
+{
+	char version[32];
+
+	if (!host_line("/sys/module/vee/version", "", version, sizeof(version)))
+		return;
+	version[strcspn(version, "\n")] = 0;
+	if (!strcmp(version, VEE_VERSION))
+		note("its version is %s, as this command's", version);
+	else
+		note("its version is %s, and this command's %s", version, VEE_VERSION);
+}
+
 static void check_module(int error)
 {
 	if (is_absence(error) && !module_loaded()) {
@@ -370,6 +384,7 @@ static void check_module(int error)
 		return;
 	}
 	row(OK, "vee loaded");
+	check_version();
 	if (error)
 		check_device(error);
 }
