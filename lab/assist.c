@@ -586,6 +586,8 @@ static void set_virtual_segments(struct test *t)
 	}
 }
 
+#define EXPANDS_DOWN	0x4U	/* of a type */
+
 /* Limits and types that forbid some of it. */
 static void spoil_segments(struct test *t)
 {
@@ -604,7 +606,7 @@ static void spoil_segments(struct test *t)
 		break;
 	case 2:
 		segment->limit = limit;
-		segment->access_rights = (segment->access_rights | 4) & ~VEE_AR_G;
+		segment->access_rights = (segment->access_rights | EXPANDS_DOWN) & ~VEE_AR_G;
 		break;
 	}
 }
@@ -847,7 +849,8 @@ static bool is_pointer(const struct test *t)
  * Of an IP for virtual-8086 mode the emulator ignores the upper half, where a CPU faults.
  * A call to a conforming segment pushes as it has it by that one's level. It lets AC allow
  * with CR4.SMAP what an instruction does implicitly, too. A pointer's two parts have a limit
- * each, and wrap.
+ * each, and wrap. A call from compatibility mode to 64-bit code pushes there without regard
+ * to SS.
  */
 static void avoid_quirks(struct test *t)
 {
@@ -862,6 +865,11 @@ static void avoid_quirks(struct test *t)
 	}
 	if (t->insn.mnemonic == ZYDIS_MNEMONIC_CALL)
 		t->regs.rflags &= ~RFLAGS_AC;
+	if (t->insn.mnemonic == ZYDIS_MNEMONIC_CALL && t->mode >= COMPAT0 && t->mode <= COMPAT3) {
+		t->segments.ss.limit = UINT32_MAX;
+		t->segments.ss.access_rights |= VEE_AR_G;
+		t->segments.ss.access_rights &= ~EXPANDS_DOWN;
+	}
 	if (t->regs.rflags & RFLAGS_AC)
 		t->control.cr4 &= ~CR4_SMAP;
 }
