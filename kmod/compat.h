@@ -22,9 +22,9 @@
 
 /*
  * Where it is missing Linux is either older, and turns VMX off wherever it is on, or newer,
- * and does so for those alone that got it from KVM's core.
+ * and does so for those alone that got it from KVM's core. In between it is KVM's alone.
  */
-#ifdef VEE_HAVE_EMERGENCY
+#if defined(VEE_HAVE_EMERGENCY) && defined(VEE_EXPORTED_CPU_EMERGENCY_REGISTER_VIRT_CALLBACK)
 #include <asm/reboot.h>
 
 #define vee_emergency_register		cpu_emergency_register_virt_callback
