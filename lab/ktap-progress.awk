@@ -7,11 +7,11 @@
 /^not ok [0-9]+/ { bad++ }
 /^# ended: / {
 	if ($4 == 4 && !ok && !skip) {
-		printf "  %-7s %-28s all skipped\n", kernel, $3
+		printf "  %-9s %-28s all skipped\n", kernel, $3
 		fflush()
 		next
 	}
-	printf "  %-7s %-28s %3d ok", kernel, $3, ok
+	printf "  %-9s %-28s %3d ok", kernel, $3, ok
 	if (bad) printf ", %d NOT OK", bad
 	if (skip) printf ", %d skipped", skip
 	if ($4 != 0) printf ", status %d", $4

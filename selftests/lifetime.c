@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Lifetimes: descriptors closed in any order, owners that die, are replaced or
- * give descriptors away, and the module itself coming and going.
+ * give descriptors away, and a machine that sleeps meanwhile.
  */
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "module_util.h"
+#include "vee_util.h"
 
 #define EXEC_VARIABLE	"VEE_LIFETIME_EXEC"
 
@@ -567,80 +567,6 @@ TEST_F(lifetime, exec)
 	status = wait_for(child);
 	EXPECT_TRUE(WIFEXITED(status));
 	EXPECT_EQ(42, WEXITSTATUS(status));
-}
-
-/* --- the module ------------------------------------------------------------ */
-
-FIXTURE(module) {
-	struct module as_it_was;
-};
-
-FIXTURE_SETUP(module)
-{
-	module_take(_metadata, &self->as_it_was);
-}
-
-FIXTURE_TEARDOWN(module)
-{
-	module_give_back(_metadata, &self->as_it_was);
-}
-
-static void run_one(struct __test_metadata *_metadata)
-{
-	struct guest g;
-
-	ASSERT_TRUE(WAIT_FOR(!access("/dev/vee", F_OK)));
-	guest_open(_metadata, &g);
-	GUEST_LONG(&g, halt);
-	ASSERT_HLT(&g, GPA_CODE);
-	guest_close(&g);
-}
-
-/* Any of the descriptors, or a mapping, keeps it. */
-TEST_F(module, unload_refused)
-{
-	struct guest g;
-
-	guest_open(_metadata, &g);
-	GUEST_LONG(&g, halt);
-	EXPECT_EQ(-EWOULDBLOCK, module_unload());
-	close(g.dev);
-	EXPECT_EQ(-EWOULDBLOCK, module_unload());
-	close(g.vm);
-	EXPECT_EQ(-EWOULDBLOCK, module_unload());
-	ASSERT_HLT(&g, GPA_CODE);
-	close(g.vcpu);
-	EXPECT_EQ(-EWOULDBLOCK, module_unload());
-	EXPECT_EQ(VEE_EXIT_HLT, g.page->exit.reason);
-	munmap(g.page, VEE_VCPU_PAGE_BYTES);
-	munmap(g.mem, GUEST_BYTES);
-	EXPECT_TRUE(WAIT_FOR(!module_users()));
-	EXPECT_EQ(0, module_unload());
-	EXPECT_EQ(-1, access("/dev/vee", F_OK));
-	EXPECT_EQ(0, module_load(&self->as_it_was));
-	run_one(_metadata);
-}
-
-TEST_F_TIMEOUT(module, a_hundred_times, 200)
-{
-	int i;
-
-	for (i = 0; i < 100; i++) {
-		ASSERT_EQ(0, module_unload()) TH_LOG("time %d", i);
-		ASSERT_EQ(0, module_load(&self->as_it_was))
-			TH_LOG("time %d", i);
-		if (i % 10 == 0)
-			run_one(_metadata);
-	}
-}
-
-TEST_F(module, bad_parameters)
-{
-	ASSERT_EQ(0, module_unload());
-	/* The kernel ignores what a module doesn't know, but not nonsense. */
-	EXPECT_EQ(-EINVAL, module_load_with(&self->as_it_was, "slice_us=many"));
-	ASSERT_EQ(0, module_load(&self->as_it_was));
-	run_one(_metadata);
 }
 
 /* --- suspend --------------------------------------------------------------- */

@@ -76,6 +76,15 @@ expect() {
 	return 1
 }
 
+# A line like $1 is in file $2, within $3 seconds.
+wait_for_line() {
+	end=$(($(now) + $3 * 100))
+	until grep -q "$1" "$2"; do
+		[ "$(now)" -lt "$end" ] || return 1
+		sleep 0.2
+	done
+}
+
 # Runs vee with options $4 for $1 seconds at most, and wants status $2 and, in what
 # it says, $3.
 run() {
@@ -220,22 +229,24 @@ two_at_once() {
 		grep -q 'guest 2: the guest has reset' "$work/output"
 }
 
-# U-Boot answers while Linux boots, and when it has gone.
+# Another process has U-Boot, which answers while GNU Mach runs, and when it has gone.
 two_processes() {
 	connect c
-	linux_says | timeout 80 vee run -m 128M -k "$guests/vmlinuz-6.1" \
-		-i "$guests/linux.cpio.gz" -a "$cmdline" \
-		>"$work/output" 2>&1 3>&- 4>&- &
+	vee run -t 60 -m 64M -a console=com0 -k "$guests/gnumach" \
+		>"$work/output" 2>&1 </dev/null 3>&- 4>&- &
 	vee=$!
 	timeout 100 vee run -m 64M -S "$work/c" --bios "$guests/u-boot.rom" \
 		>"$work/other" 2>&1 3>&- 4>&- &
 	other=$!
-	uboot_answers 60
-	uboot=$?
-	linux_answered && [ "$uboot" -eq 0 ] && uboot_answers 20
+	uboot_answers 60 && wait_for_line 'No bootstrap code' "$work/output" 50 &&
+		uboot_answers 20
 	both=$?
+	kill "$vee"
+	wait "$vee"
+	[ "$both" -eq 0 ] && uboot_answers 20
+	alone=$?
 	say 'reset'
-	wait "$other" && [ "$both" -eq 0 ] &&
+	wait "$other" && [ "$alone" -eq 0 ] &&
 		grep -q 'the guest has reset' "$work/other"
 }
 
@@ -315,7 +326,7 @@ echo '1..15'
 	check 'input comes to who polls' input_comes_unasked
 	check 'a single step over HLT' halt_is_stepped
 	check 'two systems at once' two_at_once $linux u-boot.rom
-	check 'two systems in two processes' two_processes $linux u-boot.rom
+	check 'two systems in two processes' two_processes gnumach u-boot.rom
 	check 'corrupt files' corrupt_files $linux gnumach bios.bin
 }
 [ "$failed" -eq 0 ]
