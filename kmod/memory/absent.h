@@ -5,6 +5,7 @@
 #ifndef _VEE_ABSENT_H
 #define _VEE_ABSENT_H
 
+#include <linux/errno.h>
 #include <linux/types.h>
 
 struct mm_struct;
@@ -20,6 +21,13 @@ struct absent {
 	bool write;
 	bool fetched;
 };
+
+/* It is at @where that a read faulted. */
+static inline int mem_not_at_hand(struct absent *absent, const void __user *where)
+{
+	*absent = (struct absent){ .hva = (unsigned long)where };
+	return -EBUSY;
+}
 
 /* Without a device behind it: all that can be waited for is a program. */
 bool mem_is_at_hand(struct mm_struct *mm, unsigned long hva);

@@ -284,53 +284,20 @@ void mem_unlock(struct memory *memory)
 	up_read(&memory->slots_lock);
 }
 
-/* NULL: no slot. */
-static const void __user *lent_at(struct memory *memory, u64 gpa)
-{
-	const struct slot *slot = slot_at(memory, gpa);
-
-	return slot ? (const void __user *)(slot->hva + (gpa - slot->node.start)) : NULL;
-}
-
-static int not_at_hand(struct absent *absent, const void __user *where)
-{
-	*absent = (struct absent){ .hva = (unsigned long)where };
-	return -EBUSY;
-}
-
 /* Slots are of whole pages. */
 int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes, struct absent *absent)
 {
 	while (bytes) {
 		size_t piece = min_t(size_t, bytes, PAGE_SIZE - offset_in_page(gpa));
-		const void __user *from = lent_at(memory, gpa);
+		const void __user *from = mem_lent_at(memory, gpa);
 
 		if (!from)
 			return -EFAULT;
 		if (copy_from_user(buf, from, piece))
-			return not_at_hand(absent, from);
+			return mem_not_at_hand(absent, from);
 		gpa += piece;
 		buf += piece;
 		bytes -= piece;
 	}
-	return 0;
-}
-
-int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value,
-		  struct absent *absent)
-{
-	const void __user *from = lent_at(memory, gpa);
-	u32 low;
-
-	if (!from)
-		return -EFAULT;
-	if (bytes == sizeof(*value)) {
-		if (get_user(*value, (const u64 __user *)from))
-			return not_at_hand(absent, from);
-		return 0;
-	}
-	if (get_user(low, (const u32 __user *)from))
-		return not_at_hand(absent, from);
-	*value = low;
 	return 0;
 }

@@ -98,8 +98,13 @@ void mem_unlock(struct memory *memory);
  * hand: again once it is.
  */
 int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes, struct absent *absent);
-/* One aligned number of 4 or 8 bytes, likewise. */
-int mem_read_word(struct memory *memory, u64 gpa, unsigned int bytes, u64 *value,
-		  struct absent *absent);
+
+/* For who reads it there: where @gpa is, NULL: in no slot. */
+static inline const void __user *mem_lent_at(struct memory *memory, u64 gpa)
+{
+	const struct slot *slot = slot_at(memory, gpa);
+
+	return slot ? (const void __user *)(slot->hva + (gpa - slot->node.start)) : NULL;
+}
 
 #endif /* _VEE_SLOTS_H */

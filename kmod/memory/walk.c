@@ -31,42 +31,39 @@
 #define ENTRY_ADDRESS		GENMASK_ULL(51, 12)
 
 #define LONG_GVA_BITS		48
+#define SHIFT_4M		22
 #define SHIFT_1G		30
 #define MAX_LEVELS		4
-
-/* struct level, @kind */
-enum kind {
-	TABLE,		/* entries refer to a table */
-	LARGE,		/* ... or, with PS, map a large page */
-	PAGE,		/* entries map a page */
-};
 
 /**
  * struct level - one level of the tables of a paging mode
  * @shift: lowest bit of the linear address that selects an entry
- * @bits: how many bits do
- * @kind: what entries are
+ * @select: how far to shift the linear address right for the entry's offset in its table
+ * @maps: an entry with one of these bits maps a page, others refer to a table
  * @reserved: bits that must be 0 in an entry
- * @reserved_large: bits that must be 0 besides if the entry maps a large page
+ * @reserved_page: bits that must be 0 besides if the entry maps a page
  */
 struct level {
 	u8 shift;
-	u8 bits;
-	u8 kind;
+	u8 select;
+	u64 maps;
 	u64 reserved;
-	u64 reserved_large;
+	u64 reserved_page;
 };
+
+#define LEVEL_4_BYTES(bit)	.shift = (bit), .select = (bit) - 2
+#define LEVEL_8_BYTES(bit)	.shift = (bit), .select = (bit) - 3
 
 /**
  * struct mode - a paging mode
  * @entry_bytes: size of an entry
- * @levels: how many of @level there are
+ * @index: the bits of an entry's offset in its table
  * @root: the bits of CR3 that are the address of the first table; 0 in PAE paging
- * @level: from the first table down
+ * @level: from the first table down to one whose entries all map a page
  */
 struct mode {
 	u8 entry_bytes;
-	u8 levels;
+	u64 index;
 	u64 root;
 	struct level level[MAX_LEVELS];
 };
@@ -77,11 +74,11 @@ struct mode {
  */
 static const struct mode mode_32bit = {
 	.entry_bytes = 4,
-	.levels = 2,
+	.index = GENMASK_ULL(11, 2),
 	.root = GENMASK_ULL(31, 12),
 	.level = {
-		{ 22, 10, LARGE, .reserved_large = BIT_ULL(21) },
-		{ 12, 10, PAGE },
+		{ LEVEL_4_BYTES(SHIFT_4M), ENTRY_LARGE, .reserved_page = BIT_ULL(21) },
+		{ LEVEL_4_BYTES(12), ENTRY_PRESENT },
 	},
 };
 
@@ -91,34 +88,34 @@ static const struct mode mode_32bit = {
 /* ... without CR4.PSE: PS is ignored. */
 static const struct mode mode_32bit_no_pse = {
 	.entry_bytes = 4,
-	.levels = 2,
+	.index = GENMASK_ULL(11, 2),
 	.root = GENMASK_ULL(31, 12),
 	.level = {
-		{ 22, 10, TABLE },
-		{ 12, 10, PAGE },
+		{ LEVEL_4_BYTES(SHIFT_4M) },
+		{ LEVEL_4_BYTES(12), ENTRY_PRESENT },
 	},
 };
 
 /* SDM 3A, "PAE Paging"; a PDPTE register leads to the first table: walk_root() */
 static const struct mode mode_pae = {
 	.entry_bytes = 8,
-	.levels = 2,
+	.index = GENMASK_ULL(11, 3),
 	.level = {
-		{ 21, 9, LARGE, GENMASK_ULL(62, 52), GENMASK_ULL(20, 13) },
-		{ 12, 9, PAGE, GENMASK_ULL(62, 52) },
+		{ LEVEL_8_BYTES(21), ENTRY_LARGE, GENMASK_ULL(62, 52), GENMASK_ULL(20, 13) },
+		{ LEVEL_8_BYTES(12), ENTRY_PRESENT, GENMASK_ULL(62, 52) },
 	},
 };
 
 /* SDM 3A, "4-Level Paging and 5-Level Paging" */
 static const struct mode mode_4level = {
 	.entry_bytes = 8,
-	.levels = 4,
+	.index = GENMASK_ULL(11, 3),
 	.root = ENTRY_ADDRESS,
 	.level = {
-		{ 39, 9, TABLE, ENTRY_LARGE },
-		{ SHIFT_1G, 9, LARGE, .reserved_large = GENMASK_ULL(29, 13) },
-		{ 21, 9, LARGE, .reserved_large = GENMASK_ULL(20, 13) },
-		{ 12, 9, PAGE },
+		{ LEVEL_8_BYTES(39), 0, ENTRY_LARGE },
+		{ LEVEL_8_BYTES(SHIFT_1G), ENTRY_LARGE, .reserved_page = GENMASK_ULL(29, 13) },
+		{ LEVEL_8_BYTES(21), ENTRY_LARGE, .reserved_page = GENMASK_ULL(20, 13) },
+		{ LEVEL_8_BYTES(12), ENTRY_PRESENT },
 	},
 };
 
@@ -151,74 +148,66 @@ static bool gva_is_canonical(const struct paging *paging, u64 gva)
 	       sign_extend64(gva, LONG_GVA_BITS - 1) == (s64)gva;
 }
 
-static bool level_maps(const struct level *level, u64 entry)
-{
-	return level->kind == PAGE ||
-	       (level->kind == LARGE && (entry & ENTRY_LARGE));
-}
-
-/* Bits that must be 0 in every entry. */
+/*
+ * Bits that must be 0 in every entry. Address bits from MAXPHYADDR up are: it is the
+ * CPU's MAXPHYADDR that counts, whatever CPUID tells the guest, for the CPU checks the
+ * guest's entries.
+ */
 static u64 paging_reserved(const struct paging *paging)
 {
-	return paging->efer & EFER_NX ? 0 : ENTRY_NO_EXECUTE;
+	u64 reserved = ENTRY_ADDRESS & ~(BIT_ULL(boot_cpu_data.x86_phys_bits) - 1);
+
+	return paging->efer & EFER_NX ? reserved : reserved | ENTRY_NO_EXECUTE;
 }
 
-/*
- * ... in @entry, but for those of an address (address_fits()). A CPU without 1-GByte
- * pages has PS reserved in a PDPTE.
- */
-static u64 level_reserved(const struct level *level, u64 entry)
+/* All levels' entries must allow what the translation is to allow: by AND, and by OR. */
+static void restrict_to(u64 all, u64 any, struct vee_translate *walk)
 {
-	u64 reserved = level->reserved;
-
-	if (level->kind == LARGE && (entry & ENTRY_LARGE)) {
-		reserved |= level->reserved_large;
-		if (level->shift == SHIFT_1G && !boot_cpu_has(X86_FEATURE_GBPAGES))
-			reserved |= ENTRY_LARGE;
-	}
-	return reserved;
-}
-
-/*
- * Address bits from MAXPHYADDR up are reserved. It is the CPU's MAXPHYADDR that
- * counts, whatever CPUID tells the guest: the CPU checks the guest's entries.
- */
-static bool address_fits(u64 gpa)
-{
-	return !(gpa >> boot_cpu_data.x86_phys_bits);
-}
-
-/* Every level must allow what the translation is to allow. */
-static void level_restrict(const struct level *level, u64 entry,
-			   struct vee_translate *walk)
-{
-	if (!(entry & ENTRY_WRITE))
+	if (!(all & ENTRY_WRITE))
 		walk->access &= ~VEE_WRITE;
-	if (!(entry & ENTRY_USER))
+	if (!(all & ENTRY_USER))
 		walk->user = 0;
-	if (entry & ENTRY_NO_EXECUTE)
+	if (any & ENTRY_NO_EXECUTE)
 		walk->access &= ~VEE_EXECUTE;
 }
 
-static u64 level_gpa(const struct mode *mode, const struct level *level,
-		     u64 entry, u64 gva)
+/*
+ * Where @gva is in the page that @entry maps. A CPU without 1-GByte pages has PS reserved
+ * in a PDPTE.
+ */
+static int page_gpa(const struct mode *mode, const struct level *level, u64 entry, u64 gva,
+		    u64 *gpa)
 {
 	u64 offset = GENMASK_ULL(level->shift - 1, 0);
-	u64 gpa = entry & ENTRY_ADDRESS & ~offset;
 
-	if (mode == &mode_32bit && level->kind == LARGE)
-		gpa |= (entry & PSE36_LOW) << PSE36_SHIFT;
-	return gpa | (gva & offset);
+	if (entry & level->reserved_page ||
+	    (level->shift == SHIFT_1G && !boot_cpu_has(X86_FEATURE_GBPAGES)))
+		return -ENOENT;
+	*gpa = (entry & ENTRY_ADDRESS & ~offset) | (gva & offset);
+	if (mode != &mode_32bit || level->shift != SHIFT_4M)
+		return 0;
+	*gpa |= (entry & PSE36_LOW) << PSE36_SHIFT;
+	return *gpa >> boot_cpu_data.x86_phys_bits ? -ENOENT : 0;
 }
 
-static int entry_read(struct memory *memory, const struct mode *mode,
-		      const struct level *level, u64 table, u64 gva, u64 *entry,
-		      struct absent *absent)
+/* In here for each level costs a call less. */
+static __always_inline int entry_read(struct memory *memory, const struct mode *mode,
+				      const struct level *level, u64 table, u64 gva,
+				      u64 *entry, struct absent *absent)
 {
-	u64 index = (gva >> level->shift) & GENMASK_ULL(level->bits - 1, 0);
+	u64 gpa = table + ((gva >> level->select) & mode->index);
+	const void __user *from = mem_lent_at(memory, gpa);
+	u32 low;
 
-	return mem_read_word(memory, table + index * mode->entry_bytes,
-			     mode->entry_bytes, entry, absent);
+	if (!from)
+		return -EFAULT;
+	if (likely(mode->entry_bytes == sizeof(*entry)))
+		return get_user(*entry, (const u64 __user *)from) ?
+		       mem_not_at_hand(absent, from) : 0;
+	if (get_user(low, (const u32 __user *)from))
+		return mem_not_at_hand(absent, from);
+	*entry = low;
+	return 0;
 }
 
 /* False: there is no first table. */
@@ -233,7 +222,7 @@ static bool walk_root(const struct paging *paging, const struct mode *mode, u64 
 	}
 	entry = paging->pdpte[(gva >> SHIFT_1G) % ARRAY_SIZE(paging->pdpte)];
 	*table = entry & ENTRY_ADDRESS;
-	return entry & ENTRY_PRESENT && address_fits(*table);
+	return entry & ENTRY_PRESENT && !(entry & paging_reserved(paging) & ENTRY_ADDRESS);
 }
 
 /* Narrows down @walk, which allows everything, and sets its @gpa. */
@@ -241,31 +230,27 @@ static int walk_tables(struct memory *memory, const struct paging *paging, u64 g
 		       struct vee_translate *walk, struct absent *absent)
 {
 	const struct mode *mode = paging_mode(paging);
-	u64 reserved = paging_reserved(paging);
+	u64 reserved = paging_reserved(paging), all = ~0ULL, any = 0;
 	u64 table;
 
 	if (!walk_root(paging, mode, gva, &table))
 		return -ENOENT;
-	for (int i = 0; i < mode->levels; i++) {
-		const struct level *level = &mode->level[i];
+	for (const struct level *level = mode->level;; level++) {
 		u64 entry;
 		int error = entry_read(memory, mode, level, table, gva, &entry, absent);
 
 		if (error)
 			return error;
-		if (!(entry & ENTRY_PRESENT) ||
-		    entry & (reserved | level_reserved(level, entry)))
+		if (!(entry & ENTRY_PRESENT) || entry & (reserved | level->reserved))
 			return -ENOENT;
-		level_restrict(level, entry, walk);
-		if (level_maps(level, entry)) {
-			walk->gpa = level_gpa(mode, level, entry, gva);
-			return address_fits(walk->gpa) ? 0 : -ENOENT;
-		}
+		all &= entry;
+		any |= entry;
 		table = entry & ENTRY_ADDRESS;
-		if (!address_fits(table))
-			return -ENOENT;
+		if (entry & level->maps) {
+			restrict_to(all, any, walk);
+			return page_gpa(mode, level, entry, gva, &walk->gpa);
+		}
 	}
-	return -ENOENT;
 }
 
 /* Under mem_lock(). */

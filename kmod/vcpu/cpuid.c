@@ -263,22 +263,22 @@ static unsigned int slot(u32 leaf)
 /* From the back, so that a slot ends up with the first of its entries. */
 static void make_index(struct guest_cpuid *cpuid)
 {
-	memset(cpuid->first, VEE_MAX_CPUID, sizeof(cpuid->first));
+	memset(cpuid->first, cpuid->count, sizeof(cpuid->first));
 	for (unsigned int i = cpuid->count; i-- > 0;)
 		cpuid->first[slot(cpuid->entries[i].leaf)] = i;
 }
 
+/* What isn't there is zeros: the entry behind the last, which no leaf is behind. */
 static __always_inline const struct vee_cpuid_entry *find(const struct guest_cpuid *cpuid,
 							  u32 leaf, u32 subleaf)
 {
 	const struct vee_cpuid_entry *entry = cpuid->entries + cpuid->first[slot(leaf)];
-	const struct vee_cpuid_entry *end = cpuid->entries + cpuid->count;
 
-	for (; entry < end && entry->leaf <= leaf; entry++)
+	for (; entry->leaf <= leaf; entry++)
 		if (entry->leaf == leaf &&
 		    (!(entry->flags & VEE_CPUID_SUBLEAF) || entry->subleaf == subleaf))
 			return entry;
-	return NULL;
+	return cpuid->entries + cpuid->count;
 }
 
 /* --- what follows from the table ----------------------------------------------------- */
@@ -311,13 +311,12 @@ static const struct {
 static bool offers(const struct guest_cpuid *cpuid, u32 leaf, u8 reg, u32 bit)
 {
 	const struct vee_cpuid_entry *entry = find(cpuid, leaf, 0);
-	u32 regs[3] = { 0 };
+	const u32 regs[] = {
+		[EBX] = entry->ebx,
+		[ECX] = entry->ecx,
+		[EDX] = entry->edx,
+	};
 
-	if (entry) {
-		regs[EBX] = entry->ebx;
-		regs[ECX] = entry->ecx;
-		regs[EDX] = entry->edx;
-	}
 	return regs[reg] & bit;
 }
 
@@ -349,10 +348,8 @@ static u64 allowed_efer(const struct guest_cpuid *cpuid)
 static u64 allowed_xcr0(const struct guest_cpuid *cpuid)
 {
 	const struct vee_cpuid_entry *entry = find(cpuid, 0xd, 0);
-	u64 allowed = XFEATURE_MASK_FP;
+	u64 allowed = XFEATURE_MASK_FP | entry->eax | (u64)entry->edx << 32;
 
-	if (entry)
-		allowed |= entry->eax | (u64)entry->edx << 32;
 	if (!offers(cpuid, 0x1, ECX, F(AVX)))
 		allowed &= ~(u64)(XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512);
 	if (!offers(cpuid, 0x7, EBX, F(AVX512F)))
@@ -415,6 +412,12 @@ void cpuid_apply(struct vee_vcpu *vcpu)
 
 /* --- setting and getting ------------------------------------------------------------- */
 
+/* Room for @count entries, and for find()'s. */
+static struct vee_cpuid_entry *make_table(unsigned int count)
+{
+	return kcalloc(count + 1, sizeof(struct vee_cpuid_entry), GFP_KERNEL_ACCOUNT);
+}
+
 /* Takes over @table, sorted. */
 static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 		      unsigned int count)
@@ -424,6 +427,7 @@ static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 	kfree(cpuid->entries);
 	cpuid->entries = table;
 	cpuid->count = count;
+	cpuid->entries[count] = (struct vee_cpuid_entry){ .leaf = U32_MAX };
 	make_index(cpuid);
 	vcpu->cr.cr4_allowed = allowed_cr4(cpuid);
 	vcpu->cr.efer_allowed = allowed_efer(cpuid);
@@ -439,7 +443,7 @@ int cpuid_reset(struct vee_vcpu *vcpu)
 {
 	struct vee_cpuid_entry *table;
 
-	table = kcalloc(ARRAY_SIZE(defaults), sizeof(*table), GFP_KERNEL_ACCOUNT);
+	table = make_table(ARRAY_SIZE(defaults));
 	if (!table)
 		return -ENOMEM;
 	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
@@ -475,10 +479,13 @@ int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg)
 
 	if (arg->count > VEE_MAX_CPUID)
 		return -EINVAL;
-	table = memdup_user(u64_to_user_ptr(arg->entries),
-			    arg->count * sizeof(*table));
-	if (IS_ERR(table))
-		return PTR_ERR(table);
+	table = make_table(arg->count);
+	if (!table)
+		return -ENOMEM;
+	if (copy_from_user(table, u64_to_user_ptr(arg->entries), arg->count * sizeof(*table))) {
+		kfree(table);
+		return -EFAULT;
+	}
 	sort(table, arg->count, sizeof(*table), by_key, NULL);
 	if (!table_valid(table, arg->count)) {
 		kfree(table);
@@ -515,7 +522,7 @@ static u32 xsave_size(struct vee_vcpu *vcpu, bool compacted)
 	for (u32 i = 2; i < 32 && vcpu->fpu.xcr0 >> i; i++) {
 		const struct vee_cpuid_entry *entry = find(&vcpu->cpuid, 0xd, i);
 
-		if (!entry || !(vcpu->fpu.xcr0 & BIT_ULL(i)))
+		if (!(vcpu->fpu.xcr0 & BIT_ULL(i)))
 			continue;
 		if (!compacted)
 			size = max(size, entry->ebx + entry->eax);
@@ -587,10 +594,9 @@ static noinline enum next answer_kept_up(struct vee_vcpu *vcpu, u32 leaf, u32 su
 
 enum next exit_cpuid(struct vee_vcpu *vcpu)
 {
-	static const struct vee_cpuid_entry zeros;
 	const struct vee_regs *regs = guest_regs(vcpu);
 	u32 leaf = READ_ONCE(regs->rax), subleaf = READ_ONCE(regs->rcx);
-	const struct vee_cpuid_entry *entry = find(&vcpu->cpuid, leaf, subleaf) ?: &zeros;
+	const struct vee_cpuid_entry *entry = find(&vcpu->cpuid, leaf, subleaf);
 
 	if (unlikely(may_be_kept_up(leaf)))
 		return answer_kept_up(vcpu, leaf, subleaf, entry);

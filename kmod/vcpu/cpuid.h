@@ -12,13 +12,13 @@
 #include "linux/vee.h"
 #include "vcpu/vmexit.h"
 
-/* A power of two; a slot holds a number of an entry, or VEE_MAX_CPUID. */
+/* A power of two; a slot holds an entry's number, or how many there are. */
 #define CPUID_SLOTS	128
 static_assert(VEE_MAX_CPUID <= U8_MAX);
 
 /**
  * struct guest_cpuid - answers to CPUID
- * @entries: sorted by leaf and subleaf
+ * @entries: sorted by leaf and subleaf; behind them one of zeros, for FFFFFFFFH
  * @count: how many
  * @first: which of them is the first in each slot of an index by leaf
  */

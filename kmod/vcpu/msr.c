@@ -166,34 +166,33 @@ struct handler {
 	bool readable;
 };
 
-static const struct handler handlers[] = {
+/* Those of SYSCALL, from MSR_STAR on: all in a row. */
+static const struct handler syscall_msrs[] = {
 	AT(MSR_STAR,		write_syscall,	star),
 	AT(MSR_LSTAR,		write_address,	lstar),
 	AT(MSR_CSTAR,		write_address,	cstar),
 	AT(MSR_SYSCALL_MASK,	write_mask,	sfmask),
-	AT(MSR_TSC_AUX,		write_tsc_aux,	tsc_aux),
+};
+
+static const struct handler handlers[] = {
 	{ MSR_EFER,		write_efer },
 	{ MSR_IA32_TSC,		write_tsc },
 	{ MSR_IA32_DEBUGCTLMSR,	write_debugctl, 0, VMCS_GUEST_DEBUGCTL, true },
 };
 
-/* On a CPU without SYSCALL or RDTSCP what goes with it is an MSR like any other. */
-static bool is_taken_away(struct vee_vcpu *vcpu, u32 index)
-{
-	if (index == MSR_TSC_AUX)
-		return !vcpu->msrs.has_tsc_aux;
-	return index >= MSR_STAR && index <= MSR_SYSCALL_MASK &&
-	       !(vcpu->cr.efer_allowed & EFER_SCE);
-}
+static const struct handler tsc_aux = AT(MSR_TSC_AUX, write_tsc_aux, tsc_aux);
 
+/* On a CPU without SYSCALL or RDTSCP what goes with it is an MSR like any other. */
 static const struct handler *find_handler(struct vee_vcpu *vcpu, u32 index)
 {
-	if (is_taken_away(vcpu, index))
-		return NULL;
+	u32 nth = index - MSR_STAR;
+
+	if (nth < ARRAY_SIZE(syscall_msrs))
+		return vcpu->cr.efer_allowed & EFER_SCE ? &syscall_msrs[nth] : NULL;
 	for (int i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (handlers[i].index == index)
 			return &handlers[i];
-	return NULL;
+	return index == MSR_TSC_AUX && vcpu->msrs.has_tsc_aux ? &tsc_aux : NULL;
 }
 
 /* --- exits ---------------------------------------------------------------------------- */
