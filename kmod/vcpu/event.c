@@ -445,7 +445,7 @@ enum next event_skip(struct vee_vcpu *vcpu)
 		next = (u32)next;
 	vmcs_write(VMCS_GUEST_RIP, next);
 	vcpu->step.done = true;
-	if (unlikely(state & INTERRUPT_SHADOW || rflags & ONE_INSN))
+	if (unlikely((state & INTERRUPT_SHADOW) | (rflags & ONE_INSN)))
 		end_insn();
 	return NEXT_ENTER;
 }
