@@ -10,6 +10,7 @@
 #include <linux/stringify.h>
 
 #include "door/ioctl.h"
+#include "vcpu/cpuid.h"
 #include "vcpu/deadline.h"
 #include "vcpu/guest_msrs.h"
 #include "vcpu/l1d.h"
@@ -52,6 +53,7 @@ static const struct {
 	void (*exit)(void);
 } parts[] = {
 	{ .init = caps_init, .exit = nothing },
+	{ .init = cpuid_init, .exit = nothing },
 	{ .init = deadline_setup, .exit = nothing },
 	{ .init = l1d_init, .exit = l1d_exit },
 	{ .init = lock_init, .exit = nothing },

@@ -136,11 +136,6 @@ static void without_unused(struct vee_cpuid_entry *entry)
 		entry->ecx &= in_use(CPUID_8000_0001_ECX);
 		entry->edx &= in_use(CPUID_8000_0001_EDX);
 		break;
-	case 0x80000007:
-		/* Not by CPUID: by what it has seen, or was told. */
-		if (check_tsc_unstable())
-			entry->edx &= ~INVARIANT_TSC;
-		break;
 	}
 }
 
@@ -208,14 +203,19 @@ static void own_answers(struct vee_cpuid_entry *entry, unsigned int id)
 	case 0x80000000:
 		entry->eax = MAX_EXTENDED;
 		break;
+	case 0x80000007:
+		/* The kernel says so, by what it has seen, or was told; and may at any time. */
+		if (check_tsc_unstable())
+			entry->edx &= ~INVARIANT_TSC;
+		break;
 	case 0x80000008:
 		entry->eax = vee_caps.gpa_bits | LINEAR_BITS << 8;
 		break;
 	}
 }
 
-static void make_default(struct vee_cpuid_entry *entry,
-			 const struct leaf_mask *mask, unsigned int id)
+/* What the host has of @mask's leaf, as far as guests may have it. */
+static void make_offer(struct vee_cpuid_entry *entry, const struct leaf_mask *mask)
 {
 	u32 highest = cpuid_eax(mask->leaf & 0x80000000);
 
@@ -234,7 +234,16 @@ static void make_default(struct vee_cpuid_entry *entry,
 	without_unused(entry);
 	without_controls(entry);
 	without_state(entry);
-	own_answers(entry, id);
+}
+
+/* The same for each vCPU, and each CPUID is dear: an exit, where this runs in a VM. */
+static struct vee_cpuid_entry offers_made[ARRAY_SIZE(defaults)];
+
+int cpuid_init(void)
+{
+	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
+		make_offer(&offers_made[i], &defaults[i]);
+	return 0;
 }
 
 /* --- look-up ---------------------------------------------------------------------- */
@@ -446,8 +455,9 @@ int cpuid_reset(struct vee_vcpu *vcpu)
 	table = make_table(ARRAY_SIZE(defaults));
 	if (!table)
 		return -ENOMEM;
+	memcpy(table, offers_made, sizeof(offers_made));
 	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
-		make_default(&table[i], &defaults[i], vcpu->id);
+		own_answers(&table[i], vcpu->id);
 	use_table(vcpu, table, ARRAY_SIZE(defaults));
 	return 0;
 }

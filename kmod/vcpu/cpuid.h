@@ -28,6 +28,8 @@ struct guest_cpuid {
 	u8 first[CPUID_SLOTS];
 };
 
+/* With the capabilities known. */
+int cpuid_init(void);
 int cpuid_reset(struct vee_vcpu *vcpu);
 void cpuid_free(struct guest_cpuid *cpuid);
 /* Inside the bracket: to the controls and masks. */
