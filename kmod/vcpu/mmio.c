@@ -3,9 +3,9 @@
  * EPT violations: first touches, memory that can't be had, and MMIO, of which
  * some writes are posted.
  *
- * The exit is described to the caller at once, while the VMCS is at hand. Whether it
- * is the caller's at all is found out then, with interrupts on: most are of pages that
- * are there, and the sleeping half does the rest.
+ * What the caller may have to know is noted at once, while the VMCS is at hand. Whether
+ * the exit is the caller's at all is found out then, with interrupts on: most are of pages
+ * that are there, and the sleeping half does the rest.
  */
 #include <linux/irqflags.h>
 #include <linux/mm.h>
@@ -60,24 +60,13 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 	       !breakpoints_armed(&vcpu->debug);
 }
 
-/* What store_decode() and its result are held against. */
-static void note_store(struct vee_vcpu *vcpu)
-{
-	vcpu->violation.gva = vmcs_read(VMCS_GUEST_LINEAR_ADDRESS);
-	vcpu->violation.rsp = vmcs_read(VMCS_GUEST_RSP);
-}
-
 static void note_insn(struct vee_vcpu *vcpu)
 {
-	u8 width;
-
 	code_note(vcpu);
-	width = vcpu->code.width;
-	if (vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
-		vcpu->page->exit.memory.code_width = width;
-	vcpu->violation.may_post = vcpu->violation.may_post && width == 8;
+	vcpu->violation.may_post = vcpu->violation.may_post && vcpu->code.width == 8;
+	/* For store_decode(). */
 	if (vcpu->violation.may_post)
-		note_store(vcpu);
+		vcpu->violation.rsp = vmcs_read(VMCS_GUEST_RSP);
 }
 
 /* Is @store what the CPU was at, and the whole of it? */
@@ -119,10 +108,19 @@ static enum next ask_caller(struct vee_vcpu *vcpu, int err)
 	const struct code *code = &vcpu->code;
 	struct vee_exit *exit = &vcpu->page->exit;
 	bool is_mmio = err == -ENOENT;
+	u64 q = vcpu->exit.qualification;
 
 	exit->reason = is_mmio ? VEE_EXIT_MMIO : VEE_EXIT_MEMORY;
-	exit->memory.error = is_mmio ? 0 : err;
+	exit->memory = (struct vee_exit_memory) {
+		.gpa = vcpu->violation.gpa,
+		.gva = vcpu->violation.gva,
+		.access = access_of(q),
+		.gva_valid = !!(q & EPT_GVA_VALID),
+		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
+		.error = is_mmio ? 0 : err,
+	};
 	if (vcpu->wishes.prefetch & VEE_PREFETCH_INSN) {
+		exit->memory.code_width = code->width;
 		exit->memory.insn_bytes = code->bytes;
 		memcpy(exit->memory.insn, code->insn, sizeof(code->insn));
 	}
@@ -199,13 +197,7 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 
 	event_collect(vcpu);
 	vcpu->violation.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
-	vcpu->page->exit.memory = (struct vee_exit_memory) {
-		.gpa = vcpu->violation.gpa,
-		.gva = q & EPT_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0,
-		.access = access_of(q),
-		.gva_valid = !!(q & EPT_GVA_VALID),
-		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
-	};
+	vcpu->violation.gva = q & EPT_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
 	vcpu->violation.may_post = may_be_posted(vcpu);
 	if (vcpu->violation.may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
 		note_insn(vcpu);

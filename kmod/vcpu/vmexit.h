@@ -43,7 +43,7 @@ struct vm_exit {
  * @gpa: guest-physical address
  * @error: why it could not be resolved with preemption off
  * @may_post: it is a write that may be posted, if an instruction's that can be decoded
- * @gva: with @may_post: linear address
+ * @gva: linear address; 0: the CPU gives none
  * @rsp: with @may_post: RSP
  */
 struct violation {

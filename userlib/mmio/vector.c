@@ -55,7 +55,6 @@ static uint8_t *find_upper(const struct guest *guest, uint8_t *area, unsigned in
 /* The parts of it that are as after RESET need not be in the area. */
 static void fill_area(uint8_t *area)
 {
-
 	static const uint16_t fcw = FCW_RESET;
 
 	if (!(area[BV_OFFSET] & BV_SSE))
