@@ -2,17 +2,21 @@
 /*
  * The kernel crashes while guests run. Runs in the lab, on two CPUs, a guest on each:
  *
- *	crash kdump FILE	panics, with kernel FILE loaded to boot then
- *	crash panic		panics, and resets the machine a second later
- *	crash sysrq		resets the machine at once, as Alt-SysRq-B does
+ *	crash MODE kdump FILE	panics, with kernel FILE loaded to boot then
+ *	crash MODE panic	panics, and resets the machine a second later
+ *	crash MODE sysrq	resets the machine at once, as Alt-SysRq-B does
  *
- * It ends with the machine: lab/check looks at the console then.
+ * MODE is how VMX is held, and has to be the case: resident, windowed, or shared, for
+ * which this has a VM of KVM's. It ends with the machine: lab/check looks at the console
+ * then.
  */
 #define _GNU_SOURCE
 #include <err.h>
 #include <fcntl.h>
 #include <linux/kexec.h>
+#include <linux/kvm.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +33,27 @@ static void run_guest(int cpu)
 	pin_to_cpu(cpu);
 	check(vee_vcpu_run(make_spinner()), "the guest");
 	errx(1, "the guest has ended");
+}
+
+/* KVM has VMX on for as long as there is a VM of its. */
+static void hold_kvm(void)
+{
+	int kvm = open("/dev/kvm", O_RDWR);
+
+	if (kvm < 0 || ioctl(kvm, KVM_CREATE_VM, 0) < 0)
+		err(1, "/dev/kvm");
+}
+
+static void check_mode(const char *mode)
+{
+	char now[64] = "";
+	int fd = open("/sys/module/vee/vmx_mode", O_RDONLY);
+
+	if (fd < 0 || read(fd, now, sizeof(now) - 1) < 0)
+		err(1, "vmx_mode");
+	close(fd);
+	if (strncmp(now, mode, strlen(mode)))
+		errx(1, "VMX is not %s, but %s", mode, now);
 }
 
 static void load_crash_kernel(const char *path)
@@ -57,16 +82,19 @@ int main(int argc, char **argv)
 	struct timespec while_they_run = { .tv_nsec = 500000000 };
 	int cpu;
 
-	if (argc < 2)
-		errx(2, "usage: crash kdump FILE | panic | sysrq");
-	if (argc == 3)
-		load_crash_kernel(argv[2]);
+	if (argc < 3)
+		errx(2, "usage: crash MODE kdump FILE | MODE panic | MODE sysrq");
+	if (!strcmp(argv[1], "shared"))
+		hold_kvm();
+	check_mode(argv[1]);
+	if (argc == 4)
+		load_crash_kernel(argv[3]);
 	for (cpu = 0; cpu < CPUS; cpu++)
 		if (!fork())
 			run_guest(cpu);
 	nanosleep(&while_they_run, NULL);
-	if (!strcmp(argv[1], "panic"))
+	if (!strcmp(argv[2], "panic"))
 		write_to("/proc/sys/kernel/panic", "1");
-	write_to("/proc/sysrq-trigger", strcmp(argv[1], "sysrq") ? "c" : "b");
+	write_to("/proc/sysrq-trigger", strcmp(argv[2], "sysrq") ? "c" : "b");
 	errx(1, "the machine is still up");
 }
