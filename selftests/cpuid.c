@@ -502,11 +502,12 @@ TEST_F(cpuid, subleaves)
 		{ .leaf = 4, .flags = VEE_CPUID_SUBLEAF, .eax = 40 },
 		{ .leaf = 0x40000000, .eax = 7, .ebx = 0x21656576 },
 		{ .leaf = 0, .eax = 4 },
+		{ .leaf = -1U, .subleaf = 3, .flags = VEE_CPUID_SUBLEAF, .eax = 9 },
 	};
 	static const __u32 cases[][3] = {
 		{ 4, 0, 40 }, { 4, 1, 0 }, { 4, 2, 42 }, { 4, -1U, 0 },
 		{ 0, 0, 4 }, { 0, 99, 4 }, { 0x40000000, 0, 7 },
-		{ 0x40000000, 5, 7 }, { 1, 0, 0 },
+		{ 0x40000000, 5, 7 }, { 1, 0, 0 }, { -1U, 3, 9 }, { -1U, 0, 0 },
 	};
 	struct guest *g = &self->g;
 	unsigned int i;
