@@ -1325,4 +1325,139 @@ TEST_F(modes, translate_missing_table)
 	EXPECT_EQ(-EFAULT, translate(g, BIT_ULL(39), &t));
 }
 
+/* --- bits that an entry must not have: SDM 3A, "Paging-Structure Entries" --------- */
+
+#define TABLES		(GPA_DATA + 0x10000)	/* of the second 512 GiB, one a level */
+
+/* MAXPHYADDR is the CPU's, whatever the guest's CPUID says. */
+static __u64 beyond_address(void)
+{
+	__u32 host[4];
+
+	host_cpuid(0x80000008, 0, host);
+	return BIT_ULL(host[0] & 0xff);
+}
+
+/**
+ * struct reserved - an entry that is tried
+ * @at: where it is
+ * @entry: it
+ * @ret: what VEE_VCPU_TRANSLATE says of an address that it is for
+ */
+struct reserved {
+	__u64 at;
+	__u64 entry;
+	int ret;
+};
+
+/* Each for itself: the entry that was there comes back. */
+static void try_entries(struct __test_metadata *_metadata, struct guest *g, __u64 gva,
+			const struct reserved *reserved, unsigned int count, size_t bytes)
+{
+	struct vee_translate t;
+
+	for (unsigned int i = 0; i < count; i++) {
+		unsigned char *at = g->mem + reserved[i].at;
+		__u64 old;
+
+		memcpy(&old, at, bytes);
+		memcpy(at, &reserved[i].entry, bytes);
+		EXPECT_EQ(reserved[i].ret, translate(g, gva, &t))
+			TH_LOG("%#llx at %#llx", reserved[i].entry, reserved[i].at);
+		memcpy(at, &old, bytes);
+	}
+}
+
+TEST_F(modes, translate_reserved_long)
+{
+	const __u64 pml4e = GPA_PML4 + 8, pdpte = TABLES, pde = TABLES + PAGE_BYTES,
+		    pte = TABLES + 2 * PAGE_BYTES, beyond = beyond_address();
+	const struct reserved reserved[] = {
+		{ pml4e, TABLES | PTE_ALL | PTE_PS, -ENOENT },
+		{ pml4e, TABLES | PTE_ALL | beyond, -ENOENT },
+		{ pdpte, pde | PTE_ALL | beyond, -ENOENT },
+		{ pdpte, PTE_ALL | PTE_PS | BIT_ULL(13), -ENOENT },
+		{ pdpte, PTE_ALL | PTE_PS | BIT_ULL(29), -ENOENT },
+		{ pdpte, PTE_ALL | PTE_PS | beyond, -ENOENT },
+		{ pde, pte | PTE_ALL | beyond, -ENOENT },
+		{ pde, PTE_ALL | PTE_PS, 0 },
+		{ pde, PTE_ALL | PTE_PS | BIT_ULL(12) | PTE_NX, 0 },
+		{ pde, PTE_ALL | PTE_PS | BIT_ULL(13), -ENOENT },
+		{ pde, PTE_ALL | PTE_PS | BIT_ULL(20), -ENOENT },
+		{ pde, PTE_ALL | PTE_PS | beyond, -ENOENT },
+		{ pte, PTE_ALL | PTE_PS | BIT_ULL(52) | BIT_ULL(62), 0 },
+		{ pte, PTE_ALL | (beyond - PAGE_BYTES), 0 },
+		{ pte, PTE_ALL | beyond, -ENOENT },
+		{ pte, PTE_ALL | BIT_ULL(51), beyond > BIT_ULL(51) ? 0 : -ENOENT },
+		{ pte, PTE_ALL | PTE_NX, 0 },
+	};
+	const struct reserved no_nx[] = {
+		{ pml4e, TABLES | PTE_ALL | PTE_NX, -ENOENT },
+		{ pde, PTE_ALL | PTE_PS | PTE_NX, -ENOENT },
+		{ pte, PTE_ALL | PTE_NX, -ENOENT },
+		{ pte, PTE_ALL, 0 },
+	};
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, halt);
+	guest_write64(g, pml4e, TABLES | PTE_ALL);
+	guest_write64(g, pdpte, pde | PTE_ALL);
+	guest_write64(g, pde, pte | PTE_ALL);
+	guest_write64(g, pte, PTE_ALL);
+	g->page->control.efer |= EFER_NXE;
+	g->page->dirty |= VEE_STATE_CONTROL;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	try_entries(_metadata, g, BIT_ULL(39), reserved, ARRAY_SIZE(reserved), 8);
+	g->page->control.efer &= ~EFER_NXE;
+	g->page->dirty |= VEE_STATE_CONTROL;
+	g->page->regs.rip = GPA_CODE;
+	g->page->dirty |= VEE_STATE_REGS;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	try_entries(_metadata, g, BIT_ULL(39), no_nx, ARRAY_SIZE(no_nx), 8);
+}
+
+/* PDPTEs are registers there: what of them is reserved CR3 is refused for. */
+TEST_F(modes, translate_reserved_pae)
+{
+	const struct reserved reserved[] = {
+		{ GPA_PD, PTE_ALL | PTE_PS, 0 },
+		{ GPA_PD, PTE_ALL | PTE_PS | BIT_ULL(13), -ENOENT },
+		{ GPA_PD, PTE_ALL | PTE_PS | BIT_ULL(52), -ENOENT },
+		{ GPA_PD, PTE_ALL | PTE_PS | PTE_NX, -ENOENT },
+		{ GPA_PD, PTE_ALL | PTE_PS | beyond_address(), -ENOENT },
+		{ GPA_PD, GPA_PT | PTE_ALL | BIT_ULL(62), -ENOENT },
+		{ GPA_PT, PTE_ALL | PTE_PS, 0 },
+		{ GPA_PT, PTE_ALL | BIT_ULL(52), -ENOENT },
+		{ GPA_PT, PTE_ALL | beyond_address(), -ENOENT },
+	};
+	struct guest *g = &self->g;
+
+	GUEST_PROTECTED(g, halt);
+	set_paging_pae(g);
+	guest_split_page(g);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	try_entries(_metadata, g, 0, reserved, ARRAY_SIZE(reserved), 8);
+}
+
+/* Bits 20:13 of a large page's are more of its address. */
+TEST_F(modes, translate_reserved_32)
+{
+	const struct reserved reserved[] = {
+		{ GPA_PD, PTE_ALL | PTE_PS | BIT_ULL(21), -ENOENT },
+		{ GPA_PD, PTE_ALL | PTE_PS | BIT_ULL(12), 0 },
+		{ GPA_PD, PTE_ALL | PTE_PS | BIT_ULL(13), 0 },
+		{ GPA_PD, GPA_PT | PTE_ALL, 0 },
+	};
+	struct guest *g = &self->g;
+	struct vee_translate t;
+
+	GUEST_PROTECTED(g, halt);
+	set_paging_32(g);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	try_entries(_metadata, g, 5, reserved, ARRAY_SIZE(reserved), 4);
+	guest_write32(g, GPA_PD, PTE_ALL | PTE_PS | BIT_ULL(13));
+	EXPECT_EQ(0, translate(g, 5, &t));
+	EXPECT_EQ(BIT_ULL(32) + 5, t.gpa);
+}
+
 TEST_HARNESS_MAIN
