@@ -35,7 +35,7 @@ unsigned int guest_iopl(const struct guest *guest)
 /* SDM 3C, "Guest Register State": it is the DPL of SS. */
 unsigned int guest_cpl(const struct guest *guest)
 {
-	return (guest->vcpu->page->segments.ss.access_rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
+	return rights_dpl(guest->vcpu->page->segments.ss.access_rights);
 }
 
 int guest_fault(const struct guest *guest, unsigned int vector, uint32_t error)

@@ -239,6 +239,14 @@ bool guest_is_protected(const struct guest *guest);	/* and not virtual-8086 mode
 bool guest_is_virtual_8086(const struct guest *guest);
 unsigned int guest_iopl(const struct guest *guest);
 unsigned int guest_cpl(const struct guest *guest);
+
+#define DPL_SHIFT	5	/* of access rights */
+
+static inline unsigned int rights_dpl(uint32_t rights)
+{
+	return (rights & VEE_AR_DPL) >> DPL_SHIFT;
+}
+
 /* Injects @vector, with an error code. */
 int guest_fault(const struct guest *guest, unsigned int vector, uint32_t error);
 bool guest_checks_alignment(const struct guest *guest);

@@ -8,13 +8,6 @@
 
 #define ENTRY_BYTES	8
 
-/* SDM 3A, "Segment Descriptors": bits of a descriptor's access rights. */
-#define TYPE_ACCESSED	0x1U
-#define TYPE_WRITE	0x2U	/* of data; of code it may be read */
-#define TYPE_CONFORMING	0x4U
-#define TYPE_CODE	0x8U
-#define DPL_SHIFT	5
-
 #define RIGHTS_BYTE	5	/* of a descriptor */
 #define LIMIT_LOW	0xffffULL
 #define LIMIT_HIGH	(0xfULL << 48)
@@ -169,16 +162,6 @@ struct vee_segment null_segment(uint16_t selector, unsigned int level)
 	};
 }
 
-static unsigned int dpl(uint32_t rights)
-{
-	return (rights & VEE_AR_DPL) >> DPL_SHIFT;
-}
-
-static bool is_code(uint32_t rights)
-{
-	return rights & VEE_AR_S && rights & TYPE_CODE;
-}
-
 static bool is_stack(uint32_t rights)
 {
 	return rights & VEE_AR_S && !is_code(rights) && rights & TYPE_WRITE;
@@ -197,7 +180,7 @@ int check_stack_descriptor(const struct guest *guest, uint16_t selector, unsigne
 		return err;
 	rights = descriptor_rights(&descriptor);
 	if (!found || (selector & SELECTOR_RPL) != level || !is_stack(rights) ||
-	    dpl(rights) != level)
+	    rights_dpl(rights) != level)
 		return guest_fault(guest, blame->vector, error);
 	if (!(rights & VEE_AR_PRESENT))
 		return guest_fault(guest, VECTOR_SS, error);
@@ -225,7 +208,8 @@ static bool may_load(const struct guest *guest, uint16_t selector, uint32_t righ
 		return false;
 	if (is_code(rights) && rights & TYPE_CONFORMING)
 		return true;
-	return dpl(rights) >= guest_cpl(guest) && dpl(rights) >= (selector & SELECTOR_RPL);
+	return rights_dpl(rights) >= guest_cpl(guest) &&
+	       rights_dpl(rights) >= (selector & SELECTOR_RPL);
 }
 
 static int check_data(const struct guest *guest, uint16_t selector, struct vee_segment *data)
@@ -295,7 +279,7 @@ void drop_inner_segments(const struct guest *guest, unsigned int level)
 		struct vee_segment *segment = guest_segment(guest, numbers[i]);
 		uint32_t rights = segment->access_rights;
 
-		if (rights & VEE_AR_UNUSABLE || dpl(rights) >= level ||
+		if (rights & VEE_AR_UNUSABLE || rights_dpl(rights) >= level ||
 		    (is_code(rights) && rights & TYPE_CONFORMING))
 			continue;
 		segment->selector = 0;
@@ -310,11 +294,11 @@ static bool may_enter(uint16_t selector, uint32_t rights, unsigned int level, bo
 	unsigned int rpl = selector & SELECTOR_RPL;
 
 	if (returns)
-		return rpl >= level && (rights & TYPE_CONFORMING ? dpl(rights) <= rpl :
-								    dpl(rights) == rpl);
+		return rpl >= level && (rights & TYPE_CONFORMING ? rights_dpl(rights) <= rpl :
+								    rights_dpl(rights) == rpl);
 	if (rights & TYPE_CONFORMING)
-		return dpl(rights) <= level;
-	return rpl <= level && dpl(rights) == level;
+		return rights_dpl(rights) <= level;
+	return rpl <= level && rights_dpl(rights) == level;
 }
 
 int check_code(const struct guest *guest, uint16_t selector, bool returns,

@@ -11,7 +11,6 @@
 #define ERROR_IDT	0x2U
 
 /* SDM 3A, "IDT Descriptors": types, 32 bits in bit 3. */
-#define GATE_TASK		5
 #define GATE_INTERRUPT_16	6
 #define GATE_TRAP_16		7
 #define GATE_INTERRUPT		14
@@ -34,7 +33,7 @@ static int gate_fault(const struct delivery *delivery, unsigned int vector)
 
 static bool is_task_gate(const struct delivery *delivery)
 {
-	return delivery->type == GATE_TASK && !in_long_mode(&delivery->guest);
+	return delivery->type == TYPE_TASK_GATE && !in_long_mode(&delivery->guest);
 }
 
 static int check_gate(const struct delivery *delivery, uint64_t low)

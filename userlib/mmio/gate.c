@@ -5,12 +5,6 @@
  */
 #include "delivery.h"
 
-/* SDM 3A, "System Descriptor Types". */
-enum { TYPE_TSS_16 = 1, TYPE_CALL_GATE_16 = 4, TYPE_TASK_GATE = 5, TYPE_TSS = 9,
-	TYPE_CALL_GATE = 12 };
-
-#define DPL_SHIFT	5
-
 /* SDM 3A, "Call Gates": of the upper half the type must be 0. */
 #define HIGH_TYPE	(0x1fULL << 40)
 
@@ -27,7 +21,7 @@ static unsigned int type_of(const struct guest *guest, const struct descriptor *
 static int check_level(const struct guest *guest, const struct descriptor *gate,
 		       uint16_t selector)
 {
-	unsigned int dpl = (descriptor_rights(gate) & VEE_AR_DPL) >> DPL_SHIFT;
+	unsigned int dpl = rights_dpl(descriptor_rights(gate));
 
 	if (dpl < guest_cpl(guest) || dpl < (selector & SELECTOR_RPL))
 		return selector_fault(guest, VECTOR_GP, selector);
@@ -54,7 +48,7 @@ static void read_gate(struct delivery *delivery, const struct descriptor *gate)
 	delivery->offset = gate->low & UINT16_MAX;
 	if (wide)
 		delivery->offset |= gate->low >> 48 << 16 | gate->high << 32;
-	delivery->dpl = (descriptor_rights(gate) & VEE_AR_DPL) >> DPL_SHIFT;
+	delivery->dpl = rights_dpl(descriptor_rights(gate));
 	delivery->item = in_long_mode(&delivery->guest) ? 8 : wide ? 4 : 2;
 	if (!in_long_mode(&delivery->guest))
 		delivery->parameter_count = gate->low >> 32 & PARAMETERS_MAX;

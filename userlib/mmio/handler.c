@@ -2,9 +2,6 @@
 /* The code that a gate leads to. */
 #include "delivery.h"
 
-#define TYPE_CONFORMING		0x4U
-#define TYPE_CODE		0x8U
-
 static int code_fault(const struct delivery *delivery, unsigned int vector)
 {
 	return guest_fault(&delivery->guest, vector,
@@ -15,10 +12,10 @@ static int code_fault(const struct delivery *delivery, unsigned int vector)
 static bool may_handle(const struct delivery *delivery, uint32_t rights, bool *inner)
 {
 	unsigned int level = guest_cpl(&delivery->guest);
-	unsigned int dpl = (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
+	unsigned int dpl = rights_dpl(rights);
 
 	*inner = !(rights & TYPE_CONFORMING) && dpl < level;
-	if (!(rights & VEE_AR_S) || !(rights & TYPE_CODE) || dpl > level)
+	if (!is_code(rights) || dpl > level)
 		return false;
 	if (delivery->jumps && *inner)
 		return false;
@@ -47,7 +44,7 @@ int handler_find(struct delivery *delivery)
 		return code_fault(delivery, VECTOR_GP);
 	if (!(rights & VEE_AR_PRESENT))
 		return code_fault(delivery, VECTOR_NP);
-	level = delivery->inner ? (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3) : guest_cpl(guest);
+	level = delivery->inner ? rights_dpl(rights) : guest_cpl(guest);
 	delivery->cs = descriptor_segment(&descriptor, delivery->selector, false);
 	delivery->cs.selector = (delivery->selector & ~SELECTOR_RPL) | level;
 	return 0;

@@ -226,6 +226,25 @@ struct descriptor {
 	uint64_t high;
 };
 
+/* SDM 3A, "Code- and Data-Segment Descriptor Types": bits of access rights. */
+#define TYPE_ACCESSED	0x1U
+#define TYPE_WRITE	0x2U	/* of data; of code it may be read */
+#define TYPE_CONFORMING	0x4U
+#define TYPE_CODE	0x8U
+
+/* SDM 3A, "System Descriptor Types". */
+#define TYPE_TSS_16		1
+#define TYPE_LDT		2
+#define TYPE_CALL_GATE_16	4
+#define TYPE_TASK_GATE		5
+#define TYPE_TSS		9
+#define TYPE_CALL_GATE		12
+
+static inline bool is_code(uint32_t rights)
+{
+	return rights & VEE_AR_S && rights & TYPE_CODE;
+}
+
 #define SELECTOR_RPL	0x3U
 #define SELECTOR_TI	0x4U
 #define SELECTOR_INDEX	0xfff8U

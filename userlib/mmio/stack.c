@@ -589,7 +589,7 @@ static int pop_stack(const struct guest *guest, struct stack *stack,
 static void leave_level(const struct guest *guest, const struct vee_segment *ss, uint64_t rsp)
 {
 	unsigned int level = guest_cpl(guest);
-	unsigned int new = (ss->access_rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
+	unsigned int new = rights_dpl(ss->access_rights);
 	unsigned int width = guest->insn->width;
 
 	guest->vcpu->page->segments.ss = *ss;

@@ -2,11 +2,7 @@
 /* Segment and table registers, and what asks about descriptors. */
 #include "mmio.h"
 
-/* SDM 3A, "System Descriptor Types". */
-#define TYPE_LDT		2
-#define TYPE_TSS_16		1
-#define TYPE_TSS		9
-#define TYPE_BUSY		2	/* set in that of a TSS that is in use */
+#define TYPE_BUSY		2	/* set in the type of a TSS that is in use */
 
 #define CR0_MSW			0xfULL	/* what LMSW can change */
 
@@ -228,10 +224,6 @@ int do_store_msw(const struct guest *guest)
 
 /* --- questions about descriptors --- */
 
-#define TYPE_WRITE		0x2U
-#define TYPE_CONFORMING		0x4U
-#define TYPE_CODE		0x8U
-
 #define TYPES(a, b, c, d)	(1U << (a) | 1U << (b) | 1U << (c) | 1U << (d))
 
 /* SDM 2, "LAR" and "LSL", tables: system types that have rights, or a limit. */
@@ -261,7 +253,7 @@ static bool is_answered(const struct guest *guest, uint32_t rights)
 
 static bool is_visible(const struct guest *guest, uint16_t selector, uint32_t rights)
 {
-	unsigned int level = (rights & VEE_AR_DPL) / (VEE_AR_DPL / 3);
+	unsigned int level = rights_dpl(rights);
 
 	if (rights & VEE_AR_S && rights & TYPE_CODE && rights & TYPE_CONFORMING)
 		return true;

@@ -107,7 +107,7 @@ struct descriptor {
 
 static unsigned int dpl(const struct descriptor *at)
 {
-	return (at->rights & VEE_AR_DPL) >> DPL_SHIFT;
+	return rights_dpl(at->rights);
 }
 
 static unsigned int rpl(const struct descriptor *at)

@@ -13,8 +13,6 @@
 
 #include "internal.h"
 
-#define DPL_SHIFT	5	/* of access rights */
-
 #define UNDO_MAX	64
 
 /* Memory before it was written to; @bytes up to 8. */
