@@ -149,13 +149,18 @@ static bool gva_is_canonical(const struct paging *paging, u64 gva)
 }
 
 /*
- * Bits that must be 0 in every entry. Address bits from MAXPHYADDR up are: it is the
- * CPU's MAXPHYADDR that counts, whatever CPUID tells the guest, for the CPU checks the
- * guest's entries.
+ * Address bits from MAXPHYADDR up are reserved. It is the CPU's MAXPHYADDR that counts,
+ * whatever CPUID tells the guest: the CPU checks the guest's entries.
  */
+static u64 address_reserved(void)
+{
+	return ~(BIT_ULL(boot_cpu_data.x86_phys_bits) - 1);
+}
+
+/* Bits that must be 0 in every entry. */
 static u64 paging_reserved(const struct paging *paging)
 {
-	u64 reserved = ENTRY_ADDRESS & ~(BIT_ULL(boot_cpu_data.x86_phys_bits) - 1);
+	u64 reserved = ENTRY_ADDRESS & address_reserved();
 
 	return paging->efer & EFER_NX ? reserved : reserved | ENTRY_NO_EXECUTE;
 }
@@ -187,7 +192,7 @@ static int page_gpa(const struct mode *mode, const struct level *level, u64 entr
 	if (mode != &mode_32bit || level->shift != SHIFT_4M)
 		return 0;
 	*gpa |= (entry & PSE36_LOW) << PSE36_SHIFT;
-	return *gpa >> boot_cpu_data.x86_phys_bits ? -ENOENT : 0;
+	return *gpa & address_reserved() ? -ENOENT : 0;
 }
 
 /* In here for each level costs a call less. */
@@ -222,7 +227,7 @@ static bool walk_root(const struct paging *paging, const struct mode *mode, u64 
 	}
 	entry = paging->pdpte[(gva >> SHIFT_1G) % ARRAY_SIZE(paging->pdpte)];
 	*table = entry & ENTRY_ADDRESS;
-	return entry & ENTRY_PRESENT && !(entry & paging_reserved(paging) & ENTRY_ADDRESS);
+	return entry & ENTRY_PRESENT && !(*table & address_reserved());
 }
 
 /* Narrows down @walk, which allows everything, and sets its @gpa. */

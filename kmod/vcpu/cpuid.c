@@ -237,7 +237,7 @@ static void make_offer(struct vee_cpuid_entry *entry, const struct leaf_mask *ma
 }
 
 /* The same for each vCPU, and each CPUID is dear: an exit, where this runs in a VM. */
-static struct vee_cpuid_entry offers_made[ARRAY_SIZE(defaults)];
+static struct vee_cpuid_entry offers_made[ARRAY_SIZE(defaults)] __ro_after_init;
 
 int cpuid_init(void)
 {
