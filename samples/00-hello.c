@@ -61,8 +61,10 @@ int main(void)
 		check(ret, "running the guest");
 		if (exit->reason == VEE_EXIT_HLT)
 			break;
-		if (exit->reason != VEE_EXIT_PIO || exit->pio.port != 0xe9)
+		if (exit->reason != VEE_EXIT_PIO || exit->pio.port != 0xe9) {
+			vee_explain(vcpu, stderr);	/* why, in words */
 			errx(1, "not what the guest should do: %s", vee_exit_name(exit->reason));
+		}
 		putchar(exit->pio.data);
 		vee_done(vcpu);		/* go on after the OUT */
 	}

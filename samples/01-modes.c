@@ -106,9 +106,11 @@ static void climb(struct vee_vcpu *vcpu, const char *name, unsigned int bits)
 	unsigned int cs, is;
 
 	run(vcpu);
-	if (page->exit.reason != VEE_EXIT_HYPERCALL)
+	if (page->exit.reason != VEE_EXIT_HYPERCALL) {
+		vee_explain(vcpu, stderr);
 		errx(1, "%s: the guest stopped with %s, RIP %#llx", name,
 		     vee_exit_name(page->exit.reason), page->regs.rip);
+	}
 	check(vee_vcpu_sync(vcpu, VEE_STATE_SEGMENTS | VEE_STATE_CONTROL), "reading registers");
 	cs = page->segments.cs.access_rights;
 	is = cs & VEE_AR_L ? 64 : cs & VEE_AR_DB ? 32 : 16;

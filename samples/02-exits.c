@@ -139,8 +139,10 @@ int main(void)
 			continue;	/* this CPU can't: the guest goes on by itself */
 		check(ret == -EINTR ? 0 : ret, "running the guest");
 		printf("%-26s %s\n", vee_exit_name(vcpu->page->exit.reason), step->why);
-		if (vcpu->page->exit.reason != step->exit)
+		if (vcpu->page->exit.reason != step->exit) {
+			vee_explain(vcpu, stderr);
 			errx(1, "that should be %s", vee_exit_name(step->exit));
+		}
 		answer(vcpu);
 	}
 	vee_vcpu_destroy(vcpu);

@@ -112,6 +112,7 @@ int main(void)
 			if (exit->pio.data == 'o')
 				vee_inject_interrupt(vcpu, VECTOR);
 		} else {
+			vee_explain(vcpu, stderr);
 			errx(1, "not what the guest should do: %s", vee_exit_name(exit->reason));
 		}
 		vee_done(vcpu);

@@ -80,8 +80,10 @@ int main(void)
 		check(ret, "running the guest");
 		if (page->exit.reason == VEE_EXIT_HLT)
 			break;
-		if (page->exit.reason != VEE_EXIT_DEBUG || !page->exit.debug.step)
+		if (page->exit.reason != VEE_EXIT_DEBUG || !page->exit.debug.step) {
+			vee_explain(vcpu, stderr);
 			errx(1, "that should be a step: %s", vee_exit_name(page->exit.reason));
+		}
 		printf("%5llu %5llu %5llu  %2llu\n", page->regs.rax, page->regs.rbx,
 		       page->regs.rdx, page->regs.rflags >> 6 & 1);
 		steps++;

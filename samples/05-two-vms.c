@@ -94,8 +94,10 @@ static void *run(void *arg)
 		check(ret, "running the guest");
 		if (exit->reason == VEE_EXIT_HLT)
 			return NULL;
-		if (exit->reason != VEE_EXIT_PIO)
+		if (exit->reason != VEE_EXIT_PIO) {
+			vee_explain(m->vcpu, stderr);
 			errx(1, "%s lost its secret: %s", m->name, vee_exit_name(exit->reason));
+		}
 		m->rounds++;
 		if (atomic_exchange(&latest, (uintptr_t)m) != (uintptr_t)m)
 			turns++;

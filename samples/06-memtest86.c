@@ -139,9 +139,11 @@ int main(int argc, char **argv)
 	exits = run(vcpu);
 	for (int row = 0; row < 25; row++)
 		printf("| %.80s |\n", screen + row * 80);
-	if (number_behind("Test #") < 3)
+	if (number_behind("Test #") < 3) {
+		vee_explain(vcpu, stderr);
 		errx(1, "it did not come to its third test; the last exit: %s, RIP %#llx",
 		     vee_exit_name(vcpu->page->exit.reason), vcpu->page->regs.rip);
+	}
 	printf("memtest86+ tests its %d MiB; %u exits, %d s\n", MEMORY >> 20, exits,
 	       (int)(time(NULL) - start));
 	vee_vcpu_destroy(vcpu);

@@ -89,6 +89,7 @@ static bool answer(struct vee_ring *ring, struct machine *m, int result)
 		return true;
 	default:
 		check(result, "running a guest");
+		vee_explain(m->vcpu, stderr);
 		errx(1, "a guest stopped: %s", vee_exit_name(result));
 	}
 	check(vee_ring_run(ring, m->vcpu, BUDGET_US), "queueing a run");

@@ -105,8 +105,10 @@ static bool on_exit_of_guest(int result)
 
 	if (result == VEE_EXIT_HLT)
 		return true;
-	if (result != -EINTR && result != VEE_EXIT_PIO)
+	if (result != -EINTR && result != VEE_EXIT_PIO) {
+		vee_explain(vcpu, stderr);
 		errx(1, "the guest stopped: %d", result);
+	}
 	if (result == VEE_EXIT_PIO && pio->direction == VEE_PIO_IN) {
 		vee_done_in(vcpu, letter);
 		wait_for_mail();

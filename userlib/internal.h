@@ -33,6 +33,7 @@
 #define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
 #define CR4_OSXMMEXCPT	0x400ULL
+#define CR4_SMEP	0x100000ULL
 #define CR4_SMAP	0x200000ULL
 #define CR4_PKE		0x400000ULL
 #define EFER_LME	0x100ULL
@@ -162,6 +163,23 @@ struct post_office *vm_post_office(struct vee_vm *vm);
 
 struct insn;
 
+#define PATH_LEVELS	4
+
+/*
+ * What the last walk of the guest's tables came by: @entries from the top on, the last
+ * one that which ended it. In PAE paging @has_pdpte, a register, comes before.
+ */
+struct guest_path {
+	uint64_t gva;
+	bool has_pdpte;
+	uint64_t pdpte;
+	unsigned int count;
+	struct guest_entry {
+		uint64_t gpa;
+		uint64_t value;
+	} entries[PATH_LEVELS];
+};
+
 /*
  * An instruction under way, for whoever accesses memory for it.
  * @exit: what it was stopped by, if that was memory
@@ -170,6 +188,8 @@ struct insn;
  * @traps: RFLAGS.TF was set when it began
  * @hits: where to note the breakpoints that it meets, as pending debug exceptions;
  *	NULL: none is enabled
+ * @path: NULL: the access is made. Otherwise nothing in memory changes, neither data nor
+ *	flags, and this is what the last walk came by
  */
 struct guest {
 	struct vee_vcpu *vcpu;
@@ -180,6 +200,7 @@ struct guest {
 	unsigned int mode;
 	bool traps;
 	uint64_t *hits;
+	struct guest_path *path;
 };
 
 /* Segment registers by number, as instructions encode them. */
@@ -252,7 +273,10 @@ int guest_fault(const struct guest *guest, unsigned int vector, uint32_t error);
 bool guest_checks_alignment(const struct guest *guest);
 bool guest_is_canonical(const struct guest *guest, uint64_t gva, uint64_t bytes);
 
-/* One page of it: to a guest-physical address, with flags set. 0, GUEST_FAULTED, -errno. */
+/*
+ * One page of it, for VEE_EXECUTE too: to a guest-physical address, with flags set.
+ * 0, GUEST_FAULTED, -errno.
+ */
 int guest_walk(const struct guest *guest, uint64_t gva, unsigned int access, uint64_t *gpa);
 
 /* Those at CR3, as if it were written: #GP for reserved bits. Likewise. */

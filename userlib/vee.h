@@ -7,8 +7,8 @@
  * the decoding of instructions that touch a device's memory.
  *
  * Every function that returns int returns 0 (or a count that is not negative),
- * or an error number as a negative: -ENOENT, never errno. None prints, none
- * ends the process, none keeps global state.
+ * or an error number as a negative: -ENOENT, never errno. None prints but
+ * to a FILE that it is given, none ends the process, none keeps global state.
  *
  * Threads: a VM's functions may be called from any thread at any time, except
  * that nothing may use it while it is being destroyed. A vCPU belongs to one
@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <linux/vee.h>
 
@@ -858,6 +859,38 @@ struct vee_bus {
  * vee_mmio_assist() or vee_pio_assist().
  */
 int vee_assist(struct vee_vcpu *vcpu, const struct vee_bus *bus);
+
+/* --- for people --- */
+
+#define VEE_EXPLAIN_LINES	24
+
+/**
+ * vee_explain() - say why a vCPU came back from its guest
+ * @vcpu: the vCPU, not running
+ * @out: where to write it, up to VEE_EXPLAIN_LINES lines
+ *
+ * For any exit, right after it: what the guest did and what the exit waits for, the
+ * instruction at RIP, the walk of the guest's page tables level by level where there
+ * was one, and the registers. vee_explain(3) has an example.
+ *
+ * It looks only: nothing of the guest changes. For people: the words may change from
+ * version to version.
+ *
+ * Return: 0, or -ENOMEM, -EBUSY, -EIO, -ESHUTDOWN; then nothing is written.
+ */
+int vee_explain(struct vee_vcpu *vcpu, FILE *out);
+
+/**
+ * vee_dump_registers() - write a vCPU's registers
+ * @vcpu: the vCPU, not running
+ * @out: where to
+ *
+ * General registers, segment and table registers with their hidden parts, control and
+ * debug registers, in hexadecimal.
+ *
+ * Return: 0, or -EBUSY, -EIO, -ESHUTDOWN; then nothing is written.
+ */
+int vee_dump_registers(struct vee_vcpu *vcpu, FILE *out);
 
 /* --- names --- */
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * The guest's page tables, walked as the CPU does for an access to data: with all
- * that can make it fault, and with accessed and dirty flags (SDM 3A, chapter
- * "Paging"). VEE_VCPU_TRANSLATE looks only.
+ * The guest's page tables, walked as the CPU does for an access: with all that can
+ * make it fault, and with accessed and dirty flags (SDM 3A, chapter "Paging").
+ * VEE_VCPU_TRANSLATE looks only.
  */
 #include <cpuid.h>
 #include <stdlib.h>
@@ -35,6 +35,7 @@
 #define PF_WRITE	0x2U
 #define PF_USER		0x4U
 #define PF_RESERVED	0x8U
+#define PF_FETCH	0x10U
 #define PF_KEY		0x20U
 
 /* SDM 3D, appendix "Field Encoding in VMCS": the first of four. */
@@ -47,23 +48,15 @@
 #define SHIFT_4M	22
 #define SHIFT_4K	12
 
-#define MAX_LEVELS	4
-
-/* One that the walk came by, to set its flags in. */
-struct entry {
-	uint64_t gpa;
-	uint64_t value;
-};
-
 struct walk {
 	const struct guest *guest;
 	uint64_t gva;
 	unsigned int access;
 	unsigned int entry_bytes;
-	unsigned int count;
-	struct entry entries[MAX_LEVELS];
+	struct guest_path path;
 	bool writable;
 	bool user;
+	bool no_execute;
 };
 
 /* --- faults --- */
@@ -73,10 +66,19 @@ static bool is_user_access(const struct walk *walk)
 	return !(walk->access & (GUEST_IMPLICIT | GUEST_INNER)) && guest_cpl(walk->guest) == 3;
 }
 
+/* SDM 3A, "Page-Fault Exceptions": it is told where fetches have rights of their own. */
+static bool tells_fetch(const struct vee_control *control)
+{
+	return control->cr4 & CR4_SMEP ||
+	       (control->cr4 & CR4_PAE && control->efer & EFER_NXE);
+}
+
 static int page_fault(const struct walk *walk, uint32_t error)
 {
 	struct vee_vcpu *vcpu = walk->guest->vcpu;
 
+	if (walk->access & VEE_EXECUTE && tells_fetch(&vcpu->page->control))
+		error |= PF_FETCH;
 	if (walk->access & VEE_WRITE)
 		error |= PF_WRITE;
 	if (is_user_access(walk))
@@ -91,10 +93,10 @@ static int page_fault(const struct walk *walk, uint32_t error)
 static int read_entry(struct walk *walk, uint64_t gpa)
 {
 	const struct guest *guest = walk->guest;
-	struct entry *entry = &walk->entries[walk->count++];
+	struct guest_entry *entry = &walk->path.entries[walk->path.count++];
 	const void *hva = vm_at_for(guest->vcpu->vm, gpa, walk->entry_bytes, VEE_READ);
 
-	*entry = (struct entry) { .gpa = gpa };
+	*entry = (struct guest_entry) { .gpa = gpa };
 	if (!hva && !guest->fn)
 		return -EFAULT;
 	if (!hva)
@@ -107,7 +109,8 @@ static int read_entry(struct walk *walk, uint64_t gpa)
 }
 
 /* In a ROM, or where nothing is, the flags go nowhere, and the access goes on. */
-static void set_flags(const struct walk *walk, const struct entry *entry, uint64_t flags)
+static void set_flags(const struct walk *walk, const struct guest_entry *entry,
+		      uint64_t flags)
 {
 	uint32_t *hva;
 
@@ -120,12 +123,12 @@ static void set_flags(const struct walk *walk, const struct entry *entry, uint64
 
 static void set_all_flags(const struct walk *walk)
 {
-	for (unsigned int i = 0; i < walk->count; i++) {
+	for (unsigned int i = 0; i < walk->path.count; i++) {
 		uint64_t flags = ENTRY_ACCESSED;
 
-		if (i == walk->count - 1 && walk->access & VEE_WRITE)
+		if (i == walk->path.count - 1 && walk->access & VEE_WRITE)
 			flags |= ENTRY_DIRTY;
-		set_flags(walk, &walk->entries[i], flags);
+		set_flags(walk, &walk->path.entries[i], flags);
 	}
 }
 
@@ -204,7 +207,7 @@ static int walk_tables(struct walk *walk, uint64_t table, unsigned int shift, ui
 
 		if (err)
 			return err;
-		entry = walk->entries[walk->count - 1].value;
+		entry = walk->path.entries[walk->path.count - 1].value;
 		if (!(entry & ENTRY_PRESENT))
 			return page_fault(walk, 0);
 		last = maps_page(walk, shift, entry);
@@ -212,6 +215,7 @@ static int walk_tables(struct walk *walk, uint64_t table, unsigned int shift, ui
 			return page_fault(walk, PF_PRESENT | PF_RESERVED);
 		walk->writable &= !!(entry & ENTRY_WRITE);
 		walk->user &= !!(entry & ENTRY_USER);
+		walk->no_execute |= !!(entry & ENTRY_NO_EXECUTE);
 		if (last) {
 			*gpa = page_gpa(walk, shift, entry);
 			return 0;
@@ -239,6 +243,8 @@ static int walk_pae(struct walk *walk, uint64_t *gpa)
 				  sizeof(pdpte));
 	if (err)
 		return err;
+	walk->path.has_pdpte = true;
+	walk->path.pdpte = pdpte;
 	if (!(pdpte & ENTRY_PRESENT))
 		return page_fault(walk, 0);
 	if (pdpte & (PDPTE_RESERVED | ~(physical_bits(walk))))
@@ -268,6 +274,7 @@ static int find_page(struct walk *walk, uint64_t *gpa)
 {
 	const struct vee_control *control = &walk->guest->vcpu->page->control;
 
+	walk->path.gva = walk->gva;
 	if (is_long(walk->guest))
 		return walk_tables(walk, control->cr3 & ENTRY_ADDRESS, SHIFT_512G, gpa);
 	walk->gva = (uint32_t)walk->gva;
@@ -279,11 +286,21 @@ static int find_page(struct walk *walk, uint64_t *gpa)
 
 /* --- rights --- */
 
+static bool may_execute(const struct walk *walk)
+{
+	if (is_user_access(walk))
+		return walk->user && !walk->no_execute;
+	return !walk->no_execute &&
+	       !(walk->user && walk->guest->vcpu->page->control.cr4 & CR4_SMEP);
+}
+
 /* SDM 3A, "Access Rights". */
 static bool allowed(const struct walk *walk)
 {
 	const struct vee_vcpu_page *page = walk->guest->vcpu->page;
 
+	if (walk->access & VEE_EXECUTE)
+		return may_execute(walk);
 	if (is_user_access(walk))
 		return walk->user && (walk->writable || !(walk->access & VEE_WRITE));
 	if (walk->user && page->control.cr4 & CR4_SMAP &&
@@ -320,12 +337,13 @@ static int read_pkru(const struct guest *guest, uint32_t *pkru)
 static int find_key_fault(const struct walk *walk, uint32_t *error)
 {
 	const struct vee_control *control = &walk->guest->vcpu->page->control;
-	uint64_t leaf = walk->entries[walk->count - 1].value;
+	uint64_t leaf = walk->path.entries[walk->path.count - 1].value;
 	unsigned int key = leaf >> ENTRY_KEY_SHIFT & ENTRY_KEY;
 	uint32_t pkru;
 	int err;
 
-	if (!(control->cr4 & CR4_PKE) || !is_long(walk->guest) || !walk->user)
+	if (!(control->cr4 & CR4_PKE) || !is_long(walk->guest) || !walk->user ||
+	    walk->access & VEE_EXECUTE)
 		return 0;
 	err = read_pkru(walk->guest, &pkru);
 	if (err)
@@ -370,10 +388,11 @@ int guest_walk(const struct guest *guest, uint64_t gva, unsigned int access, uin
 		return 0;
 	}
 	err = find_page(&walk, gpa);
-	if (err)
-		return err;
-	err = check_rights(&walk);
 	if (!err)
+		err = check_rights(&walk);
+	if (guest->path)
+		*guest->path = walk.path;
+	else if (!err)
 		set_all_flags(&walk);
 	return err;
 }

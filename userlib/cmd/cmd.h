@@ -208,9 +208,6 @@ bool msr_write(struct machine *machine, uint32_t index, uint64_t value);
 
 /* --- report.c: what went wrong, in the guest or at a VM entry --- */
 
-void report_registers(struct vee_vcpu *vcpu);
-/* Of a memory exit. */
-void report_insn(const struct vee_vcpu *vcpu);
 void report_entry_failure(struct vee_vcpu *vcpu);
 void report_stats(struct vee_vcpu *vcpu);
 void trace_exit(const struct machine *machine);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* For people: a state, a failed VM entry, an exit. */
-#include <Zydis/Zydis.h>
+/* For people: a failed VM entry, an exit. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,67 +8,6 @@
 
 #define line(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
 #define U(x) ((unsigned long long)(x))
-
-static void report_segment(const char *name, const struct vee_segment *segment)
-{
-	line("  %-4s %04x  base %016llx  limit %08x  access rights %05x", name,
-	     segment->selector, U(segment->base), segment->limit,
-	     segment->access_rights);
-}
-
-void report_registers(struct vee_vcpu *vcpu)
-{
-	static const char *const names[] = {
-		"RAX", "RCX", "RDX", "RBX", "RSP", "RBP", "RSI", "RDI",
-		"R8", "R9", "R10", "R11", "R12", "R13", "R14", "R15",
-	};
-	const struct vee_vcpu_page *page = vcpu->page;
-
-	if (vee_vcpu_sync(vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS |
-				VEE_STATE_CONTROL))
-		return;
-	line("  RIP %016llx  RFLAGS %08llx", U(page->regs.rip),
-	     U(page->regs.rflags));
-	for (int i = 0; i < 16; i += 4)
-		line("  %-3s %016llx  %-3s %016llx  %-3s %016llx  %-3s %016llx",
-		     names[i], U(page->regs.gpr[i]),
-		     names[i + 1], U(page->regs.gpr[i + 1]),
-		     names[i + 2], U(page->regs.gpr[i + 2]),
-		     names[i + 3], U(page->regs.gpr[i + 3]));
-	report_segment("CS", &page->segments.cs);
-	report_segment("SS", &page->segments.ss);
-	report_segment("DS", &page->segments.ds);
-	line("  CR0 %08llx  CR2 %016llx  CR3 %016llx  CR4 %08llx  EFER %04llx",
-	     U(page->control.cr0), U(page->control.cr2), U(page->control.cr3),
-	     U(page->control.cr4), U(page->control.efer));
-}
-
-/* What it is by name, if it is an instruction. */
-static void report_mnemonic(const struct vee_vcpu *vcpu)
-{
-	static const ZydisMachineMode modes[] = {
-		[2] = ZYDIS_MACHINE_MODE_LEGACY_16, [4] = ZYDIS_MACHINE_MODE_LEGACY_32,
-		[8] = ZYDIS_MACHINE_MODE_LONG_64,
-	};
-	const struct vee_exit_memory *memory = &vcpu->page->exit.memory;
-	ZydisDisassembledInstruction insn;
-
-	if (memory->code_width < sizeof(modes) / sizeof(*modes) &&
-	    ZYAN_SUCCESS(ZydisDisassembleIntel(modes[memory->code_width], vcpu->page->regs.rip,
-					       memory->insn, memory->insn_bytes, &insn)))
-		line("  instruction: %s", insn.text);
-}
-
-void report_insn(const struct vee_vcpu *vcpu)
-{
-	const struct vee_exit_memory *memory = &vcpu->page->exit.memory;
-
-	fputs("  instruction bytes:", stderr);
-	for (unsigned int i = 0; i < memory->insn_bytes && i < VEE_INSN_MAX; i++)
-		fprintf(stderr, " %02x", memory->insn[i]);
-	fputc('\n', stderr);
-	report_mnemonic(vcpu);
-}
 
 /* Those that the checks of a VM entry are about, in the SDM's order. */
 static const uint32_t entry_fields[] = {

@@ -103,6 +103,21 @@ static int do_access(struct machine *machine)
 	return vee_assist(machine->vcpu, &bus);
 }
 
+/* After a line, if any, of what the command itself could not do. */
+static int explain(struct machine *machine)
+{
+	vee_explain(machine->vcpu, stderr);
+	return STATUS_FAILED;
+}
+
+/* The explanation's first line is about this guest, too. */
+static int give_up(struct machine *machine)
+{
+	machine_flush(machine);
+	fprintf(stderr, "%s: ", machine->name);
+	return explain(machine);
+}
+
 static int on_request(struct machine *machine)
 {
 	machine_flush(machine);
@@ -121,8 +136,7 @@ static int on_pio(struct machine *machine)
 	if (err) {
 		fail_of(machine, "can't do the guest's access to port %#x: %s",
 			machine->vcpu->page->exit.pio.port, strerror(-err));
-		report_registers(machine->vcpu);
-		return STATUS_FAILED;
+		return explain(machine);
 	}
 	return machine->pc.request == PC_NONE ? GO_ON : on_request(machine);
 }
@@ -144,22 +158,16 @@ static int on_mmio(struct machine *machine)
 	else
 		fail_of(machine, "can't do the guest's access to %#llx: %s",
 			(unsigned long long)memory->gpa, strerror(-err));
-	report_insn(machine->vcpu);
-	report_registers(machine->vcpu);
-	return STATUS_FAILED;
+	return explain(machine);
 }
 
 static int on_memory(struct machine *machine)
 {
-	const struct vee_exit_memory *memory =
-		&machine->vcpu->page->exit.memory;
+	const struct vee_exit_memory *memory = &machine->vcpu->page->exit.memory;
 
 	if (memory->error == -EACCES && memory->access & VEE_WRITE)
 		return on_mmio(machine);	/* the ROM */
-	fail_of(machine, "the guest's memory at %#llx can't be had: %s",
-		(unsigned long long)memory->gpa, strerror(-memory->error));
-	report_registers(machine->vcpu);
-	return STATUS_FAILED;
+	return give_up(machine);
 }
 
 /* With interrupts on it sleeps in the kernel, and none of it is seen here. */
@@ -205,13 +213,6 @@ static int on_hypercall(struct machine *machine)
 	return GO_ON;
 }
 
-static int on_shutdown(struct machine *machine)
-{
-	fail_of(machine, "the guest has shut down (triple fault)");
-	report_registers(machine->vcpu);
-	return STATUS_FAILED;
-}
-
 static int on_entry_failure(struct machine *machine)
 {
 	machine_flush(machine);
@@ -232,12 +233,12 @@ static int on_task_switch(struct machine *machine)
 	if (!err)
 		return GO_ON;
 	if (err == -ENOTRECOVERABLE)
-		return on_shutdown(machine);
-	fail_of(machine, "can't switch the guest to the task %#llx: %s",
-		(unsigned long long)machine->vcpu->page->exit.qualification & UINT16_MAX,
-		strerror(-err));
-	report_registers(machine->vcpu);
-	return STATUS_FAILED;
+		fail_of(machine, "the guest has shut down (triple fault) in a task switch");
+	else
+		fail_of(machine, "can't switch the guest to the task %#llx: %s",
+			(unsigned long long)machine->vcpu->page->exit.qualification & UINT16_MAX,
+			strerror(-err));
+	return explain(machine);
 }
 
 static int on_other(struct machine *machine)
@@ -246,11 +247,7 @@ static int on_other(struct machine *machine)
 
 	if (exit->reason == VEE_EXIT_OTHER && exit->hardware_reason == REASON_TASK_SWITCH)
 		return on_task_switch(machine);
-	fail_of(machine, "the guest did what vee doesn't do: %s (%#x, qualification %#llx)",
-		vee_hardware_reason_name(exit->hardware_reason),
-		exit->hardware_reason, (unsigned long long)exit->qualification);
-	report_registers(machine->vcpu);
-	return STATUS_FAILED;
+	return give_up(machine);
 }
 
 static int (*const handlers[])(struct machine *machine) = {
@@ -266,7 +263,7 @@ static int (*const handlers[])(struct machine *machine) = {
 	[VEE_EXIT_RDMSR] = on_rdmsr,
 	[VEE_EXIT_WRMSR] = on_wrmsr,
 	[VEE_EXIT_INTERRUPT_WINDOW] = on_nothing,
-	[VEE_EXIT_SHUTDOWN] = on_shutdown,
+	[VEE_EXIT_SHUTDOWN] = give_up,
 	[VEE_EXIT_ENTRY_FAILED] = on_entry_failure,
 };
 

@@ -459,7 +459,7 @@ int task_switch(const struct guest *guest, enum task_source source, uint16_t sel
 {
 	struct vee_vcpu *vcpu = guest->vcpu;
 	struct task task = { .source = source, .selector = selector };
-	int err = begin(&task, vcpu);
+	int err = guest->path ? -EOPNOTSUPP : begin(&task, vcpu);
 
 	if (err)
 		return err;

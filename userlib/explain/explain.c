@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Why a guest stopped: what the exit is about, the instruction, the registers. */
+#include <stdlib.h>
+
+#include "explain.h"
+
+/* Is what is at RIP not to be read, since this process has it not either? */
+static bool code_is_gone(const struct vee_exit *exit)
+{
+	const struct vee_exit_memory *memory = &exit->memory;
+
+	return exit->reason == VEE_EXIT_MEMORY && memory->error != -EACCES &&
+	       (memory->walk || memory->access & VEE_EXECUTE);
+}
+
+static void explain(struct scratch *scratch, FILE *out)
+{
+	struct text text = { .out = out, .left = VEE_EXPLAIN_LINES - REGISTERS_LINES };
+
+	exit_say(&text, scratch);
+	if (!code_is_gone(&scratch->page.exit))
+		insn_say(&text, scratch);
+	text.left = REGISTERS_LINES;
+	registers_say(&text, &scratch->page);
+}
+
+int vee_explain(struct vee_vcpu *vcpu, FILE *out)
+{
+	struct scratch *scratch = malloc(sizeof(*scratch));
+	int err = scratch ? scratch_begin(scratch, vcpu) : -ENOMEM;
+
+	if (!err)
+		explain(scratch, out);
+	free(scratch);
+	return err;
+}

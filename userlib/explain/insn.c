@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The instruction at RIP, as far as it can be fetched. */
+#include <Zydis/Zydis.h>
+
+#include "explain.h"
+
+static int fetch_byte(struct scratch *scratch, struct code *code)
+{
+	const struct guest *guest = &scratch->guest;
+	uint64_t rip = scratch->page.regs.rip + code->count;
+	uint64_t gva = guest_linear(guest, SEG_CS, rip);
+	const uint8_t *hva;
+	uint64_t gpa;
+	int err;
+
+	if (!guest_reaches(guest, SEG_CS, rip, 1))
+		return guest_fault(guest, VECTOR_GP, 0);
+	err = guest_walk(guest, gva, VEE_EXECUTE, &gpa);
+	if (err)
+		return err;
+	hva = vm_at_for(scratch->vcpu.vm, gpa, 1, VEE_EXECUTE);
+	if (!hva)
+		return -EFAULT;
+	code->bytes[code->count++] = *hva;
+	return 0;
+}
+
+int insn_fetch(struct scratch *scratch, struct code *code)
+{
+	int err = 0;
+
+	*code = (struct code) {
+		.gva = guest_linear(&scratch->guest, SEG_CS, scratch->page.regs.rip),
+	};
+	while (!err && code->count < VEE_INSN_MAX)
+		err = fetch_byte(scratch, code);
+	return code->count ? 0 : err;
+}
+
+static bool disassemble(const struct scratch *scratch, const struct code *code,
+			ZydisDisassembledInstruction *insn)
+{
+	static const ZydisMachineMode modes[] = {
+		[2] = ZYDIS_MACHINE_MODE_LEGACY_16, [4] = ZYDIS_MACHINE_MODE_LEGACY_32,
+		[8] = ZYDIS_MACHINE_MODE_LONG_64,
+	};
+
+	return ZYAN_SUCCESS(ZydisDisassembleIntel(modes[scratch->guest.mode],
+						  scratch->page.regs.rip, code->bytes,
+						  code->count, insn));
+}
+
+/* In hexadecimal, with a space before each. */
+static void list_bytes(const struct code *code, unsigned int count, char *words)
+{
+	for (unsigned int i = 0; i < count; i++)
+		words += sprintf(words, " %02x", code->bytes[i]);
+}
+
+static bool is_zeros(const struct code *code)
+{
+	for (unsigned int i = 0; i < code->count; i++)
+		if (code->bytes[i])
+			return false;
+	return true;
+}
+
+static void say_bytes(struct text *text, struct scratch *scratch, const struct code *code)
+{
+	ZydisDisassembledInstruction insn;
+	char bytes[3 * VEE_INSN_MAX + 1];
+
+	if (disassemble(scratch, code, &insn)) {
+		list_bytes(code, insn.info.length, bytes);
+		say(text, "  instruction: %s (bytes%s)%s", insn.text, bytes,
+		    is_zeros(code) ? ": nothing but zeros is there" : "");
+	} else {
+		list_bytes(code, code->count, bytes);
+		say(text, "  instruction: none that the decoder knows (bytes%s)", bytes);
+	}
+}
+
+void insn_say(struct text *text, struct scratch *scratch)
+{
+	const struct vee_segment *cs = &scratch->page.segments.cs;
+	struct code code;
+	int err = insn_fetch(scratch, &code);
+
+	say(text, "  at %04x:%llx, gva %#llx, in %s", cs->selector,
+	    U(scratch->page.regs.rip), U(code.gva), scratch_mode_name(&scratch->page));
+	scratch->page.inject = (struct vee_event) { 0 };
+	if (!err)
+		say_bytes(text, scratch, &code);
+	else
+		say(text, "  instruction: it can't be fetched");
+}

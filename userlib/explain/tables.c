@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A walk of the guest's page tables, level by level (SDM 3A, chapter "Paging"). */
+#include "explain.h"
+
+#define ENTRY_PRESENT		0x1ULL
+#define ENTRY_WRITE		0x2ULL
+#define ENTRY_USER		0x4ULL
+#define ENTRY_LARGE		0x80ULL
+#define ENTRY_NO_EXECUTE	(1ULL << 63)
+#define INDEX_BITS		9
+#define INDEX_BITS_32		10
+#define PAGE_SHIFT		12
+#define PDPTE_SHIFT		30
+
+/* SDM 3A, "Use of CR3": what is neither an address nor PWT and PCD. */
+#define CR3_IGNORED		0xfe7ULL
+#define CR3_IGNORED_PAE		0x7ULL
+#define CR4_PCIDE		0x20000ULL
+
+enum paging { PAGING_LONG, PAGING_PAE, PAGING_32 };
+
+static enum paging paging_of(const struct vee_control *control)
+{
+	if (control->efer & EFER_LMA)
+		return PAGING_LONG;
+	return control->cr4 & CR4_PAE ? PAGING_PAE : PAGING_32;
+}
+
+/* From the last level up. */
+static const char *const names[] = { "PTE", "PDE", "PDPTE", "PML4E" };
+
+static unsigned int level_count(enum paging paging)
+{
+	return paging == PAGING_LONG ? 4 : 2;
+}
+
+static unsigned int index_of(enum paging paging, uint64_t gva, unsigned int level)
+{
+	unsigned int bits = paging == PAGING_32 ? INDEX_BITS_32 : INDEX_BITS;
+
+	return gva >> (PAGE_SHIFT + bits * level) & ((1U << bits) - 1);
+}
+
+/* Level of the entry number @at of a path. */
+static unsigned int level_of(enum paging paging, unsigned int at)
+{
+	return level_count(paging) - 1 - at;
+}
+
+static bool is_leaf(const struct scratch *scratch, enum paging paging, unsigned int level,
+		    uint64_t entry)
+{
+	if (!level)
+		return true;
+	if (paging == PAGING_32 && !(scratch->page.control.cr4 & CR4_PSE))
+		return false;
+	return level < 3 && entry & ENTRY_LARGE;
+}
+
+static void say_entry(struct text *text, const struct scratch *scratch, enum paging paging,
+		      unsigned int at)
+{
+	const struct guest_entry *entry = &scratch->path.entries[at];
+	unsigned int level = level_of(paging, at);
+	const char *name = names[level];
+	unsigned int index = index_of(paging, scratch->path.gva, level);
+
+	if (!vm_at_for(scratch->vcpu.vm, entry->gpa, 1, VEE_READ))
+		say(text, "    %-5s %3u at gpa %#llx: the VM has no memory there", name, index,
+		    U(entry->gpa));
+	else if (!(entry->value & ENTRY_PRESENT))
+		say(text, "    %-5s %3u at gpa %#llx: %#llx, not present", name, index,
+		    U(entry->gpa), U(entry->value));
+	else
+		say(text, "    %-5s %3u at gpa %#llx: %#llx, %s, %s, %s%s", name, index,
+		    U(entry->gpa), U(entry->value),
+		    entry->value & ENTRY_WRITE ? "writable" : "read-only",
+		    entry->value & ENTRY_USER ? "user" : "supervisor",
+		    is_leaf(scratch, paging, level, entry->value) ? "a page" : "a table",
+		    entry->value & ENTRY_NO_EXECUTE ? ", not executable" : "");
+}
+
+/* The CPU takes no notice of what is below a table's alignment. */
+static uint64_t cr3_ignored(const struct vee_control *control, enum paging paging)
+{
+	if (paging == PAGING_PAE)
+		return control->cr3 & CR3_IGNORED_PAE;
+	return control->cr4 & CR4_PCIDE ? 0 : control->cr3 & CR3_IGNORED;
+}
+
+static void say_cr3(struct text *text, const struct scratch *scratch, enum paging paging)
+{
+	const struct vee_control *control = &scratch->page.control;
+	uint64_t ignored = cr3_ignored(control, paging);
+
+	if (ignored)
+		say(text, "  walk of gva %#llx, CR3 %#llx, not aligned: bits %#llx are ignored",
+		    U(scratch->path.gva), U(control->cr3), U(ignored));
+	else
+		say(text, "  walk of gva %#llx, CR3 %#llx:", U(scratch->path.gva),
+		    U(control->cr3));
+}
+
+void tables_say(struct text *text, const struct scratch *scratch)
+{
+	enum paging paging = paging_of(&scratch->page.control);
+	const struct guest_path *path = &scratch->path;
+
+	if (!path->count && !path->has_pdpte)
+		return;
+	say_cr3(text, scratch, paging);
+	if (path->has_pdpte)
+		say(text, "    PDPTE %3u, a register: %#llx%s",
+		    (unsigned int)(path->gva >> PDPTE_SHIFT & 3), U(path->pdpte),
+		    path->pdpte & ENTRY_PRESENT ? "" : ", not present");
+	for (unsigned int i = 0; i < path->count; i++)
+		say_entry(text, scratch, paging, i);
+}
