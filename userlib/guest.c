@@ -219,7 +219,7 @@ static int touch_device(const struct guest *guest, const struct guest_part *part
 static int touch_part(const struct guest *guest, const struct guest_part *part,
 		      unsigned int at, uint8_t *data, unsigned int bytes, bool write)
 {
-	if (write && guest->path)
+	if (write && part->write && guest->path)
 		return 0;
 	if (write && part->write)
 		memcpy(part->write + at, data, bytes);

@@ -871,7 +871,8 @@ int vee_assist(struct vee_vcpu *vcpu, const struct vee_bus *bus);
  *
  * For any exit, right after it: what the guest did and what the exit waits for, the
  * instruction at RIP, the walk of the guest's page tables level by level where there
- * was one, and the registers. vee_explain(3) has an example.
+ * was one, and the registers. Of a triple fault: which exception came first, and what
+ * kept it and those after it from their handlers. vee_explain(3) has examples.
  *
  * It looks only: nothing of the guest changes. For people: the words may change from
  * version to version.

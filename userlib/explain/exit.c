@@ -95,6 +95,7 @@ static void say_walk(struct text *text, struct scratch *scratch,
 	guest_walk(&scratch->guest, memory->gva,
 		   memory->access & (VEE_READ | VEE_WRITE | VEE_EXECUTE), &gpa);
 	tables_say(text, scratch);
+	scratch_forget(scratch);
 }
 
 static void say_access(struct text *text, const struct vee_exit_memory *memory,

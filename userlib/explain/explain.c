@@ -13,15 +13,17 @@ static bool code_is_gone(const struct vee_exit *exit)
 	       (memory->walk || memory->access & VEE_EXECUTE);
 }
 
-static void explain(struct scratch *scratch, FILE *out)
+static void explain(const struct vee_vcpu *vcpu, struct scratch *scratch, FILE *out)
 {
 	struct text text = { .out = out, .left = VEE_EXPLAIN_LINES - REGISTERS_LINES };
 
 	exit_say(&text, scratch);
 	if (!code_is_gone(&scratch->page.exit))
 		insn_say(&text, scratch);
+	if (scratch->page.exit.reason == VEE_EXIT_SHUTDOWN)
+		fault_say(&text, scratch);
 	text.left = REGISTERS_LINES;
-	registers_say(&text, &scratch->page);
+	registers_say(&text, vcpu->page);
 }
 
 int vee_explain(struct vee_vcpu *vcpu, FILE *out)
@@ -30,7 +32,7 @@ int vee_explain(struct vee_vcpu *vcpu, FILE *out)
 	int err = scratch ? scratch_begin(scratch, vcpu) : -ENOMEM;
 
 	if (!err)
-		explain(scratch, out);
+		explain(vcpu, scratch, out);
 	free(scratch);
 	return err;
 }

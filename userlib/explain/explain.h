@@ -3,14 +3,15 @@
  * vee_explain(): why a guest stopped, in words. Each file calls those to the right of
  * it alone:
  *
- *	explain.c -> exit.c, registers.c -> insn.c, tables.c -> scratch.c
+ *	explain.c -> exit.c, registers.c -> fault.c -> cause.c, delivery.c -> insn.c,
+ *	  tables.c -> scratch.c
  */
 #ifndef VEE_EXPLAIN_H
 #define VEE_EXPLAIN_H
 
 #include <stdio.h>
 
-#include "internal.h"
+#include "../mmio/mmio.h"
 
 /* What has a number, for %llx. */
 #define U(x) ((unsigned long long)(x))
@@ -33,17 +34,21 @@ struct text {
 
 /*
  * @path: what the last walk came by
- * @guest: what is tried; @fault what came of it, if it is GUEST_FAULTED
+ * @guest: what is tried; if it is GUEST_FAULTED, page.inject is the fault
+ * @cr2: the guest's own
  */
 struct scratch {
 	struct vee_vcpu vcpu;
 	struct vee_vcpu_page page;
 	struct guest_path path;
 	struct guest guest;
+	uint64_t cr2;
 };
 
 /* All groups of the vCPU page, in a copy. 0 or an error of vee_vcpu_sync(). */
 int scratch_begin(struct scratch *scratch, struct vee_vcpu *vcpu);
+/* No fault has been met. */
+void scratch_forget(struct scratch *scratch);
 /* Bytes of a default address in the code segment. */
 unsigned int scratch_mode(const struct vee_vcpu_page *page);
 /* Paging, or none; 64-bit mode or compatibility mode... */
@@ -68,6 +73,36 @@ void insn_say(struct text *text, struct scratch *scratch);
 
 /* The last walk, level by level. */
 void tables_say(struct text *text, const struct scratch *scratch);
+/* Why it was a page fault with this error code. */
+void tables_reason(const struct scratch *scratch, uint32_t error, char *words);
+
+/* --- cause.c: the first exception --- */
+
+/*
+ * @event: what it was, if that could be found out
+ * @words: how it came about
+ * @walked: it is a page fault; @path of the scratch has its walk
+ */
+struct cause {
+	struct vee_event event;
+	char words[CLAUSE_BYTES];
+	bool walked;
+};
+
+/* False: the instruction at RIP raises none that could be found. */
+bool cause_find(struct scratch *scratch, struct cause *cause);
+
+/* --- delivery.c: why an event's delivery failed --- */
+
+/* Its name: #PF(0x2), interrupt 0x20. */
+void event_name(const struct vee_event *event, char *words);
+/* As event_try(), which it is; GUEST_FAULTED with the reason in @words. */
+int delivery_try(struct scratch *scratch, const struct vee_event *event, char *words);
+
+/* --- fault.c --- */
+
+/* The story of a triple fault. */
+void fault_say(struct text *text, struct scratch *scratch);
 
 /* --- registers.c --- */
 

@@ -88,7 +88,7 @@ void insn_say(struct text *text, struct scratch *scratch)
 
 	say(text, "  at %04x:%llx, gva %#llx, in %s", cs->selector,
 	    U(scratch->page.regs.rip), U(code.gva), scratch_mode_name(&scratch->page));
-	scratch->page.inject = (struct vee_event) { 0 };
+	scratch_forget(scratch);
 	if (!err)
 		say_bytes(text, scratch, &code);
 	else

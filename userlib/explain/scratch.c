@@ -11,12 +11,19 @@ int scratch_begin(struct scratch *scratch, struct vee_vcpu *vcpu)
 	*scratch = (struct scratch) { .vcpu = *vcpu, .page = *vcpu->page };
 	scratch->vcpu.page = &scratch->page;
 	scratch->vcpu.assist = NULL;
-	scratch->page.inject = (struct vee_event) { 0 };
+	scratch->cr2 = vcpu->page->control.cr2;
+	scratch_forget(scratch);
 	scratch->guest = (struct guest) {
 		.vcpu = &scratch->vcpu, .path = &scratch->path,
 		.mode = scratch_mode(&scratch->page),
 	};
 	return 0;
+}
+
+void scratch_forget(struct scratch *scratch)
+{
+	scratch->page.inject = (struct vee_event) { 0 };
+	scratch->page.control.cr2 = scratch->cr2;
 }
 
 unsigned int scratch_mode(const struct vee_vcpu_page *page)

@@ -101,6 +101,77 @@ static void say_cr3(struct text *text, const struct scratch *scratch, enum pagin
 		    U(control->cr3));
 }
 
+/* --- why it faults --- */
+
+/* SDM 3A, "Page-Fault Exceptions". */
+#define PF_PRESENT	0x1U
+#define PF_WRITE	0x2U
+#define PF_USER		0x4U
+#define PF_RESERVED	0x8U
+#define PF_FETCH	0x10U
+#define PF_KEY		0x20U
+
+/* A level forbids by a bit that it lacks, or for a fetch has. */
+static bool forbids(const struct scratch *scratch, unsigned int at, uint64_t right)
+{
+	return (scratch->path.entries[at].value & right) == (right == ENTRY_NO_EXECUTE ? right : 0);
+}
+
+/* The first level that forbids it; -1: none does by itself. */
+static int find_forbidding(const struct scratch *scratch, uint32_t error, const char **why)
+{
+	static const struct {
+		uint32_t error;
+		uint64_t right;
+		const char *words;
+	} rights[] = {
+		{ PF_USER, ENTRY_USER, "is the supervisor's alone" },
+		{ PF_WRITE, ENTRY_WRITE, "is read-only" },
+		{ PF_FETCH, ENTRY_NO_EXECUTE, "is not executable" },
+	};
+
+	for (unsigned int i = 0; i < sizeof(rights) / sizeof(*rights); i++)
+		for (unsigned int at = 0; at < scratch->path.count; at++)
+			if (error & rights[i].error && forbids(scratch, at, rights[i].right)) {
+				*why = rights[i].words;
+				return at;
+			}
+	return -1;
+}
+
+static const char *other_reason(uint32_t error)
+{
+	if (error & PF_KEY)
+		return "its protection key forbids it";
+	return error & PF_FETCH ? "a user's page is no code for the supervisor (CR4.SMEP)" :
+				  "a user's page is not for the supervisor (CR4.SMAP)";
+}
+
+void tables_reason(const struct scratch *scratch, uint32_t error, char *words)
+{
+	enum paging paging = paging_of(&scratch->page.control);
+	const struct guest_path *path = &scratch->path;
+	const char *why = error & PF_RESERVED ? "has a reserved bit set" : "is not present";
+	int at = path->count - 1;
+
+	if (!path->count) {
+		snprintf(words, CLAUSE_BYTES, "PDPTE %u %s",
+			 (unsigned int)(path->gva >> PDPTE_SHIFT & 3), why);
+		return;
+	}
+	if ((error & (PF_PRESENT | PF_RESERVED)) == PF_PRESENT)
+		at = find_forbidding(scratch, error, &why);
+	if (at < 0)
+		snprintf(words, CLAUSE_BYTES, "%s", other_reason(error));
+	else
+		snprintf(words, CLAUSE_BYTES, "%s %u at gpa %#llx, %#llx, %s",
+			 names[level_of(paging, at)],
+			 index_of(paging, path->gva, level_of(paging, at)),
+			 U(path->entries[at].gpa), U(path->entries[at].value), why);
+}
+
+/* --- level by level --- */
+
 void tables_say(struct text *text, const struct scratch *scratch)
 {
 	enum paging paging = paging_of(&scratch->page.control);

@@ -149,6 +149,18 @@ static int do_insn(const struct guest *guest)
 	return err == INSN_RESUMED || err == GUEST_FAULTED ? 0 : err;
 }
 
+int insn_try(struct guest *guest, const uint8_t *bytes, unsigned int count)
+{
+	struct insn insn;
+	int err = -EOPNOTSUPP;
+
+	guest->insn = &insn;
+	if (insn_decode(bytes, count, guest->mode, &insn))
+		err = do_insn(guest);
+	guest->insn = NULL;
+	return err;
+}
+
 /* Is the access one that delivers an event, to its stack say? */
 static int find_cause(struct vee_vcpu *vcpu, bool *delivers)
 {

@@ -9,6 +9,15 @@
 
 #include "mmio.h"
 
+/* Error codes: a number in the IDT. */
+#define ERROR_IDT	0x2U
+
+/* SDM 3A, "IDT Descriptors": types, 32 bits in bit 3. */
+#define GATE_INTERRUPT_16	6
+#define GATE_TRAP_16		7
+#define GATE_INTERRUPT		14
+#define GATE_TRAP		15
+
 /* What a call gate can have copied. */
 #define PARAMETERS_MAX	31
 

@@ -7,14 +7,6 @@
  */
 #include "delivery.h"
 
-/* Error codes: a number in the IDT. */
-#define ERROR_IDT	0x2U
-
-/* SDM 3A, "IDT Descriptors": types, 32 bits in bit 3. */
-#define GATE_INTERRUPT_16	6
-#define GATE_TRAP_16		7
-#define GATE_INTERRUPT		14
-#define GATE_TRAP		15
 #define GATE_WIDE_BIT		8
 #define GATE_TRAP_BIT		1
 #define GATE_IST		7
@@ -202,24 +194,29 @@ static bool is_contributory(unsigned int vector)
 	return vector == VECTOR_DE || (vector >= VECTOR_TS && vector <= VECTOR_GP);
 }
 
+bool event_doubles(const struct vee_event *first, unsigned int second)
+{
+	if (first->type != VEE_EVENT_EXCEPTION)
+		return false;
+	return (is_contributory(first->vector) && is_contributory(second)) ||
+	       (first->vector == VECTOR_PF && (second == VECTOR_PF || is_contributory(second)));
+}
+
 /*
- * SDM 3A, "Double Fault Exception", table: the fault comes instead of the event, or
- * both are one. -EOPNOTSUPP: nobody can take it, and the CPU shall say so.
+ * The fault comes instead of the event, or both are one. -EOPNOTSUPP: nobody can take
+ * it, and the CPU shall say so.
  */
 static int fault_instead(const struct delivery *delivery)
 {
 	struct vee_vcpu_page *page = delivery->guest.vcpu->page;
-	unsigned int first = delivery->event->vector, second = page->inject.vector;
 
-	if (delivery->event->type == VEE_EVENT_EXCEPTION) {
-		if (first == VECTOR_DF) {
-			page->inject = (struct vee_event) { 0 };
-			return -EOPNOTSUPP;
-		}
-		if ((is_contributory(first) && is_contributory(second)) ||
-		    (first == VECTOR_PF && (second == VECTOR_PF || is_contributory(second))))
-			guest_fault(&delivery->guest, VECTOR_DF, 0);
+	if (delivery->event->type == VEE_EVENT_EXCEPTION &&
+	    delivery->event->vector == VECTOR_DF) {
+		page->inject = (struct vee_event) { 0 };
+		return -EOPNOTSUPP;
 	}
+	if (event_doubles(delivery->event, page->inject.vector))
+		guest_fault(&delivery->guest, VECTOR_DF, 0);
 	event_put_back(&page->events, delivery->event);
 	page->events.delivering = (struct vee_event) { 0 };
 	page->dirty |= VEE_STATE_EVENTS;
@@ -256,18 +253,36 @@ static int deliver(struct delivery *delivery)
 	return err;
 }
 
+static struct delivery delivery_of(const struct guest *guest, const struct vee_event *event)
+{
+	struct delivery delivery = {
+		.guest = *guest, .event = event,
+		.ext = !event_is_software(event) ||
+		       event->type == VEE_EVENT_PRIV_SOFT_EXCEPTION,
+	};
+
+	/* The stack of 64-bit code, whatever was interrupted. */
+	delivery.guest.mode = in_long_mode(guest) ? 8 : 4;
+	return delivery;
+}
+
+int event_try(const struct guest *guest, const struct vee_event *event)
+{
+	struct delivery delivery = delivery_of(guest, event);
+
+	return deliver(&delivery);
+}
+
 /* The events must be valid. */
 int deliver_event(const struct guest *guest)
 {
 	const struct vee_event event = guest->vcpu->page->events.delivering;
-	struct delivery delivery = { .guest = *guest, .event = &event };
+	struct delivery delivery;
 	int err = guest_sync(guest);
 
 	if (err)
 		return err;
-	/* The stack of 64-bit code, whatever was interrupted. */
-	delivery.guest.mode = in_long_mode(guest) ? 8 : 4;
-	delivery.ext = !event_is_software(&event) || event.type == VEE_EVENT_PRIV_SOFT_EXCEPTION;
+	delivery = delivery_of(guest, &event);
 	err = deliver(&delivery);
 	if (!err && guest->hits)
 		err = trap_note(guest);

@@ -176,6 +176,14 @@ struct insn {
 bool insn_decode(const uint8_t *bytes, unsigned int count, unsigned int mode,
 		 struct insn *insn);
 
+/* --- assist.c --- */
+
+/*
+ * What an instruction would meet, with guest->path set. 0: it is done, in registers, or
+ * page->inject is its fault; -EOPNOTSUPP: not one that the assist does; -errno.
+ */
+int insn_try(struct guest *guest, const uint8_t *bytes, unsigned int count);
+
 /* --- alu.c --- */
 
 /*
@@ -375,6 +383,13 @@ int do_arpl(const struct guest *guest);
 
 /* Delivers what events.delivering has; 0 also if it faults. */
 int deliver_event(const struct guest *guest);
+/*
+ * What the delivery of @event would meet, with guest->path set. 0: it arrives, or goes
+ * through a task gate; GUEST_FAULTED: page->inject is the fault; -errno.
+ */
+int event_try(const struct guest *guest, const struct vee_event *event);
+/* SDM 3A, "Double Fault Exception", table: does @second on the way to @first make #DF? */
+bool event_doubles(const struct vee_event *first, unsigned int second);
 
 /* --- string.c --- */
 

@@ -194,6 +194,289 @@ static void memory_that_is_gone(void)
 	rig_end(&rig);
 }
 
+/* --- triple faults: beginners' again, and each step of a delivery --- */
+
+#define SHUTDOWN(code) set_exit(VEE_EXIT_SHUTDOWN, code, sizeof(code) - 1)
+#define UD2	"\x0f\x0b"
+#define TRIED	", by trying the instruction: "
+#define MISSED	" is not delivered: "
+
+static void put_gate(unsigned int vector, uint64_t low)
+{
+	unsigned int bytes = page->control.efer & EFER_LMA ? 16 : 8;
+
+	memcpy(ram + IDT_GPA + vector * bytes, &low, sizeof(low));
+	memset(ram + IDT_GPA + vector * bytes + 8, 0, bytes - 8);
+}
+
+/* An IDT whose gates are all empty. */
+static void begin_idt(unsigned int mode)
+{
+	begin(mode);
+	memset(ram + IDT_GPA, 0, PAGE_BYTES);
+	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
+	page->regs.rsp = 0x8000;
+}
+
+static void no_idt(void)
+{
+	begin(8);
+	page->segments.idtr = (struct vee_table) { 0 };
+	SHUTDOWN(UD2);
+	explain();
+	check_says("the guest has shut down: a triple fault\n");
+	check_says("  instruction: ud2 (bytes 0f 0b)\n");
+	check_says("  first #UD" TRIED "the instruction is there to raise it\n");
+	check_says("  #UD" MISSED "IDT entry 6 is beyond the IDT's limit 0 (base 0)\n");
+	check_says("  #GP(0x33)" MISSED "IDT entry 13 is beyond the IDT's limit 0");
+	check_says("  #DF" MISSED "IDT entry 8 is beyond the IDT's limit 0");
+	/* As after RESET, at memory that nothing was put into; in real mode, a short one. */
+	page->segments.idtr.limit = UINT16_MAX;
+	explain();
+	check_says("  #UD" MISSED "IDT entry 6 at gva 0x60, 0, is empty\n");
+	rig_end(&rig);
+	begin(2);
+	page->segments.idtr = (struct vee_table) { 0 };
+	SHUTDOWN(UD2);
+	explain();
+	check_says("  #UD" MISSED "IDT entry 6 is beyond the IDT's limit 0");
+	check_says("  #DF" MISSED "IDT entry 8 is beyond the IDT's limit 0");
+	rig_end(&rig);
+}
+
+static void tables_missing(void)
+{
+	begin(8);
+	page->control.cr3 = 0x20000;
+	page->control.cr2 = 0x80;
+	page->segments.idtr = (struct vee_table) { .limit = UINT16_MAX };
+	SHUTDOWN("");
+	explain();
+	check_says("  instruction: it can't be fetched\n");
+	check_says("  first #PF(0)" TRIED "the fetch of the instruction at gva");
+	check_says("  walk of gva 0x1000, CR3 0x20000:\n");
+	check_says("    PML4E   0 at gpa 0x20000: 0, not present\n");
+	check_says("  #PF(0)" MISSED "its IDT entry is at gva 0xe0: PML4E 0 at gpa 0x20000");
+	check_says("  #DF" MISSED "its IDT entry is at gva 0x80: PML4E 0 at gpa 0x20000");
+	CHECK(!strstr(said, "but CR2"));
+	page->control.cr2 = 0x1000;
+	explain();
+	check_says("  but CR2 is 0x1000: the last page fault was another one\n");
+	CHECK_EQUAL(page->control.cr2, 0x1000);
+	rig_end(&rig);
+}
+
+static void cr3_unaligned(void)
+{
+	begin(8);
+	page->control.cr3 = 0x20800;
+	page->segments.idtr.limit = UINT16_MAX;
+	SHUTDOWN("");
+	explain();
+	check_says("  walk of gva 0x1000, CR3 0x20800, not aligned: bits 0x800 are ignored\n");
+	rig_end(&rig);
+}
+
+static void control_registers(void)
+{
+	begin(4);
+	page->segments.idtr = (struct vee_table) { 0 };
+	page->control.cr0 = 0x10;
+	page->regs.rax = CR0_PG;
+	SHUTDOWN("\x0f\x22\xc0");
+	explain();
+	check_says("  first #GP" TRIED "CR0.PG is set without CR0.PE\n");
+	page->control.cr0 = 0x11;
+	page->control.efer = EFER_LME;
+	page->regs.rax = CR0_PG | CR0_PE;
+	explain();
+	check_says("  first #GP(0)" TRIED "CR0.PG is set with EFER.LME, and CR4.PAE");
+	page->control.cr4 = CR4_PAE;
+	page->control.efer = 0;
+	explain();
+	CHECK(!strstr(said, "  first #"));
+	rig_end(&rig);
+	begin(8);
+	page->segments.idtr = (struct vee_table) { 0 };
+	SHUTDOWN("\x0f\x22\xe0");
+	explain();
+	check_says("CR4.PAE is cleared in long mode\n");
+	rig_end(&rig);
+}
+
+static void cs_not_64bit(void)
+{
+	begin_idt(8);
+	put_gate(6, 0x00008e0000085000);
+	put_gate(13, 0x00008e0000085000);
+	put_gate(8, 0x00008e0000085000);
+	SHUTDOWN(UD2);
+	explain();
+	check_says("  #UD" MISSED "the gate's CS, 0x8 (descriptor 0xcf9a000000ffff), is no 64-bit");
+	page->segments.cs.access_rights = 0xc09b;
+	explain();
+	check_says("  at 0008:1000, gva 0x1000, in compatibility mode, 32-bit code (L of CS");
+	rig_end(&rig);
+}
+
+static void jump_to_data(void)
+{
+	begin(8);
+	page->control.efer |= EFER_NXE;
+	page->segments.idtr = (struct vee_table) { 0 };
+	*fake_entry(0x1000, 1) |= 1ULL << 63;
+	page->control.cr2 = 0x1000;
+	SHUTDOWN("\x90");
+	explain();
+	check_says("  first #PF(0x11)" TRIED "the fetch of the instruction at gva");
+	check_says("    PDE     0 at gpa 0xf000002000: 0x8000000000000087,");
+	check_says(", writable, user, a page, not executable\n");
+	rig_end(&rig);
+}
+
+static void program_of_a_c_library(void)
+{
+	begin(8);
+	page->segments.idtr = (struct vee_table) { 0 };
+	SHUTDOWN("\x0f\x05");
+	explain();
+	check_says("  first #UD" TRIED "SYSCALL asks a kernel, and this guest has set up none");
+	rig_end(&rig);
+	begin(4);
+	page->segments.idtr = (struct vee_table) { 0 };
+	SHUTDOWN("\xcd\x80");
+	explain();
+	check_says("  first INT 0x80" TRIED "the instruction asks for it\n");
+	check_says("  INT 0x80" MISSED "IDT entry 128 is beyond the IDT's limit 0");
+	rig_end(&rig);
+}
+
+/* What the instruction does decides, and CR2 confirms. */
+static void first_exceptions(void)
+{
+	begin(8);
+	page->segments.idtr = (struct vee_table) { 0 };
+	page->regs.rbx = 0x123456789000;
+	page->control.cr2 = 0x123456789000;
+	SHUTDOWN("\x48\x89\x03");
+	explain();
+	check_says("  first #PF(0x2)" TRIED "the instruction writes gva 0x123456789000\n");
+	check_says("    PML4E  36 at gpa 0xf000000120: 0, not present\n");
+	page->regs.rbx = 0x8000000000000000;
+	explain();
+	check_says("  first #GP(0)" TRIED "what the instruction does is forbidden\n");
+	SHUTDOWN("\x06");
+	explain();
+	check_says("  first #UD" TRIED "these bytes are no instruction\n");
+	SHUTDOWN("\x0f\x28\xc1");
+	page->control.cr4 &= ~CR4_OSFXSR;
+	explain();
+	check_says("  first #UD" TRIED "CR4.OSFXSR is 0: no SSE\n");
+	SHUTDOWN("\xc5\xf8\x28\xc1");
+	explain();
+	check_says("CR4.OSXSAVE is 0: no AVX\n");
+	SHUTDOWN("\xd9\xe8");
+	page->control.cr0 |= CR0_TS;
+	explain();
+	check_says("  first #NM" TRIED "CR0.TS is 1\n");
+	SHUTDOWN("\x48\xf7\xf1");
+	explain();
+	check_says("  first #DE" TRIED "the divisor is 0\n");
+	SHUTDOWN("\x0f\x01\xf8");
+	page->segments.cs.selector |= 3;
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	explain();
+	check_says("the instruction is for CPL 0 alone\n");
+	SHUTDOWN("\xcc");
+	explain();
+	check_says("  first #BP" TRIED "INT3\n");
+	rig_end(&rig);
+	begin(4);
+	page->segments.idtr = (struct vee_table) { 0 };
+	SHUTDOWN("\xea\x00\x00\x00\x00\x88\x00");
+	explain();
+	check_says("  first #GP(0x88)" TRIED "what the instruction does is forbidden, sel");
+	SHUTDOWN("\xcf");
+	page->regs.rsp = 0x8000;
+	explain();
+	check_says("  first #GP(0)");
+	rig_end(&rig);
+}
+
+/* Each step on the way to a handler can be what fails. */
+static void deliveries(void)
+{
+	static const struct {
+		uint64_t gate;
+		const char *words;
+	} cases[] = {
+		{ 0x00000e0000485000, "6 at gva 0x11060, 0xe0000485000, is not present\n" },
+		{ 0x0000820000485000, "0x820000485000, is no interrupt, trap or task gate\n" },
+		{ 0x0000860000485000, "is a gate of 16 bits, which long mode doesn't have\n" },
+		{ 0x0000850000485000, "is a task gate, which long mode doesn't have\n" },
+		{ 0x00008e0000005000, "the gate's CS is null (IDT entry 6 is 0x8e0000005000)\n" },
+		{ 0x00008e0000885000, "CS, 0x88 (descriptor 0), is beyond its table's limit\n" },
+		{ 0x00008e0000105000, "CS, 0x10 (descriptor 0xcf92000000ffff), is no code" },
+		{ 0x00008e0000285000, "is no code segment, but a system segment or empty\n" },
+	};
+
+	begin_idt(8);
+	SHUTDOWN(UD2);
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		put_gate(6, cases[i].gate);
+		explain();
+		check_says(cases[i].words);
+	}
+	put_gate(6, 0x00008e0000485000);
+	page->regs.rsp = 0x700000000000;
+	explain();
+	check_says("  #UD" MISSED "its stack is at gva 0x6ffffffffff8: PML4E 223 at gpa");
+	page->regs.rsp = 0x8000000000000000;
+	explain();
+	check_says("  #UD" MISSED "its stack is outside of SS or not canonical (RSP is 0x8000");
+	page->regs.rsp = 0x8000;
+	page->segments.cs.selector |= 3;
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	page->segments.tr = (struct vee_segment) { .selector = TSS, .base = 0x9000, .limit = 3 };
+	explain();
+	check_says("  #UD" MISSED "the TSS at gva 0x9000, limit 0x3, has no");
+	page->segments.tr.limit = 0x67;
+	page->segments.tr.base = 0x600000000000;
+	explain();
+	check_says("  #UD" MISSED "its TSS is at gva 0x600000000004: PML4E 192 at gpa");
+	rig_end(&rig);
+}
+
+/* Nothing is claimed that the guest's memory belies; and nothing is left in it. */
+static void doubts(void)
+{
+	uint8_t before[PAGE_BYTES];
+
+	begin_idt(8);
+	put_gate(6, 0x00008e0000485000);
+	memcpy(before, ram + 0x7000, sizeof(before));
+	SHUTDOWN(UD2);
+	explain();
+	check_says("  #UD would be delivered, as the guest's memory is now\n");
+	CHECK(!memcmp(before, ram + 0x7000, sizeof(before)));
+	CHECK_EQUAL(ram[GDT_GPA + CODE_64 + 5], 0x9a);
+	CHECK_EQUAL(*fake_entry(0x1000, 1) & 0x20, 0);
+	CHECK_EQUAL(page->inject.flags, 0);
+	page->regs.rsp = STACK;
+	explain();
+	check_says("  #UD: its delivery goes by what the VM has no memory for\n");
+	SHUTDOWN("\x90");
+	page->segments.idtr.limit = 0;
+	explain();
+	check_says("  which exception came first isn't known: the instruction raises none\n");
+	check_says("  #DF" MISSED "IDT entry 8 is beyond");
+	fake.vmcs_value = 0x20;
+	explain();
+	check_says("  the instruction raises none; last injected was interrupt 0x20\n");
+	check_says("  interrupt 0x20" MISSED "IDT entry 32 is beyond the IDT's limit 0");
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "exits in words", exits_in_words },
 	{ "every exit", every_exit },
@@ -203,5 +486,15 @@ const struct test tests[] = {
 	{ "memory mapped after the access", memory_mapped_after_the_access },
 	{ "a jump to a slot that may not execute", slot_that_may_not_execute },
 	{ "memory that is gone", memory_that_is_gone },
+	{ "no IDT", no_idt },
+	{ "tables missing", tables_missing },
+	{ "CR3 unaligned", cr3_unaligned },
+	{ "CR0.PG without PE, long mode without PAE", control_registers },
+	{ "CS not 64-bit", cs_not_64bit },
+	{ "a jump to data that may not execute", jump_to_data },
+	{ "a program of a C library", program_of_a_c_library },
+	{ "first exceptions", first_exceptions },
+	{ "deliveries", deliveries },
+	{ "doubts", doubts },
 	{ NULL, NULL }
 };

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Which exception the instruction at RIP raises. The CPU doesn't say: a triple fault's
+ * VM exit has no IDT-vectoring information (SDM 3C, "Information for VM Exits That Occur
+ * During Event Delivery"). But its state is that of before the instruction, and so the
+ * instruction can be tried again, on a copy.
+ */
+#include <Zydis/Zydis.h>
+
+#include "explain.h"
+
+#define VECTOR_BP	3
+#define VECTOR_OF	4
+#define VECTOR_NM	7
+
+#define CR0_EM		0x4ULL
+#define CR0_NW		0x20000000ULL
+#define CR0_CD		0x40000000ULL
+#define CR4_OSXSAVE	0x40000ULL
+#define EFER_SCE	0x1ULL
+
+struct decoded {
+	ZydisDecodedInstruction insn;
+	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
+static bool found(struct cause *cause, unsigned int vector, const char *words)
+{
+	cause->event = (struct vee_event) {
+		.vector = vector, .type = VEE_EVENT_EXCEPTION, .flags = VEE_EVENT_VALID,
+	};
+	snprintf(cause->words, sizeof(cause->words), "%s", words);
+	return true;
+}
+
+/* With the error code 0, where the mode has one. */
+static bool found_gp(const struct scratch *scratch, struct cause *cause, const char *words)
+{
+	found(cause, VECTOR_GP, words);
+	if (scratch->page.control.cr0 & CR0_PE)
+		cause->event.flags |= VEE_EVENT_ERROR_CODE;
+	return true;
+}
+
+/* --- what it raises by itself --- */
+
+static bool find_software(const struct decoded *decoded, struct cause *cause)
+{
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_INT3:
+		found(cause, VECTOR_BP, "INT3");
+		cause->event.type = VEE_EVENT_SOFT_EXCEPTION;
+		break;
+	case ZYDIS_MNEMONIC_INT1:
+		found(cause, VECTOR_DB, "INT1");
+		cause->event.type = VEE_EVENT_PRIV_SOFT_EXCEPTION;
+		break;
+	case ZYDIS_MNEMONIC_INT:
+		found(cause, decoded->operands[0].imm.value.u, "the instruction asks for it");
+		cause->event.type = VEE_EVENT_SOFT_INTERRUPT;
+		break;
+	default:
+		return false;
+	}
+	cause->event.instruction_length = decoded->insn.length;
+	return true;
+}
+
+static bool find_undefined(const struct scratch *scratch, const struct decoded *decoded,
+			   struct cause *cause)
+{
+	bool protected = guest_is_protected(&scratch->guest);
+
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_UD0:
+	case ZYDIS_MNEMONIC_UD1:
+	case ZYDIS_MNEMONIC_UD2:
+		return found(cause, VECTOR_UD, "the instruction is there to raise it");
+	case ZYDIS_MNEMONIC_SYSCALL:
+		if (scratch->page.control.efer & EFER_SCE)
+			return false;
+		return found(cause, VECTOR_UD,
+			     "SYSCALL asks a kernel, and this guest has set up none (EFER.SCE is 0): a C library needs one");
+	case ZYDIS_MNEMONIC_SYSRET:
+		return !(scratch->page.control.efer & EFER_SCE) &&
+		       found(cause, VECTOR_UD, "EFER.SCE is 0");
+	case ZYDIS_MNEMONIC_LTR:
+	case ZYDIS_MNEMONIC_LLDT:
+	case ZYDIS_MNEMONIC_STR:
+	case ZYDIS_MNEMONIC_SLDT:
+	case ZYDIS_MNEMONIC_LAR:
+	case ZYDIS_MNEMONIC_LSL:
+	case ZYDIS_MNEMONIC_VERR:
+	case ZYDIS_MNEMONIC_VERW:
+		return !protected && found(cause, VECTOR_UD, "protected mode alone has it");
+	default:
+		return false;
+	}
+}
+
+/* SDM 2A, "Exceptions of Instructions" by their registers: what may be used at all. */
+static bool find_disabled(const struct scratch *scratch, const struct decoded *decoded,
+			  ZydisRegisterClass class, struct cause *cause)
+{
+	const struct vee_control *control = &scratch->page.control;
+	bool legacy = decoded->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
+
+	switch (class) {
+	case ZYDIS_REGCLASS_XMM:
+	case ZYDIS_REGCLASS_YMM:
+	case ZYDIS_REGCLASS_ZMM:
+		if (legacy && control->cr0 & CR0_EM)
+			return found(cause, VECTOR_UD, "CR0.EM is 1: no SSE");
+		if (legacy && !(control->cr4 & CR4_OSFXSR))
+			return found(cause, VECTOR_UD, "CR4.OSFXSR is 0: no SSE");
+		if (!legacy && !(control->cr4 & CR4_OSXSAVE))
+			return found(cause, VECTOR_UD, "CR4.OSXSAVE is 0: no AVX");
+		break;
+	case ZYDIS_REGCLASS_MMX:
+		if (control->cr0 & CR0_EM)
+			return found(cause, VECTOR_UD, "CR0.EM is 1: no MMX");
+		break;
+	case ZYDIS_REGCLASS_X87:
+		if (control->cr0 & CR0_EM)
+			return found(cause, VECTOR_NM, "CR0.EM is 1: no x87");
+		break;
+	default:
+		return false;
+	}
+	return control->cr0 & CR0_TS && found(cause, VECTOR_NM, "CR0.TS is 1");
+}
+
+static bool find_registers(const struct scratch *scratch, const struct decoded *decoded,
+			   struct cause *cause)
+{
+	for (unsigned int i = 0; i < decoded->insn.operand_count; i++) {
+		const ZydisDecodedOperand *operand = &decoded->operands[i];
+
+		if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    find_disabled(scratch, decoded, ZydisRegisterGetClass(operand->reg.value),
+				  cause))
+			return true;
+	}
+	return false;
+}
+
+/* --- privilege and control registers --- */
+
+static bool find_privilege(const struct scratch *scratch, const struct decoded *decoded,
+			   struct cause *cause)
+{
+	unsigned int level = guest_cpl(&scratch->guest);
+
+	if (!(scratch->page.control.cr0 & CR0_PE) || !level)
+		return false;
+	if (decoded->insn.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED)
+		return found_gp(scratch, cause, "the instruction is for CPL 0 alone");
+	return (decoded->insn.mnemonic == ZYDIS_MNEMONIC_CLI ||
+		decoded->insn.mnemonic == ZYDIS_MNEMONIC_STI) &&
+	       level > guest_iopl(&scratch->guest) &&
+	       found_gp(scratch, cause, "CPL is above RFLAGS.IOPL");
+}
+
+/* The general register that a MOV to a control register takes. */
+static uint64_t source_of(const struct scratch *scratch, const struct decoded *decoded)
+{
+	ZyanI8 number = ZydisRegisterGetId(decoded->operands[1].reg.value);
+
+	return number < 0 ? 0 : scratch->page.regs.gpr[number];
+}
+
+/* SDM 2B, "MOV-Move to/from Control Registers", #GP(0). */
+static const char *cr0_refusal(const struct scratch *scratch, uint64_t cr0)
+{
+	const struct vee_control *control = &scratch->page.control;
+
+	if (cr0 >> 32 && scratch->guest.mode == 8)
+		return "bits 63:32 of CR0 must be 0";
+	if (cr0 & CR0_PG && !(cr0 & CR0_PE))
+		return "CR0.PG is set without CR0.PE";
+	if (cr0 & CR0_NW && !(cr0 & CR0_CD))
+		return "CR0.NW is set without CR0.CD";
+	if (cr0 & CR0_PG && !(control->cr0 & CR0_PG) && control->efer & EFER_LME) {
+		if (!(control->cr4 & CR4_PAE))
+			return "CR0.PG is set with EFER.LME, and CR4.PAE is 0: long mode needs PAE";
+		if (scratch->page.segments.cs.access_rights & VEE_AR_L)
+			return "CR0.PG is set with EFER.LME, from a CS with L set";
+	}
+	if (!(cr0 & CR0_PG) && scratch->guest.mode == 8)
+		return "CR0.PG is cleared in 64-bit mode";
+	return NULL;
+}
+
+static bool find_control(const struct scratch *scratch, const struct decoded *decoded,
+			 struct cause *cause)
+{
+	const char *refusal = NULL;
+	uint64_t value;
+
+	if (decoded->insn.mnemonic != ZYDIS_MNEMONIC_MOV ||
+	    decoded->operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
+		return false;
+	value = source_of(scratch, decoded);
+	if (decoded->operands[0].reg.value == ZYDIS_REGISTER_CR0)
+		refusal = cr0_refusal(scratch, value);
+	else if (decoded->operands[0].reg.value == ZYDIS_REGISTER_CR4 && !(value & CR4_PAE) &&
+		 scratch->page.control.efer & EFER_LMA)
+		refusal = "CR4.PAE is cleared in long mode";
+	return refusal && found_gp(scratch, cause, refusal);
+}
+
+/* --- what it meets --- */
+
+static bool take_fault(struct scratch *scratch, struct cause *cause, const char *words)
+{
+	uint32_t error = scratch->page.inject.error_code;
+	unsigned int at;
+
+	if (!(scratch->page.inject.flags & VEE_EVENT_VALID))
+		return false;
+	cause->event = scratch->page.inject;
+	scratch->page.inject = (struct vee_event) { 0 };
+	cause->walked = cause->event.vector == VECTOR_PF;
+	at = snprintf(cause->words, sizeof(cause->words), "%s", words);
+	if (cause->walked)
+		snprintf(cause->words + at, sizeof(cause->words) - at, " gva %#llx",
+			 U(scratch->page.control.cr2));
+	else if (error & ~SELECTOR_RPL)
+		snprintf(cause->words + at, sizeof(cause->words) - at, ", selector %#x", error);
+	return true;
+}
+
+static const char *meets(const struct vee_event *fault)
+{
+	if (fault->vector != VECTOR_PF)
+		return "what the instruction does is forbidden";
+	return fault->error_code & 2 ? "the instruction writes" : "the instruction reads";
+}
+
+/* On registers that are put back: but CR2 is that of the fault. */
+static bool find_fault(struct scratch *scratch, const struct code *code, struct cause *cause)
+{
+	struct vee_vcpu_page before = scratch->page;
+	struct vee_event fault;
+	uint64_t cr2;
+	int err;
+
+	scratch->page.inject = (struct vee_event) { 0 };
+	err = insn_try(&scratch->guest, code->bytes, code->count);
+	fault = scratch->page.inject;
+	cr2 = scratch->page.control.cr2;
+	scratch->page = before;
+	scratch->page.inject = (struct vee_event) { 0 };
+	if (err)
+		return false;
+	scratch->page.control.cr2 = cr2;
+	scratch->page.inject = fault;
+	return take_fault(scratch, cause, meets(&fault));
+}
+
+static bool find_divide(const struct scratch *scratch, const struct decoded *decoded,
+			struct cause *cause)
+{
+	const ZydisDecodedOperand *divisor = &decoded->operands[0];
+	unsigned int bytes = divisor->size / 8;
+	uint64_t value;
+	ZyanI8 number;
+
+	if ((decoded->insn.mnemonic != ZYDIS_MNEMONIC_DIV &&
+	     decoded->insn.mnemonic != ZYDIS_MNEMONIC_IDIV) ||
+	    divisor->type != ZYDIS_OPERAND_TYPE_REGISTER || bytes < 2)
+		return false;
+	number = ZydisRegisterGetId(divisor->reg.value);
+	value = number < 0 ? 1 : scratch->page.regs.gpr[number] & low_bits(bytes);
+	return !value && found(cause, VECTOR_DE, "the divisor is 0");
+}
+
+static bool find_by_kind(struct scratch *scratch, const struct code *code,
+			 const struct decoded *decoded, struct cause *cause)
+{
+	return find_undefined(scratch, decoded, cause) ||
+	       find_software(decoded, cause) ||
+	       find_registers(scratch, decoded, cause) ||
+	       find_privilege(scratch, decoded, cause) ||
+	       find_control(scratch, decoded, cause) ||
+	       find_divide(scratch, decoded, cause) ||
+	       find_fault(scratch, code, cause);
+}
+
+static ZyanStatus decode(const struct scratch *scratch, const struct code *code,
+			 struct decoded *decoded)
+{
+	static const struct {
+		ZydisMachineMode mode;
+		ZydisStackWidth stack;
+	} modes[] = {
+		[2] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16 },
+		[4] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
+		[8] = { ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64 },
+	};
+	unsigned int mode = scratch->guest.mode;
+	ZydisDecoder decoder;
+
+	ZydisDecoderInit(&decoder, modes[mode].mode, modes[mode].stack);
+	return ZydisDecoderDecodeFull(&decoder, code->bytes, code->count, &decoded->insn,
+				      decoded->operands);
+}
+
+bool cause_find(struct scratch *scratch, struct cause *cause)
+{
+	struct decoded decoded;
+	struct code code;
+	int err = insn_fetch(scratch, &code);
+	ZyanStatus status;
+
+	*cause = (struct cause) { 0 };
+	if (err)
+		return take_fault(scratch, cause, "the fetch of the instruction at");
+	status = decode(scratch, &code, &decoded);
+	if (status == ZYDIS_STATUS_NO_MORE_DATA)
+		return take_fault(scratch, cause, "the fetch of the instruction's end at");
+	scratch_forget(scratch);
+	if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG)
+		return found_gp(scratch, cause, "the instruction is longer than 15 bytes");
+	if (!ZYAN_SUCCESS(status))
+		return found(cause, VECTOR_UD, "these bytes are no instruction");
+	return find_by_kind(scratch, &code, &decoded, cause);
+}
