@@ -13,6 +13,8 @@
 #include "vee_util.h"
 
 #define VMCS_GUEST_RIP	0x681e
+/* Of struct vee_info when it was first published. */
+#define INFO_FIRST_SIZE	120
 #define MAP_GPA		0x10000000ULL	/* where nothing is mapped */
 
 GUEST_CODE(spin, 64, SPIN);
@@ -32,11 +34,15 @@ struct layout {
 	{ #type "." #member, offsetof(struct type, member), should }
 
 static const struct layout layouts[] = {
-	SIZE(vee_info, 120),
+	SIZE(vee_info, 200),
 	OFFSET(vee_info, features, 24),
 	OFFSET(vee_info, xcr0, 40),
 	OFFSET(vee_info, vmx_basic, 56),
 	OFFSET(vee_info, vmx_ept_vpid, 112),
+	OFFSET(vee_info, vmx_cr0_fixed0, 120),
+	OFFSET(vee_info, perf_global_ctrl, 176),
+	OFFSET(vee_info, phys_bits, 184),
+	OFFSET(vee_info, cpuid_7_ecx, 196),
 	SIZE(vee_vm_create, 8),
 	SIZE(vee_step, 16),
 	OFFSET(vee_step, result, 4),
@@ -191,6 +197,7 @@ struct request {
 	size_t bytes;
 	size_t reserved;
 	void (*good)(struct guest *g, void *arg);
+	size_t first;		/* what was published first, if it has grown */
 };
 
 static void good_nothing(struct guest *g,
@@ -341,10 +348,12 @@ static void good_snapshot(struct guest *g, void *arg)
 }
 
 #define REQUEST(number, on, type, reserved, good) \
-	{ #number, number, on, sizeof(struct type), reserved, good }
+	{ #number, number, on, sizeof(struct type), reserved, good, 0 }
+#define GROWN_REQUEST(number, on, type, reserved, good, first) \
+	{ #number, number, on, sizeof(struct type), reserved, good, first }
 
 static const struct request requests[] = {
-	REQUEST(VEE_GET_INFO, ON_DEV, vee_info, 0, good_nothing),
+	GROWN_REQUEST(VEE_GET_INFO, ON_DEV, vee_info, 0, good_nothing, INFO_FIRST_SIZE),
 	REQUEST(VEE_VM_CREATE, ON_DEV, vee_vm_create, 0, good_nothing),
 	REQUEST(VEE_RUN_EACH, ON_DEV, vee_run_each,
 		offsetof(struct vee_run_each, reserved), good_run_each),
@@ -453,7 +462,8 @@ TEST_F(abi, size_too_small)
 	unsigned int i;
 
 	for (r = requests; r < requests_end; r++) {
-		const __u32 small[] = { 1, 4, r->bytes - 4, r->bytes - 1 };
+		size_t first = r->first ? r->first : r->bytes;
+		const __u32 small[] = { 1, 4, first - 4, first - 1 };
 
 		for (i = 0; i < ARRAY_SIZE(small); i++) {
 			good_arg(&self->g, r, &self->arg, sizeof(self->arg));
@@ -899,6 +909,46 @@ TEST_F(abi, info_capabilities)
 		    info.vmx_ept_vpid & 1U << 16);
 	EXPECT_TRUE(!(info.features & VEE_FEATURE_EPT_1G) ||
 		    info.vmx_ept_vpid & 1U << 17);
+}
+
+/* As it was first published: what was appended since is not written. */
+TEST_F(abi, info_of_an_older_program)
+{
+	struct vee_info old = { .size = INFO_FIRST_SIZE, .phys_bits = 0x5a5a };
+
+	ASSERT_EQ(0, vee_call(self->g.dev, VEE_GET_INFO, &old));
+	EXPECT_NE(0, old.vmx_ept_vpid);
+	EXPECT_EQ(0, old.vmx_cr0_fixed1);
+	EXPECT_EQ(0x5a5a, old.phys_bits);
+	old.size = INFO_FIRST_SIZE - 8;
+	EXPECT_EQ(-EINVAL, vee_call(self->g.dev, VEE_GET_INFO, &old));
+}
+
+/* What the checks of a VM entry go by. */
+TEST_F(abi, info_limits)
+{
+	struct vee_info info = vee_info(self->g.dev);
+	__u32 r[4];
+
+	/* Bits that must be 1 may be 1; CR0.NE, PG and PE; CR4.VMXE. */
+	EXPECT_EQ(0, info.vmx_cr0_fixed0 & ~info.vmx_cr0_fixed1);
+	EXPECT_EQ(0, info.vmx_cr4_fixed0 & ~info.vmx_cr4_fixed1);
+	EXPECT_EQ(0x80000021, info.vmx_cr0_fixed0 & 0x80000021);
+	EXPECT_EQ(0x2000, info.vmx_cr4_fixed0 & 0x2000);
+	host_cpuid(0x80000008, 0, r);
+	EXPECT_EQ(r[0] & 0xff, info.phys_bits);
+	EXPECT_EQ(r[0] >> 8 & 0xff, info.linear_bits);
+	EXPECT_LE(info.gpa_bits, info.phys_bits);
+	host_cpuid(7, 0, r);
+	EXPECT_EQ(r[1], info.cpuid_7_ebx);
+	/* OSPKE is the kernel's, not the CPU's. */
+	EXPECT_EQ(0, (r[2] ^ info.cpuid_7_ecx) & ~0x10U);
+	if (!(info.vmx_proc2 >> 32 & 1U << 13))
+		EXPECT_EQ(0, info.vmx_vmfunc);
+	if (!(info.vmx_proc >> 32 & 1U << 17))
+		EXPECT_EQ(0, info.vmx_proc3);
+	if (!(info.vmx_exit >> 63))
+		EXPECT_EQ(0, info.vmx_exit2);
 }
 
 /* --- a VM ------------------------------------------------------------------ */

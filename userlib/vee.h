@@ -400,6 +400,77 @@ int vee_vcpu_vmcs_write(struct vee_vcpu *vcpu, uint32_t encoding, uint64_t value
 int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
 			   unsigned int *count);
 
+/* --- why a VM entry failed --- */
+
+#define VEE_RULE_FIELDS	5
+
+/**
+ * struct vee_broken_rule - a check of a VM entry that a VMCS does not pass
+ * @rule: its name in vee: "GUEST_CS_DB"; docs/audit.md has all of them
+ * @expected: what must hold, in words
+ * @section: the title of the SDM's section (volume 3C) that has the rule
+ * @field_count: how many of @fields there are
+ * @fields: the fields that it is about, the broken one first, and their values
+ *
+ * The strings are constant.
+ */
+struct vee_broken_rule {
+	const char *rule;
+	const char *expected;
+	const char *section;
+	unsigned int field_count;
+	struct vee_vmcs_value fields[VEE_RULE_FIELDS];
+};
+
+/**
+ * vee_audit() - which rules of a VM entry does a VMCS break?
+ * @info: the machine that it is of: what vee_get_info() said there
+ * @values: its fields, as vee_vcpu_vmcs_snapshot() had them
+ * @count: how many
+ * @broken: room for @room of the rules that it breaks
+ * @room: may be 0
+ * @unjudged: where to put how many rules can't be judged; may be NULL
+ *
+ * Goes through the SDM's lists, "Checks on VMX Controls and Host-State Area" and
+ * "Checking and Loading Guest State". Needs no module and no VMX. A rule that asks for
+ * a field which is withheld (VEE_VMCS_WITHHELD) or not among @values is not judged.
+ *
+ * Return: how many rules are broken, which may be more than @room; or -EOPNOTSUPP (@info
+ * is of a module that is too old to say what a CPU's checks go by).
+ */
+int vee_audit(const struct vee_info *info, const struct vee_vmcs_value *values,
+	      unsigned int count, struct vee_broken_rule *broken, unsigned int room,
+	      unsigned int *unjudged);
+
+/**
+ * vee_vcpu_audit() - which rules of a VM entry does a vCPU break?
+ * @vcpu: the vCPU, after VEE_EXIT_ENTRY_FAILED
+ * @broken: room for @room of the rules that it breaks
+ * @room: may be 0
+ * @unjudged: where to put how many rules can't be judged; may be NULL
+ *
+ * vee_audit() of the VMCS as it is. Without CAP_SYS_ADMIN what is about addresses of
+ * the host can't be judged.
+ *
+ * Return: the count, or the errors of vee_get_info(), vee_vcpu_vmcs_snapshot() and
+ * vee_audit().
+ */
+int vee_vcpu_audit(struct vee_vcpu *vcpu, struct vee_broken_rule *broken, unsigned int room,
+		   unsigned int *unjudged);
+
+/**
+ * vee_audit_text() - a broken rule in one line
+ * @broken: the rule
+ * @text: room for @bytes, with the NUL at the end
+ * @bytes: may be 0
+ *
+ * The name, the fields with their values, what must hold, the section; no newline.
+ *
+ * Return: how long the line is without the NUL; if that is not below @bytes, not all
+ * of it is there.
+ */
+size_t vee_audit_text(const struct vee_broken_rule *broken, char *text, size_t bytes);
+
 /**
  * vee_vcpu_stats() - read what a vCPU has been through
  * @vcpu: the vCPU

@@ -21,6 +21,7 @@
 #include "memory/vm.h"
 #include "vcpu/create.h"
 #include "vmx/caps.h"
+#include "vmx/limits.h"
 
 /* --- a VM --------------------------------------------------------------------------- */
 
@@ -151,6 +152,7 @@ static long do_info(void *object, union argument *arg)
 		.vmx_entry = vee_caps.allowed[VMX_ENTRY],
 		.vmx_ept_vpid = vee_caps.ept_vpid,
 	};
+	limits_tell(&arg->info);
 	return 0;
 }
 
@@ -173,7 +175,7 @@ static long do_run_each(void *object, union argument *arg)
 }
 
 static const struct vee_request device_requests[] = {
-	REQUEST(VEE_GET_INFO, vee_info, do_info, .out = true),
+	REQUEST_GROWN(VEE_GET_INFO, vee_info, vmx_ept_vpid, do_info, .out = true),
 	REQUEST(VEE_VM_CREATE, vee_vm_create, do_vm_create),
 	REQUEST(VEE_RUN_EACH, vee_run_each, do_run_each),
 };

@@ -57,6 +57,9 @@ struct vee_request {
 
 #define REQUEST(nr, type, fn, ...) \
 	{ nr, sizeof(struct type), sizeof(struct type), .handle = fn, ##__VA_ARGS__ }
+/* The same of a struct that has grown: @last was its last member when first published. */
+#define REQUEST_GROWN(nr, type, last, fn, ...) \
+	{ nr, offsetofend(struct type, last), sizeof(struct type), .handle = fn, ##__VA_ARGS__ }
 
 const struct vee_request *request_find(const struct vee_request *requests, size_t count,
 				       unsigned int nr);

@@ -115,9 +115,22 @@
  * @vmx_exit: out: IA32_VMX_(TRUE_)EXIT_CTLS
  * @vmx_entry: out: IA32_VMX_(TRUE_)ENTRY_CTLS
  * @vmx_ept_vpid: out: IA32_VMX_EPT_VPID_CAP
+ * @vmx_cr0_fixed0: out: IA32_VMX_CR0_FIXED0
+ * @vmx_cr0_fixed1: out: IA32_VMX_CR0_FIXED1; 0: the module is too old to tell
+ * @vmx_cr4_fixed0: out: IA32_VMX_CR4_FIXED0
+ * @vmx_cr4_fixed1: out: IA32_VMX_CR4_FIXED1
+ * @vmx_vmfunc: out: IA32_VMX_VMFUNC; 0: the CPU has no VM functions
+ * @vmx_proc3: out: IA32_VMX_PROCBASED_CTLS3; 0: it has no tertiary controls
+ * @vmx_exit2: out: IA32_VMX_EXIT_CTLS2; 0: it has no secondary VM-exit controls
+ * @perf_global_ctrl: out: the bits of IA32_PERF_GLOBAL_CTRL that the CPU has
+ * @phys_bits: out: the CPU's physical-address width
+ * @linear_bits: out: its linear-address width
+ * @cpuid_7_ebx: out: EBX of its CPUID leaf 07H, subleaf 0
+ * @cpuid_7_ecx: out: ECX of that
  *
  * The capability MSRs are as SDM 3D, appendix "VMX Capability Reporting
- * Facility" lays them out.
+ * Facility" lays them out. From @vmx_cr0_fixed0 on it is what the checks of a VM
+ * entry go by, for who repeats them.
  *
  * Returns 0.
  */
@@ -142,6 +155,18 @@ struct vee_info {
 	__u64 vmx_exit;
 	__u64 vmx_entry;
 	__u64 vmx_ept_vpid;
+	__u64 vmx_cr0_fixed0;
+	__u64 vmx_cr0_fixed1;
+	__u64 vmx_cr4_fixed0;
+	__u64 vmx_cr4_fixed1;
+	__u64 vmx_vmfunc;
+	__u64 vmx_proc3;
+	__u64 vmx_exit2;
+	__u64 perf_global_ctrl;
+	__u32 phys_bits;
+	__u32 linear_bits;
+	__u32 cpuid_7_ebx;
+	__u32 cpuid_7_ecx;
 };
 
 /**

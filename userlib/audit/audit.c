@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Which rules of a VM entry a VMCS breaks: goes through the tables. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "audit/audit.h"
+
+#define GROUP(name) extern const struct rule_group name
+GROUP(audit_execution_controls);
+GROUP(audit_exit_controls);
+GROUP(audit_entry_controls);
+GROUP(audit_host_registers);
+GROUP(audit_host_segments);
+GROUP(audit_address_space);
+GROUP(audit_guest_registers);
+GROUP(audit_guest_segments);
+GROUP(audit_guest_tables);
+GROUP(audit_guest_rip);
+GROUP(audit_guest_nonregister);
+GROUP(audit_pdptes);
+GROUP(audit_msr_areas);
+
+const struct rule_group *const audit_groups[] = {
+	&audit_execution_controls, &audit_exit_controls, &audit_entry_controls,
+	&audit_host_registers, &audit_host_segments, &audit_address_space,
+	&audit_guest_registers, &audit_guest_segments, &audit_guest_tables,
+	&audit_guest_rip, &audit_guest_nonregister, &audit_pdptes, &audit_msr_areas,
+	NULL
+};
+
+/* --- the words of the tables ------------------------------------------------------ */
+
+static const struct vee_vmcs_value *find(const struct audit *a, uint32_t encoding)
+{
+	for (unsigned int i = 0; i < a->count; i++)
+		if (a->values[i].encoding == encoding)
+			return &a->values[i];
+	return NULL;
+}
+
+enum verdict audit_verdict(struct audit *a, bool kept)
+{
+	bool unknown = a->unknown;
+
+	a->unknown = false;
+	if (unknown)
+		return RULE_UNJUDGED;
+	return kept ? RULE_KEPT : RULE_BROKEN;
+}
+
+uint64_t audit_field(struct audit *a, uint32_t encoding)
+{
+	const struct vee_vmcs_value *value = find(a, encoding);
+
+	if (value && !(value->flags & VEE_VMCS_WITHHELD))
+		return value->value;
+	a->unknown = true;
+	return 0;
+}
+
+uint32_t audit_proc2(struct audit *a)
+{
+	return PROC(SECONDARY_CONTROLS) ? V(PROC2_CONTROLS) : 0;
+}
+
+uint64_t audit_proc3(struct audit *a)
+{
+	return PROC(TERTIARY_CONTROLS) ? V(PROC3_CONTROLS) : 0;
+}
+
+bool audit_allowed(uint64_t allowed, uint32_t controls)
+{
+	uint32_t must_be_1 = allowed, may_be_1 = allowed >> 32;
+
+	return !(must_be_1 & ~controls) && !(controls & ~may_be_1);
+}
+
+bool audit_fits(struct audit *a, uint64_t hpa)
+{
+	return !(hpa >> a->info->phys_bits);
+}
+
+bool audit_is_page(struct audit *a, uint64_t hpa)
+{
+	return !(hpa & PAGE_OFFSET) && audit_fits(a, hpa);
+}
+
+bool audit_area_fits(struct audit *a, uint64_t hpa, uint64_t count)
+{
+	return audit_fits(a, hpa) && audit_fits(a, hpa + count * MSR_ENTRY_BYTES - 1);
+}
+
+bool audit_canonical(struct audit *a, uint64_t gva)
+{
+	unsigned int unused = 64 - a->info->linear_bits;
+
+	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
+}
+
+bool audit_has_fixed(uint64_t value, uint64_t fixed0)
+{
+	return (value & fixed0) == fixed0;
+}
+
+bool audit_cr3_fits(struct audit *a, uint64_t cr3)
+{
+	return audit_fits(a, a->info->vmx_cr4_fixed1 & CR4_LAM_SUP ? cr3 & ~CR3_LAM : cr3);
+}
+
+/* SDM 3A, "IA32_PAT MSR": UC, WC, WT, WP, WB, UC-. */
+bool audit_is_pat(uint64_t pat)
+{
+	const unsigned int types = BIT(0) | BIT(1) | BIT(4) | BIT(5) | BIT(6) | BIT(7);
+
+	for (; pat; pat >>= 8)
+		if ((pat & 0xff) > 7 || !(types >> (pat & 0xff) & 1))
+			return false;
+	return true;
+}
+
+/* SDM 1, "Control-flow Enforcement Technology (CET)": IA32_S_CET. */
+bool audit_is_cet(uint64_t cet)
+{
+	return !(cet & BITS(9, 6)) && (cet & BITS(11, 10)) != BITS(11, 10);
+}
+
+/* SDM 4, "IA32_DEBUGCTL". Bit 2 and bit 15 are not on every CPU. */
+uint64_t audit_debugctl_bits(struct audit *a)
+{
+	uint64_t bits = BITS(14, 6) | BITS(1, 0);
+
+	if (a->info->cpuid_7_ecx & CPUID_7_ECX_BUS_LOCK)
+		bits |= BIT(2);
+	if (a->info->cpuid_7_ebx & CPUID_7_EBX_RTM)
+		bits |= BIT(15);
+	return bits;
+}
+
+enum event_type audit_event(struct audit *a)
+{
+	uint64_t info = V(ENTRY_INTERRUPTION_INFO);
+
+	return info & EVENT_VALID ? info >> EVENT_TYPE_SHIFT & 7 : EVENT_NONE;
+}
+
+unsigned int audit_event_vector(struct audit *a)
+{
+	return V(ENTRY_INTERRUPTION_INFO) & 0xff;
+}
+
+/* --- what the library offers ------------------------------------------------------ */
+
+static void note(struct audit *a, const struct rule_group *group, const struct rule *rule,
+		 struct vee_broken_rule *broken)
+{
+	*broken = (struct vee_broken_rule) {
+		.rule = rule->id,
+		.expected = rule->expected,
+		.section = group->section,
+	};
+	/* Without those that this CPU has not got. */
+	for (unsigned int i = 0; i < rule->field_count; i++) {
+		const struct vee_vmcs_value *value = find(a, rule->fields[i]);
+
+		if (value)
+			broken->fields[broken->field_count++] = *value;
+	}
+}
+
+/* What became of a group: broken rules are put at @broken, room for @room, if they fit. */
+struct outcome {
+	struct vee_broken_rule *broken;
+	unsigned int room;
+	unsigned int found;
+	unsigned int unjudged;
+};
+
+static void judge_group(struct audit *a, const struct rule_group *group, struct outcome *outcome)
+{
+	enum verdict verdicts[AUDIT_GROUP_MAX];
+
+	group->judge(a, verdicts);
+	for (unsigned int i = 0; i < group->count; i++) {
+		outcome->unjudged += verdicts[i] == RULE_UNJUDGED;
+		if (verdicts[i] != RULE_BROKEN)
+			continue;
+		if (outcome->found < outcome->room)
+			note(a, group, &group->rules[i], &outcome->broken[outcome->found]);
+		outcome->found++;
+	}
+}
+
+static bool is_width(uint32_t bits)
+{
+	return bits > 0 && bits < 64;
+}
+
+int vee_audit(const struct vee_info *info, const struct vee_vmcs_value *values,
+	      unsigned int count, struct vee_broken_rule *broken, unsigned int room,
+	      unsigned int *unjudged)
+{
+	struct audit a = { .info = info, .values = values, .count = count };
+	struct outcome outcome = { .broken = broken, .room = room };
+
+	if (!is_width(info->phys_bits) || !is_width(info->linear_bits))
+		return -EOPNOTSUPP;
+	for (const struct rule_group *const *group = audit_groups; *group; group++)
+		judge_group(&a, *group, &outcome);
+	if (unjudged)
+		*unjudged = outcome.unjudged;
+	return outcome.found;
+}
+
+int vee_vcpu_audit(struct vee_vcpu *vcpu, struct vee_broken_rule *broken, unsigned int room,
+		   unsigned int *unjudged)
+{
+	struct vee_vmcs_value values[VMCS_FIELD_COUNT];
+	unsigned int count = VMCS_FIELD_COUNT;
+	struct vee_info info;
+	int err = vee_get_info(&info);
+
+	if (!err)
+		err = vee_vcpu_vmcs_snapshot(vcpu, values, &count);
+	return err ? err : vee_audit(&info, values, count, broken, room, unjudged);
+}
+
+/* Appends like snprintf(3): @used goes on past @bytes. */
+#define append(...) \
+	(used += snprintf(used < bytes ? text + used : NULL, used < bytes ? bytes - used : 0, \
+			  __VA_ARGS__))
+
+size_t vee_audit_text(const struct vee_broken_rule *broken, char *text, size_t bytes)
+{
+	size_t used = 0;
+
+	append("%s: ", broken->rule);
+	for (unsigned int i = 0; i < broken->field_count; i++) {
+		const struct vee_vmcs_value *field = &broken->fields[i];
+
+		append("%s%s ", i ? ", " : "", vee_vmcs_name(field->encoding));
+		if (field->flags & VEE_VMCS_WITHHELD)
+			append("withheld");
+		else
+			append("%#llx", (unsigned long long)field->value);
+	}
+	append(": %s. SDM 3C, \"%s\"", broken->expected, broken->section);
+	return used;
+}

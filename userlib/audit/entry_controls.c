@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "audit/audit.h"
+
+#define AUDIT_GROUP	audit_entry_controls
+#define AUDIT_SECTION	"Checks on VMX Controls"
+
+#define EXCEPTIONS	32
+#define NMI_VECTOR	2
+#define INSN_BYTES_MAX	15
+
+/* SDM 3D, appendix "Miscellaneous Data" and "Basic VMX Information" */
+#define MISC_LENGTH_0	BIT(30)
+#define BASIC_ANY_ERROR	BIT(56)
+
+/* Exceptions with an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */
+#define WITH_CODE	(BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | \
+			 BIT(VECTOR_GP) | BIT(VECTOR_PF) | BIT(VECTOR_AC))
+
+static bool type_exists(const struct audit *a, enum event_type type)
+{
+	if (type == EVENT_OTHER)
+		return a->info->vmx_proc >> 32 & PROC_MONITOR_TRAP_FLAG;
+	return type != EVENT_RESERVED;
+}
+
+static bool vector_suits(enum event_type type, unsigned int vector)
+{
+	switch (type) {
+	case EVENT_NMI:
+		return vector == NMI_VECTOR;
+	case EVENT_HARDWARE:
+		return vector < EXCEPTIONS;
+	case EVENT_OTHER:
+		return vector == 0;
+	default:
+		return true;
+	}
+}
+
+/* In real mode no exception has one. */
+static bool code_suits(struct audit *a, enum event_type type, unsigned int vector)
+{
+	bool has = V(ENTRY_INTERRUPTION_INFO) & EVENT_HAS_CODE;
+	bool real = PROC2(UNRESTRICTED_GUEST) && !audit_protected(a);
+
+	if (type != EVENT_HARDWARE || real)
+		return !has;
+	if (a->info->vmx_basic & BASIC_ANY_ERROR || vector >= EXCEPTIONS)
+		return true;
+	return has == !!(WITH_CODE & BIT(vector));
+}
+
+static bool length_suits(struct audit *a, enum event_type type)
+{
+	uint64_t length = V(ENTRY_INSTRUCTION_LENGTH);
+
+	if (type < EVENT_SOFTWARE_INTERRUPT || type > EVENT_SOFTWARE_EXCEPTION)
+		return true;
+	return length <= INSN_BYTES_MAX && (length || a->info->vmx_misc & MISC_LENGTH_0);
+}
+
+#define RULES { \
+	RULE(ENTRY_ALLOWED, "bits must be as IA32_VMX_(TRUE_)ENTRY_CTLS allows", \
+	     audit_allowed(a->info->vmx_entry, V(ENTRY_CONTROLS)), VMCS_ENTRY_CONTROLS) \
+	RULE(EVENT_TYPE, \
+	     "type 1 (bits 10:8) must not be, nor 7 on a CPU without the monitor trap flag", \
+	     type_exists(a, audit_event(a)), VMCS_ENTRY_INTERRUPTION_INFO) \
+	RULE(EVENT_VECTOR, \
+	     "vector 2 for an NMI, at most 31 for a hardware exception, 0 for type 7", \
+	     vector_suits(audit_event(a), audit_event_vector(a)), VMCS_ENTRY_INTERRUPTION_INFO) \
+	RULE(EVENT_ERROR_CODE, \
+	     "an error code (bit 11) is for hardware exceptions with one, in protected mode", \
+	     WHEN(audit_event(a) != EVENT_NONE, \
+		  code_suits(a, audit_event(a), audit_event_vector(a))), \
+	     VMCS_ENTRY_INTERRUPTION_INFO, VMCS_GUEST_CR0) \
+	RULE(EVENT_RESERVED, "bits 30:12 must be 0", \
+	     WHEN(audit_event(a) != EVENT_NONE, !(V(ENTRY_INTERRUPTION_INFO) & BITS(30, 12))), \
+	     VMCS_ENTRY_INTERRUPTION_INFO) \
+	RULE(EVENT_CODE_WIDTH, "bits 31:16 must be 0", \
+	     WHEN(audit_event(a) != EVENT_NONE && V(ENTRY_INTERRUPTION_INFO) & EVENT_HAS_CODE, \
+		  !(V(ENTRY_EXCEPTION_ERROR_CODE) & BITS(31, 16))), \
+	     VMCS_ENTRY_EXCEPTION_ERROR_CODE, VMCS_ENTRY_INTERRUPTION_INFO) \
+	RULE(EVENT_LENGTH, \
+	     "software interrupts and exceptions take 1 to 15 (0 if IA32_VMX_MISC allows)", \
+	     length_suits(a, audit_event(a)), \
+	     VMCS_ENTRY_INSTRUCTION_LENGTH, VMCS_ENTRY_INTERRUPTION_INFO) \
+	RULE(ENTRY_MSR_LOAD_ALIGNED, "unless the count is 0 the area is at a multiple of 16", \
+	     WHEN(V(ENTRY_MSR_LOAD_COUNT), !(V(ENTRY_MSR_LOAD_ADDRESS) & BITS(3, 0))), \
+	     VMCS_ENTRY_MSR_LOAD_ADDRESS, VMCS_ENTRY_MSR_LOAD_COUNT) \
+	RULE(ENTRY_MSR_LOAD_WIDTH, \
+	     "unless the count is 0 all of the area is within the physical-address width", \
+	     WHEN(V(ENTRY_MSR_LOAD_COUNT), \
+		  audit_area_fits(a, V(ENTRY_MSR_LOAD_ADDRESS), V(ENTRY_MSR_LOAD_COUNT))), \
+	     VMCS_ENTRY_MSR_LOAD_ADDRESS, VMCS_ENTRY_MSR_LOAD_COUNT) \
+	RULE(ENTRY_TO_SMM, "outside SMM \"entry to SMM\" must be 0", \
+	     !ENTRY(TO_SMM), VMCS_ENTRY_CONTROLS) \
+	RULE(ENTRY_DUAL_MONITOR, "outside SMM \"deactivate dual-monitor treatment\" must be 0", \
+	     !ENTRY(DEACTIVATE_DUAL_MONITOR), VMCS_ENTRY_CONTROLS) \
+}
+
+#include "audit/table.h"
