@@ -91,6 +91,20 @@ static int no_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bo
 	return 0;
 }
 
+/* Which of the CPU's rules it breaks. */
+static void show_broken_rules(struct vee_vcpu *vcpu)
+{
+	struct vee_broken_rule broken[4];
+	int count = vee_vcpu_audit(vcpu, broken, 4, NULL);
+	char line[400];
+
+	check(count, "auditing the VMCS");
+	for (int i = 0; i < count && i < 4; i++) {
+		vee_audit_text(&broken[i], line, sizeof(line));
+		printf("    %s\n", line);
+	}
+}
+
 /* What the guest needs to go on. */
 static void answer(struct vee_vcpu *vcpu)
 {
@@ -104,6 +118,9 @@ static void answer(struct vee_vcpu *vcpu)
 	case VEE_EXIT_MEMORY:		/* let it write, and try again */
 		check(vee_vm_unmap(vcpu->vm, READ_ONLY, 4096), "unmapping");
 		check(vee_vm_map(vcpu->vm, READ_ONLY, lent, 4096, VEE_READ | VEE_WRITE), "mapping");
+		break;
+	case VEE_EXIT_ENTRY_FAILED:	/* nothing goes on */
+		show_broken_rules(vcpu);
 		break;
 	case VEE_EXIT_KICKED:		/* out of the loop: JMP has two bytes */
 		page->regs.rip += 2;

@@ -206,9 +206,8 @@ int cpuid_prepare(struct machine *machine, uint32_t tsc_khz);
 bool msr_read(struct machine *machine, uint32_t index, uint64_t *value);
 bool msr_write(struct machine *machine, uint32_t index, uint64_t value);
 
-/* --- report.c: what went wrong, in the guest or at a VM entry --- */
+/* --- report.c: for people --- */
 
-void report_entry_failure(struct vee_vcpu *vcpu);
 void report_stats(struct vee_vcpu *vcpu);
 void trace_exit(const struct machine *machine);
 /* For struct bus: tells of an access; @arg is a name for the bus. */

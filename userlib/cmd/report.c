@@ -1,71 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* For people: a failed VM entry, an exit. */
+/* For people: accesses to devices, statistics, exits. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
-#include "vmx/fields.h"
 
 #define line(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
 #define U(x) ((unsigned long long)(x))
-
-/* Those that the checks of a VM entry are about, in the SDM's order. */
-static const uint32_t entry_fields[] = {
-	VMCS_PIN_CONTROLS, VMCS_PROC_CONTROLS, VMCS_PROC2_CONTROLS,
-	VMCS_EXIT_CONTROLS, VMCS_ENTRY_CONTROLS, VMCS_ENTRY_INTERRUPTION_INFO,
-	VMCS_GUEST_CR0, VMCS_GUEST_CR3, VMCS_GUEST_CR4, VMCS_GUEST_EFER,
-	VMCS_GUEST_DR7, VMCS_GUEST_DEBUGCTL, VMCS_GUEST_PAT,
-	VMCS_GUEST_CS_SELECTOR, VMCS_GUEST_CS_BASE, VMCS_GUEST_CS_LIMIT,
-	VMCS_GUEST_CS_ACCESS_RIGHTS, VMCS_GUEST_SS_SELECTOR,
-	VMCS_GUEST_SS_ACCESS_RIGHTS, VMCS_GUEST_DS_ACCESS_RIGHTS,
-	VMCS_GUEST_ES_ACCESS_RIGHTS, VMCS_GUEST_FS_ACCESS_RIGHTS,
-	VMCS_GUEST_GS_ACCESS_RIGHTS, VMCS_GUEST_TR_SELECTOR,
-	VMCS_GUEST_TR_ACCESS_RIGHTS, VMCS_GUEST_LDTR_ACCESS_RIGHTS,
-	VMCS_GUEST_GDTR_LIMIT, VMCS_GUEST_IDTR_LIMIT, VMCS_GUEST_RIP,
-	VMCS_GUEST_RFLAGS, VMCS_GUEST_ACTIVITY,
-	VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_PENDING_DEBUG,
-	VMCS_VMCS_LINK_POINTER,
-};
-
-static void report_field(const struct vee_vmcs_value *values,
-			 unsigned int count, uint32_t encoding)
-{
-	for (unsigned int i = 0; i < count; i++)
-		if (values[i].encoding == encoding)
-			line("  %-50s %#llx", vee_vmcs_name(encoding),
-			     U(values[i].value));
-}
-
-static void report_fields(struct vee_vcpu *vcpu)
-{
-	struct vee_vmcs_value *values;
-	unsigned int count = 0;
-
-	vee_vcpu_vmcs_snapshot(vcpu, NULL, &count);
-	values = calloc(count + 1, sizeof(*values));
-	if (!values)
-		return;
-	if (!vee_vcpu_vmcs_snapshot(vcpu, values, &count))
-		for (size_t i = 0;
-		     i < sizeof(entry_fields) / sizeof(*entry_fields); i++)
-			report_field(values, count, entry_fields[i]);
-	free(values);
-}
-
-void report_entry_failure(struct vee_vcpu *vcpu)
-{
-	const struct vee_exit *exit = &vcpu->page->exit;
-	uint32_t error = exit->entry.instruction_error;
-
-	if (error)
-		line("vee: VM entry failed: %s (VM-instruction error %u)",
-		     vee_instruction_error_name(error), error);
-	else
-		line("vee: VM entry failed: %s (exit reason %#x, qualification %#llx)",
-		     vee_hardware_reason_name(exit->hardware_reason),
-		     exit->hardware_reason, U(exit->qualification));
-	report_fields(vcpu);
-}
 
 /* --- accesses to devices --- */
 

@@ -213,13 +213,6 @@ static int on_hypercall(struct machine *machine)
 	return GO_ON;
 }
 
-static int on_entry_failure(struct machine *machine)
-{
-	machine_flush(machine);
-	report_entry_failure(machine->vcpu);
-	return STATUS_FAILED;
-}
-
 static int on_nothing(struct machine *machine)
 {
 	(void)machine;
@@ -264,7 +257,7 @@ static int (*const handlers[])(struct machine *machine) = {
 	[VEE_EXIT_WRMSR] = on_wrmsr,
 	[VEE_EXIT_INTERRUPT_WINDOW] = on_nothing,
 	[VEE_EXIT_SHUTDOWN] = give_up,
-	[VEE_EXIT_ENTRY_FAILED] = on_entry_failure,
+	[VEE_EXIT_ENTRY_FAILED] = give_up,
 };
 
 static int handle(struct machine *machine)

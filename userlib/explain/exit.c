@@ -268,20 +268,6 @@ static void on_shutdown(struct text *text, struct scratch *scratch)
 	say(text, "the guest has shut down: a triple fault");
 }
 
-static void on_entry_failed(struct text *text, struct scratch *scratch)
-{
-	const struct vee_exit *exit = &scratch->page.exit;
-	uint32_t error = exit->entry.instruction_error;
-
-	if (error)
-		say(text, "VM entry failed: %s (VM-instruction error %u)",
-		    vee_instruction_error_name(error), error);
-	else
-		say(text, "VM entry failed: %s (exit reason %#x, qualification %#llx)",
-		    vee_hardware_reason_name(exit->hardware_reason), exit->hardware_reason,
-		    U(exit->qualification));
-}
-
 /* SDM 3C, appendix "VMX Basic Exit Reasons". */
 #define REASON_EXCEPTION	0
 #define REASON_TASK_SWITCH	9
@@ -318,7 +304,7 @@ static void (*const sayers[])(struct text *text, struct scratch *scratch) = {
 	[VEE_EXIT_INTERRUPT_WINDOW] = on_window,
 	[VEE_EXIT_NMI_WINDOW] = on_window,
 	[VEE_EXIT_SHUTDOWN] = on_shutdown,
-	[VEE_EXIT_ENTRY_FAILED] = on_entry_failed,
+	[VEE_EXIT_ENTRY_FAILED] = entry_say,
 	[VEE_EXIT_OTHER] = on_other,
 	[VEE_EXIT_TPR] = on_tpr,
 	[VEE_EXIT_DESCRIPTOR] = on_descriptor,

@@ -3,7 +3,7 @@
  * vee_explain(): why a guest stopped, in words. Each file calls those to the right of
  * it alone:
  *
- *	explain.c -> exit.c, registers.c -> fault.c -> cause.c, delivery.c -> insn.c,
+ *	explain.c -> exit.c, registers.c -> entry.c, fault.c -> cause.c, delivery.c -> insn.c,
  *	  tables.c -> scratch.c
  */
 #ifndef VEE_EXPLAIN_H
@@ -53,6 +53,10 @@ void scratch_forget(struct scratch *scratch);
 unsigned int scratch_mode(const struct vee_vcpu_page *page);
 /* Paging, or none; 64-bit mode or compatibility mode... */
 const char *scratch_mode_name(const struct vee_vcpu_page *page);
+
+/* --- entry.c: a VM entry that failed --- */
+
+void entry_say(struct text *text, struct scratch *scratch);
 
 /* --- insn.c: the instruction at RIP --- */
 

@@ -773,6 +773,9 @@ static void of_a_vcpu(void)
 	fake.error = -EBUSY;
 	CHECK_EQUAL(vee_vcpu_audit(rig.vcpu, broken, ROOM, NULL), -EBUSY);
 	fake.error = 0;
+	CHECK(vee_vcpu_audit(rig.vcpu, broken, ROOM, &unjudged) > ROOM);
+	CHECK(!strcmp(broken[0].rule, "HOST_CS_NULL"));
+	CHECK_EQUAL(unjudged, 0);
 	rig_end(&rig);
 }
 

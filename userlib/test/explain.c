@@ -73,6 +73,8 @@ static void exits_in_words(void)
 	page->exit.entry.instruction_error = 7;
 	explain();
 	check_says("VM entry with invalid control fields (VM-instruction error 7)\n");
+	check_says("  HOST_CS_NULL: host CS selector 0: it must not be 0. SDM 3C, \"");
+	check_says(" more broken rules: see vee_audit(3)\n");
 	rig_end(&rig);
 }
 

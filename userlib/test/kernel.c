@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "test.h"
+#include "vmx/fields.h"
 
 /* --- the frame --- */
 
@@ -80,6 +81,7 @@ uint64_t test_random(void)
 
 #define MAX_MAPS	16
 #define GPA_BITS	40
+#define LINEAR_BITS	48
 #define VMX_BASIC	(6ULL << 50 | PAGE_BYTES << 32)	/* write-back; a VMCS's bytes */
 #define ANY_CONTROL	(~0ULL << 32)	/* may be 0, may be 1 */
 
@@ -185,6 +187,10 @@ static int get_info(struct vee_info *info)
 	info->vmx_exit = ANY_CONTROL;
 	info->vmx_entry = ANY_CONTROL;
 	info->vmx_ept_vpid = ~0ULL;
+	info->vmx_cr0_fixed1 = ~0ULL;
+	info->vmx_cr4_fixed1 = ~0ULL;
+	info->phys_bits = GPA_BITS;
+	info->linear_bits = LINEAR_BITS;
 	return 0;
 }
 
@@ -232,6 +238,25 @@ static int sync_groups(const struct vee_sync *sync)
 {
 	fake.syncs++;
 	page->valid |= sync->groups;
+	return 0;
+}
+
+#define VMCS_FIELD(name, encoding, width, group, description) encoding,
+static const uint32_t encodings[] = VMCS_FIELDS;
+#undef VMCS_FIELD
+
+static int take_snapshot(struct vee_vmcs_snapshot *snapshot)
+{
+	struct vee_vmcs_value *values = (void *)(uintptr_t)snapshot->values;
+	unsigned int room = snapshot->count;
+
+	snapshot->count = VMCS_FIELD_COUNT;
+	if (room < VMCS_FIELD_COUNT)
+		return -E2BIG;
+	for (unsigned int i = 0; i < VMCS_FIELD_COUNT; i++)
+		values[i] = (struct vee_vmcs_value) {
+			.encoding = encodings[i], .value = fake.vmcs_value,
+		};
 	return 0;
 }
 
@@ -306,6 +331,8 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VCPU_VMCS_READ:
 		((struct vee_vmcs_field *)arg)->value = fake.vmcs_value;
 		return 0;
+	case VEE_VCPU_VMCS_SNAPSHOT:
+		return take_snapshot(arg);
 	case VEE_VCPU_KICK:
 		fake.kick = *(struct vee_kick *)arg;
 		return 0;
