@@ -138,6 +138,12 @@ unsigned int xsave_offset(unsigned int component);
 void set_flat_segments(struct vee_vcpu *vcpu, uint16_t cs, uint16_t ds,
 		       unsigned int code_bits);
 
+/* --- explain/exits.c: around a run of a vCPU whose exits are kept --- */
+
+void exits_begin(struct vee_vcpu *vcpu);
+/* It has ended with an exit. */
+void exits_end(struct vee_vcpu *vcpu);
+
 /* --- answer.c --- */
 
 /* What an exception keeps from delivery waits again, as the engine has it. */

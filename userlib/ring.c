@@ -243,6 +243,8 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
 	struct batch *batch = ring->queued;
 	unsigned int i = batch->each.count;
 
+	if (vcpu->exits)
+		exits_begin(vcpu);
 	if (!budget_us || i == ring->room)
 		return queue_run(ring, vcpu, budget_us, 0);
 	batch->steps[i].vcpu = vcpu->fd;
@@ -467,5 +469,7 @@ int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
 		else
 			ret = submit_and_wait(ring);
 	}
+	if (wanted && event->vcpu && event->vcpu->exits && event->result > 0)
+		exits_end(event->vcpu);
 	return ret < 0 ? ret : 0;
 }

@@ -59,11 +59,25 @@ void vee_vcpu_destroy(struct vee_vcpu *vcpu)
 	munmap(vcpu->page, vm_page_bytes(vcpu->vm));
 	close(vcpu->fd);
 	free(vcpu->assist);
+	free(vcpu->exits);
 	free(vcpu);
+}
+
+static int run_noting(struct vee_vcpu *vcpu)
+{
+	int err;
+
+	exits_begin(vcpu);
+	err = vee_request(vcpu->fd, VEE_VCPU_RUN, NULL);
+	if (!err)
+		exits_end(vcpu);
+	return err;
 }
 
 int vee_vcpu_run(struct vee_vcpu *vcpu)
 {
+	if (vcpu->exits)
+		return run_noting(vcpu);
 	return vee_request(vcpu->fd, VEE_VCPU_RUN, NULL);
 }
 

@@ -42,6 +42,7 @@ struct vee_vm;
  * @id: its number, also its initial APIC id
  * @vm: the VM that it belongs to
  * @assist: the library's own: instructions that vee_mmio_assist() has decoded
+ * @exits: the library's own: see vee_vcpu_keep_exits()
  *
  * A later version of the library may append members: never put one inside
  * another struct or on the stack.
@@ -52,6 +53,7 @@ struct vee_vcpu {
 	unsigned int id;
 	struct vee_vm *vm;
 	void *assist;
+	void *exits;
 };
 
 /* --- the machine, VMs and their memory --- */
@@ -963,6 +965,30 @@ int vee_explain(struct vee_vcpu *vcpu, FILE *out);
  * Return: 0, or -EBUSY, -EIO, -ESHUTDOWN; then nothing is written.
  */
 int vee_dump_registers(struct vee_vcpu *vcpu, FILE *out);
+
+#define VEE_KEPT_EXITS		32
+
+/**
+ * vee_vcpu_keep_exits() - from now on keep a vCPU's last exits
+ * @vcpu: the vCPU, not running
+ *
+ * vee_explain() then tells of the last ones too, and of an exit that came again because
+ * nobody had answered it; vee_dump_exits() tells of VEE_KEPT_EXITS. It costs each run
+ * some dozen instructions.
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int vee_vcpu_keep_exits(struct vee_vcpu *vcpu);
+
+/**
+ * vee_dump_exits() - write a vCPU's last exits
+ * @vcpu: the vCPU, not running
+ * @out: where to, the latest first: a line each, or one for those in a row that are
+ *	the same
+ *
+ * Return: 0, or -ENOENT (they are not kept: vee_vcpu_keep_exits()).
+ */
+int vee_dump_exits(struct vee_vcpu *vcpu, FILE *out);
 
 /* --- names --- */
 

@@ -110,6 +110,8 @@ static int create_vm(struct machine *machine)
 		return fail("can't give the guest %llu MiB of memory: %s; try less (--memory)",
 			    (unsigned long long)(bytes >> 20), strerror(-err));
 	err = vee_vcpu_create(machine->vm, 0, &machine->vcpu);
+	if (!err)
+		err = vee_vcpu_keep_exits(machine->vcpu);
 	if (err)
 		return fail("can't make a virtual CPU: %s", strerror(-err));
 	return STATUS_OK;

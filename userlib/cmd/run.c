@@ -107,6 +107,8 @@ static int do_access(struct machine *machine)
 static int explain(struct machine *machine)
 {
 	vee_explain(machine->vcpu, stderr);
+	fputs("  the last exits, the latest first:\n", stderr);
+	vee_dump_exits(machine->vcpu, stderr);
 	return STATUS_FAILED;
 }
 

@@ -22,6 +22,7 @@ static void explain(const struct vee_vcpu *vcpu, struct scratch *scratch, FILE *
 		insn_say(&text, scratch);
 	if (scratch->page.exit.reason == VEE_EXIT_SHUTDOWN)
 		fault_say(&text, scratch);
+	exits_say(&text, vcpu);
 	text.left = REGISTERS_LINES;
 	registers_say(&text, vcpu->page);
 }

@@ -479,6 +479,83 @@ static void doubts(void)
 	rig_end(&rig);
 }
 
+/* --- the last exits --- */
+
+/* The guest comes back with that exit. */
+static void run_to(uint32_t reason, uint64_t rip, uint16_t port)
+{
+	page->exit = (struct vee_exit) {
+		.reason = reason, .instruction_length = 1,
+	};
+	if (reason == VEE_EXIT_PIO)
+		page->exit.pio = (struct vee_exit_pio) { .port = port, .width = 1 };
+	fake.rip = rip;
+	CHECK_EQUAL(vee_vcpu_run(rig.vcpu), 0);
+}
+
+static void dump(void)
+{
+	FILE *out = fmemopen(said, sizeof(said), "w");
+
+	memset(said, 0, sizeof(said));
+	CHECK_EQUAL(vee_dump_exits(rig.vcpu, out), 0);
+	fclose(out);
+}
+
+static void last_exits(void)
+{
+	begin(4);
+	CHECK_EQUAL(vee_dump_exits(rig.vcpu, stdout), -ENOENT);
+	CHECK_EQUAL(vee_vcpu_keep_exits(rig.vcpu), 0);
+	CHECK_EQUAL(vee_vcpu_keep_exits(rig.vcpu), 0);
+	dump();
+	CHECK(!*said);
+	for (unsigned int i = 0; i < 40; i++) {
+		run_to(VEE_EXIT_PIO, 0x1000, 0x60);
+		vee_done(rig.vcpu);
+	}
+	dump();
+	CHECK(!strcmp(said, "  PIO write port 0x60 at 0x1000, 32 times\n"));
+	run_to(VEE_EXIT_RDMSR, 0x1010, 0);
+	vee_done(rig.vcpu);
+	run_to(VEE_EXIT_HLT, 0x1020, 0);
+	explain();
+	check_says("  before that: RDMSR 0 at 0x1010; PIO write port 0x60 at 0x1000, 30 times\n");
+	CHECK(!strstr(said, "missing"));
+	fake.error = -EINTR;
+	CHECK_EQUAL(vee_vcpu_run(rig.vcpu), -EINTR);
+	fake.error = 0;
+	explain();
+	check_says("  before that: RDMSR 0 at 0x1010;");
+	rig_end(&rig);
+}
+
+static void forgotten_vee_done(void)
+{
+	begin(2);
+	CHECK_EQUAL(vee_vcpu_keep_exits(rig.vcpu), 0);
+	run_to(VEE_EXIT_PIO, 0x1000, 0xe9);
+	explain();
+	CHECK(!strstr(said, "missing"));
+	for (unsigned int i = 0; i < 5; i++)
+		run_to(VEE_EXIT_PIO, 0x1000, 0xe9);
+	explain();
+	check_says("  run again 5 times without an answer: is vee_done() missing?\n");
+	check_says("  before that: PIO write port 0xe9 at 0x1000, 5 times\n");
+	/* An answer of the caller's own, and an event, are answers. */
+	page->regs.rip = 0x1000;
+	page->dirty |= VEE_STATE_REGS;
+	run_to(VEE_EXIT_PIO, 0x1000, 0xe9);
+	explain();
+	CHECK(!strstr(said, "missing"));
+	page->dirty = 0;
+	vee_inject_nmi(rig.vcpu);
+	run_to(VEE_EXIT_PIO, 0x1000, 0xe9);
+	explain();
+	CHECK(!strstr(said, "missing"));
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "exits in words", exits_in_words },
 	{ "every exit", every_exit },
@@ -498,5 +575,7 @@ const struct test tests[] = {
 	{ "first exceptions", first_exceptions },
 	{ "deliveries", deliveries },
 	{ "doubts", doubts },
+	{ "last exits", last_exits },
+	{ "a forgotten vee_done()", forgotten_vee_done },
 	{ NULL, NULL }
 };

@@ -333,6 +333,12 @@ static int answer(unsigned long request, void *arg)
 		return 0;
 	case VEE_VCPU_VMCS_SNAPSHOT:
 		return take_snapshot(arg);
+	case VEE_VCPU_RUN:
+		page->regs.rip = fake.rip;
+		page->dirty = 0;
+		page->resume = VEE_RESUME_HERE;
+		page->inject = (struct vee_event) { 0 };
+		return 0;
 	case VEE_VCPU_KICK:
 		fake.kick = *(struct vee_kick *)arg;
 		return 0;

@@ -92,6 +92,7 @@ extern struct fake_kernel {
 	struct vee_doorbell doorbell;
 	unsigned int map_count;
 	uint64_t vmcs_value;		/* of every field */
+	uint64_t rip;			/* after a run, which is what the page says already */
 	uint8_t xsave[XSAVE_BYTES];
 } fake;
 
