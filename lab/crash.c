@@ -25,8 +25,15 @@
 
 #define CPUS		2
 
+/*
+ * Which this kernel has, and the crash kernel has not: it brings up both CPUs by INIT, that
+ * is blocked in VMX operation. All before that is about the emulator and for both.
+ */
+#define ONE_CPU		"maxcpus="
 /* It has no root file system, and says so: a panic, and a reset at once. */
-#define CRASH_CMDLINE	"earlycon=uart8250,io,0x3f8 nokaslr panic=-1 vee_crash_kernel"
+#define CRASH_CMDLINE	"loglevel=7 nokaslr"
+/* An INIT takes the one that the machine was started on to the firmware. */
+#define CRASH_CPU	0
 
 static void run_guest(int cpu)
 {
@@ -44,25 +51,38 @@ static void hold_kvm(void)
 		err(1, "/dev/kvm");
 }
 
+/* The file's beginning; @text has been all 0. */
+static void read_from(const char *path, char *text, size_t bytes)
+{
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || read(fd, text, bytes - 1) < 0)
+		err(1, "%s", path);
+	close(fd);
+}
+
 static void check_mode(const char *mode)
 {
 	char now[64] = "";
-	int fd = open("/sys/module/vee/vmx_mode", O_RDONLY);
 
-	if (fd < 0 || read(fd, now, sizeof(now) - 1) < 0)
-		err(1, "vmx_mode");
-	close(fd);
+	read_from("/sys/module/vee/vmx_mode", now, sizeof(now));
 	if (strncmp(now, mode, strlen(mode)))
 		errx(1, "VMX is not %s, but %s", mode, now);
 }
 
 static void load_crash_kernel(const char *path)
 {
+	char cmdline[1024] = "", *end;
 	int fd = open(path, O_RDONLY);
 
 	if (fd < 0)
 		err(1, "%s", path);
-	if (syscall(SYS_kexec_file_load, fd, -1, sizeof(CRASH_CMDLINE), CRASH_CMDLINE,
+	read_from("/proc/cmdline", cmdline, sizeof(cmdline) - sizeof(CRASH_CMDLINE));
+	end = strstr(cmdline, ONE_CPU);
+	if (!end)
+		errx(1, "the kernel's command line has no " ONE_CPU);
+	strcpy(end, CRASH_CMDLINE);
+	if (syscall(SYS_kexec_file_load, fd, -1, strlen(cmdline) + 1, cmdline,
 		    KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS))
 		err(1, "kexec_file_load");
 	close(fd);
@@ -93,6 +113,7 @@ int main(int argc, char **argv)
 		if (!fork())
 			run_guest(cpu);
 	nanosleep(&while_they_run, NULL);
+	pin_to_cpu(CRASH_CPU);
 	if (!strcmp(argv[2], "panic"))
 		write_to("/proc/sys/kernel/panic", "1");
 	write_to("/proc/sysrq-trigger", strcmp(argv[2], "sysrq") ? "c" : "b");
