@@ -25,6 +25,7 @@
  * @frame: what an entry with it needs
  * @tsc: what its TSC offset makes up for
  * @found: the VMCS that the CPU said is current
+ * @lost: 0, or -ENODEV: somebody else may have made the CPU forget its data
  * @in_window: current in a window (window.c), and not to stay so
  * @beside: in this stretch it was in a window, and somebody else may want VMX
  * @shared: the last one was in somebody else's VMX operation
@@ -41,6 +42,7 @@ struct vmcs {
 	struct vmx_frame frame;
 	struct guest_tsc tsc;
 	u64 found;
+	int lost;
 	bool in_window;
 	bool beside;
 	bool shared;

@@ -68,12 +68,29 @@ static void (*ready_cpu)(void);
 
 /* --- one VMCS on this CPU -------------------------------------------------- */
 
+/* Does the CPU say the same of which VMCS is current as vmx_current does? */
+static bool is_ours(struct vmcs *found_by)
+{
+	const struct vmcs *current_one = this_cpu_read(vmx_current);
+	u64 hpa = current_one ? current_one->hpa : NO_VMCS;
+
+	return !vmptrst(&found_by->found) && found_by->found == hpa;
+}
+
+static noinline int taken(void)
+{
+	pr_err_once("somebody else has used VMX on CPU %d and not put it back (VirtualBox?): end that, then load vee again, with vmx=windowed to run beside it\n",
+		    smp_processor_id());
+	return -ENODEV;
+}
+
 static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
 {
 	/*
-	 * If VMCLEAR fails, this CPU has been taken out of VMX operation behind
-	 * our back and the VMCS is lost already; nothing more can be done for it.
+	 * Whoever was here has perhaps left VMX operation meanwhile, by which the CPU
+	 * may lose what it still has of a VMCS.
 	 */
+	vmcs->lost = is_ours(vmcs) ? 0 : taken();
 	vmclear(&vmcs->hpa);
 	vmcs->frame.launched = false;
 	if (this_cpu_read(vmx_current) == vmcs)
@@ -94,7 +111,7 @@ static void deactivate(struct root_cpu *root, struct vmcs *vmcs)
  */
 static int activate(struct root_cpu *root, struct vmcs *vmcs)
 {
-	int error = vmclear(&vmcs->hpa);
+	int error = vmcs->lost ?: vmclear(&vmcs->hpa);
 
 	if (error)
 		return error;
@@ -132,22 +149,6 @@ static noinline int why_off(void)
 	if (!READ_ONCE(going_down) && !cpu_active(smp_processor_id()))
 		return -EAGAIN;
 	return -ESHUTDOWN;
-}
-
-/* Does the CPU say the same of which VMCS is current as vmx_current does? */
-static bool is_ours(struct vmcs *found_by)
-{
-	const struct vmcs *current_one = this_cpu_read(vmx_current);
-	u64 hpa = current_one ? current_one->hpa : NO_VMCS;
-
-	return !vmptrst(&found_by->found) && found_by->found == hpa;
-}
-
-static noinline int taken(void)
-{
-	pr_err_once("somebody else has used VMX on CPU %d and not put it back (VirtualBox?): end that, then load vee again, with vmx=windowed to run beside it\n",
-		    smp_processor_id());
-	return -ENODEV;
 }
 
 static noinline int load_to_stay(struct root_cpu *root, struct vmcs *vmcs)
@@ -242,13 +243,13 @@ static int enter_operation(struct root_cpu *root)
 	return error;
 }
 
-/* After VMfail the CPU is still in VMX operation, where VMXE must stay set. */
+/* VMXOFF faults where somebody else was first. VMXE, which the kernel notes, goes anyway. */
 static void leave_operation(void)
 {
 	this_cpu_write(vmx_resident, false);
 	this_cpu_write(vmx_current, NULL);
-	if (!vmxoff())
-		vee_clear_vmxe();
+	vmxoff();
+	vee_clear_vmxe();
 }
 
 /* To stay. Not if somebody else has it on. */

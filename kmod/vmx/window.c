@@ -140,8 +140,10 @@ static __always_inline void end(struct window *w, struct vmcs *vmcs)
 /* What root.c does when it makes a VMCS active. */
 static noinline int arrive(struct window *w, struct vmcs *vmcs)
 {
-	if (vmclear(&vmcs->hpa))
-		return -EIO;
+	int error = vmcs->lost ?: vmclear(&vmcs->hpa);
+
+	if (error)
+		return error;
 	vmcs->cleared_for = smp_processor_id();
 	w->owner = NULL;
 	guest_tsc_arrive(&vmcs->tsc);
@@ -151,11 +153,13 @@ static noinline int arrive(struct window *w, struct vmcs *vmcs)
 /* Where it was in the last window it has lost nothing since. */
 static int make_current(struct window *w, struct vmcs *vmcs)
 {
+	int error = 0;
+
 	if (unlikely(vmcs->cleared_for != smp_processor_id() ||
-		     guest_tsc_was_suspended(&vmcs->tsc)) && arrive(w, vmcs))
-		return -EIO;
-	if (vmptrld(&vmcs->hpa))
-		return -EIO;
+		     guest_tsc_was_suspended(&vmcs->tsc)))
+		error = arrive(w, vmcs);
+	if (error || vmptrld(&vmcs->hpa))
+		return error ?: -EIO;
 	separate_owners(&w->owner, vmcs->owner);
 	guest_tsc_catch_up(&vmcs->tsc);
 	return 0;

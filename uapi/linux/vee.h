@@ -988,8 +988,9 @@ struct vee_vcpu_page {
  * paused: it is over), -EBUSY (another thread runs this vCPU; or @inject, see there),
  * -ENOMEM (see @tpr_threshold), -EIO (not the address space of the VM), -ESHUTDOWN (the
  * machine is going down and VMX is off), -ENODEV (somebody else has VMX and vee can't be
- * beside them; the kernel's log says why). Every request with -ESHUTDOWN can also fail
- * with -ENODEV.
+ * beside them, or has used it where vee keeps it on and not put back what was there: then
+ * for good, if this vCPU's state was in that CPU; the kernel's log says which). Every
+ * request with -ESHUTDOWN can also fail with -ENODEV.
  */
 
 /* vee_step.budget_us, vee_uring_cmd.budget_us: no thread is kept for longer. */
