@@ -49,10 +49,14 @@ static_assert(sizeof(union event_word) == sizeof(u64));
 int event_check(const struct vee_event *event, u64 cr0);
 
 /* The usual one, which event_check() finds nothing wrong with in any mode. */
-static inline bool event_is_interrupt(const struct vee_event *event)
+static inline bool event_is_interrupt(union event_word word)
 {
-	return event->type == VEE_EVENT_INTERRUPT && event->flags == VEE_EVENT_VALID &&
-	       !event->instruction_length && !event->error_code;
+	const union event_word usual = {
+		.event = { .type = VEE_EVENT_INTERRUPT, .flags = VEE_EVENT_VALID },
+	};
+
+	word.event.vector = 0;
+	return word.whole == usual.whole;
 }
 
 /* From any thread. */

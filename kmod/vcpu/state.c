@@ -236,10 +236,10 @@ static void copy_staged(struct staged_state *to, const struct staged_state *from
 	to->groups |= from->groups;
 }
 
-/* CR0 as it will be when what is staged, and then @new, is loaded. */
+/* CR0 as it will be when what is staged, and then @new, if not NULL, is loaded. */
 static u64 coming_cr0(struct vee_vcpu *vcpu, const struct staged_state *new)
 {
-	if (new->groups & VEE_STATE_CONTROL)
+	if (new && new->groups & VEE_STATE_CONTROL)
 		return new->control.cr0;
 	if (vcpu->staged.groups & VEE_STATE_CONTROL)
 		return vcpu->staged.control.cr0;
@@ -297,49 +297,46 @@ static __always_inline int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 r
 	return 0;
 }
 
-/* Where an event of this type waits until it is delivered. */
-static struct vee_event *waiting_place(struct vee_vcpu *vcpu, u8 type)
+/* Where an event of this type is to wait, once @new, if not NULL, is staged. */
+static struct vee_event *waiting_place(struct vee_vcpu *vcpu, struct staged_state *new, u8 type)
 {
-	struct vee_events *staged = &vcpu->staged.events;
-	bool in_staged = vcpu->staged.groups & VEE_STATE_EVENTS;
+	struct vee_events *staged = NULL;
 
+	if (vcpu->staged.groups & VEE_STATE_EVENTS)
+		staged = &vcpu->staged.events;
+	if (new && new->groups & VEE_STATE_EVENTS)
+		staged = &new->events;
 	switch (type) {
 	case VEE_EVENT_INTERRUPT:
-		return in_staged ? &staged->interrupt : &vcpu->events.interrupt;
+		return staged ? &staged->interrupt : &vcpu->events.interrupt;
 	case VEE_EVENT_NMI:
-		return in_staged ? &staged->nmi : &vcpu->events.nmi;
+		return staged ? &staged->nmi : &vcpu->events.nmi;
 	default:
-		return in_staged ? &staged->delivering : &vcpu->events.delivering;
+		return staged ? &staged->delivering : &vcpu->events.delivering;
 	}
 }
 
-static bool event_waits(struct vee_vcpu *vcpu, const struct staged_state *new, u8 type)
+/* The last that can refuse: it is taken over here. */
+static int take_event(struct vee_vcpu *vcpu, struct staged_state *new,
+		      union event_word inject)
 {
-	const struct vee_event *event = waiting_place(vcpu, type);
+	struct vee_event *place;
 
-	if (new->groups & VEE_STATE_EVENTS) {
-		if (type == VEE_EVENT_INTERRUPT)
-			event = &new->events.interrupt;
-		else if (type == VEE_EVENT_NMI)
-			event = &new->events.nmi;
-		else
-			event = &new->events.delivering;
-	}
-	return event->flags & VEE_EVENT_VALID;
-}
-
-static noinline int check_event(struct vee_vcpu *vcpu, struct vee_event event,
-				const struct staged_state *new)
-{
-	if (!event_is_interrupt(&event) && event_check(&event, coming_cr0(vcpu, new)))
+	if (!event_is_interrupt(inject) &&
+	    event_check(&inject.event, coming_cr0(vcpu, new)))
 		return -EINVAL;
-	return event_waits(vcpu, new, event.type) ? -EBUSY : 0;
+	place = waiting_place(vcpu, new, inject.event.type);
+	if (place->flags & VEE_EVENT_VALID)
+		return -EBUSY;
+	*place = inject.event;
+	WRITE_ONCE(*(u64 *)&vcpu->page->inject, 0);
+	return 0;
 }
 
-static int check_inject(struct vee_vcpu *vcpu, struct vee_event event,
-			const struct staged_state *new)
+static int take_inject(struct vee_vcpu *vcpu, struct staged_state *new,
+		       union event_word inject)
 {
-	return event.flags & VEE_EVENT_VALID ? check_event(vcpu, event, new) : 0;
+	return inject.event.flags & VEE_EVENT_VALID ? take_event(vcpu, new, inject) : 0;
 }
 
 static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
@@ -356,7 +353,7 @@ static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
 }
 
 static noinline int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
-			       struct vee_event inject)
+			       union event_word inject)
 {
 	struct staged_state new;
 	int err;
@@ -366,18 +363,15 @@ static noinline int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 		err = check_resume(vcpu, resume, dirty & VEE_STATE_REGS ?
 				   new.regs.rip : vcpu->exit.rip);
 	if (!err)
-		err = check_inject(vcpu, inject, &new);
+		err = take_inject(vcpu, &new, inject);
 	if (!err)
 		stage(vcpu, &new);
 	return err;
 }
 
-static int take_clean(struct vee_vcpu *vcpu, u32 resume, struct vee_event inject)
+static int take_clean(struct vee_vcpu *vcpu, u32 resume, union event_word inject)
 {
-	static const struct staged_state nothing;
-
-	return check_resume(vcpu, resume, vcpu->exit.rip) ?:
-	       check_inject(vcpu, inject, &nothing);
+	return check_resume(vcpu, resume, vcpu->exit.rip) ?: take_inject(vcpu, NULL, inject);
 }
 
 static void take_resume(struct vee_vcpu *vcpu, u32 resume)
@@ -399,19 +393,14 @@ static noinline int take_state(struct vee_vcpu *vcpu)
 	int err;
 
 	if (!dirty)
-		err = take_clean(vcpu, resume, inject.event);
+		err = take_clean(vcpu, resume, inject);
 	else if (dirty & ~VEE_STATE_ALL)
 		err = -EINVAL;
 	else
-		err = take_dirty(vcpu, dirty, resume, inject.event);
-	if (err)
-		return err;
-	take_resume(vcpu, resume);
-	if (inject.event.flags & VEE_EVENT_VALID) {
-		*waiting_place(vcpu, inject.event.type) = inject.event;
-		WRITE_ONCE(*(u64 *)&page->inject, 0);
-	}
-	return 0;
+		err = take_dirty(vcpu, dirty, resume, inject);
+	if (!err)
+		take_resume(vcpu, resume);
+	return err;
 }
 
 static __always_inline struct wishes read_wishes(const struct vee_vcpu_page *page)
