@@ -49,21 +49,34 @@ static int step(int vcpu_fd, u32 budget_us)
 	return ret;
 }
 
+/* All members with user space's memory opened once. */
+static int read_step(struct vee_step *to, const struct vee_step __user *from)
+{
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return -EFAULT;
+	unsafe_get_user(to->vcpu, &from->vcpu, fault);
+	unsafe_get_user(to->budget_us, &from->budget_us, fault);
+	unsafe_get_user(to->reserved, &from->reserved, fault);
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 static int take_step(struct vee_step __user *user)
 {
-	u32 budget_us, reserved;
-	s32 vcpu;
+	struct vee_step arg;
 	int ret;
 
-	if (get_user(vcpu, &user->vcpu) || get_user(budget_us, &user->budget_us) ||
-	    get_user(reserved, &user->reserved))
+	if (read_step(&arg, user))
 		return -EFAULT;
-	if (reserved)
+	if (arg.reserved)
 		ret = -EINVAL;
 	else if (signal_pending(current))
 		ret = -EINTR;
 	else
-		ret = step(vcpu, budget_us);
+		ret = step(arg.vcpu, arg.budget_us);
 	return put_user(ret, &user->result);
 }
 

@@ -37,7 +37,7 @@ struct watch {
 /**
  * struct watches - all of a VM's in one space
  * @end: the first after them
- * @watch: doorbells first: one may be in a range that is posted
+ * @watch: at least one; doorbells first: one may be in a range that is posted
  */
 struct watches {
 	const struct watch *end;
@@ -128,6 +128,7 @@ enum post post_write(struct post_office *office, unsigned int vcpu, u32 space, u
 		     u64 data, unsigned int width)
 {
 	const struct watches *watches = look(office, space);
+	const struct watch *watch;
 	const struct vee_post post = {
 		.address = address,
 		.data = data,
@@ -138,7 +139,8 @@ enum post post_write(struct post_office *office, unsigned int vcpu, u32 space, u
 
 	if (!watches)
 		return POST_NONE;
-	for (const struct watch *watch = watches->watch; watch < watches->end; watch++) {
+	watch = watches->watch;
+	do {
 		if (likely(!watch->bell)) {
 			if (covers(watch, address, width))
 				return post_to_ring(office, post);
@@ -148,7 +150,7 @@ enum post post_write(struct post_office *office, unsigned int vcpu, u32 space, u
 			vee_eventfd_signal(watch->bell);
 			return POST_DONE;
 		}
-	}
+	} while (++watch < watches->end);
 	return POST_NONE;
 }
 

@@ -249,7 +249,7 @@ static enum next exit_cr(struct vee_vcpu *vcpu)
 }
 
 /* SDM 3C, "Exit Qualification for I/O Instructions". */
-#define IO_WIDTH(q)	(((q) & 7) + 1)
+#define IO_WIDTH(q)	(((u32)(q) & 7) + 1)
 #define IO_IN		BIT(3)
 #define IO_STRING	BIT(4)
 #define IO_REP		BIT(5)
@@ -285,9 +285,9 @@ static bool is_out(u64 q)
 
 static u32 out_data(struct vee_vcpu *vcpu, u64 q)
 {
-	static const u32 masks[8] = { [0] = U8_MAX, [1] = U16_MAX, [3] = U32_MAX };
+	static const u32 masks[] = { [1] = U8_MAX, [2] = U16_MAX, [4] = U32_MAX, [8] = 0 };
 
-	return READ_ONCE(guest_regs(vcpu)->rax) & masks[q & 7];
+	return READ_ONCE(guest_regs(vcpu)->rax) & masks[IO_WIDTH(q)];
 }
 
 static enum next io_user(struct vee_vcpu *vcpu)
