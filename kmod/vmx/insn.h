@@ -17,12 +17,12 @@
 #include <linux/types.h>
 #include <asm/asm.h>
 
-static inline int vmxon(u64 hpa)
+static inline int vmxon(const u64 *hpa)
 {
 	asm goto("1: vmxon %[hpa]\n\t"
 		 "jna %l[fail]\n\t"
 		 _ASM_EXTABLE(1b, %l[fail])
-		 : : [hpa] "m" (hpa) : "cc", "memory" : fail);
+		 : : [hpa] "m" (*hpa) : "cc", "memory" : fail);
 	return 0;
 fail:
 	return -EIO;

@@ -130,7 +130,7 @@ bool mode_stays(void)
 
 #define KVM_CURE	"end KVM's virtual machines and \"modprobe -r kvm_intel\", or load vee with vmx=auto"
 
-bool mode_refuse(enum vmx_mode mode)
+int mode_refuse(enum vmx_mode mode)
 {
 	if (mode == VMX_WINDOWED)
 		pr_err_ratelimited("vmx=%s, but nobody else has VMX on: load vee with vmx=auto, or start a virtual machine of KVM's\n",
@@ -138,7 +138,7 @@ bool mode_refuse(enum vmx_mode mode)
 	else
 		pr_err_ratelimited("vmx=%s, but VMX is in use, most likely by KVM: " KVM_CURE "\n",
 				   names[vmx_wish]);
-	return false;
+	return -ENODEV;
 }
 
 static enum vmx_mode mode_here(void)
@@ -163,9 +163,9 @@ int mode_check_this_cpu(void)
 		pr_err("vmx=resident, but KVM is loaded or VMX is on: " KVM_CURE "\n");
 		return -EBUSY;
 	case VMX_WINDOWED:
-		return taken && !mode_allows(VMX_SHARED) ? -EBUSY : 0;
+		return taken && mode_refuse(VMX_SHARED) ? -EBUSY : 0;
 	case VMX_SHARED:
-		return !taken && !mode_allows(VMX_WINDOWED) ? -EBUSY : 0;
+		return !taken && mode_refuse(VMX_WINDOWED) ? -EBUSY : 0;
 	default:
 		return 0;
 	}

@@ -19,8 +19,8 @@ enum vmx_mode { VMX_AUTO, VMX_RESIDENT, VMX_WINDOWED, VMX_SHARED };
 
 /* Is a CPU to stay in VMX operation? */
 bool mode_stays(void);
-/* Logs that it may not be in this one; false. */
-bool mode_refuse(enum vmx_mode mode);
+/* Logs that it may not be in this one; -ENODEV. */
+int mode_refuse(enum vmx_mode mode);
 /* On a CPU that comes up: 0, or -EBUSY for what was wished and can't be, which is logged. */
 int mode_check_this_cpu(void);
 
@@ -28,10 +28,10 @@ int mode_check_this_cpu(void);
 extern int vmx_wish;
 extern bool vmx_kvm_is_there;
 
-/* May it be in this one? If not, it is logged. */
+/* May it be in this one? */
 static inline bool mode_allows(enum vmx_mode mode)
 {
-	return likely(vmx_wish == VMX_AUTO || vmx_wish == mode) || mode_refuse(mode);
+	return likely(vmx_wish == VMX_AUTO || vmx_wish == mode);
 }
 
 static inline bool mode_kvm_is_there(void)

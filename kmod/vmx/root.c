@@ -172,7 +172,7 @@ int vmx_root_load(struct vmcs *vmcs)
 		return -EAGAIN;
 	if (this_cpu_read(vmx_resident))
 		return load_to_stay(root, vmcs);
-	return likely(root->up) ? window_enter(vmcs, root->hpa) : why_off();
+	return likely(root->up) ? window_enter(vmcs, &root->hpa) : why_off();
 }
 
 /* --- a VMCS from afar ------------------------------------------------------ */
@@ -237,7 +237,7 @@ static int enter_operation(struct root_cpu *root)
 	int error;
 
 	vee_set_vmxe();
-	error = vmxon(root->hpa);
+	error = vmxon(&root->hpa);
 	if (error)
 		vee_clear_vmxe();
 	return error;

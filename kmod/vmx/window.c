@@ -90,42 +90,6 @@ static __always_inline void end_own(struct window *w)
 	resume_tracer(w);
 }
 
-static noinline int vmxon_failed(struct window *w)
-{
-	write_cr4(w->cr4);
-	w->own = false;
-	resume_tracer(w);
-	pr_err_once("VMXON failed on CPU %d: look for VT-x, and for whatever else may own VMX, in the firmware set-up\n",
-		    smp_processor_id());
-	return -ENODEV;
-}
-
-static __always_inline int begin_own(struct window *w, u64 region)
-{
-	if (!mode_allows(VMX_WINDOWED))
-		return -ENODEV;
-	pause_tracer(w);
-	w->own = true;
-	write_cr4(w->cr4 | X86_CR4_VMXE);
-	if (!vmxon(region))
-		return 0;
-	return vmxon_failed(w);
-}
-
-static bool is_shared(struct window *w)
-{
-	return w->cr4 & X86_CR4_VMXE && !vmptrst(&w->theirs);
-}
-
-static int begin(struct window *w, struct vmcs *vmcs, u64 region)
-{
-	w->cr4 = native_read_cr4();
-	vmcs->shared = is_shared(w);
-	if (!vmcs->shared)
-		return begin_own(w, region);
-	return mode_allows(VMX_SHARED) ? 0 : -ENODEV;
-}
-
 static __always_inline void end(struct window *w, struct vmcs *vmcs)
 {
 	if (!vmcs->shared)
@@ -137,51 +101,89 @@ static __always_inline void end(struct window *w, struct vmcs *vmcs)
 
 /* --- the window ------------------------------------------------------------ */
 
+/*
+ * The usual way through a window calls nothing: whatever is rare ends it by a call of its
+ * own, and spares it the registers that would have to be kept meanwhile.
+ */
+
+static noinline int fail(struct window *w, struct vmcs *vmcs, int error)
+{
+	end(w, vmcs);
+	return error;
+}
+
+static __always_inline int load(struct window *w, struct vmcs *vmcs)
+{
+	if (unlikely(vmptrld(&vmcs->hpa)))
+		return fail(w, vmcs, -EIO);
+	separate_owners(&w->owner, vmcs->owner);
+	vmcs->frame.launched = false;
+	vmcs->in_window = true;
+	if (vmcs->shared || mode_kvm_is_there())
+		vmcs->beside = true;
+	guest_tsc_catch_up(&vmcs->tsc);
+	return 0;
+}
+
 /* What root.c does when it makes a VMCS active. */
 static noinline int arrive(struct window *w, struct vmcs *vmcs)
 {
 	int error = vmcs->lost ?: vmclear(&vmcs->hpa);
 
 	if (error)
-		return error;
+		return fail(w, vmcs, error);
 	vmcs->cleared_for = smp_processor_id();
 	w->owner = NULL;
 	guest_tsc_arrive(&vmcs->tsc);
-	return 0;
+	return load(w, vmcs);
 }
 
 /* Where it was in the last window it has lost nothing since. */
-static int make_current(struct window *w, struct vmcs *vmcs)
+static __always_inline int make_current(struct window *w, struct vmcs *vmcs)
 {
-	int error = 0;
-
 	if (unlikely(vmcs->cleared_for != smp_processor_id() ||
 		     guest_tsc_was_suspended(&vmcs->tsc)))
-		error = arrive(w, vmcs);
-	if (error || vmptrld(&vmcs->hpa))
-		return error ?: -EIO;
-	separate_owners(&w->owner, vmcs->owner);
-	guest_tsc_catch_up(&vmcs->tsc);
-	return 0;
+		return arrive(w, vmcs);
+	return load(w, vmcs);
 }
 
-int window_enter(struct vmcs *vmcs, u64 region)
+static noinline int vmxon_failed(struct window *w)
+{
+	write_cr4(w->cr4);
+	w->own = false;
+	resume_tracer(w);
+	pr_err_once("VMXON failed on CPU %d: look for VT-x, and for whatever else may own VMX, in the firmware set-up\n",
+		    smp_processor_id());
+	return -ENODEV;
+}
+
+static noinline int enter_own(struct window *w, struct vmcs *vmcs, const u64 *region)
+{
+	if (!mode_allows(VMX_WINDOWED))
+		return mode_refuse(VMX_WINDOWED);
+	pause_tracer(w);
+	w->own = true;
+	write_cr4(w->cr4 | X86_CR4_VMXE);
+	return unlikely(vmxon(region)) ? vmxon_failed(w) : make_current(w, vmcs);
+}
+
+static int enter_shared(struct window *w, struct vmcs *vmcs)
+{
+	return mode_allows(VMX_SHARED) ? make_current(w, vmcs) : mode_refuse(VMX_SHARED);
+}
+
+static bool is_shared(struct window *w)
+{
+	return w->cr4 & X86_CR4_VMXE && !vmptrst(&w->theirs);
+}
+
+int window_enter(struct vmcs *vmcs, const u64 *region)
 {
 	struct window *w = this_cpu_ptr(&window);
-	int error = begin(w, vmcs, region);
 
-	if (error)
-		return error;
-	error = make_current(w, vmcs);
-	if (error) {
-		end(w, vmcs);
-		return error;
-	}
-	vmcs->frame.launched = false;
-	vmcs->in_window = true;
-	if (vmcs->shared || mode_kvm_is_there())
-		vmcs->beside = true;
-	return 0;
+	w->cr4 = native_read_cr4();
+	vmcs->shared = is_shared(w);
+	return vmcs->shared ? enter_shared(w, vmcs) : enter_own(w, vmcs, region);
 }
 
 void window_leave(struct vmcs *vmcs)

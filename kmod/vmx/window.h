@@ -11,10 +11,11 @@
 struct vmcs;
 
 /*
- * Makes @vmcs current. @region: the host-physical address of this CPU's VMXON region.
- * -ENODEV: VMX is not to be had in a way that is allowed; the kernel's log says why.
+ * Makes @vmcs current. @region: the host-physical address of this CPU's VMXON region, as
+ * VMXON wants it, in memory. -ENODEV: VMX is not to be had in a way that is allowed; the
+ * kernel's log says why.
  */
-int window_enter(struct vmcs *vmcs, u64 region);
+int window_enter(struct vmcs *vmcs, const u64 *region);
 void window_leave(struct vmcs *vmcs);
 /* At the end of a stretch that had a window beside somebody else, preemption off. */
 void window_part(struct vmcs *vmcs);
