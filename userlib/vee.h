@@ -473,6 +473,80 @@ int vee_vcpu_audit(struct vee_vcpu *vcpu, struct vee_broken_rule *broken, unsign
  */
 size_t vee_audit_text(const struct vee_broken_rule *broken, char *text, size_t bytes);
 
+/* A VMCS to keep: all its fields, and the machine that it is of. */
+struct vee_snapshot;
+
+/**
+ * vee_snapshot_take() - keep a vCPU's VMCS
+ * @vcpu: the vCPU
+ * @snapshot: where to put it; vee_snapshot_free() frees it
+ *
+ * Return: 0, or -ENOMEM, or the errors of vee_get_info() and vee_vcpu_vmcs_snapshot().
+ */
+int vee_snapshot_take(struct vee_vcpu *vcpu, struct vee_snapshot **snapshot);
+
+/**
+ * vee_snapshot_free() - done with a snapshot
+ * @snapshot: the snapshot, or NULL
+ */
+void vee_snapshot_free(struct vee_snapshot *snapshot);
+
+/**
+ * vee_snapshot_audit() - which rules of a VM entry does it break?
+ * @snapshot: the snapshot, which is judged by the CPU that it is of
+ * @broken: room for @room of the rules that it breaks
+ * @room: may be 0
+ * @unjudged: where to put how many rules can't be judged; may be NULL
+ *
+ * Return: the count, or the errors of vee_audit().
+ */
+int vee_snapshot_audit(const struct vee_snapshot *snapshot, struct vee_broken_rule *broken,
+		       unsigned int room, unsigned int *unjudged);
+
+/**
+ * vee_snapshot_write() - write a snapshot to a file
+ * @snapshot: the snapshot
+ * @out: where to; it is text, of lines
+ *
+ * Return: 0, or -EIO (not all of it was written).
+ */
+int vee_snapshot_write(const struct vee_snapshot *snapshot, FILE *out);
+
+/**
+ * vee_snapshot_read() - read what vee_snapshot_write() has written
+ * @snapshot: where to put it; vee_snapshot_free() frees it
+ * @in: where it is
+ * @line: where to put the number of the last line that was looked at; may be NULL
+ *
+ * Needs no module and no VMX, and takes nothing in the file on trust.
+ *
+ * Return: 0, or -EBADMSG (the first line says that it is no snapshot), -EPROTONOSUPPORT (it
+ * is of another version of the format), -ENODATA (its end is missing: it is cut), -EINVAL
+ * (a line that makes no sense), -EIO (it can't be read), -ENOMEM.
+ */
+int vee_snapshot_read(struct vee_snapshot **snapshot, FILE *in, unsigned int *line);
+
+/**
+ * vee_snapshot_print() - show a snapshot, by groups, the bits of each field in words
+ * @snapshot: the snapshot
+ * @out: where to
+ *
+ * Return: 0, or -EIO (not all of it was written).
+ */
+int vee_snapshot_print(const struct vee_snapshot *snapshot, FILE *out);
+
+/**
+ * vee_vmcs_bits() - what the bits of a VMCS field mean: "PE, ET, NE, PG"
+ * @encoding: its encoding
+ * @value: what it holds
+ * @text: room for @bytes, with the NUL at the end
+ * @bytes: may be 0
+ *
+ * Return: how long the text is without the NUL; if that is not below @bytes, not all of
+ * it is there. 0 for a field that is a plain number, or has no bit set.
+ */
+size_t vee_vmcs_bits(uint32_t encoding, uint64_t value, char *text, size_t bytes);
+
 /**
  * vee_vcpu_stats() - read what a vCPU has been through
  * @vcpu: the vCPU

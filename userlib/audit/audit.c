@@ -224,6 +224,16 @@ int vee_vcpu_audit(struct vee_vcpu *vcpu, struct vee_broken_rule *broken, unsign
 	return err ? err : vee_audit(&info, values, count, broken, room, unjudged);
 }
 
+#define BITS_BYTES	200
+
+/* Not of controls, which have more names than one can read. */
+static bool has_bits(const struct vee_vmcs_value *field, char *bits)
+{
+	return VMCS_GROUP(field->encoding) != VMCS_GROUP_CONTROL &&
+	       !(field->flags & VEE_VMCS_WITHHELD) &&
+	       vee_vmcs_bits(field->encoding, field->value, bits, BITS_BYTES) != 0;
+}
+
 /* Appends like snprintf(3): @used goes on past @bytes. */
 #define append(...) \
 	(used += snprintf(used < bytes ? text + used : NULL, used < bytes ? bytes - used : 0, \
@@ -231,6 +241,7 @@ int vee_vcpu_audit(struct vee_vcpu *vcpu, struct vee_broken_rule *broken, unsign
 
 size_t vee_audit_text(const struct vee_broken_rule *broken, char *text, size_t bytes)
 {
+	char bits[BITS_BYTES];
 	size_t used = 0;
 
 	append("%s: ", broken->rule);
@@ -242,6 +253,8 @@ size_t vee_audit_text(const struct vee_broken_rule *broken, char *text, size_t b
 			append("withheld");
 		else
 			append("%#llx", (unsigned long long)field->value);
+		if (has_bits(field, bits))
+			append(" (%s)", bits);
 	}
 	append(": %s. SDM 3C, \"%s\"", broken->expected, broken->section);
 	return used;

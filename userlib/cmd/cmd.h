@@ -28,6 +28,10 @@ int end_failure(void);
 
 int cmd_check(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_dump(int argc, char **argv);
+
+/* dump.c: a snapshot of a vCPU's VMCS to a file; a status. */
+int dump_save(struct vee_vcpu *vcpu, const char *path);
 
 /* --- what there is of each guest --- */
 
@@ -37,6 +41,7 @@ struct options {
 	bool bios;		/* it is a ROM */
 	const char *cmdline;
 	const char *initrd;
+	const char *dump;	/* where to keep the VMCS of an entry that fails */
 	const char *serial;	/* NULL: standard input and output */
 	uint64_t memory;	/* bytes */
 	double timeout;		/* seconds; 0: none */

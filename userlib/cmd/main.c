@@ -6,10 +6,12 @@
 static const char usage[] =
 	"usage: vee check\n"
 	"       vee run [options] FILE\n"
+	"       vee dump [options] [FILE]\n"
 	"       vee --help | --version\n"
 	"\n"
 	"check  what this machine offers, and whether vee can run here\n"
 	"run    run a program in a virtual machine: \"vee run --help\"\n"
+	"dump   a VMCS, and which rules of a VM entry it breaks: \"vee dump --help\"\n"
 	"\n"
 	"The manual: vee(1), libvee(3), vee(4).\n";
 
@@ -19,6 +21,7 @@ static const struct {
 } commands[] = {
 	{ "check", cmd_check },
 	{ "run", cmd_run },
+	{ "dump", cmd_dump },
 };
 
 int end_failure(void)

@@ -31,6 +31,7 @@ static const char usage[] =
 	"  -I, --trace-io        tell of each access to a device, and of those that\n"
 	"                        nothing answers\n"
 	"  -s, --stats           at the end, tell which exits there were, and how many\n"
+	"  -d, --dump FILE       if a VM entry fails, keep the VMCS in FILE, for \"vee dump\"\n"
 	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
 	"  -h, --help            this\n"
 	"  --and                 what follows is of another guest, which runs beside the\n"
@@ -125,6 +126,9 @@ static int take_option(int option, struct options *options)
 	case 's':
 		options->stats = true;
 		return GO_ON;
+	case 'd':
+		options->dump = optarg;
+		return GO_ON;
 	case 'h':
 		fputs(usage, stdout);
 		return STATUS_OK;
@@ -147,6 +151,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		{ "trace", no_argument, NULL, 'T' },
 		{ "trace-io", no_argument, NULL, 'I' },
 		{ "stats", no_argument, NULL, 's' },
+		{ "dump", required_argument, NULL, 'd' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
@@ -155,7 +160,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 
 	*status = GO_ON;
 	while (*status == GO_ON) {
-		option = getopt_long(argc, argv, "k:b:m:a:i:S:TIst:h", longs, NULL);
+		option = getopt_long(argc, argv, "k:b:m:a:i:S:TIsd:t:h", longs, NULL);
 		if (option < 0)
 			break;
 		*status = take_option(option, options);

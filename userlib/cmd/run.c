@@ -120,6 +120,14 @@ static int give_up(struct machine *machine)
 	return explain(machine);
 }
 
+static int on_entry_failure(struct machine *machine)
+{
+	give_up(machine);
+	if (machine->options->dump)
+		dump_save(machine->vcpu, machine->options->dump);
+	return STATUS_FAILED;
+}
+
 static int on_request(struct machine *machine)
 {
 	machine_flush(machine);
@@ -259,7 +267,7 @@ static int (*const handlers[])(struct machine *machine) = {
 	[VEE_EXIT_WRMSR] = on_wrmsr,
 	[VEE_EXIT_INTERRUPT_WINDOW] = on_nothing,
 	[VEE_EXIT_SHUTDOWN] = give_up,
-	[VEE_EXIT_ENTRY_FAILED] = give_up,
+	[VEE_EXIT_ENTRY_FAILED] = on_entry_failure,
 };
 
 static int handle(struct machine *machine)

@@ -741,7 +741,8 @@ static void room(void)
 }
 
 #define TEXT \
-	"GUEST_CS_DB: guest CS access rights 0xe09b, VM-entry controls 0xc204: " \
+	"GUEST_CS_DB: guest CS access rights 0xe09b (type 11, S, P, L, D/B, G), " \
+	"VM-entry controls 0xc204: " \
 	"in 64-bit mode (L=1) D/B (bit 14) must be 0. " \
 	"SDM 3C, \"Checks on Guest Segment Registers\""
 

@@ -339,9 +339,85 @@ static void helps(void)
 	CHECK(strstr(said, "vee check --help"));
 }
 
+/* --- vee dump --- */
+
+static int dump_file(const char *file)
+{
+	char *argv[] = { "dump", path, NULL };
+	int status;
+
+	make_file(file, strlen(file));
+	status = run_command(cmd_dump, 2, argv);
+	unlink(path);
+	test_case("%.190s", said);
+	return status;
+}
+
+#define SNAPSHOT "vee-vmcs 1\ninfo phys_bits 40\ninfo linear_bits 48\nfield 0x6820 0\nend 1\n"
+
+/* Needs no module. */
+static void a_vmcs_in_a_file(void)
+{
+	fake.open_error = ENOENT;
+	CHECK_EQUAL(dump_file(SNAPSHOT), STATUS_OK);
+	CHECK(strstr(said, "6820  guest RFLAGS "));
+	CHECK(strstr(said, "Rules of a VM entry that it breaks: 1\n  GUEST_RFLAGS_1: "));
+	CHECK(strstr(said, "Rules that can't be judged, for fields are withheld or not there: "));
+	CHECK_EQUAL(dump_file("vee-vmcs 1\nend 0\n"), STATUS_OK);
+	CHECK(strstr(said, "Not audited: the module was too old"));
+}
+
+static void no_vmcs_in_a_file(void)
+{
+	char *none[] = { "dump", "/no/such/file", NULL };
+
+	CHECK_EQUAL(dump_file("#!/bin/sh\n"), STATUS_FAILED);
+	CHECK(strstr(said, ": no snapshot of a VMCS; \"vee dump --save\" writes one\n"));
+	CHECK_EQUAL(dump_file("vee-vmcs 2\n"), STATUS_FAILED);
+	CHECK(strstr(said, ": in another version of the format: the vee that wrote it reads it\n"));
+	CHECK_EQUAL(dump_file("vee-vmcs 1\nfield 0 1\nfield 2"), STATUS_FAILED);
+	CHECK(strstr(said, ": cut short after line 2: copy it again\n"));
+	CHECK_EQUAL(dump_file("vee-vmcs 1\nfield 0\nend 1\n"), STATUS_FAILED);
+	CHECK(strstr(said, ": line 2 makes no sense: somebody changed it\n"));
+	CHECK_EQUAL(run_command(cmd_dump, 2, none), STATUS_FAILED);
+	CHECK(strstr(said, "/no/such/file: No such file or directory\n"));
+}
+
+/* As "vee run --dump" does. */
+static void a_vmcs_that_is_saved(void)
+{
+	char *argv[] = { "dump", path, NULL };
+	struct rig rig;
+
+	rig_begin(&rig);
+	make_file("", 0);
+	CHECK_EQUAL(dump_save(rig.vcpu, path), STATUS_OK);
+	CHECK_EQUAL(run_command(cmd_dump, 2, argv), STATUS_OK);
+	CHECK(strstr(said, "  HOST_CS_NULL: host CS selector 0: it must not be 0"));
+	unlink(path);
+	CHECK_EQUAL(dump_save(rig.vcpu, "/no/such/file"), STATUS_FAILED);
+	fake.error = -ESHUTDOWN;
+	CHECK_EQUAL(dump_save(rig.vcpu, path), STATUS_FAILED);
+	fake.error = 0;
+	rig_end(&rig);
+}
+
+static void no_vcpu_to_dump(void)
+{
+	char *argv[] = { "dump", NULL };
+
+	fake.open_error = ENOENT;
+	CHECK_EQUAL(run_command(cmd_dump, 1, argv), STATUS_FAILED);
+	CHECK(strstr(said, "no virtual CPU to be had: No such file or directory; \"vee check\""));
+}
+
 const struct test tests[] = {
 	{ "run: files come first", files_come_first },
 	{ "run: programs that move", programs_that_move },
+	{ "dump: a VMCS in a file", a_vmcs_in_a_file },
+	{ "dump: a file without one", no_vmcs_in_a_file },
+	{ "dump: a VMCS that is saved", a_vmcs_that_is_saved },
+	{ "dump: no vCPU", no_vcpu_to_dump },
 	{ "check: judges the CPU", judges_the_cpu },
 	{ "check: warns of SMT", warns_of_smt },
 	{ "check: judges the firmware", judges_the_firmware },
