@@ -65,7 +65,7 @@ static int use(enum leaves what)
 	if (!error && what >= LEAVES_OFF)
 		error = vmxoff();
 	if (!error && what == LEAVES_ANEW)
-		error = vmxon(hpa[0]);
+		error = vmxon(&hpa[0]);
 	if (what == LEAVES_CLEAR)
 		asm volatile("mov %0, %%cr4" : :
 			     "r" (native_read_cr4() & ~X86_CR4_VMXE) : "memory");
