@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Which rules of a VM entry a VMCS breaks: goes through the tables. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "audit/audit.h"
 
@@ -66,6 +65,11 @@ uint32_t audit_proc2(struct audit *a)
 uint64_t audit_proc3(struct audit *a)
 {
 	return PROC(TERTIARY_CONTROLS) ? V(PROC3_CONTROLS) : 0;
+}
+
+uint64_t audit_exit2(struct audit *a)
+{
+	return EXIT(SECONDARY_CONTROLS) ? V(EXIT2_CONTROLS) : 0;
 }
 
 bool audit_allowed(uint64_t allowed, uint32_t controls)
@@ -134,6 +138,27 @@ uint64_t audit_debugctl_bits(struct audit *a)
 	if (a->info->cpuid_7_ebx & CPUID_7_EBX_RTM)
 		bits |= BIT(15);
 	return bits;
+}
+
+/* SDM 3A, "FRED MSRs" */
+#define FRED_CONFIG_RESERVED	(BIT(11) | BITS(5, 4) | BIT(2))
+#define FRED_CONFIG_HANDLER	BITS(63, 12)
+#define FRED_RSP_LOW		BITS(5, 0)
+#define FRED_SSP_LOW		BITS(2, 0)
+
+bool audit_is_fred_config(struct audit *a, uint64_t config)
+{
+	return !(config & FRED_CONFIG_RESERVED) && audit_canonical(a, config & FRED_CONFIG_HANDLER);
+}
+
+bool audit_is_fred_rsp(struct audit *a, uint64_t rsp)
+{
+	return !(rsp & FRED_RSP_LOW) && audit_canonical(a, rsp);
+}
+
+bool audit_is_fred_ssp(struct audit *a, uint64_t ssp)
+{
+	return !(ssp & FRED_SSP_LOW) && audit_canonical(a, ssp);
 }
 
 enum event_type audit_event(struct audit *a)
@@ -209,19 +234,6 @@ int vee_audit(const struct vee_info *info, const struct vee_vmcs_value *values,
 	if (unjudged)
 		*unjudged = outcome.unjudged;
 	return outcome.found;
-}
-
-int vee_vcpu_audit(struct vee_vcpu *vcpu, struct vee_broken_rule *broken, unsigned int room,
-		   unsigned int *unjudged)
-{
-	struct vee_vmcs_value values[VMCS_FIELD_COUNT];
-	unsigned int count = VMCS_FIELD_COUNT;
-	struct vee_info info;
-	int err = vee_get_info(&info);
-
-	if (!err)
-		err = vee_vcpu_vmcs_snapshot(vcpu, values, &count);
-	return err ? err : vee_audit(&info, values, count, broken, room, unjudged);
 }
 
 #define BITS_BYTES	200

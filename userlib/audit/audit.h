@@ -82,6 +82,11 @@ uint64_t audit_field(struct audit *a, uint32_t encoding);
 uint32_t audit_proc2(struct audit *a);
 uint64_t audit_proc3(struct audit *a);
 
+#define EXIT2(name)	(audit_exit2(a) & EXIT2_##name)
+uint64_t audit_exit2(struct audit *a);
+
+#define EXIT2_LOAD_FRED		0x02U
+
 #define PROC3_HLAT		0x02U
 #define PROC3_PAGING_WRITE	0x04U
 #define PROC3_PAGING_VERIFY	0x08U
@@ -103,6 +108,10 @@ bool audit_cr3_fits(struct audit *a, uint64_t cr3);
 bool audit_is_pat(uint64_t pat);
 bool audit_is_cet(uint64_t cet);
 uint64_t audit_debugctl_bits(struct audit *a);
+/* Of FRED: its configuration, stack pointers, shadow-stack pointers. */
+bool audit_is_fred_config(struct audit *a, uint64_t config);
+bool audit_is_fred_rsp(struct audit *a, uint64_t rsp);
+bool audit_is_fred_ssp(struct audit *a, uint64_t ssp);
 
 #define MSR_ENTRY_BYTES		16ULL
 
@@ -115,6 +124,7 @@ uint64_t audit_debugctl_bits(struct audit *a);
 #define CR4_PCIDE	BIT(17)
 #define CR4_CET		BIT(23)
 #define CR4_LAM_SUP	BIT(28)
+#define CR4_FRED	BIT(32)
 #define CR3_LAM		BITS(62, 61)
 #define EFER_SCE	BIT(0)
 #define EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)

@@ -11,19 +11,29 @@
 /* SDM 3D, appendix "Miscellaneous Data" and "Basic VMX Information" */
 #define MISC_LENGTH_0	BIT(30)
 #define BASIC_ANY_ERROR	BIT(56)
+#define BASIC_NESTED	BIT(58)
+
+/* With FRED: a nested exception; SYSCALL and SYSENTER as vectors of type 7. */
+#define EVENT_NESTED	BIT(13)
+#define FRED_SYSENTER	2
 
 /* Exceptions with an error code: #DF, #TS, #NP, #SS, #GP, #PF, #AC. */
 #define WITH_CODE	(BIT(VECTOR_DF) | BIT(VECTOR_TS) | BIT(VECTOR_NP) | BIT(VECTOR_SS) | \
 			 BIT(VECTOR_GP) | BIT(VECTOR_PF) | BIT(VECTOR_AC))
 
-static bool type_exists(const struct audit *a, enum event_type type)
+static bool with_fred(struct audit *a)
+{
+	return V(GUEST_CR4) & CR4_FRED;
+}
+
+static bool type_exists(struct audit *a, enum event_type type)
 {
 	if (type == EVENT_OTHER)
-		return a->info->vmx_proc >> 32 & PROC_MONITOR_TRAP_FLAG;
+		return with_fred(a) || a->info->vmx_proc >> 32 & PROC_MONITOR_TRAP_FLAG;
 	return type != EVENT_RESERVED;
 }
 
-static bool vector_suits(enum event_type type, unsigned int vector)
+static bool vector_suits(struct audit *a, enum event_type type, unsigned int vector)
 {
 	switch (type) {
 	case EVENT_NMI:
@@ -31,7 +41,7 @@ static bool vector_suits(enum event_type type, unsigned int vector)
 	case EVENT_HARDWARE:
 		return vector < EXCEPTIONS;
 	case EVENT_OTHER:
-		return vector == 0;
+		return vector <= (with_fred(a) ? FRED_SYSENTER : 0);
 	default:
 		return true;
 	}
@@ -54,9 +64,19 @@ static bool length_suits(struct audit *a, enum event_type type)
 {
 	uint64_t length = V(ENTRY_INSTRUCTION_LENGTH);
 
+	/* SYSCALL and SYSENTER, which only FRED delivers */
+	if (type == EVENT_OTHER && with_fred(a) && audit_event_vector(a))
+		return length <= INSN_BYTES_MAX;
 	if (type < EVENT_SOFTWARE_INTERRUPT || type > EVENT_SOFTWARE_EXCEPTION)
 		return true;
 	return length <= INSN_BYTES_MAX && (length || a->info->vmx_misc & MISC_LENGTH_0);
+}
+
+static uint64_t event_reserved(const struct audit *a, enum event_type type)
+{
+	bool nested = a->info->vmx_basic & BASIC_NESTED && type == EVENT_HARDWARE;
+
+	return BITS(30, 12) & ~(nested ? EVENT_NESTED : 0);
 }
 
 #define RULES { \
@@ -66,15 +86,16 @@ static bool length_suits(struct audit *a, enum event_type type)
 	     "type 1 (bits 10:8) must not be, nor 7 on a CPU without the monitor trap flag", \
 	     type_exists(a, audit_event(a)), VMCS_ENTRY_INTERRUPTION_INFO) \
 	RULE(EVENT_VECTOR, \
-	     "vector 2 for an NMI, at most 31 for a hardware exception, 0 for type 7", \
-	     vector_suits(audit_event(a), audit_event_vector(a)), VMCS_ENTRY_INTERRUPTION_INFO) \
+	     "2 for an NMI, at most 31 for a hardware exception, 0 for type 7 (2 with FRED)", \
+	     vector_suits(a, audit_event(a), audit_event_vector(a)), VMCS_ENTRY_INTERRUPTION_INFO) \
 	RULE(EVENT_ERROR_CODE, \
 	     "an error code (bit 11) is for hardware exceptions with one, in protected mode", \
 	     WHEN(audit_event(a) != EVENT_NONE, \
 		  code_suits(a, audit_event(a), audit_event_vector(a))), \
 	     VMCS_ENTRY_INTERRUPTION_INFO, VMCS_GUEST_CR0) \
-	RULE(EVENT_RESERVED, "bits 30:12 must be 0", \
-	     WHEN(audit_event(a) != EVENT_NONE, !(V(ENTRY_INTERRUPTION_INFO) & BITS(30, 12))), \
+	RULE(EVENT_RESERVED, "bits 30:12 must be 0 (with FRED not 13, nested exception)", \
+	     WHEN(audit_event(a) != EVENT_NONE, \
+		  !(V(ENTRY_INTERRUPTION_INFO) & event_reserved(a, audit_event(a)))), \
 	     VMCS_ENTRY_INTERRUPTION_INFO) \
 	RULE(EVENT_CODE_WIDTH, "bits 31:16 must be 0", \
 	     WHEN(audit_event(a) != EVENT_NONE && V(ENTRY_INTERRUPTION_INFO) & EVENT_HAS_CODE, \

@@ -140,6 +140,10 @@ static bool failed_by_link(struct audit *a)
 	RULE(BLOCKING_STI_IF, "blocking by STI (bit 0) takes RFLAGS.IF (bit 9)", \
 	     WHEN(BLOCKED(BY_STI) && !BLOCKED(BY_MOV_SS), V(GUEST_RFLAGS) & RFLAGS_IF), \
 	     VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_RFLAGS) \
+	RULE(BLOCKING_FRED_STI, "with CR4.FRED no blocking by STI (bit 0) at DPL 3 of SS", \
+	     WHEN(V(GUEST_CR4) & CR4_FRED && rights_dpl(V(GUEST_SS_ACCESS_RIGHTS)) == 3, \
+		  !BLOCKED(BY_STI)), \
+	     VMCS_GUEST_INTERRUPTIBILITY, VMCS_GUEST_CR4, VMCS_GUEST_SS_ACCESS_RIGHTS) \
 	RULE(BLOCKING_EXTERNAL, \
 	     "no blocking by STI or MOV SS where an external interrupt is injected", \
 	     WHEN(audit_event(a) == EVENT_EXTERNAL, !BLOCKED(BY_STI | BY_MOV_SS)), \

@@ -30,6 +30,15 @@ static bool lme_suits(struct audit *a)
 	return !!(efer & EFER_LMA) == !!(efer & EFER_LME);
 }
 
+#define FRED_RSP(n) \
+	RULE(GUEST_FRED_RSP##n, "it must be canonical, and a multiple of 64", \
+	     WHEN(ENTRY(LOAD_FRED), audit_is_fred_rsp(a, V(GUEST_FRED_RSP##n))), \
+	     VMCS_GUEST_FRED_RSP##n)
+#define FRED_SSP(n) \
+	RULE(GUEST_FRED_SSP##n, "it must be canonical, and a multiple of 8", \
+	     WHEN(ENTRY(LOAD_FRED), audit_is_fred_ssp(a, V(GUEST_FRED_SSP##n))), \
+	     VMCS_GUEST_FRED_SSP##n)
+
 #define RULES { \
 	RULE(GUEST_CR0_FIXED0, \
 	     "bits of IA32_VMX_CR0_FIXED0 must be 1 (not PE, PG of unrestricted guests)", \
@@ -56,6 +65,9 @@ static bool lme_suits(struct audit *a)
 	     VMCS_GUEST_CR4, VMCS_ENTRY_CONTROLS) \
 	RULE(GUEST_32BIT_PCIDE, "CR4.PCIDE (bit 17) takes \"IA-32e mode guest\"", \
 	     WHEN(!ENTRY(IA32E_GUEST), !(V(GUEST_CR4) & CR4_PCIDE)), \
+	     VMCS_GUEST_CR4, VMCS_ENTRY_CONTROLS) \
+	RULE(GUEST_32BIT_FRED, "CR4.FRED (bit 32) takes \"IA-32e mode guest\"", \
+	     WHEN(!ENTRY(IA32E_GUEST), !(V(GUEST_CR4) & CR4_FRED)), \
 	     VMCS_GUEST_CR4, VMCS_ENTRY_CONTROLS) \
 	RULE(GUEST_CR3_WIDTH, "it must be within the physical-address width", \
 	     audit_cr3_fits(a, V(GUEST_CR3)), VMCS_GUEST_CR3) \
@@ -99,6 +111,11 @@ static bool lme_suits(struct audit *a)
 	     WHEN(ENTRY(LOAD_PKRS), !(V(GUEST_PKRS) & HIGH_HALF)), VMCS_GUEST_PKRS) \
 	RULE(GUEST_UINV, "bits 15:8 must be 0", \
 	     WHEN(ENTRY(LOAD_UINV), V(GUEST_UINV) <= UINV_MAX), VMCS_GUEST_UINV) \
+	RULE(GUEST_FRED_CONFIG, "bits 11, 5:4 and 2 must be 0, and the address canonical", \
+	     WHEN(ENTRY(LOAD_FRED), audit_is_fred_config(a, V(GUEST_FRED_CONFIG))), \
+	     VMCS_GUEST_FRED_CONFIG) \
+	FRED_RSP(1) FRED_RSP(2) FRED_RSP(3) \
+	FRED_SSP(1) FRED_SSP(2) FRED_SSP(3) \
 }
 
 #include "audit/table.h"

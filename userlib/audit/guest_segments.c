@@ -140,6 +140,9 @@ static bool is_tss(struct audit *a)
 		  DPL(S) >= RPL(S)), \
 	     VMCS_GUEST_##S##_ACCESS_RIGHTS, VMCS_GUEST_##S##_SELECTOR)
 
+/* FRED knows rings 0 and 3 alone, and ring 0 in 64-bit mode alone. */
+#define FRED	(V(GUEST_CR4) & CR4_FRED && ENTRY(IA32E_GUEST))
+
 #define RULES { \
 	RULE(GUEST_TR_TI, "TI (bit 2) must be 0", \
 	     !(V(GUEST_TR_SELECTOR) & SELECTOR_TI), VMCS_GUEST_TR_SELECTOR) \
@@ -186,6 +189,15 @@ static bool is_tss(struct audit *a)
 	RULE(GUEST_SS_DPL_0, "the DPL must be 0 in real mode, and where CS is of type 3", \
 	     WHEN(!audit_v86(a) && (TYPE(CS) == TYPE_DATA_RW || !audit_protected(a)), !DPL(SS)), \
 	     VMCS_GUEST_SS_ACCESS_RIGHTS, VMCS_GUEST_CS_ACCESS_RIGHTS, VMCS_GUEST_CR0) \
+	RULE(GUEST_SS_FRED_DPL, "with CR4.FRED the DPL must be 0 or 3", \
+	     WHEN(FRED, DPL(SS) == 0 || DPL(SS) == 3), \
+	     VMCS_GUEST_SS_ACCESS_RIGHTS, VMCS_GUEST_CR4) \
+	RULE(GUEST_CS_FRED_L, "with CR4.FRED and DPL 0 of SS L (bit 13) must be 1", \
+	     WHEN(FRED && DPL(SS) == 0, AR(CS) & VEE_AR_L), \
+	     VMCS_GUEST_CS_ACCESS_RIGHTS, VMCS_GUEST_SS_ACCESS_RIGHTS, VMCS_GUEST_CR4) \
+	RULE(GUEST_RFLAGS_FRED_IOPL, "with CR4.FRED and DPL 3 of SS IOPL (bits 13:12) must be 0", \
+	     WHEN(FRED && DPL(SS) == 3, !(V(GUEST_RFLAGS) & RFLAGS_IOPL)), \
+	     VMCS_GUEST_RFLAGS, VMCS_GUEST_SS_ACCESS_RIGHTS, VMCS_GUEST_CR4) \
 	PRESENT(SS, JUDGED(SS)) RESERVED_LOW(SS, JUDGED(SS)) RESERVED_HIGH(SS, JUDGED(SS)) \
 	G_0(SS, JUDGED(SS)) G_1(SS, JUDGED(SS)) \
 	ACCESSED(DS) READABLE(DS) S_IS_1(DS, JUDGED(DS)) DATA_DPL(DS) \

@@ -9,6 +9,15 @@ static bool efer_suits(struct audit *a, uint64_t bit)
 	return !!(V(HOST_EFER) & bit) == !!EXIT(HOST_64BIT);
 }
 
+#define FRED_RSP(n) \
+	RULE(HOST_FRED_RSP##n, "it must be canonical, and a multiple of 64", \
+	     WHEN(EXIT2(LOAD_FRED), audit_is_fred_rsp(a, V(HOST_FRED_RSP##n))), \
+	     VMCS_HOST_FRED_RSP##n)
+#define FRED_SSP(n) \
+	RULE(HOST_FRED_SSP##n, "it must be canonical, and a multiple of 8", \
+	     WHEN(EXIT2(LOAD_FRED), audit_is_fred_ssp(a, V(HOST_FRED_SSP##n))), \
+	     VMCS_HOST_FRED_SSP##n)
+
 #define RULES { \
 	RULE(HOST_CR0_FIXED0, "bits that are 1 in IA32_VMX_CR0_FIXED0 must be 1", \
 	     audit_has_fixed(V(HOST_CR0), a->info->vmx_cr0_fixed0), VMCS_HOST_CR0) \
@@ -50,6 +59,11 @@ static bool efer_suits(struct audit *a, uint64_t bit)
 	     WHEN(EXIT(LOAD_CET), audit_canonical(a, V(HOST_SSP_TABLE))), VMCS_HOST_SSP_TABLE) \
 	RULE(HOST_PKRS, "bits 63:32 must be 0", \
 	     WHEN(EXIT(LOAD_PKRS), !(V(HOST_PKRS) & HIGH_HALF)), VMCS_HOST_PKRS) \
+	RULE(HOST_FRED_CONFIG, "bits 11, 5:4 and 2 must be 0, and the address canonical", \
+	     WHEN(EXIT2(LOAD_FRED), audit_is_fred_config(a, V(HOST_FRED_CONFIG))), \
+	     VMCS_HOST_FRED_CONFIG) \
+	FRED_RSP(1) FRED_RSP(2) FRED_RSP(3) \
+	FRED_SSP(1) FRED_SSP(2) FRED_SSP(3) \
 }
 
 #include "audit/table.h"

@@ -100,6 +100,19 @@ int vee_snapshot_audit(const struct vee_snapshot *snapshot, struct vee_broken_ru
 			 unjudged);
 }
 
+int vee_vcpu_audit(struct vee_vcpu *vcpu, struct vee_broken_rule *broken, unsigned int room,
+		   unsigned int *unjudged)
+{
+	struct vee_snapshot *s;
+	int ret = vee_snapshot_take(vcpu, &s);
+
+	if (ret)
+		return ret;
+	ret = vee_snapshot_audit(s, broken, room, unjudged);
+	vee_snapshot_free(s);
+	return ret;
+}
+
 /* --- to a file ---------------------------------------------------------------------- */
 
 static void write_field(const struct vee_vmcs_value *field, FILE *out)

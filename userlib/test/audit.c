@@ -21,10 +21,10 @@ static const struct vee_info cpu = {
 	.vmx_cr0_fixed0 = CR0_PG | CR0_NE | CR0_PE,
 	.vmx_cr0_fixed1 = 0xffffffff,
 	.vmx_cr4_fixed0 = 0x2000,
-	.vmx_cr4_fixed1 = 0x00ffffff,
+	.vmx_cr4_fixed1 = 0x100ffffff,
 	.vmx_vmfunc = 1,
 	.vmx_proc3 = 0x1f,
-	.vmx_exit2 = 1,
+	.vmx_exit2 = EXIT2_LOAD_FRED,
 	.perf_global_ctrl = 0x70000000fULL,
 	.phys_bits = 40,
 	.linear_bits = 48,
@@ -122,6 +122,13 @@ static const struct change with_tertiary[] = {
 	F(VIRTUAL_APIC_ADDRESS, 0x7000),
 };
 
+static const struct change with_fred[] = {
+	F(GUEST_CR4, 0x100002020), F(ENTRY_CONTROLS, ENTRY_GOOD | ENTRY_LOAD_FRED),
+	F(EXIT_CONTROLS, EXIT_GOOD | EXIT_SECONDARY_CONTROLS), F(EXIT2_CONTROLS, EXIT2_LOAD_FRED),
+	F(GUEST_FRED_CONFIG, KERNEL | 0x1), F(HOST_FRED_CONFIG, KERNEL | 0x600),
+	F(GUEST_FRED_RSP1, KERNEL), F(HOST_FRED_SSP3, KERNEL | 8),
+};
+
 struct base {
 	const char *name;
 	const struct change *changes;
@@ -132,10 +139,10 @@ struct base {
 
 static const struct base bases[] = {
 	BASE(in_64bit), BASE(in_pae), BASE(in_v86), BASE(in_real), BASE(in_restricted),
-	BASE(with_tpr_shadow), BASE(with_posted), BASE(with_tertiary),
+	BASE(with_tpr_shadow), BASE(with_posted), BASE(with_tertiary), BASE(with_fred),
 };
 
-enum { LONG, PAE, V86, REAL, RESTRICTED, TPR, POSTED, TERTIARY, BASES };
+enum { LONG, PAE, V86, REAL, RESTRICTED, TPR, POSTED, TERTIARY, FRED, BASES };
 
 #define VMCS_FIELD(name, encoding, width, group, description) { encoding, 0, 0 },
 static const struct vee_vmcs_value empty[] = VMCS_FIELDS;
@@ -168,7 +175,7 @@ static void begin(unsigned int base)
 #define ROOM	8
 
 /* As docs/audit.md says. */
-#define RULE_COUNT	281
+#define RULE_COUNT	300
 
 static struct vee_broken_rule broken[ROOM];
 static unsigned int unjudged;
@@ -268,7 +275,7 @@ static const struct breakage breakages[] = {
 	IN(TERTIARY, PID_TABLE_WIDTH, ONLY_PROC3(IPI_VIRTUALIZATION),
 	   F(PID_POINTER_TABLE, TOO_HIGH - 8), F(LAST_PID_POINTER_INDEX, 1)),
 	/* VM-exit controls */
-	BREAK(EXIT2_ALLOWED, WITH_EXIT(SECONDARY_CONTROLS), F(EXIT2_CONTROLS, 2)),
+	BREAK(EXIT2_ALLOWED, WITH_EXIT(SECONDARY_CONTROLS), F(EXIT2_CONTROLS, 1)),
 	BREAK(EXIT_SAVE_TIMER, WITH_EXIT(SAVE_PREEMPTION_TIMER)),
 	BREAK(EXIT_MSR_STORE_ALIGNED, F(EXIT_MSR_STORE_COUNT, 1), F(EXIT_MSR_STORE_ADDRESS, 8)),
 	BREAK(EXIT_MSR_STORE_WIDTH, F(EXIT_MSR_STORE_COUNT, 2),
@@ -438,6 +445,34 @@ static const struct breakage breakages[] = {
 	BREAK(LINK_POINTER, F(VMCS_LINK_POINTER, TOO_HIGH)),
 	BREAK(LINK_POINTER_REGION, F(VMCS_LINK_POINTER, 0x1000), F(EXIT_REASON, 0x80000021),
 	      F(EXIT_QUALIFICATION, 4)),
+	/* FRED */
+	IN(FRED, HOST_FRED_CONFIG, F(HOST_FRED_CONFIG, 0x800)),
+	IN(FRED, HOST_FRED_CONFIG, F(HOST_FRED_CONFIG, NONCANONICAL)),
+	IN(FRED, HOST_FRED_RSP1, F(HOST_FRED_RSP1, 32)),
+	IN(FRED, HOST_FRED_RSP2, F(HOST_FRED_RSP2, NONCANONICAL)),
+	IN(FRED, HOST_FRED_RSP3, F(HOST_FRED_RSP3, 1)),
+	IN(FRED, HOST_FRED_SSP1, F(HOST_FRED_SSP1, 4)),
+	IN(FRED, HOST_FRED_SSP2, F(HOST_FRED_SSP2, NONCANONICAL)),
+	IN(FRED, HOST_FRED_SSP3, F(HOST_FRED_SSP3, 1)),
+	IN(FRED, GUEST_FRED_CONFIG, F(GUEST_FRED_CONFIG, 0x800)),
+	IN(FRED, GUEST_FRED_CONFIG, F(GUEST_FRED_CONFIG, NONCANONICAL)),
+	IN(FRED, GUEST_FRED_RSP1, F(GUEST_FRED_RSP1, 32)),
+	IN(FRED, GUEST_FRED_RSP2, F(GUEST_FRED_RSP2, NONCANONICAL)),
+	IN(FRED, GUEST_FRED_RSP3, F(GUEST_FRED_RSP3, 1)),
+	IN(FRED, GUEST_FRED_SSP1, F(GUEST_FRED_SSP1, 4)),
+	IN(FRED, GUEST_FRED_SSP2, F(GUEST_FRED_SSP2, NONCANONICAL)),
+	IN(FRED, GUEST_FRED_SSP3, F(GUEST_FRED_SSP3, 1)),
+	IN(PAE, GUEST_32BIT_FRED, F(GUEST_CR4, 0x100002020)),
+	IN(FRED, GUEST_SS_FRED_DPL, F(GUEST_SS_ACCESS_RIGHTS, 0xc0b3),
+	   F(GUEST_CS_ACCESS_RIGHTS, 0xa0bb)),
+	IN(FRED, GUEST_CS_FRED_L, F(GUEST_CS_ACCESS_RIGHTS, 0xc09b)),
+	IN(FRED, GUEST_RFLAGS_FRED_IOPL, F(GUEST_SS_ACCESS_RIGHTS, 0xc0f3),
+	   F(GUEST_CS_ACCESS_RIGHTS, 0xa0fb), F(GUEST_RFLAGS, 0x1002)),
+	IN(FRED, BLOCKING_FRED_STI, F(GUEST_SS_ACCESS_RIGHTS, 0xc0f3),
+	   F(GUEST_CS_ACCESS_RIGHTS, 0xa0fb), F(GUEST_RFLAGS, 0x202),
+	   F(GUEST_INTERRUPTIBILITY, 1)),
+	IN(FRED, EVENT_VECTOR, INJECT(0x703)),
+	IN(FRED, EVENT_LENGTH, INJECT(0x701), F(ENTRY_INSTRUCTION_LENGTH, 16)),
 	/* PDPTEs, MSRs */
 	IN(PAE, GUEST_PDPTE0, F(GUEST_PDPTE0, 0x5003)),
 	IN(PAE, GUEST_PDPTE1, F(GUEST_PDPTE1, 0x5021)),
@@ -666,6 +701,22 @@ static void every_rule_is_tested(void)
 	CHECK_EQUAL(count, RULE_COUNT);
 }
 
+/* SYSCALL, and an exception within another. */
+static void events_of_fred(void)
+{
+	struct vee_info other = cpu;
+
+	other.vmx_basic = 1ULL << 58;
+	begin(FRED);
+	field(VMCS_ENTRY_INTERRUPTION_INFO)->value = 0x80000701;
+	field(VMCS_ENTRY_INSTRUCTION_LENGTH)->value = 2;
+	CHECK_EQUAL(audit(), 0);
+	field(VMCS_ENTRY_INTERRUPTION_INFO)->value = 0x80002b0d;
+	CHECK_EQUAL(vee_audit(&other, vmcs, VMCS_FIELD_COUNT, NULL, 0, NULL), 0);
+	CHECK_EQUAL(audit(), 1);
+	CHECK(!strcmp(broken[0].rule, "EVENT_RESERVED"));
+}
+
 /* CPUs that have more: what was broken is no longer so. */
 static void a_cpu_that_has_it(void)
 {
@@ -788,6 +839,7 @@ const struct test tests[] = {
 	{ "controls as the CPU allows them", controls_as_the_cpu_allows },
 	{ "every rule is tested", every_rule_is_tested },
 	{ "a CPU that has what another has not", a_cpu_that_has_it },
+	{ "events of FRED", events_of_fred },
 	{ "fields withheld", withheld },
 	{ "a snapshot that is cut", cut_short },
 	{ "a module that is too old", old_module },
