@@ -3,6 +3,8 @@
  * Interrupts, NMIs and exceptions: their injection, what they wait for, the
  * windows, and that none is lost or doubled when its delivery is cut short.
  */
+#include <stddef.h>
+
 #include "vee_util.h"
 
 #define VECTOR		0x40
@@ -729,6 +731,7 @@ TEST_F(events, refused)
 		event.flags |= VEE_EVENT_VALID;
 		g->page->inject = event;
 		EXPECT_EQ(-EINVAL, guest_run(g)) TH_LOG("event %u", i);
+		EXPECT_EQ(offsetof(struct vee_vcpu_page, inject), g->page->refused);
 		EXPECT_EQ(0, memcmp(&event, &g->page->inject, sizeof(event)));
 	}
 	EXPECT_EQ(generation, g->page->generation);

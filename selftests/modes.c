@@ -4,6 +4,8 @@
  * compatibility mode, the ways between them, and the rules on the control
  * registers that guard these ways.
  */
+#include <stddef.h>
+
 #include "vee_util.h"
 
 #define PORT_STAGE	0x10
@@ -393,6 +395,7 @@ TEST_F(modes, paging_pae_set_control)
 	g->page->control.cr4 |= X86_CR4_PGE;
 	g->page->dirty = VEE_STATE_CONTROL;
 	EXPECT_EQ(-EINVAL, guest_run(g));
+	EXPECT_EQ(offsetof(struct vee_vcpu_page, control.cr3), g->page->refused);
 	g->page->control.cr4 &= ~(__u64)X86_CR4_PGE;
 	g->page->control.cr0 |= X86_CR0_CD;
 	EXPECT_EQ(-EINVAL, guest_run(g));

@@ -212,6 +212,10 @@ static const struct bad_word bad_words[] = {
 	BAD(resume, -1U),
 };
 
+/* With -EINVAL comes where in the page the reason is. */
+#define EXPECT_REFUSED(member) \
+	EXPECT_EQ(offsetof(struct vee_vcpu_page, member), page->refused)
+
 TEST_F(page, bad_words)
 {
 	struct vee_vcpu_page *page = self->g.page;
@@ -226,6 +230,7 @@ TEST_F(page, bad_words)
 
 		*word = bad->value;
 		EXPECT_EQ(-EINVAL, guest_run(&self->g)) TH_LOG("%s", bad->what);
+		EXPECT_EQ(bad->offset, page->refused) TH_LOG("%s", bad->what);
 		EXPECT_EQ(bad->value, *word) TH_LOG("%s", bad->what);
 		*word = good;
 	}
@@ -286,14 +291,19 @@ struct bad_state {
 	__u32 group;
 	size_t offset;
 	__u64 value;
+	size_t refused;
 };
 
-#define BAD_STATE(group, member, value) \
+#define BAD_STATE_IN(group, member, value, refused) \
 	{ #member " = " #value, VEE_STATE_##group, \
-	  offsetof(struct vee_vcpu_page, member), value }
+	  offsetof(struct vee_vcpu_page, member), value, \
+	  offsetof(struct vee_vcpu_page, refused) }
+#define BAD_STATE(group, member, value) BAD_STATE_IN(group, member, value, member)
 
 /* Each against a guest in long mode. All members are 64 bits wide. */
 static const struct bad_state bad_states[] = {
+	BAD_STATE(CONTROL, control.cr0, X86_CR0_PG),
+	BAD_STATE(CONTROL, control.cr0, X86_CR0_PE | X86_CR0_PG | X86_CR0_NW),
 	BAD_STATE(CONTROL, control.cr4, X86_CR4_PAE | X86_CR4_VMXE),
 	BAD_STATE(CONTROL, control.cr8, 16),
 	BAD_STATE(CONTROL, control.cr8, BIT_ULL(63)),
@@ -308,14 +318,18 @@ static const struct bad_state bad_states[] = {
 	BAD_STATE(MSRS, msrs.lstar, NONCANONICAL),
 	BAD_STATE(MSRS, msrs.cstar, NONCANONICAL),
 	BAD_STATE(MSRS, msrs.kernel_gs_base, NONCANONICAL),
+	BAD_STATE(MSRS, msrs.sfmask, BIT_ULL(32)),
+	BAD_STATE(MSRS, msrs.sysenter_cs, BIT_ULL(32)),
 	BAD_STATE(MSRS, msrs.tsc_aux, BIT_ULL(32)),
+	BAD_STATE(DEBUG, debug.dr6, BIT_ULL(32)),
+	BAD_STATE(DEBUG, debug.dr7, BIT_ULL(32)),
 	BAD_STATE(EVENTS, events.pending_debug, BIT_ULL(16)),
 	BAD_STATE(EVENTS, events.interruptibility, 1U << 2),
 	BAD_STATE(EVENTS, events.interruptibility, 1U << 4),
 	BAD_STATE(EVENTS, events.interruptibility, 1U << 31),
-	BAD_STATE(EVENTS, events.interruptibility, 2ULL << 32), /* activity */
-	BAD_STATE(EVENTS, events.interruptibility, 3ULL << 32),
-	BAD_STATE(EVENTS, events.interruptibility, -1ULL << 32),
+	BAD_STATE_IN(EVENTS, events.interruptibility, 2ULL << 32, events.activity),
+	BAD_STATE_IN(EVENTS, events.interruptibility, 3ULL << 32, events.activity),
+	BAD_STATE_IN(EVENTS, events.interruptibility, -1ULL << 32, events.activity),
 };
 
 TEST_F(page, bad_states)
@@ -332,6 +346,7 @@ TEST_F(page, bad_states)
 		*word = bad->value;
 		page->dirty |= bad->group;
 		EXPECT_EQ(-EINVAL, guest_run(&self->g)) TH_LOG("%s", bad->what);
+		EXPECT_EQ(bad->refused, page->refused) TH_LOG("%s", bad->what);
 		EXPECT_EQ(dirty | bad->group, page->dirty);
 		*word = good;
 		page->dirty = dirty;
@@ -346,9 +361,11 @@ TEST_F(page, bad_table_limits)
 	GUEST_LONG(&self->g, halt);
 	page->segments.gdtr.limit = 65536;
 	EXPECT_EQ(-EINVAL, guest_run(&self->g));
+	EXPECT_REFUSED(segments.gdtr.limit);
 	page->segments.gdtr.limit = 65535;
 	page->segments.idtr.limit = -1U;
 	EXPECT_EQ(-EINVAL, guest_run(&self->g));
+	EXPECT_REFUSED(segments.idtr.limit);
 	page->segments.idtr.limit = 65535;
 	ASSERT_HLT(&self->g, GPA_CODE);
 }
@@ -372,17 +389,20 @@ TEST_F(page, bad_waiting_events)
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		page->events.delivering = bad[i];
 		EXPECT_EQ(-EINVAL, guest_run(&self->g)) TH_LOG("event %u", i);
+		EXPECT_REFUSED(events.delivering);
 	}
 	memset(&page->events.delivering, 0, sizeof(page->events.delivering));
 	page->events.interrupt = (struct vee_event) {
 		.vector = 2, .type = VEE_EVENT_NMI, .flags = VEE_EVENT_VALID,
 	};
 	EXPECT_EQ(-EINVAL, guest_run(&self->g));
+	EXPECT_REFUSED(events.interrupt);
 	page->events.interrupt.flags = 0;
 	page->events.nmi = (struct vee_event) {
 		.vector = 64, .flags = VEE_EVENT_VALID,
 	};
 	EXPECT_EQ(-EINVAL, guest_run(&self->g));
+	EXPECT_REFUSED(events.nmi);
 	memset(&page->events, 0, sizeof(page->events));
 	ASSERT_HLT(&self->g, GPA_CODE);
 }

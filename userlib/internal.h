@@ -121,6 +121,8 @@ int vm_ram(const struct vee_vm *vm, struct range **ranges);
 
 /* --- vcpu.c, state.c --- */
 
+/* A run gave @err, which is kept for vee_explain(); and which it was. @err */
+int run_failed(struct vee_vcpu *vcpu, int err);
 /* An ioctl(2) that returns -errno. */
 int vee_request(int fd, unsigned long request, void *arg);
 

@@ -453,6 +453,14 @@ static bool take_completion(struct vee_ring *ring, struct io_uring_cqe *cqe,
 	return wanted;
 }
 
+static void run_ended(struct vee_vcpu *vcpu, int result)
+{
+	if (result < 0)
+		run_failed(vcpu, result);
+	else if (vcpu->exits)
+		exits_end(vcpu);
+}
+
 int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
 {
 	struct io_uring_cqe *cqe;
@@ -469,7 +477,7 @@ int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
 		else
 			ret = submit_and_wait(ring);
 	}
-	if (wanted && event->vcpu && event->vcpu->exits && event->result > 0)
-		exits_end(event->vcpu);
+	if (wanted && event->vcpu)
+		run_ended(event->vcpu, event->result);
 	return ret < 0 ? ret : 0;
 }

@@ -2,6 +2,7 @@
 /* vCPUs: their lives, and the requests on them. */
 #include <cpuid.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -63,22 +64,30 @@ void vee_vcpu_destroy(struct vee_vcpu *vcpu)
 	free(vcpu);
 }
 
-static int run_noting(struct vee_vcpu *vcpu)
+int run_failed(struct vee_vcpu *vcpu, int err)
 {
-	int err;
-
-	exits_begin(vcpu);
-	err = vee_request(vcpu->fd, VEE_VCPU_RUN, NULL);
-	if (!err)
-		exits_end(vcpu);
+	vcpu->error = err;
+	vcpu->error_generation = vcpu->page->generation;
 	return err;
 }
 
+static __attribute__((noinline)) int run_noting(struct vee_vcpu *vcpu)
+{
+	exits_begin(vcpu);
+	if (ioctl(vcpu->fd, VEE_VCPU_RUN, NULL))
+		return run_failed(vcpu, -errno);
+	exits_end(vcpu);
+	return 0;
+}
+
+/* Not an instruction more than it takes: this is on the way of every exit. */
 int vee_vcpu_run(struct vee_vcpu *vcpu)
 {
 	if (vcpu->exits)
 		return run_noting(vcpu);
-	return vee_request(vcpu->fd, VEE_VCPU_RUN, NULL);
+	if (ioctl(vcpu->fd, VEE_VCPU_RUN, NULL))
+		return run_failed(vcpu, -errno);
+	return 0;
 }
 
 /* Also called from signal handlers: nothing but the system call. */

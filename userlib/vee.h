@@ -43,6 +43,8 @@ struct vee_vm;
  * @vm: the VM that it belongs to
  * @assist: the library's own: instructions that vee_mmio_assist() has decoded
  * @exits: the library's own: see vee_vcpu_keep_exits()
+ * @error: the library's own: what the last run that failed gave, for vee_explain()
+ * @error_generation: likewise, when that was: the page's generation after it
  *
  * A later version of the library may append members: never put one inside
  * another struct or on the stack.
@@ -54,6 +56,8 @@ struct vee_vcpu {
 	struct vee_vm *vm;
 	void *assist;
 	void *exits;
+	int error;
+	uint64_t error_generation;
 };
 
 /* --- the machine, VMs and their memory --- */
@@ -1016,7 +1020,8 @@ int vee_assist(struct vee_vcpu *vcpu, const struct vee_bus *bus);
  * @vcpu: the vCPU, not running
  * @out: where to write it, up to VEE_EXPLAIN_LINES lines
  *
- * For any exit, right after it: what the guest did and what the exit waits for, the
+ * For any exit, right after it, and for a run that failed (of -EINVAL: which member of the
+ * vCPU page can't be as it is): what the guest did and what the exit waits for, the
  * instruction at RIP, the walk of the guest's page tables level by level where there
  * was one, and the registers. Of a triple fault: which exception came first, and what
  * kept it and those after it from their handlers. vee_explain(3) has examples.

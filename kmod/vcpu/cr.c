@@ -139,14 +139,21 @@ bool efer_valid(const struct vee_vcpu *vcpu, u64 efer)
 	return !(efer & ~vcpu->cr.efer_allowed);
 }
 
-bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control)
+u32 cr_bad_member(struct vee_vcpu *vcpu, const struct vee_control *control)
 {
 	u64 cr0 = control->cr0, efer = control->efer;
 	u64 lma = cr0 & X86_CR0_PG && efer & EFER_LME ? EFER_LMA : 0;
 
-	return cr0_valid(cr0) && cr4_valid(vcpu, control->cr4) &&
-	       efer_valid(vcpu, efer) && (efer & EFER_LMA) == lma &&
-	       control->cr8 <= TPR_CLASS_MAX && xcr0_valid(&vcpu->fpu, control->xcr0);
+	if (!cr0_valid(cr0))
+		return offsetof(struct vee_vcpu_page, control.cr0);
+	if (!cr4_valid(vcpu, control->cr4))
+		return offsetof(struct vee_vcpu_page, control.cr4);
+	if (!efer_valid(vcpu, efer) || (efer & EFER_LMA) != lma)
+		return offsetof(struct vee_vcpu_page, control.efer);
+	if (control->cr8 > TPR_CLASS_MAX)
+		return offsetof(struct vee_vcpu_page, control.cr8);
+	return xcr0_valid(&vcpu->fpu, control->xcr0) ? 0 :
+	       offsetof(struct vee_vcpu_page, control.xcr0);
 }
 
 /* --- PDPTEs ------------------------------------------------------------------ */

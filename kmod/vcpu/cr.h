@@ -39,7 +39,8 @@ u64 cr0_read(void);
 u64 cr4_read(void);
 void efer_write(struct vee_vcpu *vcpu, u64 efer);
 void cr_own(struct vee_vcpu *vcpu);
-bool cr_valid(struct vee_vcpu *vcpu, const struct vee_control *control);
+/* The first that can't be so, by its place in struct vee_vcpu_page; 0: none. */
+u32 cr_bad_member(struct vee_vcpu *vcpu, const struct vee_control *control);
 bool efer_valid(const struct vee_vcpu *vcpu, u64 efer);
 /*
  * 0; -EINVAL: a reserved bit is set; -EFAULT: no memory there; -EINTR; -EAGAIN:

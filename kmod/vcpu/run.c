@@ -484,7 +484,7 @@ static noinline int run_once_there(struct vee_vcpu *vcpu)
 		if (!err)
 			err = state_take(vcpu);
 		else if (err != -EINTR)
-			err = -EINVAL;
+			err = state_refuse(vcpu, offsetof(struct vee_vcpu_page, control.cr3));
 	} while (err == -EAGAIN);
 	if (!err)
 		return run_to_end(vcpu);

@@ -131,6 +131,18 @@ static void fill_segments(struct vee_segments *segments)
 
 /* --- checks ------------------------------------------------------------------ */
 
+/*
+ * Each gives the first member that can't be so, by its place in the vCPU page; 0: all is
+ * well. (At 0 is the page's size, which nobody is asked for.)
+ */
+#define MEMBER(name)	offsetof(struct vee_vcpu_page, name)
+
+/* Apart, so that the good way needs no room for it. */
+__cold noinline void state_tell_refused(struct vee_vcpu *vcpu, u32 member)
+{
+	WRITE_ONCE(vcpu->page->refused, member);
+}
+
 /* WRMSR of these would be #GP in the host: the linear address is not canonical. */
 static bool canonical(u64 gva)
 {
@@ -138,16 +150,26 @@ static bool canonical(u64 gva)
 }
 
 /* MOV to DR6 and DR7 with a bit above 31 is #GP (SDM 2B, "MOV-Move to/from Debug Registers"). */
-static bool check_debug(const struct vee_debug *debug)
+static u32 bad_debug(const struct vee_debug *debug)
 {
-	return !(debug->dr6 >> 32) && !(debug->dr7 >> 32);
+	if (debug->dr6 >> 32)
+		return MEMBER(debug.dr6);
+	return debug->dr7 >> 32 ? MEMBER(debug.dr7) : 0;
 }
 
-static bool check_msrs(const struct vee_msrs *msrs)
+static u32 bad_msr(const struct vee_msrs *msrs)
 {
-	return canonical(msrs->lstar) && canonical(msrs->cstar) &&
-	       canonical(msrs->kernel_gs_base) && !(msrs->sfmask >> 32) &&
-	       !(msrs->tsc_aux >> 32) && !(msrs->sysenter_cs >> 32);
+	if (!canonical(msrs->lstar))
+		return MEMBER(msrs.lstar);
+	if (!canonical(msrs->cstar))
+		return MEMBER(msrs.cstar);
+	if (!canonical(msrs->kernel_gs_base))
+		return MEMBER(msrs.kernel_gs_base);
+	if (msrs->sfmask >> 32)
+		return MEMBER(msrs.sfmask);
+	if (msrs->tsc_aux >> 32)
+		return MEMBER(msrs.tsc_aux);
+	return msrs->sysenter_cs >> 32 ? MEMBER(msrs.sysenter_cs) : 0;
 }
 
 #define INTERRUPTIBILITY	(INTERRUPT_SHADOW | VEE_BLOCKING_BY_NMI)
@@ -159,37 +181,45 @@ static bool slot_holds(const struct vee_event *event, u8 type, u64 cr0)
 	       (event->type == type && !event_check(event, cr0));
 }
 
-static bool check_events(const struct vee_events *events, u64 cr0)
+static u32 bad_event(const struct vee_events *events, u64 cr0)
 {
-	if (events->interruptibility & ~INTERRUPTIBILITY ||
-	    events->activity > VEE_ACTIVITY_HLT ||
-	    events->pending_debug & PENDING_DEBUG_RTM)
-		return false;
-	if (events->delivering.flags & VEE_EVENT_VALID &&
-	    event_check(&events->delivering, cr0))
-		return false;
-	return slot_holds(&events->interrupt, VEE_EVENT_INTERRUPT, cr0) &&
-	       slot_holds(&events->nmi, VEE_EVENT_NMI, cr0);
+	if (events->interruptibility & ~INTERRUPTIBILITY)
+		return MEMBER(events.interruptibility);
+	if (events->activity > VEE_ACTIVITY_HLT)
+		return MEMBER(events.activity);
+	if (events->pending_debug & PENDING_DEBUG_RTM)
+		return MEMBER(events.pending_debug);
+	if (events->delivering.flags & VEE_EVENT_VALID && event_check(&events->delivering, cr0))
+		return MEMBER(events.delivering);
+	if (!slot_holds(&events->interrupt, VEE_EVENT_INTERRUPT, cr0))
+		return MEMBER(events.interrupt);
+	return slot_holds(&events->nmi, VEE_EVENT_NMI, cr0) ? 0 : MEMBER(events.nmi);
 }
 
 #define TABLE_LIMIT_MAX	0xffff
 
-static bool check_segments(const struct vee_segments *segments)
+static u32 bad_segment(const struct vee_segments *segments)
 {
-	return segments->gdtr.limit <= TABLE_LIMIT_MAX &&
-	       segments->idtr.limit <= TABLE_LIMIT_MAX;
+	if (segments->gdtr.limit > TABLE_LIMIT_MAX)
+		return MEMBER(segments.gdtr.limit);
+	return segments->idtr.limit > TABLE_LIMIT_MAX ? MEMBER(segments.idtr.limit) : 0;
 }
 
-static bool check_groups(struct vee_vcpu *vcpu, const struct staged_state *new,
-			 u64 cr0)
+static u32 bad_member(struct vee_vcpu *vcpu, const struct staged_state *new, u64 cr0)
 {
-	u32 taken = new->groups;
+	u32 taken = new->groups, bad = 0;
 
-	return (!(taken & VEE_STATE_SEGMENTS) || check_segments(&new->segments)) &&
-	       (!(taken & VEE_STATE_CONTROL) || cr_valid(vcpu, &new->control)) &&
-	       (!(taken & VEE_STATE_DEBUG) || check_debug(&new->debug)) &&
-	       (!(taken & VEE_STATE_MSRS) || check_msrs(&new->msrs)) &&
-	       (!(taken & VEE_STATE_EVENTS) || check_events(&new->events, cr0));
+	if (taken & VEE_STATE_SEGMENTS)
+		bad = bad_segment(&new->segments);
+	if (!bad && taken & VEE_STATE_CONTROL)
+		bad = cr_bad_member(vcpu, &new->control);
+	if (!bad && taken & VEE_STATE_DEBUG)
+		bad = bad_debug(&new->debug);
+	if (!bad && taken & VEE_STATE_MSRS)
+		bad = bad_msr(&new->msrs);
+	if (!bad && taken & VEE_STATE_EVENTS)
+		bad = bad_event(&new->events, cr0);
+	return bad;
 }
 
 /* --- taking over ------------------------------------------------------------- */
@@ -263,16 +293,17 @@ static int read_pdptes(struct vee_vcpu *vcpu, struct staged_state *new)
 	err = cr_read_pdptes(vcpu, control->cr3, new->pdpte);
 	if (err == -EINTR || err == -EAGAIN)
 		return err;
-	return err ? -EINVAL : 0;
+	return err ? state_refuse(vcpu, MEMBER(control.cr3)) : 0;
 }
 
 /* The groups in @dirty, copied and checked. */
 static int take_groups(struct vee_vcpu *vcpu, u32 dirty, struct staged_state *new)
 {
+	u32 bad;
+
 	copy_dirty(new, vcpu->page, dirty);
-	if (!check_groups(vcpu, new, coming_cr0(vcpu, new)))
-		return -EINVAL;
-	return read_pdptes(vcpu, new);
+	bad = bad_member(vcpu, new, coming_cr0(vcpu, new));
+	return bad ? state_refuse(vcpu, bad) : read_pdptes(vcpu, new);
 }
 
 /*
@@ -293,7 +324,7 @@ static __always_inline int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 r
 		return 0;
 	if (resume != VEE_RESUME_NEXT || vcpu->staged.next || !known_length(vcpu) ||
 	    rip != vcpu->exit.rip)
-		return -EINVAL;
+		return state_refuse(vcpu, MEMBER(resume));
 	return 0;
 }
 
@@ -324,7 +355,7 @@ static int take_event(struct vee_vcpu *vcpu, struct staged_state *new,
 
 	if (!event_is_interrupt(inject) &&
 	    event_check(&inject.event, coming_cr0(vcpu, new)))
-		return -EINVAL;
+		return state_refuse(vcpu, MEMBER(inject));
 	place = waiting_place(vcpu, new, inject.event.type);
 	if (place->flags & VEE_EVENT_VALID)
 		return -EBUSY;
@@ -395,7 +426,7 @@ static noinline int take_state(struct vee_vcpu *vcpu)
 	if (!dirty)
 		err = take_clean(vcpu, resume, inject);
 	else if (dirty & ~VEE_STATE_ALL)
-		err = -EINVAL;
+		err = state_refuse(vcpu, MEMBER(dirty));
 	else
 		err = take_dirty(vcpu, dirty, resume, inject);
 	if (!err)
@@ -413,25 +444,30 @@ static __always_inline struct wishes read_wishes(const struct vee_vcpu_page *pag
 	};
 }
 
-static bool wishes_valid(const struct wishes *wishes)
+static u32 bad_wish(const struct wishes *wishes)
 {
-	if (wishes->intercept & VEE_INTERCEPT_DESCRIPTOR &&
-	    !caps_has(VEE_FEATURE_DESCRIPTOR_EXITING))
-		return false;
-	return wishes->tpr_threshold <= TPR_CLASS_MAX &&
-	       !(wishes->prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN)) &&
-	       !(wishes->intercept & ~VEE_INTERCEPT_ALL) &&
-	       !(wishes->options & ~VEE_OPTION_ALL);
+	u32 no_intercept = ~VEE_INTERCEPT_ALL;
+
+	if (!caps_has(VEE_FEATURE_DESCRIPTOR_EXITING))
+		no_intercept |= VEE_INTERCEPT_DESCRIPTOR;
+	if (wishes->tpr_threshold > TPR_CLASS_MAX)
+		return MEMBER(tpr_threshold);
+	if (wishes->prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN))
+		return MEMBER(prefetch);
+	if (wishes->intercept & no_intercept)
+		return MEMBER(intercept);
+	return wishes->options & ~VEE_OPTION_ALL ? MEMBER(options) : 0;
 }
 
 /* Seldom: from one run to the next a caller's wishes are the same. */
 static noinline int take_wishes(struct vee_vcpu *vcpu)
 {
 	struct wishes wishes = read_wishes(vcpu->page);
+	u32 bad = bad_wish(&wishes);
 	int err;
 
-	if (!wishes_valid(&wishes))
-		return -EINVAL;
+	if (bad)
+		return state_refuse(vcpu, bad);
 	err = wishes.tpr_threshold ? tpr_begin(&vcpu->tpr, !vcpu->runner.is_inline) : 0;
 	if (!err)
 		err = take_state(vcpu);

@@ -6,6 +6,7 @@
 #define _VEE_STATE_H
 
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/types.h>
 
 #include "vcpu/event.h"
@@ -17,6 +18,15 @@ int state_reset(struct vee_vcpu *vcpu);
 /* These inside the bracket. @wanted: VEE_STATE_ groups */
 void state_fill(struct vee_vcpu *vcpu, u32 wanted);
 void state_load_staged(struct vee_vcpu *vcpu);
+
+void state_tell_refused(struct vee_vcpu *vcpu, u32 member);
+
+/* A run begins with what can't be: @member of the vCPU page, which is told. -EINVAL. */
+static __always_inline int state_refuse(struct vee_vcpu *vcpu, u32 member)
+{
+	state_tell_refused(vcpu, member);
+	return -EINVAL;
+}
 
 /* @staged: @vcpu's. Most callers want to go on, past the instruction. */
 static inline void state_load(struct vee_vcpu *vcpu, struct staged_state *staged)

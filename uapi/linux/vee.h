@@ -940,6 +940,11 @@ struct vee_exit {
  * @debug: VEE_STATE_DEBUG
  * @msrs: VEE_STATE_MSRS
  * @events: VEE_STATE_EVENTS
+ * @refused: kernel: when a run has given -EINVAL, the offset in this struct of the first
+ *	member that can't be as it is: of a group's own member, as control.cr0, or of
+ *	@inject, @resume and so on. PDPTEs that can't be are control.cr3. A run that has not
+ *	given -EINVAL leaves it as it was
+ * @reserved: zero
  *
  * Map it once, shared, at offset 0 of the vCPU's descriptor:
  * mmap(NULL, vee_info.vcpu_page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0).
@@ -966,6 +971,8 @@ struct vee_vcpu_page {
 	struct vee_debug debug;
 	struct vee_msrs msrs;
 	struct vee_events events;
+	__u32 refused;
+	__u32 reserved;
 };
 
 #define VEE_VCPU_PAGE_BYTES	4096

@@ -288,8 +288,7 @@ static int run_once(struct machine *machine)
 	if (err == -EINTR)
 		return GO_ON;
 	if (err)
-		return fail_of(machine, "can't run the guest: %s",
-			       strerror(-err));
+		return give_up(machine);
 	if (machine->options->trace)
 		trace_exit(machine);
 	return handle(machine);

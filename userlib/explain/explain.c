@@ -13,14 +13,24 @@ static bool code_is_gone(const struct vee_exit *exit)
 	       (memory->walk || memory->access & VEE_EXECUTE);
 }
 
+/* With -EINTR and -ECANCELED the vCPU page is as between two runs. */
+static bool has_failed(const struct vee_vcpu *vcpu)
+{
+	return vcpu->error && vcpu->error_generation == vcpu->page->generation &&
+	       vcpu->error != -EINTR && vcpu->error != -ECANCELED;
+}
+
 static void explain(const struct vee_vcpu *vcpu, struct scratch *scratch, FILE *out)
 {
 	struct text text = { .out = out, .left = VEE_EXPLAIN_LINES - REGISTERS_LINES };
 
-	exit_say(&text, scratch);
+	if (has_failed(vcpu))
+		refusal_say(&text, vcpu);
+	else
+		exit_say(&text, scratch);
 	if (!code_is_gone(&scratch->page.exit))
 		insn_say(&text, scratch);
-	if (scratch->page.exit.reason == VEE_EXIT_SHUTDOWN)
+	if (!has_failed(vcpu) && scratch->page.exit.reason == VEE_EXIT_SHUTDOWN)
 		fault_say(&text, scratch);
 	exits_say(&text, vcpu);
 	text.left = REGISTERS_LINES;

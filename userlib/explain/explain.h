@@ -3,8 +3,8 @@
  * vee_explain(): why a guest stopped, in words. Each file calls those to the right of
  * it alone:
  *
- *	explain.c -> exit.c, exits.c, registers.c -> entry.c, fault.c -> cause.c, delivery.c
- *	  -> insn.c, tables.c -> scratch.c
+ *	explain.c -> exit.c, exits.c, refusal.c, registers.c -> entry.c, fault.c -> cause.c,
+ *	  delivery.c -> insn.c, tables.c -> scratch.c
  */
 #ifndef VEE_EXPLAIN_H
 #define VEE_EXPLAIN_H
@@ -114,6 +114,10 @@ void fault_say(struct text *text, struct scratch *scratch);
 
 /* The most important ones, in so many lines. */
 void registers_say(struct text *text, const struct vee_vcpu_page *page);
+
+/* --- refusal.c: runs that failed --- */
+
+void refusal_say(struct text *text, const struct vee_vcpu *vcpu);
 
 /* --- exits.c: the last ones --- */
 

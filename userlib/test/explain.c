@@ -556,6 +556,48 @@ static void forgotten_vee_done(void)
 	rig_end(&rig);
 }
 
+/* --- runs that fail --- */
+
+#define CHECK_REFUSED(member, words) do {					\
+	page->refused = offsetof(struct vee_vcpu_page, member);			\
+	explain();								\
+	check_says("the run failed: Invalid argument\n  " #member words);	\
+} while (0)
+
+static void refused_runs(void)
+{
+	begin(4);
+	fake.error = -EINVAL;
+	CHECK_EQUAL(vee_vcpu_run(rig.vcpu), -EINVAL);
+	fake.error = 0;
+	page->control.cr0 = CR0_PG;
+	CHECK_REFUSED(control.cr0, " (group VEE_STATE_CONTROL) is 0x80000000: PG is set");
+	check_says(": PG is set without PE\n");
+	page->control.cr0 = CR0_PG | CR0_PE;
+	page->control.efer = EFER_LME;
+	CHECK_REFUSED(control.efer, " (group VEE_STATE_CONTROL) is 0x100: LMA must be 1");
+	page->control.cr8 = 16;
+	CHECK_REFUSED(control.cr8, " (group VEE_STATE_CONTROL) is 0x10: at most 15\n");
+	CHECK_REFUSED(resume, " (of the vCPU page) is 0: VEE_RESUME_NEXT takes an exit");
+	page->segments.idtr.limit = 65536;
+	CHECK_REFUSED(segments.idtr.limit, " (group VEE_STATE_SEGMENTS) is 0x10000: a limit");
+	page->refused = 4095;
+	explain();
+	check_says("the run failed: Invalid argument\n  at 0008:1000");
+	fake.error = -ENODEV;
+	CHECK_EQUAL(vee_vcpu_run(rig.vcpu), -ENODEV);
+	fake.error = 0;
+	explain();
+	check_says("the run failed: No such device\n");
+	fake.error = -EINTR;
+	page->exit.reason = VEE_EXIT_INTERRUPTED;
+	CHECK_EQUAL(vee_vcpu_run(rig.vcpu), -EINTR);
+	fake.error = 0;
+	explain();
+	check_says("a signal has ended the run: run again\n");
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "exits in words", exits_in_words },
 	{ "every exit", every_exit },
@@ -575,6 +617,7 @@ const struct test tests[] = {
 	{ "first exceptions", first_exceptions },
 	{ "deliveries", deliveries },
 	{ "doubts", doubts },
+	{ "runs that fail", refused_runs },
 	{ "last exits", last_exits },
 	{ "a forgotten vee_done()", forgotten_vee_done },
 	{ NULL, NULL }
