@@ -96,6 +96,8 @@ static void run(struct vee_vcpu *vcpu)
 
 	while (ret == -EINTR)
 		ret = vee_vcpu_run(vcpu);
+	if (ret)
+		vee_explain(vcpu, stderr);
 	check(ret, "running the guest");
 }
 

@@ -154,6 +154,8 @@ int main(void)
 		} while (ret == -EINTR && step->exit != VEE_EXIT_INTERRUPTED);
 		if (ret == -EINVAL && step->intercept == VEE_INTERCEPT_DESCRIPTOR)
 			continue;	/* this CPU can't: the guest goes on by itself */
+		if (ret && ret != -EINTR)
+			vee_explain(vcpu, stderr);
 		check(ret == -EINTR ? 0 : ret, "running the guest");
 		printf("%-26s %s\n", vee_exit_name(vcpu->page->exit.reason), step->why);
 		if (vcpu->page->exit.reason != step->exit) {

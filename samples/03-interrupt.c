@@ -100,6 +100,8 @@ int main(void)
 		ret = vee_vcpu_run(vcpu);
 		if (ret == -EINTR)	/* a signal, and no exit to answer */
 			continue;
+		if (ret)
+			vee_explain(vcpu, stderr);
 		check(ret, "running the guest");
 		if (exit->reason == VEE_EXIT_HLT) {
 			if (!(exit->flags & VEE_EXIT_INTERRUPT_READY))

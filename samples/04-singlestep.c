@@ -77,6 +77,8 @@ int main(void)
 		do {
 			ret = vee_vcpu_run(vcpu);
 		} while (ret == -EINTR);	/* a signal, and no step */
+		if (ret)
+			vee_explain(vcpu, stderr);
 		check(ret, "running the guest");
 		if (page->exit.reason == VEE_EXIT_HLT)
 			break;

@@ -91,6 +91,8 @@ static void *run(void *arg)
 		ret = vee_vcpu_run(m->vcpu);
 		if (ret == -EINTR)	/* a signal, and no exit to answer */
 			continue;
+		if (ret)
+			vee_explain(m->vcpu, stderr);
 		check(ret, "running the guest");
 		if (exit->reason == VEE_EXIT_HLT)
 			return NULL;

@@ -105,6 +105,8 @@ static unsigned int run(struct vee_vcpu *vcpu)
 		ret = vee_vcpu_run(vcpu);
 		if (ret == -EINTR)	/* a signal, and no exit to answer */
 			continue;
+		if (ret)
+			vee_explain(vcpu, stderr);
 		check(ret, "running");
 		if (exit->reason == VEE_EXIT_PIO)
 			check(vee_pio_assist(vcpu, port, NULL), "answering a port");

@@ -196,8 +196,8 @@ struct guest_path {
  * @traps: RFLAGS.TF was set when it began
  * @hits: where to note the breakpoints that it meets, as pending debug exceptions;
  *	NULL: none is enabled
- * @path: NULL: the access is made. Otherwise nothing in memory changes, neither data nor
- *	flags, and this is what the last walk came by
+ * @path: NULL: the access is made. Otherwise nothing changes in memory, neither data nor
+ *	flags, nor outside of @vcpu's page, and this is what the last walk came by
  */
 struct guest {
 	struct vee_vcpu *vcpu;

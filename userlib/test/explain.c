@@ -598,6 +598,89 @@ static void refused_runs(void)
 	rig_end(&rig);
 }
 
+/* --- whatever the guest is --- */
+
+/* What is tried must leave no trace, in memory or in the registers of SSE. */
+static void nothing_changes(void)
+{
+	uint8_t xsave[XSAVE_BYTES];
+
+	begin(8);
+	page->segments.idtr = (struct vee_table) { 0 };
+	memset(fake.xsave, 0x5a, sizeof(fake.xsave));
+	memset(fake.xsave + XSAVE_BV, 0, 16);
+	memcpy(xsave, fake.xsave, sizeof(xsave));
+	page->regs.rbx = 0x3000;
+	memset(ram + 0x3000, 0x77, 16);
+	SHUTDOWN("\x0f\x28\x03");
+	explain();
+	SHUTDOWN("\xf0\x48\x0f\xc1\x03");
+	explain();
+	CHECK(!memcmp(xsave, fake.xsave, sizeof(xsave)));
+	CHECK_EQUAL(ram[0x3000], 0x77);
+	rig_end(&rig);
+}
+
+static void fill_random(void *place, size_t bytes)
+{
+	for (uint8_t *at = place, *end = at + bytes; at < end; at++)
+		*at = test_random();
+}
+
+/* Of a word each bit is as likely set; so the likely ones are made likelier. */
+static void random_state(void)
+{
+	uint64_t choice = test_random();
+	struct vee_control *control = &page->control;
+
+	if (choice & 1)
+		fill_random(&page->segments, sizeof(page->segments));
+	if (choice & 2)
+		fill_random(control, sizeof(*control));
+	if (choice & 4)
+		control->cr0 |= CR0_PE | CR0_PG;
+	if (choice & 8)
+		control->cr3 = test_random() % DEVICE_GPA;
+	if (choice & 16)
+		fill_random(&page->regs, sizeof(page->regs));
+	if (choice & 32)
+		page->regs.rip = 0x1000;
+	if (choice & 64)
+		page->regs.rsp = test_random() % DEVICE_GPA;
+	if (choice & 128)
+		page->segments.cs.access_rights = choice >> 8 & 0xf0ff;
+	if (choice >> 24 & 1)
+		page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
+}
+
+#define CASES	5000
+
+static void any_guest(void)
+{
+	uint8_t *before = malloc(DEVICE_GPA);
+
+	begin(8);
+	for (unsigned int i = 0; i < CASES; i++) {
+		unsigned int mode = test_random() % 3;
+
+		rig_end(&rig);
+		begin(mode == 2 ? 2 : 4 + 4 * mode);
+		fill_random(ram + 0x1000, 64);
+		fill_random(ram + IDT_GPA, 0x200);
+		random_state();
+		fill_random(&page->exit, sizeof(page->exit));
+		page->exit.reason = i & 1 ? VEE_EXIT_SHUTDOWN : test_random() % 24;
+		page->refused = test_random() % sizeof(*page);
+		if (!(i % 64))
+			memcpy(before, ram, DEVICE_GPA);
+		test_case("case %u", i);
+		explain();
+		CHECK(i % 64 || !memcmp(before, ram, DEVICE_GPA));
+	}
+	rig_end(&rig);
+	free(before);
+}
+
 const struct test tests[] = {
 	{ "exits in words", exits_in_words },
 	{ "every exit", every_exit },
@@ -620,5 +703,7 @@ const struct test tests[] = {
 	{ "runs that fail", refused_runs },
 	{ "last exits", last_exits },
 	{ "a forgotten vee_done()", forgotten_vee_done },
+	{ "nothing changes", nothing_changes },
+	{ "any guest", any_guest },
 	{ NULL, NULL }
 };
