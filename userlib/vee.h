@@ -417,6 +417,7 @@ int vee_vcpu_vmcs_snapshot(struct vee_vcpu *vcpu, struct vee_vmcs_value *values,
  * @section: the title of the SDM's section (volume 3C) that has the rule
  * @field_count: how many of @fields there are
  * @fields: the fields that it is about, the broken one first, and their values
+ * @wrong: where @expected leaves open which bits of the first field are wrong: these
  *
  * The strings are constant.
  */
@@ -426,6 +427,7 @@ struct vee_broken_rule {
 	const char *section;
 	unsigned int field_count;
 	struct vee_vmcs_value fields[VEE_RULE_FIELDS];
+	uint64_t wrong;
 };
 
 /**

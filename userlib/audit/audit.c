@@ -37,14 +37,17 @@ static const struct vee_vmcs_value *find(const struct audit *a, uint32_t encodin
 	return NULL;
 }
 
-enum verdict audit_verdict(struct audit *a, bool kept)
+struct judgement audit_judge(struct audit *a, bool kept)
 {
-	bool unknown = a->unknown;
+	struct judgement judgement = { .verdict = RULE_KEPT };
 
+	if (a->unknown)
+		judgement.verdict = RULE_UNJUDGED;
+	else if (!kept)
+		judgement = (struct judgement) { RULE_BROKEN, a->wrong };
 	a->unknown = false;
-	if (unknown)
-		return RULE_UNJUDGED;
-	return kept ? RULE_KEPT : RULE_BROKEN;
+	a->wrong = 0;
+	return judgement;
 }
 
 uint64_t audit_field(struct audit *a, uint32_t encoding)
@@ -72,11 +75,24 @@ uint64_t audit_exit2(struct audit *a)
 	return EXIT(SECONDARY_CONTROLS) ? V(EXIT2_CONTROLS) : 0;
 }
 
-bool audit_allowed(uint64_t allowed, uint32_t controls)
+bool audit_has(struct audit *a, uint64_t value, uint64_t bits)
+{
+	a->wrong = bits & ~value;
+	return !a->wrong;
+}
+
+bool audit_lacks(struct audit *a, uint64_t value, uint64_t bits)
+{
+	a->wrong = value & bits;
+	return !a->wrong;
+}
+
+bool audit_allowed(struct audit *a, uint64_t allowed, uint32_t controls)
 {
 	uint32_t must_be_1 = allowed, may_be_1 = allowed >> 32;
 
-	return !(must_be_1 & ~controls) && !(controls & ~may_be_1);
+	a->wrong = (must_be_1 & ~controls) | (controls & ~may_be_1);
+	return !a->wrong;
 }
 
 bool audit_fits(struct audit *a, uint64_t hpa)
@@ -99,11 +115,6 @@ bool audit_canonical(struct audit *a, uint64_t gva)
 	unsigned int unused = 64 - a->info->linear_bits;
 
 	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
-}
-
-bool audit_has_fixed(uint64_t value, uint64_t fixed0)
-{
-	return (value & fixed0) == fixed0;
 }
 
 bool audit_cr3_fits(struct audit *a, uint64_t cr3)
@@ -176,12 +187,13 @@ unsigned int audit_event_vector(struct audit *a)
 /* --- what the library offers ------------------------------------------------------ */
 
 static void note(struct audit *a, const struct rule_group *group, const struct rule *rule,
-		 struct vee_broken_rule *broken)
+		 uint64_t wrong, struct vee_broken_rule *broken)
 {
 	*broken = (struct vee_broken_rule) {
 		.rule = rule->id,
 		.expected = rule->expected,
 		.section = group->section,
+		.wrong = wrong,
 	};
 	/* Without those that this CPU has not got. */
 	for (unsigned int i = 0; i < rule->field_count; i++) {
@@ -202,15 +214,16 @@ struct outcome {
 
 static void judge_group(struct audit *a, const struct rule_group *group, struct outcome *outcome)
 {
-	enum verdict verdicts[AUDIT_GROUP_MAX];
+	struct judgement judgements[AUDIT_GROUP_MAX];
 
-	group->judge(a, verdicts);
+	group->judge(a, judgements);
 	for (unsigned int i = 0; i < group->count; i++) {
-		outcome->unjudged += verdicts[i] == RULE_UNJUDGED;
-		if (verdicts[i] != RULE_BROKEN)
+		outcome->unjudged += judgements[i].verdict == RULE_UNJUDGED;
+		if (judgements[i].verdict != RULE_BROKEN)
 			continue;
 		if (outcome->found < outcome->room)
-			note(a, group, &group->rules[i], &outcome->broken[outcome->found]);
+			note(a, group, &group->rules[i], judgements[i].wrong,
+			     &outcome->broken[outcome->found]);
 		outcome->found++;
 	}
 }
@@ -246,6 +259,13 @@ static bool has_bits(const struct vee_vmcs_value *field, char *bits)
 	       vee_vmcs_bits(field->encoding, field->value, bits, BITS_BYTES) != 0;
 }
 
+/* That reserved ones are reserved goes without saying. */
+static bool names_wrong_bits(const struct vee_broken_rule *broken, char *bits)
+{
+	return vee_vmcs_bits(broken->fields[0].encoding, broken->wrong, bits, BITS_BYTES) &&
+	       strncmp(bits, "reserved", strlen("reserved")) != 0;
+}
+
 /* Appends like snprintf(3): @used goes on past @bytes. */
 #define append(...) \
 	(used += snprintf(used < bytes ? text + used : NULL, used < bytes ? bytes - used : 0, \
@@ -266,6 +286,11 @@ size_t vee_audit_text(const struct vee_broken_rule *broken, char *text, size_t b
 		else
 			append("%#llx", (unsigned long long)field->value);
 		if (has_bits(field, bits))
+			append(" (%s)", bits);
+		if (i || !broken->wrong)
+			continue;
+		append(", wrong bits %#llx", (unsigned long long)broken->wrong);
+		if (names_wrong_bits(broken, bits))
 			append(" (%s)", bits);
 	}
 	append(": %s. SDM 3C, \"%s\"", broken->expected, broken->section);

@@ -35,14 +35,20 @@ struct rule {
 /* KEPT and BROKEN as far as is known: UNJUDGED if it depends on what is not. */
 enum verdict { RULE_KEPT, RULE_BROKEN, RULE_UNJUDGED };
 
+/* @wrong: which bits of the first field, if that is not all in @expected */
+struct judgement {
+	enum verdict verdict;
+	uint64_t wrong;
+};
+
 struct audit;
 
-/* @judge: room for @count verdicts */
+/* @judge: room for @count judgements */
 struct rule_group {
 	const char *section;
 	const struct rule *rules;
 	unsigned int count;
-	void (*judge)(struct audit *a, enum verdict *verdicts);
+	void (*judge)(struct audit *a, struct judgement *judgements);
 };
 
 #define AUDIT_GROUP_MAX	128
@@ -53,16 +59,18 @@ extern const struct rule_group *const audit_groups[];
 /*
  * What is being judged.
  * @unknown: the rule at hand asked for what is withheld, or not there at all
+ * @wrong: see struct judgement
  */
 struct audit {
 	const struct vee_info *info;
 	const struct vee_vmcs_value *values;
 	unsigned int count;
 	bool unknown;
+	uint64_t wrong;
 };
 
-/* Of a rule that is @kept or not; forgets what was @unknown for it. */
-enum verdict audit_verdict(struct audit *a, bool kept);
+/* Of a rule that is @kept or not; forgets what was @unknown and @wrong for it. */
+struct judgement audit_judge(struct audit *a, bool kept);
 /* A field; 0 and @unknown if it is not to be had. */
 uint64_t audit_field(struct audit *a, uint32_t encoding);
 
@@ -93,7 +101,7 @@ uint64_t audit_exit2(struct audit *a);
 #define PROC3_IPI_VIRTUALIZATION 0x10U
 
 /* Does @controls have what the capability MSR @allowed asks for? */
-bool audit_allowed(uint64_t allowed, uint32_t controls);
+bool audit_allowed(struct audit *a, uint64_t allowed, uint32_t controls);
 /* Within the CPU's physical-address width. */
 bool audit_fits(struct audit *a, uint64_t hpa);
 bool audit_is_page(struct audit *a, uint64_t hpa);
@@ -101,8 +109,9 @@ bool audit_is_page(struct audit *a, uint64_t hpa);
 bool audit_area_fits(struct audit *a, uint64_t hpa, uint64_t count);
 /* By the linear-address width that the CPU has, not the one in use. */
 bool audit_canonical(struct audit *a, uint64_t gva);
-/* Has @value all bits of @fixed0, and none beyond @fixed1? */
-bool audit_has_fixed(uint64_t value, uint64_t fixed0);
+/* Has @value all of these bits; has it none of them? What not is wrong. */
+bool audit_has(struct audit *a, uint64_t value, uint64_t bits);
+bool audit_lacks(struct audit *a, uint64_t value, uint64_t bits);
 /* CR3, where LAM may have two more bits. */
 bool audit_cr3_fits(struct audit *a, uint64_t cr3);
 bool audit_is_pat(uint64_t pat);

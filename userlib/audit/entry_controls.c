@@ -81,7 +81,7 @@ static uint64_t event_reserved(const struct audit *a, enum event_type type)
 
 #define RULES { \
 	RULE(ENTRY_ALLOWED, "bits must be as IA32_VMX_(TRUE_)ENTRY_CTLS allows", \
-	     audit_allowed(a->info->vmx_entry, V(ENTRY_CONTROLS)), VMCS_ENTRY_CONTROLS) \
+	     audit_allowed(a, a->info->vmx_entry, V(ENTRY_CONTROLS)), VMCS_ENTRY_CONTROLS) \
 	RULE(EVENT_TYPE, \
 	     "type 1 (bits 10:8) must not be, nor 7 on a CPU without the monitor trap flag", \
 	     type_exists(a, audit_event(a)), VMCS_ENTRY_INTERRUPTION_INFO) \

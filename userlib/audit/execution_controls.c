@@ -68,15 +68,15 @@ static bool pid_table_fits(struct audit *a)
 
 #define RULES { \
 	RULE(PIN_ALLOWED, "bits must be as IA32_VMX_(TRUE_)PINBASED_CTLS allows", \
-	     audit_allowed(a->info->vmx_pin, V(PIN_CONTROLS)), VMCS_PIN_CONTROLS) \
+	     audit_allowed(a, a->info->vmx_pin, V(PIN_CONTROLS)), VMCS_PIN_CONTROLS) \
 	RULE(PROC_ALLOWED, "bits must be as IA32_VMX_(TRUE_)PROCBASED_CTLS allows", \
-	     audit_allowed(a->info->vmx_proc, V(PROC_CONTROLS)), VMCS_PROC_CONTROLS) \
+	     audit_allowed(a, a->info->vmx_proc, V(PROC_CONTROLS)), VMCS_PROC_CONTROLS) \
 	RULE(PROC2_ALLOWED, "bits must be as IA32_VMX_PROCBASED_CTLS2 allows", \
 	     WHEN(PROC(SECONDARY_CONTROLS), \
-		  audit_allowed(a->info->vmx_proc2, V(PROC2_CONTROLS))), \
+		  audit_allowed(a, a->info->vmx_proc2, V(PROC2_CONTROLS))), \
 	     VMCS_PROC2_CONTROLS) \
 	RULE(PROC3_ALLOWED, "only bits that IA32_VMX_PROCBASED_CTLS3 has may be 1", \
-	     !(audit_proc3(a) & ~a->info->vmx_proc3), VMCS_PROC3_CONTROLS) \
+	     audit_lacks(a, audit_proc3(a), ~a->info->vmx_proc3), VMCS_PROC3_CONTROLS) \
 	RULE(CR3_TARGET_COUNT, "at most as many CR3-target values as IA32_VMX_MISC says", \
 	     V(CR3_TARGET_COUNT) <= cr3_targets(a), VMCS_CR3_TARGET_COUNT) \
 	PAGE_RULE(IO_BITMAP_A, PROC(USE_IO_BITMAPS), IO_BITMAP_A, PROC_CONTROLS, \
@@ -180,7 +180,8 @@ static bool pid_table_fits(struct audit *a)
 	     WHEN(PROC2(PT_GUEST_PHYSICAL), EXIT(CLEAR_RTIT_CTL)), \
 	     VMCS_PROC2_CONTROLS, VMCS_EXIT_CONTROLS) \
 	RULE(VM_FUNCTIONS, "only bits that IA32_VMX_VMFUNC has may be 1", \
-	     WHEN(PROC2(VM_FUNCTIONS), !(V(VM_FUNCTION_CONTROLS) & ~a->info->vmx_vmfunc)), \
+	     WHEN(PROC2(VM_FUNCTIONS), \
+		  audit_lacks(a, V(VM_FUNCTION_CONTROLS), ~a->info->vmx_vmfunc)), \
 	     VMCS_VM_FUNCTION_CONTROLS) \
 	EPT_RULE(EPTP_SWITCHING_EPT, PROC2(VM_FUNCTIONS) && \
 		 V(VM_FUNCTION_CONTROLS) & VMFUNC_EPTP_SWITCHING, VM_FUNCTION_CONTROLS, \

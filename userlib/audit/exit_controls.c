@@ -6,9 +6,10 @@
 
 #define RULES { \
 	RULE(EXIT_ALLOWED, "bits must be as IA32_VMX_(TRUE_)EXIT_CTLS allows", \
-	     audit_allowed(a->info->vmx_exit, V(EXIT_CONTROLS)), VMCS_EXIT_CONTROLS) \
+	     audit_allowed(a, a->info->vmx_exit, V(EXIT_CONTROLS)), VMCS_EXIT_CONTROLS) \
 	RULE(EXIT2_ALLOWED, "only bits that IA32_VMX_EXIT_CTLS2 has may be 1", \
-	     WHEN(EXIT(SECONDARY_CONTROLS), !(V(EXIT2_CONTROLS) & ~a->info->vmx_exit2)), \
+	     WHEN(EXIT(SECONDARY_CONTROLS), \
+		  audit_lacks(a, V(EXIT2_CONTROLS), ~a->info->vmx_exit2)), \
 	     VMCS_EXIT2_CONTROLS) \
 	RULE(EXIT_SAVE_TIMER, \
 	     "\"save VMX-preemption timer value\" takes \"activate VMX-preemption timer\"", \

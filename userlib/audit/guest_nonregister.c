@@ -172,7 +172,8 @@ static bool failed_by_link(struct audit *a)
 	     VMCS_GUEST_INTERRUPTIBILITY) \
 	RULE(PENDING_RESERVED, \
 	     "bits 10:4, 13, 15 and 63:17 must be 0, and bit 11 unless the CPU detects bus locks", \
-	     !(V(GUEST_PENDING_DEBUG) & pending_reserved(a)), VMCS_GUEST_PENDING_DEBUG) \
+	     audit_lacks(a, V(GUEST_PENDING_DEBUG), pending_reserved(a)), \
+	     VMCS_GUEST_PENDING_DEBUG) \
 	RULE(PENDING_STEP, \
 	     "BS (bit 14) must be 1 while STI, MOV SS or HLT holds back a step (TF is 1, BTF 0)", \
 	     WHEN(holds_steps(a) && single_steps(a), V(GUEST_PENDING_DEBUG) & PENDING_BS), \

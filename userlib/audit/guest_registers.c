@@ -42,19 +42,20 @@ static bool lme_suits(struct audit *a)
 #define RULES { \
 	RULE(GUEST_CR0_FIXED0, \
 	     "bits of IA32_VMX_CR0_FIXED0 must be 1 (not PE, PG of unrestricted guests)", \
-	     audit_has_fixed(V(GUEST_CR0), cr0_fixed0(a)), VMCS_GUEST_CR0) \
+	     audit_has(a, V(GUEST_CR0), cr0_fixed0(a)), VMCS_GUEST_CR0) \
 	RULE(GUEST_CR0_FIXED1, "bits that are 0 in IA32_VMX_CR0_FIXED1 must be 0", \
-	     !(V(GUEST_CR0) & ~a->info->vmx_cr0_fixed1), VMCS_GUEST_CR0) \
+	     audit_lacks(a, V(GUEST_CR0), ~a->info->vmx_cr0_fixed1), VMCS_GUEST_CR0) \
 	RULE(GUEST_CR0_PG, "PG (bit 31) takes PE (bit 0)", \
 	     WHEN(V(GUEST_CR0) & CR0_PG, audit_protected(a)), VMCS_GUEST_CR0) \
 	RULE(GUEST_CR4_FIXED0, "bits that are 1 in IA32_VMX_CR4_FIXED0 must be 1", \
-	     audit_has_fixed(V(GUEST_CR4), a->info->vmx_cr4_fixed0), VMCS_GUEST_CR4) \
+	     audit_has(a, V(GUEST_CR4), a->info->vmx_cr4_fixed0), VMCS_GUEST_CR4) \
 	RULE(GUEST_CR4_FIXED1, "bits that are 0 in IA32_VMX_CR4_FIXED1 must be 0", \
-	     !(V(GUEST_CR4) & ~a->info->vmx_cr4_fixed1), VMCS_GUEST_CR4) \
+	     audit_lacks(a, V(GUEST_CR4), ~a->info->vmx_cr4_fixed1), VMCS_GUEST_CR4) \
 	RULE(GUEST_CR4_CET, "CET (bit 23) takes CR0.WP (bit 16)", \
 	     WHEN(V(GUEST_CR4) & CR4_CET, V(GUEST_CR0) & CR0_WP), VMCS_GUEST_CR4, VMCS_GUEST_CR0) \
 	RULE(GUEST_DEBUGCTL, "only bits that the CPU has may be 1", \
-	     WHEN(ENTRY(LOAD_DEBUG_CONTROLS), !(V(GUEST_DEBUGCTL) & ~audit_debugctl_bits(a))), \
+	     WHEN(ENTRY(LOAD_DEBUG_CONTROLS), \
+		  audit_lacks(a, V(GUEST_DEBUGCTL), ~audit_debugctl_bits(a))), \
 	     VMCS_GUEST_DEBUGCTL) \
 	RULE(GUEST_64BIT_PG, \
 	     "\"IA-32e mode guest\" takes CR0.PG (bit 31)", \
@@ -79,12 +80,12 @@ static bool lme_suits(struct audit *a)
 	     audit_canonical(a, V(GUEST_SYSENTER_EIP)), VMCS_GUEST_SYSENTER_EIP) \
 	RULE(GUEST_PERF_GLOBAL_CTRL, "only bits of counters that the CPU has may be 1", \
 	     WHEN(ENTRY(LOAD_PERF_GLOBAL_CTRL), \
-		  !(V(GUEST_PERF_GLOBAL_CTRL) & ~a->info->perf_global_ctrl)), \
+		  audit_lacks(a, V(GUEST_PERF_GLOBAL_CTRL), ~a->info->perf_global_ctrl)), \
 	     VMCS_GUEST_PERF_GLOBAL_CTRL) \
 	RULE(GUEST_PAT, "each of its bytes must be 0, 1, 4, 5, 6 or 7", \
 	     WHEN(ENTRY(LOAD_PAT), audit_is_pat(V(GUEST_PAT))), VMCS_GUEST_PAT) \
 	RULE(GUEST_EFER_RESERVED, "bits other than SCE, LME, LMA and NXE must be 0", \
-	     WHEN(ENTRY(LOAD_EFER), !(V(GUEST_EFER) & ~EFER_BITS)), VMCS_GUEST_EFER) \
+	     WHEN(ENTRY(LOAD_EFER), audit_lacks(a, V(GUEST_EFER), ~EFER_BITS)), VMCS_GUEST_EFER) \
 	RULE(GUEST_EFER_LMA, "LMA (bit 10) must be as \"IA-32e mode guest\" is", \
 	     WHEN(ENTRY(LOAD_EFER), lma_suits(a)), VMCS_GUEST_EFER, VMCS_ENTRY_CONTROLS) \
 	RULE(GUEST_EFER_LME, "with CR0.PG LME (bit 8) must be as LMA (bit 10) is", \
@@ -97,7 +98,7 @@ static bool lme_suits(struct audit *a)
 	     WHEN(ENTRY(LOAD_BNDCFGS), audit_canonical(a, V(GUEST_BNDCFGS) & BNDCFGS_BASE)), \
 	     VMCS_GUEST_BNDCFGS) \
 	RULE(GUEST_RTIT_CTL, "bits that no CPU has must be 0", \
-	     WHEN(ENTRY(LOAD_RTIT_CTL), !(V(GUEST_RTIT_CTL) & RTIT_RESERVED)), \
+	     WHEN(ENTRY(LOAD_RTIT_CTL), audit_lacks(a, V(GUEST_RTIT_CTL), RTIT_RESERVED)), \
 	     VMCS_GUEST_RTIT_CTL) \
 	RULE(GUEST_S_CET, "bits 9:6 must be 0, bits 11 and 10 not both 1", \
 	     WHEN(ENTRY(LOAD_CET), audit_is_cet(V(GUEST_S_CET))), VMCS_GUEST_S_CET) \
@@ -106,7 +107,8 @@ static bool lme_suits(struct audit *a)
 	RULE(GUEST_SSP_TABLE, "it must be canonical", \
 	     WHEN(ENTRY(LOAD_CET), audit_canonical(a, V(GUEST_SSP_TABLE))), VMCS_GUEST_SSP_TABLE) \
 	RULE(GUEST_LBR_CTL, "bits other than 22:16 and 3:0 must be 0", \
-	     WHEN(ENTRY(LOAD_LBR_CTL), !(V(GUEST_LBR_CTL) & ~LBR_CTL_BITS)), VMCS_GUEST_LBR_CTL) \
+	     WHEN(ENTRY(LOAD_LBR_CTL), audit_lacks(a, V(GUEST_LBR_CTL), ~LBR_CTL_BITS)), \
+	     VMCS_GUEST_LBR_CTL) \
 	RULE(GUEST_PKRS, "bits 63:32 must be 0", \
 	     WHEN(ENTRY(LOAD_PKRS), !(V(GUEST_PKRS) & HIGH_HALF)), VMCS_GUEST_PKRS) \
 	RULE(GUEST_UINV, "bits 15:8 must be 0", \

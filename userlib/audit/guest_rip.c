@@ -13,7 +13,7 @@
 	RULE(GUEST_RIP_CANONICAL, "in 64-bit mode it must be canonical", \
 	     WHEN(audit_64bit(a), audit_canonical(a, V(GUEST_RIP))), VMCS_GUEST_RIP) \
 	RULE(GUEST_RFLAGS_RESERVED, "bits 63:22, 15, 5 and 3 must be 0", \
-	     !(V(GUEST_RFLAGS) & RFLAGS_RESERVED), VMCS_GUEST_RFLAGS) \
+	     audit_lacks(a, V(GUEST_RFLAGS), RFLAGS_RESERVED), VMCS_GUEST_RFLAGS) \
 	RULE(GUEST_RFLAGS_1, "bit 1 must be 1", V(GUEST_RFLAGS) & RFLAGS_1, VMCS_GUEST_RFLAGS) \
 	RULE(GUEST_RFLAGS_VM_64, "VM (bit 17) must be 0 with \"IA-32e mode guest\"", \
 	     WHEN(ENTRY(IA32E_GUEST), !(V(GUEST_RFLAGS) & RFLAGS_VM)), \

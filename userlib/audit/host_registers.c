@@ -20,13 +20,13 @@ static bool efer_suits(struct audit *a, uint64_t bit)
 
 #define RULES { \
 	RULE(HOST_CR0_FIXED0, "bits that are 1 in IA32_VMX_CR0_FIXED0 must be 1", \
-	     audit_has_fixed(V(HOST_CR0), a->info->vmx_cr0_fixed0), VMCS_HOST_CR0) \
+	     audit_has(a, V(HOST_CR0), a->info->vmx_cr0_fixed0), VMCS_HOST_CR0) \
 	RULE(HOST_CR0_FIXED1, "bits that are 0 in IA32_VMX_CR0_FIXED1 must be 0", \
-	     !(V(HOST_CR0) & ~a->info->vmx_cr0_fixed1), VMCS_HOST_CR0) \
+	     audit_lacks(a, V(HOST_CR0), ~a->info->vmx_cr0_fixed1), VMCS_HOST_CR0) \
 	RULE(HOST_CR4_FIXED0, "bits that are 1 in IA32_VMX_CR4_FIXED0 must be 1", \
-	     audit_has_fixed(V(HOST_CR4), a->info->vmx_cr4_fixed0), VMCS_HOST_CR4) \
+	     audit_has(a, V(HOST_CR4), a->info->vmx_cr4_fixed0), VMCS_HOST_CR4) \
 	RULE(HOST_CR4_FIXED1, "bits that are 0 in IA32_VMX_CR4_FIXED1 must be 0", \
-	     !(V(HOST_CR4) & ~a->info->vmx_cr4_fixed1), VMCS_HOST_CR4) \
+	     audit_lacks(a, V(HOST_CR4), ~a->info->vmx_cr4_fixed1), VMCS_HOST_CR4) \
 	RULE(HOST_CR4_CET, "CET (bit 23) takes CR0.WP (bit 16)", \
 	     WHEN(V(HOST_CR4) & CR4_CET, V(HOST_CR0) & CR0_WP), VMCS_HOST_CR4, VMCS_HOST_CR0) \
 	RULE(HOST_CR3_WIDTH, "it must be within the physical-address width", \
@@ -37,12 +37,12 @@ static bool efer_suits(struct audit *a, uint64_t bit)
 	     audit_canonical(a, V(HOST_SYSENTER_EIP)), VMCS_HOST_SYSENTER_EIP) \
 	RULE(HOST_PERF_GLOBAL_CTRL, "only bits of counters that the CPU has may be 1", \
 	     WHEN(EXIT(LOAD_PERF_GLOBAL_CTRL), \
-		  !(V(HOST_PERF_GLOBAL_CTRL) & ~a->info->perf_global_ctrl)), \
+		  audit_lacks(a, V(HOST_PERF_GLOBAL_CTRL), ~a->info->perf_global_ctrl)), \
 	     VMCS_HOST_PERF_GLOBAL_CTRL) \
 	RULE(HOST_PAT, "each of its bytes must be 0, 1, 4, 5, 6 or 7", \
 	     WHEN(EXIT(LOAD_PAT), audit_is_pat(V(HOST_PAT))), VMCS_HOST_PAT) \
 	RULE(HOST_EFER_RESERVED, "bits other than SCE, LME, LMA and NXE must be 0", \
-	     WHEN(EXIT(LOAD_EFER), !(V(HOST_EFER) & ~EFER_BITS)), VMCS_HOST_EFER) \
+	     WHEN(EXIT(LOAD_EFER), audit_lacks(a, V(HOST_EFER), ~EFER_BITS)), VMCS_HOST_EFER) \
 	RULE(HOST_EFER_LMA, "LMA must be as \"host address-space size\" is", \
 	     WHEN(EXIT(LOAD_EFER), efer_suits(a, EFER_LMA)), VMCS_HOST_EFER, VMCS_EXIT_CONTROLS) \
 	RULE(HOST_EFER_LME, "LME must be as \"host address-space size\" is", \

@@ -9,12 +9,12 @@ static const struct rule group_rules[] = RULES;
 #undef RULE
 
 /* One initialiser is over before another begins (C11, 6.7.9, 23), in whatever order. */
-#define RULE(id, expected, keeps, ...) audit_verdict(a, keeps),
-static void group_judge(struct audit *a, enum verdict *verdicts)
+#define RULE(id, expected, keeps, ...) audit_judge(a, keeps),
+static void group_judge(struct audit *a, struct judgement *judgements)
 {
-	const enum verdict all[] = RULES;
+	const struct judgement all[] = RULES;
 
-	memcpy(verdicts, all, sizeof(all));
+	memcpy(judgements, all, sizeof(all));
 }
 
 #undef RULE

@@ -667,6 +667,7 @@ static void controls_as_the_cpu_allows(void)
 		test_case("%s %u", words[i / 2].rule, i % 2);
 		CHECK_EQUAL(vee_audit(&other, vmcs, VMCS_FIELD_COUNT, broken, ROOM, NULL), 1);
 		CHECK(!strcmp(broken[0].rule, words[i / 2].rule));
+		CHECK_EQUAL(broken[0].wrong, i % 2 ? 1U << 8 : broken[0].fields[0].value);
 	}
 }
 
@@ -817,6 +818,31 @@ static void text(void)
 	}
 }
 
+/* Where a sentence leaves open which bits are wrong, the line says it. */
+static void wrong_bits(void)
+{
+	static const struct {
+		struct change change;
+		const char *words;
+	} cases[] = {
+		{ F(GUEST_CR4, 0x20), "CR4 0x20 (PAE), wrong bits 0x2000 (VMXE): bits" },
+		{ F(GUEST_CR4, 0x2002020), ", wrong bits 0x2000000 (UINTR): bits" },
+		{ F(GUEST_RFLAGS, 0x8002), "reserved bits 0x8000), wrong bits 0x8000: bits" },
+		{ F(HOST_EFER, 0x1d01), ", wrong bits 0x1000: bits" },
+		{ F(GUEST_RFLAGS, 0), "guest RFLAGS 0: bit 1" },
+	};
+	char line[400];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin(LONG);
+		apply(&cases[i].change, 1);
+		CHECK_EQUAL(audit(), 1);
+		vee_audit_text(broken, line, sizeof(line));
+		if (!CHECK(strstr(line, cases[i].words)))
+			printf("# %s\n", line);
+	}
+}
+
 static void of_a_vcpu(void)
 {
 	struct rig rig;
@@ -845,6 +871,7 @@ const struct test tests[] = {
 	{ "a module that is too old", old_module },
 	{ "room for some", room },
 	{ "the text", text },
+	{ "wrong bits", wrong_bits },
 	{ "of a vCPU", of_a_vcpu },
 	{ 0 }
 };
