@@ -28,6 +28,7 @@
 
 #define CR0_PG		0x80000000ULL
 #define CR4_PAE		0x20ULL
+#define CR4_PCIDE	0x20000ULL
 #define V86_FLAGS	0x20002ULL
 #define V86_SELECTOR	(GPA_CODE >> 4)
 #define V86_RIGHTS	0xf3
@@ -135,17 +136,23 @@ struct breakage {
 		uint32_t encoding;
 		uint64_t value;
 	} changes[CHANGES];	/* ended by encoding 0, no field of the guest's */
+	uint64_t cr4;		/* bits that change by way of the page, with the entry */
 };
 
 #define F(name, value)	{ VMCS_##name, value }
 #define NONCANONICAL	0x0000800000000000ULL
 #define TOO_HIGH	(1ULL << 53)
 
-#define BREAK(mode, rule, word, ...)	{ #rule, mode, word, { __VA_ARGS__ } }
-#define FIELD(mode, rule, word, value)	{ #rule, mode, word, { { VMCS_##rule, value } } }
+#define BREAK(in, id, says, ...) \
+	{ .rule = #id, .mode = in, .word = says, .changes = { __VA_ARGS__ } }
+#define FIELD(in, id, says, value) \
+	{ .rule = #id, .mode = in, .word = says, .changes = { { VMCS_##id, value } } }
+#define CR4(in, id, says, bits)	{ .rule = #id, .mode = in, .word = says, .cr4 = bits }
 
 static const struct breakage breakages[] = {
 	BREAK(LONG, GUEST_CR3_WIDTH, "invalid CR3", F(GUEST_CR3, TOO_HIGH)),
+	CR4(LONG, GUEST_64BIT_PAE, "CR4.PAE=0 in x86-64 mode", CR4_PAE),
+	CR4(PROTECTED, GUEST_32BIT_PCIDE, "CR4.PCIDE set in 32-bit guest", CR4_PCIDE),
 	FIELD(LONG, GUEST_DR7, "invalid DR7", 1ULL << 32 | 0x400),
 	FIELD(LONG, GUEST_SYSENTER_ESP, "SYSENTER_ESP_MSR non canonical", NONCANONICAL),
 	FIELD(LONG, GUEST_SYSENTER_EIP, "SYSENTER_EIP_MSR non canonical", NONCANONICAL),
@@ -280,6 +287,11 @@ static void change(struct vee_vcpu *vcpu, const struct breakage *breakage)
 	for (int i = 0; i < CHANGES && breakage->changes[i].encoding; i++)
 		check(vee_vcpu_vmcs_write(vcpu, breakage->changes[i].encoding,
 					  breakage->changes[i].value), breakage->rule);
+	if (breakage->cr4) {
+		check(vee_vcpu_sync(vcpu, VEE_STATE_CONTROL), "control registers");
+		vcpu->page->control.cr4 ^= breakage->cr4;
+		vcpu->page->dirty |= VEE_STATE_CONTROL;
+	}
 }
 
 static void run_into(struct vee_vcpu *vcpu, const struct breakage *breakage, uint32_t reason)
@@ -296,7 +308,8 @@ static void try(const struct breakage *breakage)
 	run_into(vcpu, breakage, VEE_EXIT_HYPERCALL);
 	audit(vcpu, breakage, NULL);
 	change(vcpu, breakage);
-	audit(vcpu, breakage, breakage->rule);
+	if (!breakage->cr4)
+		audit(vcpu, breakage, breakage->rule);
 	if (breakage->word) {
 		run_into(vcpu, breakage, VEE_EXIT_ENTRY_FAILED);
 		audit(vcpu, breakage, breakage->rule);
