@@ -16,6 +16,7 @@
 #define CR0_EM		0x4ULL
 #define CR0_NW		0x20000000ULL
 #define CR0_CD		0x40000000ULL
+#define CR4_PCIDE	0x20000ULL
 #define CR4_OSXSAVE	0x40000ULL
 #define EFER_SCE	0x1ULL
 
@@ -84,6 +85,18 @@ static bool find_undefined(const struct scratch *scratch, const struct decoded *
 	case ZYDIS_MNEMONIC_SYSRET:
 		return !(scratch->page.control.efer & EFER_SCE) &&
 		       found(cause, VECTOR_UD, "EFER.SCE is 0");
+	case ZYDIS_MNEMONIC_RSM:
+		return found(cause, VECTOR_UD, "system-management mode alone has it");
+	case ZYDIS_MNEMONIC_XSAVE:
+	case ZYDIS_MNEMONIC_XSAVE64:
+	case ZYDIS_MNEMONIC_XRSTOR:
+	case ZYDIS_MNEMONIC_XRSTOR64:
+	case ZYDIS_MNEMONIC_XSAVEOPT:
+	case ZYDIS_MNEMONIC_XSAVEC:
+	case ZYDIS_MNEMONIC_XGETBV:
+	case ZYDIS_MNEMONIC_XSETBV:
+		return !(scratch->page.control.cr4 & CR4_OSXSAVE) &&
+		       found(cause, VECTOR_UD, "CR4.OSXSAVE is 0");
 	case ZYDIS_MNEMONIC_LTR:
 	case ZYDIS_MNEMONIC_LLDT:
 	case ZYDIS_MNEMONIC_STR:
@@ -121,6 +134,10 @@ static bool find_disabled(const struct scratch *scratch, const struct decoded *d
 			return found(cause, VECTOR_UD, "CR0.EM is 1: no MMX");
 		break;
 	case ZYDIS_REGCLASS_X87:
+		/* FWAIT has its own rule (SDM 3A, "Device Not Available Exception"). */
+		if (decoded->insn.mnemonic == ZYDIS_MNEMONIC_FWAIT)
+			return control->cr0 & CR0_TS && control->cr0 & CR0_MP &&
+			       found(cause, VECTOR_NM, "CR0.TS and CR0.MP are 1");
 		if (control->cr0 & CR0_EM)
 			return found(cause, VECTOR_NM, "CR0.EM is 1: no x87");
 		break;
@@ -133,6 +150,10 @@ static bool find_disabled(const struct scratch *scratch, const struct decoded *d
 static bool find_registers(const struct scratch *scratch, const struct decoded *decoded,
 			   struct cause *cause)
 {
+	if (decoded->insn.meta.isa_ext == ZYDIS_ISA_EXT_X87)
+		return find_disabled(scratch, decoded, ZYDIS_REGCLASS_X87, cause);
+	if (decoded->insn.meta.isa_ext == ZYDIS_ISA_EXT_MMX)
+		return find_disabled(scratch, decoded, ZYDIS_REGCLASS_MMX, cause);
 	for (unsigned int i = 0; i < decoded->insn.operand_count; i++) {
 		const ZydisDecodedOperand *operand = &decoded->operands[i];
 
@@ -191,6 +212,29 @@ static const char *cr0_refusal(const struct scratch *scratch, uint64_t cr0)
 	return NULL;
 }
 
+/* SDM 2B, "MOV-Move to/from Debug Registers". */
+static bool find_debug(const struct scratch *scratch, const struct decoded *decoded,
+		       struct cause *cause)
+{
+	bool writes = ZydisRegisterGetClass(decoded->operands[0].reg.value) ==
+		      ZYDIS_REGCLASS_DEBUG;
+	const ZydisDecodedOperand *debug = &decoded->operands[writes ? 0 : 1];
+	ZyanI8 number = ZydisRegisterGetId(debug->reg.value);
+
+	if (ZydisRegisterGetClass(debug->reg.value) != ZYDIS_REGCLASS_DEBUG)
+		return false;
+	if ((number == 4 || number == 5) && scratch->page.control.cr4 & CR4_DE)
+		return found(cause, VECTOR_UD, "CR4.DE is 1: no DR4, no DR5");
+	return writes && number > 3 && source_of(scratch, decoded) >> 32 &&
+	       found_gp(scratch, cause, "bits 63:32 of DR6 and DR7 must be 0");
+}
+
+static bool is_beyond_cr3(const struct scratch *scratch, uint64_t cr3)
+{
+	return scratch->guest.mode == 8 && !(scratch->page.control.cr4 & CR4_PCIDE) &&
+	       cr3 >> vm_gpa_bits(scratch->vcpu.vm);
+}
+
 static bool find_control(const struct scratch *scratch, const struct decoded *decoded,
 			 struct cause *cause)
 {
@@ -198,11 +242,17 @@ static bool find_control(const struct scratch *scratch, const struct decoded *de
 	uint64_t value;
 
 	if (decoded->insn.mnemonic != ZYDIS_MNEMONIC_MOV ||
-	    decoded->operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER)
+	    decoded->operands[0].type != ZYDIS_OPERAND_TYPE_REGISTER ||
+	    decoded->operands[1].type != ZYDIS_OPERAND_TYPE_REGISTER)
 		return false;
+	if (find_debug(scratch, decoded, cause))
+		return true;
 	value = source_of(scratch, decoded);
 	if (decoded->operands[0].reg.value == ZYDIS_REGISTER_CR0)
 		refusal = cr0_refusal(scratch, value);
+	else if (decoded->operands[0].reg.value == ZYDIS_REGISTER_CR3 &&
+		 is_beyond_cr3(scratch, value))
+		refusal = "CR3 has bits beyond the physical addresses";
 	else if (decoded->operands[0].reg.value == ZYDIS_REGISTER_CR4 && !(value & CR4_PAE) &&
 		 scratch->page.control.efer & EFER_LMA)
 		refusal = "CR4.PAE is cleared in long mode";
@@ -258,21 +308,133 @@ static bool find_fault(struct scratch *scratch, const struct code *code, struct 
 	return take_fault(scratch, cause, meets(&fault));
 }
 
+/* The value of a general register of that size; those of 8 bits may be the second byte. */
+static uint64_t register_value(const struct scratch *scratch, const ZydisDecodedOperand *operand)
+{
+	ZydisRegister reg = operand->reg.value;
+	ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+	bool high = reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH;
+	unsigned int number = high ? reg - ZYDIS_REGISTER_AH : whole - ZYDIS_REGISTER_RAX;
+
+	return (scratch->page.regs.gpr[number & 0xf] >> (high ? 8 : 0)) &
+	       low_bits(operand->size / 8);
+}
+
+/* RDX:RAX, EDX:EAX, DX:AX or AX. */
+static unsigned __int128 dividend(const struct vee_regs *regs, unsigned int bytes)
+{
+	if (bytes == 1)
+		return regs->rax & 0xffff;
+	return (unsigned __int128)(regs->rdx & low_bits(bytes)) << (bytes * 8) |
+	       (regs->rax & low_bits(bytes));
+}
+
+static bool quotient_fits(unsigned __int128 of, uint64_t by, unsigned int bytes)
+{
+	return of / by <= low_bits(bytes);
+}
+
+static bool signed_quotient_fits(unsigned __int128 of, uint64_t by, unsigned int bytes)
+{
+	unsigned int bits = bytes * 8;
+	bool of_negative = of >> (2 * bits - 1) & 1, by_negative = by >> (bits - 1) & 1;
+	unsigned __int128 magnitude = of_negative ? -of : of;
+	uint64_t divisor = by_negative ? -by & low_bits(bytes) : by;
+	uint64_t most = (1ULL << (bits - 1)) - !(of_negative != by_negative);
+
+	if (bits < 64)
+		magnitude &= ((unsigned __int128)1 << 2 * bits) - 1;
+	return magnitude / divisor <= most;
+}
+
 static bool find_divide(const struct scratch *scratch, const struct decoded *decoded,
 			struct cause *cause)
 {
 	const ZydisDecodedOperand *divisor = &decoded->operands[0];
+	bool is_signed = decoded->insn.mnemonic == ZYDIS_MNEMONIC_IDIV;
 	unsigned int bytes = divisor->size / 8;
-	uint64_t value;
-	ZyanI8 number;
+	unsigned __int128 of;
+	uint64_t by;
 
-	if ((decoded->insn.mnemonic != ZYDIS_MNEMONIC_DIV &&
-	     decoded->insn.mnemonic != ZYDIS_MNEMONIC_IDIV) ||
-	    divisor->type != ZYDIS_OPERAND_TYPE_REGISTER || bytes < 2)
+	if ((!is_signed && decoded->insn.mnemonic != ZYDIS_MNEMONIC_DIV) ||
+	    divisor->type != ZYDIS_OPERAND_TYPE_REGISTER)
 		return false;
-	number = ZydisRegisterGetId(divisor->reg.value);
-	value = number < 0 ? 1 : scratch->page.regs.gpr[number] & low_bits(bytes);
-	return !value && found(cause, VECTOR_DE, "the divisor is 0");
+	by = register_value(scratch, divisor);
+	of = dividend(&scratch->page.regs, bytes);
+	if (!by)
+		return found(cause, VECTOR_DE, "the divisor is 0");
+	return !(is_signed ? signed_quotient_fits : quotient_fits)(of, by, bytes) &&
+	       found(cause, VECTOR_DE, "the quotient is too large");
+}
+
+/* SDM 2B, "SYSENTER-Fast System Call" and "SYSEXIT"; JMP and CALL by a register. */
+static bool find_protection(const struct scratch *scratch, const struct decoded *decoded,
+			    struct cause *cause)
+{
+	const ZydisDecodedOperand *target = &decoded->operands[0];
+
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_SYSENTER:
+	case ZYDIS_MNEMONIC_SYSEXIT:
+		return !(scratch->page.msrs.sysenter_cs & ~(uint64_t)SELECTOR_RPL) &&
+		       found_gp(scratch, cause, "IA32_SYSENTER_CS is 0");
+	case ZYDIS_MNEMONIC_JMP:
+	case ZYDIS_MNEMONIC_CALL:
+		return scratch->guest.mode == 8 && target->type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		       !guest_is_canonical(&scratch->guest, register_value(scratch, target), 1) &&
+		       found_gp(scratch, cause, "the address that it goes to is not canonical");
+	default:
+		return false;
+	}
+}
+
+/* What of its operands must be aligned to 16 bytes, or it is #GP(0). */
+static bool must_be_aligned(const struct decoded *decoded)
+{
+	switch (decoded->insn.mnemonic) {
+	case ZYDIS_MNEMONIC_FXSAVE:
+	case ZYDIS_MNEMONIC_FXSAVE64:
+	case ZYDIS_MNEMONIC_FXRSTOR:
+	case ZYDIS_MNEMONIC_FXRSTOR64:
+	case ZYDIS_MNEMONIC_CMPXCHG16B:
+	case ZYDIS_MNEMONIC_MOVAPS:
+	case ZYDIS_MNEMONIC_MOVAPD:
+	case ZYDIS_MNEMONIC_MOVDQA:
+	case ZYDIS_MNEMONIC_MOVNTPS:
+	case ZYDIS_MNEMONIC_MOVNTPD:
+	case ZYDIS_MNEMONIC_MOVNTDQ:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static uint64_t address_of(const struct scratch *scratch, const struct decoded *decoded,
+			   const ZydisDecodedOperand *operand)
+{
+	ZydisRegisterContext context = { 0 };
+	ZyanU64 offset = 0;
+
+	for (unsigned int i = 0; i < 16; i++) {
+		context.values[ZYDIS_REGISTER_RAX + i] = scratch->page.regs.gpr[i];
+		context.values[ZYDIS_REGISTER_EAX + i] = (uint32_t)scratch->page.regs.gpr[i];
+		context.values[ZYDIS_REGISTER_AX + i] = (uint16_t)scratch->page.regs.gpr[i];
+	}
+	ZydisCalcAbsoluteAddressEx(&decoded->insn, operand, scratch->page.regs.rip, &context,
+				   &offset);
+	return guest_linear(&scratch->guest, operand->mem.segment - ZYDIS_REGISTER_ES, offset);
+}
+
+static bool find_misaligned(const struct scratch *scratch, const struct decoded *decoded,
+			    struct cause *cause)
+{
+	if (!must_be_aligned(decoded))
+		return false;
+	for (unsigned int i = 0; i < decoded->insn.operand_count_visible; i++)
+		if (decoded->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    address_of(scratch, decoded, &decoded->operands[i]) & 0xf)
+			return found_gp(scratch, cause, "its operand is not aligned to 16 bytes");
+	return false;
 }
 
 static bool find_by_kind(struct scratch *scratch, const struct code *code,
@@ -284,6 +446,8 @@ static bool find_by_kind(struct scratch *scratch, const struct code *code,
 	       find_privilege(scratch, decoded, cause) ||
 	       find_control(scratch, decoded, cause) ||
 	       find_divide(scratch, decoded, cause) ||
+	       find_protection(scratch, decoded, cause) ||
+	       find_misaligned(scratch, decoded, cause) ||
 	       find_fault(scratch, code, cause);
 }
 

@@ -405,6 +405,38 @@ static void first_exceptions(void)
 	rig_end(&rig);
 }
 
+/* What it raises before it reaches memory, or instead. */
+static void first_exceptions_of_operands(void)
+{
+	static const struct {
+		const char *code;
+		const char *words;
+		uint64_t rax, rbx;
+	} cases[] = {
+		{ "\x0f\x34", "#GP(0)" TRIED "IA32_SYSENTER_CS is 0", 0, 0 },
+		{ "\xff\xe0", "#GP(0)" TRIED "the address that it goes to is not", 1ULL << 63, 0 },
+		{ "\x0f\x28\x03", "#GP(0)" TRIED "its operand is not aligned to 16", 0, 0x3001 },
+		{ "\xf6\xf3", "#DE" TRIED "the quotient is too large", 0x1000, 2 },
+		{ "\x48\xf7\xfb", "#DE" TRIED "the quotient is too large", 1ULL << 63, -1ULL },
+		{ "\x0f\x01\xd0", "#UD" TRIED "CR4.OSXSAVE is 0", 0, 0 },
+		{ "\x0f\xaa", "#UD" TRIED "system-management mode alone has it", 0, 0 },
+		{ "\x0f\x23\xf8", "#GP(0)" TRIED "bits 63:32 of DR6 and DR7", 1ULL << 32, 0 },
+		{ "\x0f\x22\xd8", "#GP(0)" TRIED "CR3 has bits beyond the", 1ULL << 60, 0 },
+	};
+
+	begin(8);
+	page->segments.idtr = (struct vee_table) { 0 };
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		set_exit(VEE_EXIT_SHUTDOWN, cases[i].code, 3);
+		page->regs.rax = cases[i].rax;
+		page->regs.rbx = cases[i].rbx;
+		page->regs.rdx = (int64_t)cases[i].rax >> 63;
+		explain();
+		check_says(cases[i].words);
+	}
+	rig_end(&rig);
+}
+
 /* Each step on the way to a handler can be what fails. */
 static void deliveries(void)
 {
@@ -698,6 +730,7 @@ const struct test tests[] = {
 	{ "a jump to data that may not execute", jump_to_data },
 	{ "a program of a C library", program_of_a_c_library },
 	{ "first exceptions", first_exceptions },
+	{ "first exceptions of operands", first_exceptions_of_operands },
 	{ "deliveries", deliveries },
 	{ "doubts", doubts },
 	{ "runs that fail", refused_runs },
