@@ -28,7 +28,8 @@
 
 #define EXCEPTIONS	32
 #define HANDLER_BYTES	16
-#define CODE_SELECTOR	8
+#define CODE_64		8ULL
+#define CODE_32		0x18ULL
 #define GATE_RIGHTS	0x8eULL
 #define GATE_IST1	(1ULL << 32)
 #define TSS_IST1	36
@@ -70,8 +71,14 @@ struct insn {
 	} code;
 	uint64_t rax, rbx, rsp;
 	uint64_t cr0, cr4;		/* bits that are changed */
+	uint64_t rflags;
+	bool protected;			/* 32-bit code without paging, not 64-bit code */
 };
 
+#define PROTECTED(words, bytes_, ...) INSN(words, bytes_, .protected = true, __VA_ARGS__)
+
+#define RFLAGS_1	0x2ULL
+#define RFLAGS_OF	0x800ULL
 #define CR0_MP	0x2ULL
 #define CR0_EM	0x4ULL
 #define CR0_TS	0x8ULL
@@ -169,20 +176,47 @@ static const struct insn insns[] = {
 	INSN("mov rax, fs:[rax]", "\x64\x48\x8b\x00", .rax = UNMAPPED),
 	INSN("monitor", "\x0f\x01\xc8"),
 	INSN("mwait", "\x0f\x01\xc9"),
+	PROTECTED("ud2", "\x0f\x0b"),
+	PROTECTED("into", "\xce", .rflags = RFLAGS_OF),
+	PROTECTED("bound", "\x62\x06", .rax = 1),
+	PROTECTED("aam 0", "\xd4\x00"),
+	PROTECTED("jmp far 80H:0", "\xea\x00\x00\x00\x00\x80\x00"),
+	PROTECTED("jmp far to what is not present", "\xea\x00\x00\x00\x00\x20\x00"),
+	PROTECTED("jmp far to data", "\xea\x00\x00\x00\x00\x10\x00"),
+	PROTECTED("call far 80H:0", "\x9a\x00\x00\x00\x00\x80\x00"),
+	PROTECTED("mov es, ax", "\x8e\xc0", .rax = 0x88),
+	PROTECTED("mov ss, ax", "\x8e\xd0", .rax = 0),
+	PROTECTED("mov ss, ax: code", "\x8e\xd0", .rax = 8),
+	PROTECTED("les eax, [esi]", "\xc7\x46\x04\x88\x00\x00\x00\xc4\x06"),
+	PROTECTED("push 80H, pop ds", "\x68\x80\x00\x00\x00\x1f"),
+	PROTECTED("mov [cs:esi], eax", "\x2e\x89\x06"),
+	PROTECTED("iret", "\xcf", .rsp = GPA_DATA),
+	PROTECTED("retf", "\xcb", .rsp = GPA_DATA),
+	PROTECTED("ltr ax", "\x0f\x00\xd8", .rax = 0x10),
+	PROTECTED("lldt ax", "\x0f\x00\xd0", .rax = 0x28),
+	PROTECTED("div ecx", "\xf7\xf1", .rax = 1),
+	PROTECTED("idiv bl, too large", "\xf6\xfb", .rax = 0x4000, .rbx = 2),
+	PROTECTED("mov cr0, eax: PG with NW", "\x0f\x22\xc0", .rax = 0x20000011),
+	PROTECTED("movaps xmm0, xmm1", "\x0f\x28\xc1"),
+	PROTECTED("syscall", "\x0f\x05"),
+	PROTECTED("sysenter", "\x0f\x34"),
+	PROTECTED("lock inc eax", "\xf0\x40"),
 	INSN("16 bytes", "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x90"),
 };
 
 /* --- the guest ---------------------------------------------------------------------------- */
 
-static void put_gates(void)
+static void put_gates(bool protected)
 {
+	unsigned int bytes = protected ? 8 : 16;
+
 	for (uint64_t vector = 0; vector < EXCEPTIONS; vector++) {
 		uint64_t gate[2] = {
-			(GPA_HANDLERS + vector * HANDLER_BYTES) | CODE_SELECTOR << 16 |
-			GATE_IST1 | GATE_RIGHTS << 40,
+			(GPA_HANDLERS + vector * HANDLER_BYTES) | GATE_RIGHTS << 40 |
+			(protected ? CODE_32 << 16 : CODE_64 << 16 | GATE_IST1),
 		};
 
-		check(vee_vm_write(vm, GPA_IDT + vector * sizeof(gate), gate, sizeof(gate)), "IDT");
+		check(vee_vm_write(vm, GPA_IDT + vector * bytes, gate, bytes), "IDT");
 		check(vee_vm_write(vm, GPA_HANDLERS + vector * HANDLER_BYTES, "\x0f\x01\xc1", 3),
 		      "a handler");
 	}
@@ -198,17 +232,22 @@ static void begin(const struct insn *insn, bool has_idt)
 	check(vee_vm_identity_map(vm, GPA_TABLES, MAPPED_BYTES), "page tables");
 	check(vee_vm_write(vm, GPA_CODE, insn->code.bytes, insn->code.count), "code");
 	check(vee_vm_write(vm, GPA_GDT, gdt, sizeof(gdt)), "GDT");
-	put_gates();
+	put_gates(insn->protected);
 	check(vee_vm_write(vm, GPA_TSS + TSS_IST1, &stack, sizeof(stack)), "TSS");
 	check(vee_vcpu_create(vm, 0, &vcpu), "a vCPU");
-	vee_vcpu_set_long_mode(vcpu, GPA_TABLES, GPA_CODE);
+	if (insn->protected)
+		vee_vcpu_set_protected_mode(vcpu, GPA_CODE);
+	else
+		vee_vcpu_set_long_mode(vcpu, GPA_TABLES, GPA_CODE);
 	page = vcpu->page;
 	page->segments.gdtr = (struct vee_table) { .base = GPA_GDT, .limit = sizeof(gdt) - 1 };
 	page->segments.idtr = (struct vee_table) {
-		.base = GPA_IDT, .limit = has_idt ? EXCEPTIONS * 16 - 1 : 0,
+		.base = GPA_IDT,
+		.limit = has_idt ? EXCEPTIONS * (insn->protected ? 8 : 16) - 1 : 0,
 	};
 	page->segments.tr.base = GPA_TSS;
 	page->segments.tr.limit = TSS_LIMIT;
+	page->regs.rflags = RFLAGS_1 | insn->rflags;
 	page->regs.rax = insn->rax;
 	page->regs.rbx = insn->rbx;
 	page->regs.rsp = insn->rsp ? insn->rsp : GPA_STACK;
@@ -251,7 +290,8 @@ static bool look(const struct insn *insn, char *name, size_t room)
 	if (vcpu->page->exit.reason == VEE_EXIT_HYPERCALL)
 		vector = (vcpu->page->regs.rip - GPA_HANDLERS) / HANDLER_BYTES;
 	if (vector < EXCEPTIONS && ERROR_CODES >> vector & 1) {
-		check(vee_vm_read(vm, vcpu->page->regs.rsp, &error, sizeof(error)), "its code");
+		check(vee_vm_read(vm, vcpu->page->regs.rsp, &error, insn->protected ? 4 : 8),
+		      "its code");
 		snprintf(name, room, "%s(%#llx)", names[vector], (unsigned long long)error);
 	} else if (vector < EXCEPTIONS) {
 		snprintf(name, room, "%s", names[vector]);

@@ -45,11 +45,18 @@ static bool found_gp(const struct scratch *scratch, struct cause *cause, const c
 
 /* --- what it raises by itself --- */
 
-static bool find_software(const struct decoded *decoded, struct cause *cause)
+static bool find_software(const struct scratch *scratch, const struct decoded *decoded,
+			  struct cause *cause)
 {
 	switch (decoded->insn.mnemonic) {
 	case ZYDIS_MNEMONIC_INT3:
 		found(cause, VECTOR_BP, "INT3");
+		cause->event.type = VEE_EVENT_SOFT_EXCEPTION;
+		break;
+	case ZYDIS_MNEMONIC_INTO:
+		if (!(scratch->page.regs.rflags & RFLAGS_OF))
+			return false;
+		found(cause, VECTOR_OF, "INTO, with RFLAGS.OF 1");
 		cause->event.type = VEE_EVENT_SOFT_EXCEPTION;
 		break;
 	case ZYDIS_MNEMONIC_INT1:
@@ -356,6 +363,8 @@ static bool find_divide(const struct scratch *scratch, const struct decoded *dec
 	unsigned __int128 of;
 	uint64_t by;
 
+	if (decoded->insn.mnemonic == ZYDIS_MNEMONIC_AAM)
+		return !divisor->imm.value.u && found(cause, VECTOR_DE, "the divisor is 0");
 	if ((!is_signed && decoded->insn.mnemonic != ZYDIS_MNEMONIC_DIV) ||
 	    divisor->type != ZYDIS_OPERAND_TYPE_REGISTER)
 		return false;
@@ -441,7 +450,7 @@ static bool find_by_kind(struct scratch *scratch, const struct code *code,
 			 const struct decoded *decoded, struct cause *cause)
 {
 	return find_undefined(scratch, decoded, cause) ||
-	       find_software(decoded, cause) ||
+	       find_software(scratch, decoded, cause) ||
 	       find_registers(scratch, decoded, cause) ||
 	       find_privilege(scratch, decoded, cause) ||
 	       find_control(scratch, decoded, cause) ||
