@@ -118,7 +118,7 @@ static bool find_undefined(const struct scratch *scratch, const struct decoded *
 	}
 }
 
-/* SDM 2A, "Exceptions of Instructions" by their registers: what may be used at all. */
+/* SDM 3A, "Control Registers": EM and TS of CR0, OSFXSR and OSXSAVE of CR4. */
 static bool find_disabled(const struct scratch *scratch, const struct decoded *decoded,
 			  ZydisRegisterClass class, struct cause *cause)
 {

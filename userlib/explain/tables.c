@@ -12,7 +12,10 @@
 #define PAGE_SHIFT		12
 #define PDPTE_SHIFT		30
 
-/* SDM 3A, "Use of CR3": what is neither an address nor PWT and PCD. */
+/*
+ * SDM 3A, table "Use of CR3 with 32-Bit Paging" and those of the other modes: what is
+ * neither an address nor PWT and PCD.
+ */
 #define CR3_IGNORED		0xfe7ULL
 #define CR3_IGNORED_PAE		0x7ULL
 #define CR4_PCIDE		0x20000ULL
