@@ -131,6 +131,33 @@ static void unended_runs(void)
 	ring_end(ring, &rig);
 }
 
+/* What vee_explain() tells of runs it tells of a ring's, too. */
+static void runs_are_explained(void)
+{
+	static const int results[] = { VEE_EXIT_PIO, -EBUSY };
+	struct rig rig;
+	struct vee_ring *ring = ring_begin(2, &rig);
+	char said[4096] = "";
+	FILE *out = fmemopen(said, sizeof(said), "w");
+
+	if (!ring) {
+		fclose(out);
+		return;
+	}
+	CHECK_EQUAL(vee_vcpu_keep_exits(rig.vcpu), 0);
+	fake.results = results;
+	rig.vcpu->page->exit.reason = VEE_EXIT_HLT;
+	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	check_result(ring, rig.vcpu, VEE_EXIT_PIO);
+	check_result(ring, rig.vcpu, -EBUSY);
+	CHECK_EQUAL(vee_dump_exits(rig.vcpu, out), 0);
+	CHECK_EQUAL(vee_explain(rig.vcpu, out), 0);
+	fclose(out);
+	CHECK(!strncmp(said, "  HLT at 0\nthe run failed: Device or resource busy\n", 50));
+	ring_end(ring, &rig);
+}
+
 /* What the kernel has done before the request failed is done. */
 static void failed_half_way(void)
 {
@@ -373,6 +400,7 @@ const struct test tests[] = {
 	{ "short runs", short_runs },
 	{ "cancelled at once", cancelled_at_once },
 	{ "runs that a batch has not ended", unended_runs },
+	{ "runs are explained", runs_are_explained },
 	{ "a batch that failed half way", failed_half_way },
 	{ "a timer beside short runs", timer_beside_short_runs },
 	{ "requests of one's own", own_requests },
