@@ -7,6 +7,7 @@
 #include "module_util.h"
 
 #define OWNER		"/sys/module/owner"
+#define MODE		MODULE "/vmx_mode"
 #define GUEST_RIP	0x681e
 
 GUEST_CODE(halts, 64, "1: hlt; jmp 1b");
@@ -36,6 +37,20 @@ FIXTURE_VARIANT_ADD(taken, their_vmcs) { .leaves = "vmcs", .error = -ENODEV };
 FIXTURE_VARIANT_ADD(taken, vmx_off) { .leaves = "off", .error = -ENODEV };
 FIXTURE_VARIANT_ADD(taken, vmxe_off) { .leaves = "clear", .error = -ENODEV };
 FIXTURE_VARIANT_ADD(taken, vmx_anew) { .leaves = "anew", .error = -ENODEV };
+
+/* The file, where the lab has it unless it is named. */
+static const char *owner_path(void)
+{
+	return getenv("VEE_OWNER_KO") ?: "/lab/owner.ko";
+}
+
+__attribute__((constructor)) static void need_owner(void)
+{
+	if (access(owner_path(), R_OK))
+		skip_all("no owner.ko here: name it by VEE_OWNER_KO (lab/module --owner)");
+	if (!file_has(MODE, "resident"))
+		skip_all("vee does not keep VMX on here");
+}
 
 static void open_log(struct __test_metadata *_metadata, int *log)
 {
@@ -74,16 +89,10 @@ static int owner_unload(void)
 /* Two guests, the first of which has been on the last CPU when it is taken. */
 FIXTURE_SETUP(taken)
 {
-	const char *named = getenv("VEE_OWNER_KO");
 	char parameters[64];
 
 	module_take(_metadata, &self->as_it_was);
-	snprintf(self->owner.path, sizeof(self->owner.path), "%s",
-		 named ?: "/lab/owner.ko");
-	if (access(self->owner.path, R_OK))
-		VEE_SKIP("no owner.ko here: name it by VEE_OWNER_KO (lab/module --owner)");
-	if (!file_has(MODULE "/vmx_mode", "resident"))
-		VEE_SKIP("vee does not keep VMX on here");
+	snprintf(self->owner.path, sizeof(self->owner.path), "%s", owner_path());
 	open_log(_metadata, &self->log);
 	self->cpu = cpus_online() - 1;
 	ASSERT_EQ(0, pin_to_cpu(self->cpu));
@@ -115,7 +124,7 @@ static void run_everywhere(struct __test_metadata *_metadata)
 	int i;
 
 	ASSERT_TRUE(WAIT_FOR(!access("/dev/vee", F_OK)));
-	EXPECT_TRUE(file_has(MODULE "/vmx_mode", "resident"));
+	EXPECT_TRUE(file_has(MODE, "resident"));
 	guest_open(_metadata, &g);
 	GUEST_LONG(&g, halts);
 	for (i = 0; i < cpus_online(); i++) {
