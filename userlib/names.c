@@ -32,8 +32,8 @@ static const struct name exits[] = {
 	{ VEE_EXIT_DESCRIPTOR, "descriptor-table register" },
 };
 
-#define VMX_REASON(name, number, words) { number, words },
-static const struct name hardware_reasons[] = VMX_REASONS;
+#define VMX_REASON(name, number, words) { number, words }
+static const struct name hardware_reasons[] = VMX_REASONS(VMX_BRACES);
 #undef VMX_REASON
 
 #define VMCS_FIELD(name, encoding, width, group, description) \

@@ -10,6 +10,7 @@
 #include <linux/string.h>
 #include <asm/tsc.h>
 
+#include "trace.h"
 #include "door/each.h"
 #include "door/ioctl.h"
 #include "door/mmap.h"
@@ -83,13 +84,16 @@ static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 {
 	struct vee_vm *vm = file->private_data;
 	const struct vee_request *request;
+	long ret;
 
 	request = request_find(vm_requests, ARRAY_SIZE(vm_requests), nr);
 	if (!request)
 		return -ENOTTY;
 	if (current->mm != vm->memory.mm)
 		return -EIO;
-	return request_do(request, vm, (void __user *)arg);
+	ret = request_do(request, vm, (void __user *)arg);
+	trace_vee_request(vm, NULL, request->name, ret);
+	return ret;
 }
 
 static vm_fault_t post_ring_fault(struct vm_fault *vmf)
@@ -183,9 +187,14 @@ static const struct vee_request device_requests[] = {
 static long device_request(void *unused, unsigned int nr, void __user *user)
 {
 	const struct vee_request *request;
+	long ret;
 
 	request = request_find(device_requests, ARRAY_SIZE(device_requests), nr);
-	return request ? request_do(request, NULL, user) : -ENOTTY;
+	if (!request)
+		return -ENOTTY;
+	ret = request_do(request, NULL, user);
+	trace_vee_request(NULL, NULL, request->name, ret);
+	return ret;
 }
 
 static long device_ioctl(struct file *file, unsigned int nr, unsigned long arg)

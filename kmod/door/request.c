@@ -13,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
+#include "trace.h"
 #include "door/request.h"
 #include "memory/vm.h"
 #include "memory/walk.h"
@@ -344,11 +345,11 @@ long vcpu_request(void *object, unsigned int nr, void __user *user)
 		return -ENOTTY;
 	if (current->mm != vcpu->vm->memory.mm)
 		return -EIO;
-	if (request->unlocked)
-		return request_do(request, vcpu, user);
-	if (!mutex_trylock(&vcpu->lock))
+	if (!request->unlocked && !mutex_trylock(&vcpu->lock))
 		return -EBUSY;
 	ret = request_do(request, vcpu, user);
-	mutex_unlock(&vcpu->lock);
+	if (!request->unlocked)
+		mutex_unlock(&vcpu->lock);
+	trace_vee_request(vcpu->vm, vcpu, request->name, ret);
 	return ret;
 }

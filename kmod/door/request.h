@@ -40,6 +40,7 @@ union argument {
 /**
  * struct vee_request - one request of a descriptor
  * @nr: its number
+ * @name: ... as in linux/vee.h
  * @first_size: size of its struct when it was first published
  * @size: size of its struct now
  * @out: the struct goes back to the caller
@@ -48,6 +49,7 @@ union argument {
  */
 struct vee_request {
 	unsigned int nr;
+	const char *name;
 	u16 first_size;
 	u16 size;
 	bool out;
@@ -56,10 +58,11 @@ struct vee_request {
 };
 
 #define REQUEST(nr, type, fn, ...) \
-	{ nr, sizeof(struct type), sizeof(struct type), .handle = fn, ##__VA_ARGS__ }
+	{ nr, #nr, sizeof(struct type), sizeof(struct type), .handle = fn, ##__VA_ARGS__ }
 /* The same of a struct that has grown: @last was its last member when first published. */
 #define REQUEST_GROWN(nr, type, last, fn, ...) \
-	{ nr, offsetofend(struct type, last), sizeof(struct type), .handle = fn, ##__VA_ARGS__ }
+	{ nr, #nr, offsetofend(struct type, last), sizeof(struct type), .handle = fn, \
+	  ##__VA_ARGS__ }
 
 const struct vee_request *request_find(const struct vee_request *requests, size_t count,
 				       unsigned int nr);

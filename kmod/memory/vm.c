@@ -2,6 +2,7 @@
 /*
  * A VM's life, and who is in it.
  */
+#include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/err.h>
 #include <linux/slab.h>
@@ -10,6 +11,9 @@
 
 static int vm_init(struct vee_vm *vm)
 {
+	static atomic_t created;
+
+	vm->number = atomic_inc_return(&created);
 	kref_init(&vm->ref);
 	post_init(&vm->office);
 	return memory_init(&vm->memory);

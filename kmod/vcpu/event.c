@@ -15,6 +15,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
+#include "trace.h"
 #include "vcpu/event.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
@@ -268,6 +269,8 @@ void event_prepare(struct vee_vcpu *vcpu)
 		   interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS))) {
 		inject(events, &events->interrupt);
 	}
+	if (trace_vee_inject_enabled() && events->injecting)
+		trace_vee_inject(vcpu, events->injecting);
 	ask_for_windows(vcpu);
 }
 

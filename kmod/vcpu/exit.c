@@ -11,7 +11,6 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
-#include "trace.h"
 #include "memory/vm.h"
 #include "vcpu/cpuid.h"
 #include "vcpu/cr.h"
@@ -25,6 +24,7 @@
 #include "vcpu/mmio.h"
 #include "vcpu/msr.h"
 #include "vcpu/step.h"
+#include "vcpu/traced.h"
 #include "vcpu/vcpu.h"
 #include "vmx/exits.h"
 #include "vmx/vmcs.h"
@@ -248,13 +248,7 @@ static enum next exit_cr(struct vee_vcpu *vcpu)
 	}
 }
 
-/* SDM 3C, "Exit Qualification for I/O Instructions". */
-#define IO_WIDTH(q)	(((u32)(q) & 7) + 1)
-#define IO_IN		BIT(3)
-#define IO_STRING	BIT(4)
-#define IO_REP		BIT(5)
-#define IO_PORT(q)	(((q) >> 16) & 0xffff)
-/* "Format of the VM-Exit Instruction-Information Field as Used for INS and OUTS" */
+/* SDM 3C, "Format of the VM-Exit Instruction-Information Field as Used for INS and OUTS" */
 #define IO_ADDRESS_SIZE(info)	(((info) >> 7) & 7)
 
 /* @bytes: 1, 2, 4 or 8 */
@@ -443,19 +437,6 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 
 __diag_pop();
 
-#define VMX_REASON(name, number, words) \
-	[number] = words,
-static const char * const names[VEE_STATS_REASONS] = VMX_REASONS;
-
-#undef VMX_REASON
-
-static const char *exit_name(u32 reason)
-{
-	u32 basic = reason & VMX_EXIT_BASIC;
-
-	return basic < ARRAY_SIZE(names) && names[basic] ? names[basic] : "unknown";
-}
-
 static const struct exit_kind *find_kind(struct vee_vcpu *vcpu, u32 basic)
 {
 	static const struct exit_kind unknown = UNKNOWN;
@@ -464,14 +445,6 @@ static const struct exit_kind *find_kind(struct vee_vcpu *vcpu, u32 basic)
 		return &unknown;
 	vcpu->stats.exits[basic]++;
 	return &exits[basic];
-}
-
-/* Apart, for a call in it would cost each exit the registers it needs. */
-static noinline enum next handle_traced(struct vee_vcpu *vcpu, exit_fn handle)
-{
-	trace_vee_exit(vcpu->id, vcpu->exit.reason, exit_name(vcpu->exit.reason),
-		       vmcs_read(VMCS_GUEST_RIP), vcpu->exit.qualification);
-	return handle(vcpu);
 }
 
 enum next exit_handle(struct vee_vcpu *vcpu, u32 reason)
@@ -484,7 +457,7 @@ enum next exit_handle(struct vee_vcpu *vcpu, u32 reason)
 	vcpu->exit.qualification = 0;
 	if (likely(kind->qualified))
 		vcpu->exit.qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
-	if (trace_vee_exit_enabled())
-		return handle_traced(vcpu, kind->handle);
+	if (static_branch_unlikely(&exits_traced))
+		return exit_traced(vcpu, kind->handle);
 	return kind->handle(vcpu);
 }

@@ -132,9 +132,9 @@ int l1d_init(void)
 			return -ENOMEM;
 	}
 	if (devices_leak || l1d_flushes)
-		static_branch_enable(&entries_clean);
+		static_branch_inc(&entries_clean);
 	if (devices_leak || l1d_flushes_always)
-		static_branch_enable(&entries_clean_again);
+		static_branch_inc(&entries_clean_again);
 	return 0;
 }
 

@@ -25,7 +25,10 @@ struct l1d {
 	unsigned long clean_at;
 };
 
-/* There is something to clean on this machine before a bracket's first entry; its others. */
+/*
+ * There is something to clean on this machine before a bracket's first entry; its others.
+ * Counted: a trace of entries comes by here as well (traced.c).
+ */
 DECLARE_STATIC_KEY_FALSE(entries_clean);
 DECLARE_STATIC_KEY_FALSE(entries_clean_again);
 extern bool l1d_flushes_always;

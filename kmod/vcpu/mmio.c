@@ -119,6 +119,7 @@ static enum next ask_caller(struct vee_vcpu *vcpu, int err)
 		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
 		.error = is_mmio ? 0 : err,
 	};
+	trace_vee_mmio(vcpu, &exit->memory);
 	if (vcpu->wishes.prefetch & VEE_PREFETCH_INSN) {
 		exit->memory.code_width = code->width;
 		exit->memory.insn_bytes = code->bytes;
@@ -177,7 +178,7 @@ static enum next resolve(struct vee_vcpu *vcpu)
 
 	if (err == -EBUSY || err == -EAGAIN)
 		err = fault_and_fetch(vcpu, access);
-	trace_vee_fault(vcpu->id, vcpu->violation.gpa, access, err);
+	trace_vee_fault(vcpu, vcpu->violation.gpa, access, err);
 	switch (err) {
 	case 0:
 		vcpu->stats.faults++;
@@ -216,6 +217,6 @@ enum next exit_fault(struct vee_vcpu *vcpu)
 	if (vcpu->violation.error)
 		return NEXT_SLEEP;
 	vcpu->stats.faults++;
-	trace_vee_fault(vcpu->id, vcpu->violation.gpa, access, 0);
+	trace_vee_fault(vcpu, vcpu->violation.gpa, access, 0);
 	return NEXT_HOST;
 }

@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "compat_cpu.h"
+#include "trace.h"
 #include "memory/vm.h"
 #include "vcpu/cr.h"
 #include "vcpu/exit.h"
@@ -40,6 +41,7 @@
 #include "vcpu/perf.h"
 #include "vcpu/run.h"
 #include "vcpu/state.h"
+#include "vcpu/traced.h"
 #include "vcpu/vcpu.h"
 #include "vcpu/work.h"
 #include "vmx/entry.h"
@@ -238,6 +240,8 @@ static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int nee
 static noinline void clean_before_entry(struct vee_vcpu *vcpu, bool first)
 {
 	entry_clean(&vcpu->l1d, &vcpu->vm->memory, first);
+	if (trace_vee_entry_enabled())
+		trace_vee_entry(vcpu, vmcs_read(VMCS_GUEST_RIP));
 }
 
 /* For another entry of the same bracket. */
@@ -245,7 +249,7 @@ static __always_inline void enter_again(struct vee_vcpu *vcpu)
 {
 	perf_leave_again(&vcpu->switched);
 	if (static_branch_unlikely(&entries_clean_again) &&
-	    entry_is_unclean(&vcpu->vm->memory))
+	    (entry_is_unclean(&vcpu->vm->memory) || trace_vee_entry_enabled()))
 		clean_before_entry(vcpu, false);
 }
 
@@ -419,6 +423,8 @@ static int run_here(struct vee_vcpu *vcpu)
 	rcu_assign_pointer(vcpu->runner.task, current);
 	err = run(vcpu);
 	RCU_INIT_POINTER(vcpu->runner.task, NULL);
+	if (trace_vee_run_enabled())
+		run_traced(vcpu, err);
 	vee_rseq_due();
 	return err;
 }

@@ -30,6 +30,7 @@
 
 #include "compat.h"
 #include "compat_cpu.h"
+#include "trace.h"
 #include "vmx/caps.h"
 #include "vmx/emergency.h"
 #include "vmx/insn.h"
@@ -240,6 +241,8 @@ static int enter_operation(struct root_cpu *root)
 	error = vmxon(&root->hpa);
 	if (error)
 		vee_clear_vmxe();
+	else
+		trace_vee_root(true);
 	return error;
 }
 
@@ -250,6 +253,7 @@ static void leave_operation(void)
 	this_cpu_write(vmx_current, NULL);
 	vmxoff();
 	vee_clear_vmxe();
+	trace_vee_root(false);
 }
 
 /* To stay. Not if somebody else has it on. */
