@@ -38,6 +38,7 @@ struct batch {
  * @runs: how many runs were queued that may have to have a worker, ever
  * @nudged: @runs when the last nudge was queued
  * @served: @runs when it was last known that each has had a thread
+ * @notes: -1: of some vCPUs the last exits are kept; else 0
  */
 struct vee_ring {
 	struct io_uring uring;
@@ -52,6 +53,7 @@ struct vee_ring {
 	uint64_t runs;
 	uint64_t nudged;
 	uint64_t served;
+	int notes;
 };
 
 /* In user_data: bit 0 says that it is the library's, the rest is the vCPU, or 0. */
@@ -238,13 +240,11 @@ static int queue_run(struct vee_ring *ring, struct vee_vcpu *vcpu,
 	return err;
 }
 
-int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us)
+static int begin_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us)
 {
 	struct batch *batch = ring->queued;
 	unsigned int i = batch->each.count;
 
-	if (vcpu->exits)
-		exits_begin(vcpu);
 	if (!budget_us || i == ring->room)
 		return queue_run(ring, vcpu, budget_us, 0);
 	batch->steps[i].vcpu = vcpu->fd;
@@ -253,6 +253,21 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
 	batch->vcpus[i] = vcpu;
 	batch->each.count++;
 	return 0;
+}
+
+static __attribute__((noinline)) int begin_noting(struct vee_ring *ring,
+						  struct vee_vcpu *vcpu,
+						  unsigned int budget_us)
+{
+	exits_begin(vcpu);
+	ring->notes = -1;
+	return begin_run(ring, vcpu, budget_us);
+}
+
+int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budget_us)
+{
+	return vcpu->exits ? begin_noting(ring, vcpu, budget_us) :
+			     begin_run(ring, vcpu, budget_us);
 }
 
 /* False: no run of it has been queued to begin in this thread. */
@@ -380,11 +395,13 @@ static void end_step(struct vee_ring *ring, unsigned int i, int err)
 {
 	struct vee_step *step = &ring->begun->steps[i];
 
+	if (step->result > 0)
+		return;
 	if (step->vcpu == CANCELLED)
 		step->result = -ECANCELED;
 	else if (step->result == NOT_BEGUN)
 		step->result = err;
-	else if (step->result < 0 && goes_on(ring, ring->begun->vcpus[i], step))
+	else if (goes_on(ring, ring->begun->vcpus[i], step))
 		ring->begun->vcpus[i] = NULL;
 }
 
@@ -453,15 +470,23 @@ static bool take_completion(struct vee_ring *ring, struct io_uring_cqe *cqe,
 	return wanted;
 }
 
-static void run_ended(struct vee_vcpu *vcpu, int result)
+static __attribute__((noinline)) int note_end(const struct vee_ring_event *event)
 {
-	if (result < 0)
-		run_failed(vcpu, result);
-	else if (vcpu->exits)
-		exits_end(vcpu);
+	if (event->vcpu && event->result < 0)
+		run_failed(event->vcpu, event->result);
+	else if (event->vcpu && event->vcpu->exits)
+		exits_end(event->vcpu);
+	return 0;
 }
 
-int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
+/* What failed is noted, and what a vCPU keeps: by one comparison for all others. */
+static int tell(const struct vee_ring *ring, const struct vee_ring_event *event)
+{
+	return (event->result | ring->notes) < 0 ? note_end(event) : 0;
+}
+
+static __attribute__((noinline)) int wait_for_one(struct vee_ring *ring,
+						  struct vee_ring_event *event)
 {
 	struct io_uring_cqe *cqe;
 	bool wanted = false;
@@ -477,7 +502,12 @@ int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
 		else
 			ret = submit_and_wait(ring);
 	}
-	if (wanted && event->vcpu)
-		run_ended(event->vcpu, event->result);
-	return ret < 0 ? ret : 0;
+	return ret < 0 ? ret : tell(ring, event);
+}
+
+int vee_ring_wait(struct vee_ring *ring, struct vee_ring_event *event)
+{
+	if (has_results(ring) && take_step(ring, event))
+		return tell(ring, event);
+	return wait_for_one(ring, event);
 }
