@@ -1071,6 +1071,84 @@ int vee_vcpu_keep_exits(struct vee_vcpu *vcpu);
  */
 int vee_dump_exits(struct vee_vcpu *vcpu, FILE *out);
 
+/* --- gdb --- */
+
+/* A stub of gdb's remote serial protocol, for one vCPU. */
+struct vee_gdb;
+
+/**
+ * vee_gdb_open() - let gdb debug a vCPU's guest: "target remote" of it
+ * @vcpu: the vCPU, not running
+ * @where: a TCP port of this machine alone, in decimal; or the path of a Unix socket to
+ *	make, for this user alone
+ * @gdb: where to put it; vee_gdb_close() closes it
+ *
+ * The caller goes on running the vCPU itself, and calls vee_gdb_serve() after each run.
+ * While the guest runs a thread of the library's waits for gdb, and kicks the vCPU when
+ * gdb connects or wants it to stop.
+ *
+ * Return: 0, or -EINVAL (@where: no port), -EADDRINUSE (somebody has that port, or there
+ * is a file of that name), -ENAMETOOLONG, -ENOMEM, or an error of socket(2), bind(2) or
+ * pthread_create(3).
+ */
+int vee_gdb_open(struct vee_vcpu *vcpu, const char *where, struct vee_gdb **gdb);
+
+/**
+ * vee_gdb_open_fd() - likewise, with a gdb that is connected
+ * @vcpu: the vCPU, not running
+ * @fd: a connected stream socket; it stays the caller's to close
+ * @gdb: where to put it
+ *
+ * Return: 0, or -EBADF, -EMFILE, -ENOMEM, or an error of pthread_create(3).
+ */
+int vee_gdb_open_fd(struct vee_vcpu *vcpu, int fd, struct vee_gdb **gdb);
+
+/**
+ * vee_gdb_stop() - have the guest stopped, as of the next vee_gdb_serve()
+ * @gdb: the stub
+ *
+ * Before the first run: vee_gdb_serve() then waits for gdb to connect and to say "continue".
+ */
+void vee_gdb_stop(struct vee_gdb *gdb);
+
+/**
+ * vee_gdb_serve() - see to gdb, after each run of the vCPU
+ * @gdb: the stub
+ * @timeout_ms: how long to wait for gdb's next word while the guest is stopped, in
+ *	milliseconds; -1: for ever
+ *
+ * While the guest is not to stop it returns at once. VEE_EXIT_DEBUG that is gdb's
+ * doing, VEE_EXIT_SHUTDOWN and VEE_EXIT_ENTRY_FAILED stop the guest, and gdb has its say
+ * until it says to go on. It uses VEE_INTERCEPT_DEBUG, _BREAKPOINT and _STEP in the vCPU
+ * page; the caller must leave these to it, and call it by the thread that runs the vCPU.
+ *
+ * Return: 1: run the vCPU again, there is nothing to handle; 0: the exit is the caller's to
+ * handle; -EAGAIN (gdb has said nothing for so long: call it again, not the vCPU), -EINTR
+ * (a signal: likewise), -ECANCELED (gdb wants the guest killed), or the errors of
+ * vee_vcpu_sync(); then the guest stays stopped.
+ */
+int vee_gdb_serve(struct vee_gdb *gdb, int timeout_ms);
+
+/**
+ * vee_gdb_is_stepping() - is the next run to be one instruction?
+ * @gdb: the stub
+ *
+ * Who injects no interrupts then has gdb step through the guest's code, not through its
+ * interrupt handlers.
+ *
+ * Return: true after "stepi" and its like, until the step is over.
+ */
+bool vee_gdb_is_stepping(const struct vee_gdb *gdb);
+
+/**
+ * vee_gdb_close() - done with gdb
+ * @gdb: the stub, or NULL; its vCPU not running, and not yet destroyed
+ * @status: what gdb is told that the guest has exited with, 0 to 255
+ *
+ * Breakpoints are taken out of the guest, which can go on.
+ */
+void vee_gdb_close(struct vee_gdb *gdb, unsigned int status);
+
 /* --- names --- */
 
 /**

@@ -5,8 +5,15 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /* One input. It returns 0; what is wrong ends the process. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The linker's names for what gdb.c stands in for. */
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...);
+int __wrap_ioctl(int fd, unsigned long request, ...);
+ssize_t __wrap_send(int fd, const void *bytes, size_t count, int flags);
 
 #endif /* VEE_LIBFUZZER_H */

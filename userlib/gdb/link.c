@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The connection to gdb: a port of this machine, a Unix socket, or a socket that
+ * somebody else connected. While the guest runs a thread watches it, and ends the run
+ * when something comes; it reads nothing.
+ */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "gdb.h"
+
+#define PORT_MAX	65535
+#define PATIENCE_MS	5000	/* with a gdb that takes no reply */
+
+/* --- where it listens --- */
+
+static int listen_at(struct link *link, const struct sockaddr *address, socklen_t bytes)
+{
+	int on = 1;
+
+	link->listener = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (link->listener < 0)
+		return -errno;
+	if (address->sa_family == AF_INET)
+		setsockopt(link->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	return bind(link->listener, address, bytes) || listen(link->listener, 1) ? -errno : 0;
+}
+
+static int listen_port(struct link *link, unsigned long port)
+{
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons(port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+
+	return listen_at(link, (const struct sockaddr *)&address, sizeof(address));
+}
+
+static int listen_path(struct link *link, const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int err;
+
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, path);
+	err = listen_at(link, (const struct sockaddr *)&address, sizeof(address));
+	if (err)
+		return err;
+	link->path = strdup(path);
+	/* Whoever may connect has the guest. */
+	chmod(path, 0600);
+	return link->path ? 0 : -ENOMEM;
+}
+
+int link_listen(struct link *link, const char *where)
+{
+	char *end;
+	unsigned long port = strtoul(where, &end, 10);
+
+	if (*where < '0' || *where > '9' || *end)
+		return *where ? listen_path(link, where) : -EINVAL;
+	return port && port <= PORT_MAX ? listen_port(link, port) : -EINVAL;
+}
+
+/* --- the watcher --- */
+
+/* What is looked at changes, as far as the lock is held. */
+static int watched_fd(const struct link *link)
+{
+	return link->peer >= 0 ? link->peer : link->listener;
+}
+
+/*
+ * With the lock held. The run that ends may be the next one; serve.c sees to the case
+ * that it was about to end anyway.
+ */
+static void ask_attention(struct link *link)
+{
+	const struct vee_vcpu_page *page = link->vcpu->page;
+	int err;
+
+	link->attention = true;
+	do {
+		err = vee_vcpu_kick(link->vcpu, __atomic_load_n(&page->generation,
+								__ATOMIC_RELAXED));
+	} while (err == -ESTALE);
+}
+
+static void *watch(void *arg)
+{
+	struct link *link = arg;
+
+	pthread_mutex_lock(&link->lock);
+	while (!link->ends) {
+		struct pollfd fds[] = {
+			{ .fd = link->wake, .events = POLLIN },
+			{ .fd = watched_fd(link), .events = POLLIN },
+		};
+		uint64_t count;
+
+		if (link->serving || link->attention) {
+			pthread_cond_wait(&link->changed, &link->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&link->lock);
+		poll(fds, 2, -1);
+		pthread_mutex_lock(&link->lock);
+		if (fds[0].revents && read(link->wake, &count, sizeof(count)) < 0)
+			break;
+		if (!fds[0].revents && fds[1].revents && !link->serving && !link->ends)
+			ask_attention(link);
+	}
+	pthread_mutex_unlock(&link->lock);
+	return NULL;
+}
+
+/* Signals are for the program's own threads. */
+static int start_watcher(struct link *link)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	err = pthread_create(&link->watcher, NULL, watch, link);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return -err;
+}
+
+static void wake(struct link *link)
+{
+	const uint64_t one = 1;
+
+	if (write(link->wake, &one, sizeof(one)) < 0)
+		return;		/* it is awake: the count is at its end */
+}
+
+int link_begin(struct link *link, struct vee_vcpu *vcpu)
+{
+	int err;
+
+	link->vcpu = vcpu;
+	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (link->wake < 0)
+		return -errno;
+	pthread_mutex_init(&link->lock, NULL);
+	pthread_cond_init(&link->changed, NULL);
+	err = start_watcher(link);
+	if (err) {
+		close(link->wake);
+		link->wake = -1;
+	}
+	return err;
+}
+
+static void close_sockets(struct link *link)
+{
+	if (link->peer >= 0)
+		close(link->peer);
+	if (link->listener >= 0)
+		close(link->listener);
+	if (link->path)
+		unlink(link->path);
+	free(link->path);
+}
+
+void link_end(struct link *link)
+{
+	if (link->wake >= 0) {
+		pthread_mutex_lock(&link->lock);
+		link->ends = true;
+		pthread_cond_signal(&link->changed);
+		wake(link);
+		pthread_mutex_unlock(&link->lock);
+		pthread_join(link->watcher, NULL);
+		close(link->wake);
+	}
+	close_sockets(link);
+}
+
+void link_hold(struct link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	link->serving = true;
+	pthread_mutex_unlock(&link->lock);
+}
+
+void link_release(struct link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	link->serving = false;
+	link->attention = false;
+	pthread_cond_signal(&link->changed);
+	wake(link);		/* there may be another socket to look at */
+	pthread_mutex_unlock(&link->lock);
+}
+
+bool link_wants_attention(struct link *link)
+{
+	bool wants;
+
+	pthread_mutex_lock(&link->lock);
+	wants = link->attention;
+	pthread_mutex_unlock(&link->lock);
+	return wants;
+}
+
+/* --- bytes --- */
+
+void link_hang_up(struct link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	if (link->peer >= 0)
+		close(link->peer);
+	link->peer = -1;
+	pthread_mutex_unlock(&link->lock);
+	link->at = 0;
+	link->count = 0;
+}
+
+static int take_connection(struct link *link)
+{
+	int on = 1;
+	int peer = accept4(link->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (peer < 0)
+		return errno == EINTR ? -EINTR : -EAGAIN;
+	setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	pthread_mutex_lock(&link->lock);
+	link->peer = peer;
+	pthread_mutex_unlock(&link->lock);
+	return LINK_NEW;
+}
+
+static int take_bytes(struct link *link)
+{
+	ssize_t count = recv(link->peer, link->bytes, sizeof(link->bytes), MSG_DONTWAIT);
+
+	if (count <= 0)
+		return count && (errno == EAGAIN || errno == EINTR) ? -errno : -EPIPE;
+	link->at = 0;
+	link->count = count;
+	return link->bytes[link->at++];
+}
+
+int link_take(struct link *link, int timeout_ms)
+{
+	struct pollfd poll_fd = { .fd = watched_fd(link), .events = POLLIN };
+	int ready;
+
+	if (link->at < link->count)
+		return link->bytes[link->at++];
+	if (poll_fd.fd < 0)
+		return -EPIPE;
+	ready = poll(&poll_fd, 1, timeout_ms);
+	if (ready <= 0)
+		return ready ? -errno : -EAGAIN;
+	return link->peer < 0 ? take_connection(link) : take_bytes(link);
+}
+
+int link_send(struct link *link, const void *bytes, size_t count)
+{
+	const uint8_t *from = bytes;
+
+	while (count) {
+		struct pollfd poll_fd = { .fd = link->peer, .events = POLLOUT };
+		ssize_t sent = send(link->peer, from, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent < 0 && errno == EAGAIN && poll(&poll_fd, 1, PATIENCE_MS) > 0)
+			continue;
+		if (sent < 0 && errno != EINTR)
+			return -EPIPE;
+		if (sent > 0) {
+			from += sent;
+			count -= sent;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,841 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The stub for gdb, by what goes over the wire. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "../gdb/gdb.h"
+#include "test.h"
+
+#define RAM_BYTES	0x10000
+#define CODE		0x1000
+#define UNMAPPED	0x7000000000ULL
+#define HIGH		0xffff800000001000ULL	/* mapped to CODE */
+#define INT3		0xcc
+#define DR7_GD		0x2000ULL
+#define DR6_BD		0x2000ULL
+#define DR6_BS		0x4000ULL
+#define MXCSR_INITIAL	0x1f80
+
+static struct rig rig;
+static uint8_t *ram;
+static struct vee_gdb *gdb;
+static int wire = -1;
+
+/* --- the other end --- */
+
+static void open_wire(void)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		abort();
+	wire = ends[0];
+	CHECK_EQUAL(vee_gdb_open_fd(rig.vcpu, ends[1], &gdb), 0);
+	close(ends[1]);
+}
+
+static void setup(unsigned int mode)
+{
+	const uint32_t mxcsr = MXCSR_INITIAL;
+
+	ram = rig_begin_mode(&rig, mode, RAM_BYTES);
+	if (mode == 8) {
+		fake_map(HIGH, CODE, VEE_READ | VEE_WRITE, false);
+		fake_paging(&rig);
+	}
+	rig.vcpu->page->regs.rip = CODE;
+	memcpy(fake.xsave + 24, &mxcsr, sizeof(mxcsr));
+	open_wire();
+	vee_gdb_stop(gdb);
+}
+
+static void teardown(void)
+{
+	vee_gdb_close(gdb, 0);
+	close(wire);
+	rig_end(&rig);
+}
+
+static char heard[4 * PACKET_BYTES];
+static size_t heard_count;
+
+static void put(const void *bytes, size_t count)
+{
+	if (write(wire, bytes, count) != (ssize_t)count)
+		abort();
+}
+
+/* Without runs, as gdb sends them. */
+static void put_packet(const char *text)
+{
+	static char frame[FRAME_BYTES];
+	uint8_t sum = 0;
+
+	for (size_t i = 0; text[i]; i++)
+		sum += text[i];
+	put(frame, snprintf(frame, sizeof(frame), "$%s#%02x", text, sum));
+}
+
+static void hear_run(char last, int more)
+{
+	while (more-- > 0 && heard_count < sizeof(heard) - 1)
+		heard[heard_count++] = last;
+}
+
+/* What has come, without acknowledgements and frames, packets one after the other. */
+static void hear(void)
+{
+	static char raw[sizeof(heard)];
+	ssize_t count = recv(wire, raw, sizeof(raw), MSG_DONTWAIT);
+	bool inside = false;
+
+	heard_count = 0;
+	for (ssize_t i = 0; i < count && heard_count < sizeof(heard) - 1; i++) {
+		if (!inside) {
+			inside = raw[i] == '$';
+		} else if (raw[i] == '#') {
+			i += 2;
+			inside = false;
+		} else if (raw[i] == '*') {
+			hear_run(heard[heard_count - 1], raw[++i] - 29);
+		} else {
+			heard[heard_count++] = raw[i] == '}' ? raw[++i] ^ 0x20 : raw[i];
+		}
+	}
+	heard[heard_count] = 0;
+}
+
+static void ask(const char *packet)
+{
+	put_packet(packet);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);
+	hear();
+}
+
+static void check_heard(const char *expected)
+{
+	test_case("\"%.90s\", not \"%.90s\"", heard, expected);
+	CHECK(!strcmp(heard, expected));
+	*test_case_name = 0;
+}
+
+static void check(const char *packet, const char *expected)
+{
+	ask(packet);
+	check_heard(expected);
+}
+
+/* The guest goes on. */
+static void resume(const char *packet)
+{
+	put_packet(packet);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	hear();
+	check_heard("");
+}
+
+static void debug_exit(unsigned int vector, bool is_step, uint64_t dr6)
+{
+	rig.vcpu->page->exit = (struct vee_exit) {
+		.reason = VEE_EXIT_DEBUG,
+		.debug = { .vector = vector, .step = is_step, .dr6 = dr6 },
+	};
+}
+
+static void stops(const char *expected)
+{
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);
+	hear();
+	check_heard(expected);
+}
+
+/* --- packets --- */
+
+static enum packet_event feed(struct packet *packet, const char *bytes)
+{
+	enum packet_event event = PACKET_NONE;
+
+	while (*bytes)
+		event = packet_take(packet, *bytes++);
+	return event;
+}
+
+static void test_packets_in(void)
+{
+	static struct packet packet;
+
+	CHECK_EQUAL(feed(&packet, "+$g#67"), PACKET_WHOLE);
+	CHECK(!strcmp(packet.bytes, "g"));
+	CHECK_EQUAL(feed(&packet, "$g#66"), PACKET_BAD);
+	CHECK_EQUAL(feed(&packet, "$g#zz"), PACKET_BAD);
+	CHECK_EQUAL(feed(&packet, "$X}\003#d8"), PACKET_WHOLE);
+	CHECK(!strcmp(packet.bytes, "X#"));
+	CHECK_EQUAL(feed(&packet, "$X}#d5"), PACKET_BAD);
+	CHECK_EQUAL(feed(&packet, "$mlost$g#67"), PACKET_WHOLE);
+	CHECK(!strcmp(packet.bytes, "g"));
+	CHECK_EQUAL(feed(&packet, "-"), PACKET_RESEND);
+	CHECK_EQUAL(feed(&packet, "\x03"), PACKET_INTERRUPT);
+	packet_take(&packet, '$');
+	for (unsigned int i = 0; i < PACKET_BYTES + 1; i++)
+		packet_take(&packet, 'a');
+	CHECK_EQUAL(feed(&packet, "#61"), PACKET_BAD);
+	CHECK_EQUAL(feed(&packet, "$#00"), PACKET_WHOLE);
+}
+
+static void check_frame(const char *text, const char *expected)
+{
+	char frame[FRAME_BYTES];
+	size_t count = packet_frame(frame, text, strlen(text));
+
+	test_case("%s", text);
+	CHECK(count == strlen(expected) && !memcmp(frame, expected, count));
+}
+
+static void test_packets_out(void)
+{
+	check_frame("OK", "$OK#9a");
+	check_frame("", "$#00");
+	check_frame("000", "$000#90");
+	check_frame("0000", "$0* #7a");
+	check_frame("00000000", "$0*\"00#dc");	/* not with '$', which would be 7 more */
+	check_frame("a#b", "$a}\003b#43");
+}
+
+static void test_acknowledgements(void)
+{
+	char bytes[16];
+
+	setup(8);
+	put("$qC#00", 6);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);
+	CHECK(read(wire, bytes, sizeof(bytes)) == 1 && *bytes == '-');
+	check("qC", "QC1");
+	put("-", 1);
+	stops("QC1");
+	check("QStartNoAckMode", "OK");
+	put("$qC#b4", 6);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);
+	CHECK(read(wire, bytes, sizeof(bytes)) == 7 && *bytes == '$');
+	teardown();
+}
+
+/* --- registers --- */
+
+static void test_registers(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	page->regs.rbx = 0x1122334455667788;
+	check("p1", "8877665544332211");
+	check("p10", "0010000000000000");
+	CHECK_EQUAL(page->dirty & VEE_STATE_REGS, VEE_STATE_REGS);
+	page->dirty = 0;
+	check("P1=8877665544332211", "OK");
+	CHECK_EQUAL(page->dirty, 0);	/* nothing has changed */
+	check("P1=0100000000000000", "OK");
+	CHECK_EQUAL(page->regs.rbx, 1);
+	CHECK_EQUAL(page->dirty, VEE_STATE_REGS);
+	check("P1=01", "E16");
+	check("P1", "E16");
+	check("pffff", "E16");
+	check("p", "E16");
+	/* A selector of protected mode has a descriptor that gdb doesn't give. */
+	check("P12=ff000000", "E5f");
+	teardown();
+}
+
+static void test_all_registers(void)
+{
+	static char all[PACKET_BYTES];
+
+	setup(8);
+	ask("g");
+	CHECK(strlen(heard) > 2 * (17 * 8 + 4 + 24 + 80 + 32 + 256 + 4));
+	all[0] = 'G';
+	strcpy(all + 1, heard);
+	rig.vcpu->page->dirty = 0;
+	check(all, "OK");
+	CHECK_EQUAL(rig.vcpu->page->dirty, 0);
+	memcpy(all + 1, "2a", 2);
+	check(all, "OK");
+	CHECK_EQUAL(rig.vcpu->page->regs.rax, 0x2a);
+	all[strlen(all) - 1] = 0;
+	check(all, "E16");
+	teardown();
+}
+
+/* st0, fctrl, ftag and xmm0 by their numbers, with nothing in the XSAVE area but MXCSR. */
+static void test_vector_registers(void)
+{
+	setup(8);
+	fake.xsave[XSAVE_BV] = 0;
+	fake.xsave[XSAVE_XMM] = 0x55;
+	check("p20", "7f030000");
+	check("p22", "ffff0000");
+	check("p29", "00000000000000000000000000000000");
+	check("P29=01000000000000000000000000000002", "OK");
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], 2);
+	CHECK_EQUAL(fake.xsave[XSAVE_XMM + 15], 2);
+	check("P22=feff0000", "OK");
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], 3);
+	CHECK_EQUAL(fake.xsave[4], 1);	/* of the full tags 3 is empty, 2 is not */
+	teardown();
+}
+
+static void test_real_mode(void)
+{
+	setup(2);
+	ask("qRcmd,617263682069333836");	/* arch i386 */
+	check("p8", "00100000");
+	check("Pa=00120000", "OK");	/* CS */
+	CHECK_EQUAL(rig.vcpu->page->segments.cs.base, 0x12000);
+	ask("qXfer:features:read:target.xml:0,1000");
+	CHECK(strstr(heard, "<architecture>i386</architecture>"));
+	CHECK(!strstr(heard, "segments"));
+	teardown();
+}
+
+static void test_description(void)
+{
+	setup(8);
+	ask("qSupported:swbreak+;xmlRegisters=i386");
+	CHECK(strstr(heard, "qXfer:features:read+"));
+	ask("qXfer:features:read:target.xml:0,ffff");
+	CHECK(*heard == 'l' && strstr(heard, "org.gnu.gdb.i386.core") &&
+	      strstr(heard, "org.gnu.gdb.i386.segments") && strstr(heard, "</target>"));
+	ask("qXfer:features:read:target.xml:5,3");
+	check_heard("m ve");
+	check("qXfer:features:read:other.xml:0,10", "E02");
+	check("qXfer:features:read:target.xml:ffffff,10", "E16");
+	check("qXfer:features:read:target.xml:0", "E16");
+	teardown();
+}
+
+/* --- memory --- */
+
+static void test_memory(void)
+{
+	setup(8);
+	memcpy(ram + CODE, "\x11\x22\x33\x44", 4);
+	check("m1000,4", "11223344");
+	check("mffff800000001000,4", "11223344");
+	check("m7000000000,4", "E0e");
+	check("m1000", "E16");
+	check("mfffffffffffffffff,1", "E16");
+	check("mfffe,8", "0000");	/* and there the memory ends */
+	check("Mffff800000001001,2:aabb", "OK");
+	CHECK(!memcmp(ram + CODE, "\x11\xaa\xbb\x44", 4));
+	check("M1000,2:aa", "E16");
+	check("M1000,2:aabbcc", "E16");
+	check("M7000000000,1:aa", "E0e");
+	check("X1000,3:}\003ab", "OK");
+	teardown();
+}
+
+static void test_physical_memory(void)
+{
+	setup(8);
+	fake.identity = false;
+	ram[CODE] = 0x77;
+	check("m1000,1", "E0e");
+	check("Qqemu.PhyMemMode:1", "OK");
+	check("qqemu.PhyMemMode", "1");
+	check("m1000,1", "77");
+	check("Qqemu.PhyMemMode:0", "OK");
+	check("m1000,1", "E0e");
+	teardown();
+}
+
+/* --- breakpoints --- */
+
+static void test_software_breakpoint(void)
+{
+	setup(8);
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	check("Z0,1000,1", "OK");
+	CHECK_EQUAL(ram[CODE], INT3);
+	check("m1000,1", "90");
+	check("M1000,1:91", "OK");
+	CHECK_EQUAL(ram[CODE], INT3);
+	check("z0,1000,1", "OK");
+	CHECK_EQUAL(ram[CODE], 0x91);
+	check("Z0,1000,1", "OK");
+	ram[CODE] = 0x42;	/* the guest's doing */
+	check("z0,1000,1", "OK");
+	CHECK_EQUAL(ram[CODE], 0x42);
+	teardown();
+}
+
+static void test_too_many(void)
+{
+	char packet[32];
+
+	setup(8);
+	for (unsigned int i = 0; i < SOFTWARE_BREAKS; i++) {
+		snprintf(packet, sizeof(packet), "Z0,%x,1", CODE + i);
+		check(packet, "OK");
+	}
+	check("Z0,2000,1", "E1c");
+	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++) {
+		snprintf(packet, sizeof(packet), "Z1,%x,1", CODE + i);
+		check(packet, "OK");
+	}
+	check("Z1,2000,1", "E1c");
+	check("Z2,1001,2", "E16");
+	check("Z2,1000,3", "E16");
+	check("Z3,1000,4", "");
+	check("Z9,1000,4", "");
+	check("Z0,1000", "E16");
+	teardown();
+}
+
+static void test_software_stop(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	ask("qSupported:swbreak+");
+	check("Z0,1000,1", "OK");
+	resume("c");
+	CHECK_EQUAL(page->intercept, VEE_INTERCEPT_BREAKPOINT);
+	debug_exit(3, false, 0);
+	stops("T05thread:1;swbreak:;");
+	resume("vCont;c");
+	/* Another INT3 is the guest's own. */
+	page->regs.rip = CODE + 0x10;
+	debug_exit(3, false, 0);
+	page->exit.instruction_length = 1;
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(page->inject.type, VEE_EVENT_SOFT_EXCEPTION);
+	CHECK_EQUAL(page->inject.vector, 3);
+	teardown();
+}
+
+static void test_hardware_stop(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	page->debug.dr7 = 0x400;
+	page->debug.dr[1] = 0x1234;
+	check("Z1,1000,1", "OK");
+	check("Z2,2000,8", "OK");
+	check("Z4,2004,4", "OK");
+	check("Z0,7000000000,1", "OK");	/* not there yet */
+	resume("c");
+	CHECK_EQUAL(page->intercept, VEE_INTERCEPT_DEBUG);
+	CHECK_EQUAL(page->debug.dr[3], UNMAPPED);
+	CHECK_EQUAL(page->debug.dr7, 0x400 | DR7_GD | 0xaa | 0x0f900000);
+	CHECK(page->regs.rflags & RFLAGS_RF);	/* off the first one */
+	debug_exit(1, false, 2);
+	stops("T05thread:1;watch:2000;");
+	resume("c");
+	debug_exit(1, false, 4);
+	stops("T05thread:1;awatch:2004;");
+	check("z1,1000,1", "OK");
+	check("z2,2000,8", "OK");
+	check("z4,2004,4", "OK");
+	check("z0,7000000000,1", "OK");
+	resume("c");
+	CHECK_EQUAL(page->debug.dr7, 0x400);
+	CHECK_EQUAL(page->debug.dr[1], 0x1234);
+	CHECK_EQUAL(page->intercept, 0);
+	teardown();
+}
+
+/* MOV DR1, RBX; MOV R9, DR7: the guest has its own. */
+static void test_guest_debugs(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	page->debug.dr7 = 0x400;
+	memcpy(ram + CODE, "\x0f\x23\xcb\x41\x0f\x21\xf9", 7);
+	check("Z1,2000,1", "OK");
+	resume("c");
+	page->regs.rbx = 0x5678;
+	debug_exit(1, false, DR6_BD);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(page->regs.rip, CODE + 3);
+	CHECK_EQUAL(page->debug.dr[0], 0x2000);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(page->regs.rip, CODE + 7);
+	CHECK_EQUAL(page->regs.r9, 0x400);
+	/* A trap of its own. */
+	debug_exit(1, false, DR6_BS);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(page->inject.vector, 1);
+	CHECK_EQUAL(page->debug.dr6 & DR6_BS, DR6_BS);
+	vee_gdb_stop(gdb);
+	check("z1,2000,1", "OK");
+	resume("c");
+	CHECK_EQUAL(page->debug.dr[1], 0x5678);
+	teardown();
+}
+
+/* --- going on --- */
+
+static void test_step(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	resume("s");
+	CHECK(vee_gdb_is_stepping(gdb));
+	CHECK_EQUAL(page->intercept, VEE_INTERCEPT_STEP);
+	page->exit.reason = VEE_EXIT_PIO;	/* it takes the caller's work */
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	debug_exit(1, true, 0);
+	stops("T05thread:1;");
+	CHECK(!vee_gdb_is_stepping(gdb));
+	resume("vCont;s:1;c");
+	CHECK(vee_gdb_is_stepping(gdb));
+	debug_exit(1, true, 0);
+	stops("T05thread:1;");
+	resume("vCont;c:-1");
+	CHECK_EQUAL(page->intercept, 0);
+	vee_gdb_stop(gdb);
+	resume("c2000");
+	CHECK_EQUAL(page->regs.rip, 0x2000);
+	vee_gdb_stop(gdb);
+	check("cxyz", "E16");
+	check("vCont;x", "E16");
+	check("vCont", "E16");
+	check("vCont;s:7", "E16");
+	check("vCont?", "vCont;c;C;s;S");
+	teardown();
+}
+
+/* Until the watcher has seen it. */
+static bool wait_for_kick(void)
+{
+	for (unsigned int i = 0; i < 2000; i++) {
+		if (link_wants_attention(&gdb->link))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void test_interrupt(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	page->generation = 7;
+	resume("c");
+	page->exit.reason = VEE_EXIT_KICKED;
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);	/* somebody else's */
+	put("\x03", 1);
+	CHECK(wait_for_kick());
+	CHECK_EQUAL(fake.kick.generation, 7);
+	/* The run was about to end, with something to do. */
+	page->exit.reason = VEE_EXIT_PIO;
+	page->generation = 8;
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	CHECK_EQUAL(fake.kick.generation, 8);
+	page->exit.reason = VEE_EXIT_KICKED;
+	stops("T02thread:1;");
+	resume("c");
+	put("+", 1);
+	CHECK(wait_for_kick());
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	teardown();
+}
+
+static void test_shutdown(void)
+{
+	setup(8);
+	resume("c");
+	rig.vcpu->page->exit.reason = VEE_EXIT_SHUTDOWN;
+	stops("T06thread:1;");
+	put_packet("c");
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	hear();
+	vee_gdb_close(gdb, 3);
+	hear();
+	check_heard("W03");
+	gdb = NULL;
+	teardown();
+}
+
+static void test_goodbye(void)
+{
+	setup(8);
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	put_packet("k");
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -ECANCELED);
+	put_packet("D");
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	hear();
+	check_heard("OK");
+	CHECK_EQUAL(ram[CODE], 0x90);
+	CHECK_EQUAL(rig.vcpu->page->intercept, 0);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	teardown();
+}
+
+/* gdb dies. */
+static void test_hang_up(void)
+{
+	setup(8);
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	resume("c");
+	close(wire);
+	CHECK(wait_for_kick());
+	rig.vcpu->page->exit.reason = VEE_EXIT_KICKED;
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(ram[CODE], 0x90);
+	teardown();
+}
+
+static void test_threads(void)
+{
+	setup(8);
+	check("qfThreadInfo", "m1");
+	check("qsThreadInfo", "l");
+	check("qThreadExtraInfo,1", "764350552030");
+	check("Hg0", "OK");
+	check("Hc-1", "OK");
+	check("Hg2", "E16");
+	check("H", "E16");
+	check("T1", "OK");
+	check("T2", "E16");
+	check("?", "T05thread:1;");
+	check("qAttached", "1");
+	check("vMustReplyEmpty", "");
+	check("", "");
+	teardown();
+}
+
+/* --- monitor --- */
+
+static char shown[sizeof(heard)];
+
+/* "O" and hexadecimal, any number of times, then "OK". */
+static void monitor(const char *line)
+{
+	char packet[256] = "qRcmd,";
+	size_t count = 0;
+
+	for (size_t i = 0; line[i]; i++)
+		sprintf(packet + 6 + 2 * i, "%02x", line[i]);
+	ask(packet);
+	for (size_t i = 0; i + 1 < heard_count; ) {
+		if (heard[i] == 'O')
+			i++;
+		else if (hex_bytes(heard + i, shown + count, 1))
+			i += 2, count++;
+		else
+			break;
+	}
+	shown[count] = 0;
+	CHECK(heard_count >= 2 && !strcmp(heard + heard_count - 2, "OK"));
+}
+
+static void test_monitor(void)
+{
+	setup(8);
+	monitor("help");
+	CHECK(strstr(shown, "walk"));
+	monitor("nonsense");
+	CHECK(strstr(shown, "no such command"));
+	monitor("regs");
+	CHECK(strstr(shown, "CR3") || strstr(shown, "cr3"));
+	monitor("vmcs");
+	CHECK(strstr(shown, "RIP"));
+	monitor("exits");
+	CHECK(strstr(shown, "not kept"));
+	monitor("walk 0xffff800000001000");
+	CHECK(strstr(shown, "is gpa 0x1000"));
+	CHECK(strstr(shown, "PML4E"));
+	monitor("walk 0x7000000000");
+	CHECK(strstr(shown, "PML4E") && !strstr(shown, "is gpa"));
+	monitor("walk");
+	CHECK(strstr(shown, "a number"));
+	ram[CODE] = 0x5a;
+	monitor("phys 0x1000 2");
+	CHECK(!strcmp(shown, "0x1000: 5a 00\n"));
+	monitor("phys 0x100000000");
+	CHECK(strstr(shown, "no memory"));
+	monitor("phys 0 99999");
+	CHECK(strstr(shown, "up to"));
+	check("qRcmd,6", "E16");
+	check("qRcmd,zz", "E16");
+	teardown();
+}
+
+/* --- where it listens --- */
+
+static char path[] = "/tmp/vee-gdb-XXXXXX";
+
+static void connect_to(const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	strcpy(address.sun_path, name);
+	wire = socket(AF_UNIX, SOCK_STREAM, 0);
+	CHECK(!connect(wire, (struct sockaddr *)&address, sizeof(address)));
+}
+
+static void test_socket(void)
+{
+	struct stat stat_of;
+
+	rig_begin_mode(&rig, 8, RAM_BYTES);
+	close(mkstemp(path));
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, path, &gdb), -EADDRINUSE);
+	unlink(path);
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, path, &gdb), 0);
+	CHECK(!stat(path, &stat_of) && (stat_of.st_mode & 0777) == 0600);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	connect_to(path);
+	CHECK(wait_for_kick());		/* the guest stops for it */
+	check("?", "T05thread:1;");
+	resume("c");
+	teardown();
+	CHECK(stat(path, &stat_of));
+}
+
+static void test_port(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET };
+	socklen_t bytes = sizeof(address);
+	struct vee_gdb *other;
+	char port[8];
+	int taken = socket(AF_INET, SOCK_STREAM, 0);
+
+	rig_begin_mode(&rig, 8, RAM_BYTES);
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, "0", &gdb), -EINVAL);
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, "65536", &gdb), -EINVAL);
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, "", &gdb), -EINVAL);
+	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK(!bind(taken, (struct sockaddr *)&address, bytes));
+	getsockname(taken, (struct sockaddr *)&address, &bytes);
+	snprintf(port, sizeof(port), "%u", ntohs(address.sin_port));
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, port, &other), -EADDRINUSE);
+	close(taken);
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, port, &gdb), 0);
+	wire = socket(AF_INET, SOCK_STREAM, 0);
+	CHECK(!connect(wire, (struct sockaddr *)&address, bytes));
+	vee_gdb_stop(gdb);
+	check("qC", "QC1");
+	teardown();
+}
+
+static int open_once(void)
+{
+	int ends[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+		abort();
+	err = vee_gdb_open_fd(rig.vcpu, ends[0], &gdb);
+	if (!err)
+		vee_gdb_close(gdb, 0);
+	close(ends[0]);
+	close(ends[1]);
+	return err;
+}
+
+static void test_no_memory(void)
+{
+	rig_begin_mode(&rig, 8, RAM_BYTES);
+	CHECK(fail_each_allocation(open_once) >= 2);
+	rig_end(&rig);
+}
+
+/* --- nonsense --- */
+
+#define ROUNDS	30000
+
+static const char *const samples[] = {
+	"g", "G00", "p1", "P1=0100000000000000", "m1000,4", "M1000,2:aabb", "X1000,2:ab",
+	"Z0,1000,1", "z0,1000,1", "Z2,2000,4", "z2,2000,4", "vCont?", "Hg0", "T1",
+	"qSupported:swbreak+", "qXfer:features:read:target.xml:0,100", "qRcmd,68656c70",
+	"qRcmd,77616c6b2030", "Qqemu.PhyMemMode:1", "vCont;c", "s", "c1000", "D",
+};
+
+static void put_nonsense(void)
+{
+	char frame[FRAME_BYTES], text[64];
+	size_t count;
+
+	strcpy(text, samples[test_random() % (sizeof(samples) / sizeof(*samples))]);
+	count = strlen(text);
+	if (test_random() % 2)
+		text[test_random() % count] = test_random();
+	count = packet_frame(frame, text, count);
+	if (!(test_random() % 8))
+		frame[test_random() % count] = test_random();
+	put(frame, count);
+}
+
+/* It never waits, never fails but as it may, and answers a sound packet afterwards. */
+static void test_nonsense(void)
+{
+	setup(8);
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		int ret;
+
+		put_nonsense();
+		ret = vee_gdb_serve(gdb, 0);
+		if (!CHECK(ret == -EAGAIN || ret == 1 || ret == -ECANCELED))
+			break;
+		hear();
+		if (gdb->link.peer < 0) {	/* "D" */
+			vee_gdb_close(gdb, 0);
+			close(wire);
+			open_wire();
+		}
+		vee_gdb_stop(gdb);
+	}
+	put("#00", 3);
+	check("qC", "QC1");
+	check("z0,1000,1", "OK");
+	teardown();
+}
+
+const struct test tests[] = {
+	{ "packets in", test_packets_in },
+	{ "packets out", test_packets_out },
+	{ "acknowledgements", test_acknowledgements },
+	{ "registers", test_registers },
+	{ "all registers at once", test_all_registers },
+	{ "registers of the FPU and SSE", test_vector_registers },
+	{ "real mode, as i386", test_real_mode },
+	{ "target description", test_description },
+	{ "memory", test_memory },
+	{ "physical memory", test_physical_memory },
+	{ "software breakpoint in memory", test_software_breakpoint },
+	{ "too many breakpoints, and bad ones", test_too_many },
+	{ "software breakpoint met", test_software_stop },
+	{ "debug registers", test_hardware_stop },
+	{ "a guest that uses the debug registers", test_guest_debugs },
+	{ "steps", test_step },
+	{ "Ctrl-C", test_interrupt },
+	{ "triple fault", test_shutdown },
+	{ "detach and kill", test_goodbye },
+	{ "gdb goes away", test_hang_up },
+	{ "threads and the like", test_threads },
+	{ "monitor", test_monitor },
+	{ "Unix socket", test_socket },
+	{ "TCP port", test_port },
+	{ "no memory", test_no_memory },
+	{ "nonsense", test_nonsense },
+	{ 0 }
+};
