@@ -126,6 +126,22 @@ dies_all() {
 		"first #GP(0x8), $tried" 'selector 0x8'
 }
 
+# Each exit with its instruction, in a file, and what the guest says goes elsewhere.
+traces() {
+	# MOV $'!', %al; OUT to the serial port; CLI; HLT
+	flat 'b0 21 ba f8 03 ee fa f4' >"$work/image"
+	vee run -t 50 -m 16M --trace="$work/trace" "$work/image" >"$work/said" 2>&1 </dev/null
+	sed 's/^/# /' "$work/trace" "$work/said"
+	verdict='not ok'
+	[ "$(cat "$work/said")" = '!' ] && grep -q 'OUT port 0x3f8.*| out dx, al$' "$work/trace" &&
+		grep -q 'HLT.*| hlt$' "$work/trace" && verdict=ok
+	report "$verdict" 'a trace of exits'
+	verdict='not ok'
+	vee run --trace="$work" "$work/image" 2>&1 </dev/null | grep -q "can't be written" &&
+		verdict=ok
+	report "$verdict" 'a trace that has nowhere to go'
+}
+
 echo 'KTAP version 1'
 if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
 	echo '1..0 # SKIP no command "vee", or no /dev/vee'
@@ -133,6 +149,7 @@ if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo 1..14
+echo 1..16
 dies_all
+traces
 [ "$failed" -eq 0 ]

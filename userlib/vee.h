@@ -1047,6 +1047,21 @@ int vee_explain(struct vee_vcpu *vcpu, FILE *out);
  */
 int vee_dump_registers(struct vee_vcpu *vcpu, FILE *out);
 
+/**
+ * vee_disassemble() - the instruction at a vCPU's RIP
+ * @vcpu: the vCPU, not running
+ * @text: where to: a string, in Intel's syntax; cut if it is longer. If there is an error,
+ *	an empty one
+ * @room: how many bytes there are at @text; 96 are always enough
+ *
+ * As the guest would fetch it, in the mode that it is in. It looks only: nothing of the
+ * guest changes.
+ *
+ * Return: 0, -EFAULT (it can't be fetched: a fault, or no memory), -ENOEXEC (it is none
+ * that the decoder knows), -ENOMEM, or -EBUSY, -EIO, -ESHUTDOWN.
+ */
+int vee_disassemble(struct vee_vcpu *vcpu, char *text, size_t room);
+
 #define VEE_KEPT_EXITS		32
 
 /**

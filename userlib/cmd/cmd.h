@@ -46,6 +46,7 @@ struct options {
 	uint64_t memory;	/* bytes */
 	double timeout;		/* seconds; 0: none */
 	bool trace;
+	const char *trace_path;	/* NULL: standard error */
 	bool trace_io;
 	bool stats;
 };
@@ -89,6 +90,7 @@ struct file {
 struct machine {
 	const struct options *options;
 	const char *name;	/* begins what is said of it */
+	FILE *trace;		/* NULL: none */
 	struct file image;	/* until it is loaded */
 	struct file initrd;
 	struct vee_vm *vm;
@@ -214,6 +216,8 @@ bool msr_write(struct machine *machine, uint32_t index, uint64_t value);
 /* --- report.c: for people --- */
 
 void report_stats(struct vee_vcpu *vcpu);
+/* Each exit. A status. */
+int trace_open(struct machine *machine);
 void trace_exit(const struct machine *machine);
 /* For struct bus: tells of an access; @arg is a name for the bus. */
 void trace_io(void *arg, const struct bus_event *event);

@@ -27,7 +27,8 @@ static const char usage[] =
 	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
 	"  -S, --serial PATH     where the serial port is: a terminal, a file for output,\n"
 	"                        or two FIFOs, PATH.in and PATH.out\n"
-	"  -T, --trace           tell of each exit on standard error\n"
+	"  -T, --trace[=FILE]    tell of each exit, with the instruction, on standard error\n"
+	"                        or in FILE\n"
 	"  -I, --trace-io        tell of each access to a device, and of those that\n"
 	"                        nothing answers\n"
 	"  -s, --stats           at the end, tell which exits there were, and how many\n"
@@ -119,6 +120,7 @@ static int take_option(int option, struct options *options)
 		return GO_ON;
 	case 'T':
 		options->trace = true;
+		options->trace_path = optarg;
 		return GO_ON;
 	case 'I':
 		options->trace_io = true;
@@ -148,7 +150,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		{ "append", required_argument, NULL, 'a' },
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "serial", required_argument, NULL, 'S' },
-		{ "trace", no_argument, NULL, 'T' },
+		{ "trace", optional_argument, NULL, 'T' },
 		{ "trace-io", no_argument, NULL, 'I' },
 		{ "stats", no_argument, NULL, 's' },
 		{ "dump", required_argument, NULL, 'd' },

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* For people: accesses to devices, statistics, exits. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 
 #define line(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr))
 #define U(x) ((unsigned long long)(x))
+#define INSN_TEXT	96
 
 /* --- accesses to devices --- */
 
@@ -88,32 +90,28 @@ static const char *device_name(const struct bus *bus, uint64_t address)
 	return device ? device->name : "nobody";
 }
 
-static void trace_pio(const struct machine *machine,
-		      const struct vee_exit_pio *pio)
+static void trace_pio(const struct machine *machine, const struct vee_exit_pio *pio)
 {
-	line("%s%s port %#x, %u bytes, value %#llx, count %llu: %s",
-	     pio->direction == VEE_PIO_OUT ? "OUT" : "IN",
-	     pio->string ? "S" : "", pio->port, pio->width, U(pio->data),
-	     U(pio->count), device_name(&machine->ports, pio->port));
+	fprintf(machine->trace, "%s%s port %#x, %u bytes, value %#llx, count %llu: %s",
+		pio->direction == VEE_PIO_OUT ? "OUT" : "IN", pio->string ? "S" : "",
+		pio->port, pio->width, U(pio->data), U(pio->count),
+		device_name(&machine->ports, pio->port));
 }
 
 static void trace_memory(const struct machine *machine,
 			 const struct vee_exit_memory *memory)
 {
-	line("%s%s%s gpa %#llx, gva %#llx: %s",
-	     memory->access & VEE_READ ? "r" : "-",
-	     memory->access & VEE_WRITE ? "w" : "-",
-	     memory->access & VEE_EXECUTE ? "x" : "-", U(memory->gpa),
-	     U(memory->gva), device_name(&machine->memory, memory->gpa));
+	fprintf(machine->trace, "%s%s%s gpa %#llx, gva %#llx: %s",
+		memory->access & VEE_READ ? "r" : "-",
+		memory->access & VEE_WRITE ? "w" : "-",
+		memory->access & VEE_EXECUTE ? "x" : "-", U(memory->gpa), U(memory->gva),
+		device_name(&machine->memory, memory->gpa));
 }
 
-void trace_exit(const struct machine *machine)
+static void trace_what(const struct machine *machine)
 {
-	const struct vee_vcpu_page *page = machine->vcpu->page;
-	const struct vee_exit *exit = &page->exit;
+	const struct vee_exit *exit = &machine->vcpu->page->exit;
 
-	fprintf(stderr, "vee: %016llx %s ", U(page->regs.rip),
-		vee_exit_name(exit->reason));
 	switch (exit->reason) {
 	case VEE_EXIT_PIO:
 		trace_pio(machine, &exit->pio);
@@ -124,10 +122,43 @@ void trace_exit(const struct machine *machine)
 		break;
 	case VEE_EXIT_RDMSR:
 	case VEE_EXIT_WRMSR:
-		line("%#x %#llx", exit->msr.index, U(exit->msr.value));
+		fprintf(machine->trace, "%#x %#llx", exit->msr.index, U(exit->msr.value));
 		break;
 	default:
-		line("(%s)", vee_hardware_reason_name(exit->hardware_reason));
+		fprintf(machine->trace, "(%s)",
+			vee_hardware_reason_name(exit->hardware_reason));
 		break;
 	}
+}
+
+/* The instruction at the end: what came before has columns. */
+void trace_exit(const struct machine *machine)
+{
+	const struct vee_vcpu_page *page = machine->vcpu->page;
+	char insn[INSN_TEXT];
+
+	fprintf(machine->trace, "%s: %016llx %s ", machine->name, U(page->regs.rip),
+		vee_exit_name(page->exit.reason));
+	trace_what(machine);
+	if (!vee_disassemble(machine->vcpu, insn, sizeof(insn)))
+		fprintf(machine->trace, " | %s", insn);
+	fputc('\n', machine->trace);
+}
+
+/* Line by line: whoever looks into it, or is left with it, finds no half ones. */
+int trace_open(struct machine *machine)
+{
+	const char *path = machine->options->trace_path;
+
+	if (!machine->options->trace)
+		return STATUS_OK;
+	if (!path) {
+		machine->trace = stderr;
+		return STATUS_OK;
+	}
+	machine->trace = fopen(path, "we");
+	if (!machine->trace)
+		return fail("--trace=%s: it can't be written: %s", path, strerror(errno));
+	setvbuf(machine->trace, NULL, _IOLBF, 0);
+	return STATUS_OK;
 }

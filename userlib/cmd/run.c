@@ -289,7 +289,7 @@ static int run_once(struct machine *machine)
 		return GO_ON;
 	if (err)
 		return give_up(machine);
-	if (machine->options->trace)
+	if (machine->trace)
 		trace_exit(machine);
 	return handle(machine);
 }
@@ -352,6 +352,8 @@ static int create(struct machine *machine, const struct options *options,
 
 	if (!status)
 		status = machine_load(machine);
+	if (!status)
+		status = trace_open(machine);
 	if (!status)
 		status = console_open(machine);
 	return status;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* The instruction at RIP, as far as it can be fetched. */
+#include <errno.h>
+#include <stdlib.h>
+
 #include <Zydis/Zydis.h>
 
 #include "explain.h"
@@ -93,4 +96,31 @@ void insn_say(struct text *text, struct scratch *scratch)
 		say_bytes(text, scratch, &code);
 	else
 		say(text, "  instruction: it can't be fetched");
+}
+
+static int disassemble_next(struct scratch *scratch, char *text, size_t room)
+{
+	ZydisDisassembledInstruction insn;
+	struct code code;
+	int err = insn_fetch(scratch, &code);
+
+	if (err)
+		return err < 0 ? err : -EFAULT;
+	if (!disassemble(scratch, &code, &insn))
+		return -ENOEXEC;
+	snprintf(text, room, "%s", insn.text);
+	return 0;
+}
+
+int vee_disassemble(struct vee_vcpu *vcpu, char *text, size_t room)
+{
+	struct scratch *scratch = malloc(sizeof(*scratch));
+	int err = scratch ? scratch_begin(scratch, vcpu) : -ENOMEM;
+
+	if (room)
+		*text = '\0';
+	if (!err)
+		err = disassemble_next(scratch, text, room);
+	free(scratch);
+	return err;
 }

@@ -118,6 +118,28 @@ static void all_registers(void)
 	rig_end(&rig);
 }
 
+static void next_instruction(void)
+{
+	char text[96];
+
+	begin(8);
+	set_exit(VEE_EXIT_HLT, "\x8b\x44\x8b\x04", 4);
+	CHECK_EQUAL(vee_disassemble(rig.vcpu, text, sizeof(text)), 0);
+	CHECK(!strcmp(text, "mov eax, [rbx+rcx*4+0x04]"));
+	CHECK_EQUAL(vee_disassemble(rig.vcpu, text, 4), 0);
+	CHECK(!strcmp(text, "mov"));
+	set_exit(VEE_EXIT_HLT, "\x06", 1);	/* PUSH ES */
+	CHECK_EQUAL(vee_disassemble(rig.vcpu, text, sizeof(text)), -ENOEXEC);
+	CHECK(!*text);
+	page->regs.rip = 1ULL << 40;
+	CHECK_EQUAL(vee_disassemble(rig.vcpu, text, sizeof(text)), -EFAULT);
+	page->valid = 0;
+	fake.error = -EBUSY;
+	CHECK_EQUAL(vee_disassemble(rig.vcpu, text, 0), -EBUSY);
+	fake.error = 0;
+	rig_end(&rig);
+}
+
 /* --- what beginners do wrong --- */
 
 static void set_memory_exit(uint64_t gpa, unsigned int access, int error)
@@ -717,6 +739,7 @@ const struct test tests[] = {
 	{ "exits in words", exits_in_words },
 	{ "every exit", every_exit },
 	{ "all registers", all_registers },
+	{ "the next instruction", next_instruction },
 	{ "a segment 16 times too large", segment_16_times_too_large },
 	{ "a stack beyond memory", stack_beyond_memory },
 	{ "memory mapped after the access", memory_mapped_after_the_access },
