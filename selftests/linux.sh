@@ -100,7 +100,7 @@ run() {
 
 boots_6_1() {
 	connect a
-	vee run -t 80 -m 128M -S "$work/a" -k "$guests/vmlinuz-6.1" \
+	vee run -t 80 -m 128M -c "$work/a" -k "$guests/vmlinuz-6.1" \
 		-i "$guests/linux.cpio.gz" -a "$cmdline" 3>&- 4>&- &
 	vee=$!
 	# shellcheck disable=SC2016 # for the guest's shell
@@ -219,7 +219,7 @@ two_at_once() {
 	connect b
 	linux_says | timeout 80 vee run -m 128M -k "$guests/vmlinuz-6.1" \
 		-i "$guests/linux.cpio.gz" -a "$cmdline" \
-		--and -m 64M -S "$work/b" --bios "$guests/u-boot.rom" \
+		--and -m 64M -c "$work/b" --bios "$guests/u-boot.rom" \
 		>"$work/output" 2>&1 3>&- 4>&- &
 	vee=$!
 	uboot_answers 60
@@ -235,7 +235,7 @@ two_processes() {
 	vee run -t 60 -m 64M -a console=com0 -k "$guests/gnumach" \
 		>"$work/output" 2>&1 </dev/null 3>&- 4>&- &
 	vee=$!
-	timeout 100 vee run -m 64M -S "$work/c" --bios "$guests/u-boot.rom" \
+	timeout 100 vee run -m 64M -c "$work/c" --bios "$guests/u-boot.rom" \
 		>"$work/other" 2>&1 3>&- 4>&- &
 	other=$!
 	uboot_answers 60 && wait_for_line 'No bootstrap code' "$work/output" 50 &&

@@ -43,6 +43,8 @@ struct options {
 	const char *initrd;
 	const char *dump;	/* where to keep the VMCS of an entry that fails */
 	const char *serial;	/* NULL: standard input and output */
+	const char *gdb;	/* where it connects to; NULL: nowhere */
+	bool gdb_stop;		/* before the first instruction */
 	uint64_t memory;	/* bytes */
 	double timeout;		/* seconds; 0: none */
 	bool trace;
@@ -102,6 +104,7 @@ struct machine {
 	struct rom rom;
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 	struct console console;
+	struct vee_gdb *gdb;	/* NULL: none */
 	uint64_t end_ns;	/* when its time is up; 0: never */
 	pthread_t thread;	/* not the first guest's */
 	int status;
@@ -123,6 +126,23 @@ struct machine {
 
 /* Runs the guests that @options describe; an exit status. */
 int run(const struct options *options, unsigned int count);
+
+/* A signal, Ctrl-A x, or its time is up. */
+bool machine_is_over(const struct machine *machine);
+
+/* --- gdb.c --- */
+
+/* Besides a status: the exit is not gdb's; there is nothing more to do about it. */
+#define GDB_NOT		(-2)
+#define GDB_OVER	GO_ON
+
+/* Says what is wrong, and returns an exit status. */
+int gdb_open(struct machine *machine);
+/* After a run, and before the first. */
+int gdb_serve(struct machine *machine);
+bool gdb_is_stepping(const struct machine *machine);
+/* With the machine's status. */
+void gdb_close(struct machine *machine);
 
 /* --- initrd.c --- */
 

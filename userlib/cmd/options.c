@@ -5,11 +5,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cmd.h"
 
 #define DEFAULT_MEMORY	(64ULL << 20)
 #define MIN_MEMORY	0x100000ULL
+#define GDB_PORT	"1234"
 
 static const char usage[] =
 	"usage: vee run [options] FILE [--and [options] FILE]...\n"
@@ -25,14 +27,18 @@ static const char usage[] =
 	"                        MiB; 64M unless told otherwise\n"
 	"  -a, --append CMDLINE  command line of a kernel\n"
 	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
-	"  -S, --serial PATH     where the serial port is: a terminal, a file for output,\n"
+	"  -c, --serial PATH     where the serial port is: a terminal, a file for output,\n"
 	"                        or two FIFOs, PATH.in and PATH.out\n"
 	"  -T, --trace[=FILE]    tell of each exit, with the instruction, on standard error\n"
 	"                        or in FILE\n"
 	"  -I, --trace-io        tell of each access to a device, and of those that\n"
 	"                        nothing answers\n"
-	"  -s, --stats           at the end, tell which exits there were, and how many\n"
+	"  -n, --stats           at the end, tell which exits there were, and how many\n"
 	"  -d, --dump FILE       if a VM entry fails, keep the VMCS in FILE, for \"vee dump\"\n"
+	"  -s, --gdb [WHERE]     let gdb debug the guest: \"target remote\" of WHERE, a port of\n"
+	"                        this machine (" GDB_PORT " unless told otherwise), or the path\n"
+	"                        of a Unix socket to make\n"
+	"  -S, --stop            stop before the first instruction, and wait for gdb\n"
 	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
 	"  -h, --help            this\n"
 	"  --and                 what follows is of another guest, which runs beside the\n"
@@ -115,8 +121,14 @@ static int take_option(int option, struct options *options)
 	case 'b':
 		options->bios = true;
 		return take_path(options, optarg);
-	case 'S':
+	case 'c':
 		options->serial = optarg;
+		return GO_ON;
+	case 's':
+		options->gdb = optarg ? optarg : GDB_PORT;
+		return GO_ON;
+	case 'S':
+		options->gdb_stop = true;
 		return GO_ON;
 	case 'T':
 		options->trace = true;
@@ -125,7 +137,7 @@ static int take_option(int option, struct options *options)
 	case 'I':
 		options->trace_io = true;
 		return GO_ON;
-	case 's':
+	case 'n':
 		options->stats = true;
 		return GO_ON;
 	case 'd':
@@ -140,6 +152,22 @@ static int take_option(int option, struct options *options)
 	}
 }
 
+/* Not the file to run: a number, or a path of what is not there yet. */
+static bool is_where(const char *text)
+{
+	struct stat stat_of;
+
+	return !text[strspn(text, "0123456789")] ||
+	       (strchr(text, '/') && stat(text, &stat_of));
+}
+
+/* Where gdb connects to may be the next word, which getopt(3) leaves out. */
+static void take_where(int argc, char **argv)
+{
+	if (!optarg && optind < argc && is_where(argv[optind]))
+		optarg = argv[optind++];
+}
+
 /* False: the answer is in *@status. */
 static bool parse(int argc, char **argv, struct options *options, int *status)
 {
@@ -149,10 +177,12 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		{ "memory", required_argument, NULL, 'm' },
 		{ "append", required_argument, NULL, 'a' },
 		{ "initrd", required_argument, NULL, 'i' },
-		{ "serial", required_argument, NULL, 'S' },
+		{ "serial", required_argument, NULL, 'c' },
+		{ "gdb", optional_argument, NULL, 's' },
+		{ "stop", no_argument, NULL, 'S' },
 		{ "trace", optional_argument, NULL, 'T' },
 		{ "trace-io", no_argument, NULL, 'I' },
-		{ "stats", no_argument, NULL, 's' },
+		{ "stats", no_argument, NULL, 'n' },
 		{ "dump", required_argument, NULL, 'd' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
@@ -162,9 +192,11 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 
 	*status = GO_ON;
 	while (*status == GO_ON) {
-		option = getopt_long(argc, argv, "k:b:m:a:i:S:TIsd:t:h", longs, NULL);
+		option = getopt_long(argc, argv, "k:b:m:a:i:c:sSTInd:t:h", longs, NULL);
 		if (option < 0)
 			break;
+		if (option == 's')
+			take_where(argc, argv);
 		*status = take_option(option, options);
 	}
 	while (*status == GO_ON && optind < argc)
@@ -174,6 +206,8 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 	if (*status == GO_ON && options->bios &&
 	    (options->initrd || options->cmdline))
 		*status = fail("--initrd and --append are for kernels, not for a BIOS");
+	if (options->gdb_stop && !options->gdb)
+		options->gdb = GDB_PORT;
 	return *status == GO_ON;
 }
 

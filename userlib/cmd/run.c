@@ -31,7 +31,7 @@ static void offer_interrupt(struct machine *machine)
 	struct vee_vcpu_page *page = machine->vcpu->page;
 
 	page->intercept &= ~VEE_INTERCEPT_INTERRUPT_WINDOW;
-	if (!pc_interrupt_pending(&machine->pc))
+	if (!pc_interrupt_pending(&machine->pc) || gdb_is_stepping(machine))
 		return;
 	if (can_take_interrupt(page))
 		vee_inject_interrupt(machine->vcpu, pc_acknowledge(&machine->pc));
@@ -284,19 +284,27 @@ static int handle(struct machine *machine)
 static int run_once(struct machine *machine)
 {
 	int err = vee_vcpu_run(machine->vcpu);
+	int status;
 
-	if (err == -EINTR)
-		return GO_ON;
-	if (err)
+	if (err && err != -EINTR)
 		return give_up(machine);
-	if (machine->trace)
+	if (!err && machine->trace)
 		trace_exit(machine);
-	return handle(machine);
+	status = gdb_serve(machine);
+	if (status != GDB_NOT)
+		return status;
+	return err ? GO_ON : handle(machine);
 }
 
 static bool wants_end(const struct machine *machine)
 {
 	return console_quits() || machine->console.serial.failed;
+}
+
+bool machine_is_over(const struct machine *machine)
+{
+	return wants_end(machine) ||
+	       (machine->end_ns && clock_now(&host_clock) >= machine->end_ns);
 }
 
 static int loop(struct machine *machine)
@@ -308,6 +316,8 @@ static int loop(struct machine *machine)
 	if (timeout > 0)
 		machine->end_ns = clock_now(&host_clock) +
 				  (uint64_t)(timeout * CLOCK_NS);
+	if (machine->options->gdb_stop)
+		status = gdb_serve(machine);
 	while (status == GO_ON && !wants_end(machine)) {
 		if (!prepare(machine)) {
 			fail_of(machine, "the guest was not done after %g s",
@@ -339,6 +349,7 @@ static void *run_guest(void *arg)
 
 	machine->status = loop(machine);
 	machine_flush(machine);
+	gdb_close(machine);
 	console_end(machine);
 	return NULL;
 }
@@ -356,6 +367,8 @@ static int create(struct machine *machine, const struct options *options,
 		status = trace_open(machine);
 	if (!status)
 		status = console_open(machine);
+	if (!status)
+		status = gdb_open(machine);
 	return status;
 }
 

@@ -86,7 +86,7 @@ static void files_come_first(void)
 	make_file("\xf4", 1);
 	CHECK_SAYS("/nowhere: No such file", "--initrd", "/nowhere", path);
 	CHECK_SAYS("no initramfs", "--initrd", path, path);
-	CHECK_SAYS("/nowhere: No such file", path, "--and", "-S", "/dev/null", "/nowhere");
+	CHECK_SAYS("/nowhere: No such file", path, "--and", "-c", "/dev/null", "/nowhere");
 	CHECK_SAYS("see \"vee check\"", path);
 	fake.open_error = EACCES;
 	CHECK_SAYS("be root", path);

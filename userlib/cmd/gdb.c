@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* "vee run --gdb": gdb, around the runs of the guest. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+
+#define A_WHILE_MS	100	/* between two looks at what else could end the guest */
+
+int gdb_open(struct machine *machine)
+{
+	const struct options *options = machine->options;
+	int err;
+
+	if (!options->gdb)
+		return STATUS_OK;
+	err = vee_gdb_open(machine->vcpu, options->gdb, &machine->gdb);
+	if (err == -EINVAL)
+		return fail("--gdb %s: not a port, 1 to 65535", options->gdb);
+	if (err == -EADDRINUSE)
+		return fail("--gdb %s: in use already: name another port, or remove the file",
+			    options->gdb);
+	if (err)
+		return fail("--gdb %s: %s", options->gdb, strerror(-err));
+	if (options->gdb_stop) {
+		vee_gdb_stop(machine->gdb);
+		fprintf(stderr, "%s: the guest waits for gdb: target remote %s%s\n",
+			machine->name, strchr(options->gdb, '/') ? "" : ":", options->gdb);
+	}
+	return STATUS_OK;
+}
+
+static int serve(struct machine *machine)
+{
+	int ret = vee_gdb_serve(machine->gdb, A_WHILE_MS);
+
+	while (ret == -EAGAIN || ret == -EINTR) {
+		machine_flush(machine);
+		if (machine_is_over(machine))
+			return GDB_OVER;
+		ret = vee_gdb_serve(machine->gdb, A_WHILE_MS);
+	}
+	return ret;
+}
+
+int gdb_serve(struct machine *machine)
+{
+	int ret;
+
+	if (!machine->gdb)
+		return GDB_NOT;
+	ret = serve(machine);
+	if (ret >= 0)
+		return ret ? GDB_OVER : GDB_NOT;
+	if (ret == -ECANCELED) {
+		machine_flush(machine);
+		fprintf(stderr, "%s: gdb has ended the guest\n", machine->name);
+		return STATUS_OK;
+	}
+	return fail_of(machine, "can't go on with gdb: %s", strerror(-ret));
+}
+
+bool gdb_is_stepping(const struct machine *machine)
+{
+	return machine->gdb && vee_gdb_is_stepping(machine->gdb);
+}
+
+void gdb_close(struct machine *machine)
+{
+	vee_gdb_close(machine->gdb, machine->status);
+	machine->gdb = NULL;
+}
