@@ -83,11 +83,12 @@ static __attribute__((noinline)) int run_noting(struct vee_vcpu *vcpu)
 /* Not an instruction more than it takes: this is on the way of every exit. */
 int vee_vcpu_run(struct vee_vcpu *vcpu)
 {
+	int err;
+
 	if (vcpu->exits)
 		return run_noting(vcpu);
-	if (ioctl(vcpu->fd, VEE_VCPU_RUN, NULL))
-		return run_failed(vcpu, -errno);
-	return 0;
+	err = ioctl(vcpu->fd, VEE_VCPU_RUN, NULL);
+	return err ? run_failed(vcpu, -errno) : err;
 }
 
 /* Also called from signal handlers: nothing but the system call. */

@@ -431,7 +431,6 @@ static int run_here(struct vee_vcpu *vcpu)
 
 static void run_end(struct vee_vcpu *vcpu)
 {
-	vcpu->stats.user_exits++;
 	vcpu->runner.paused = false;
 	deadline_stop(&vcpu->limits);
 	WRITE_ONCE(vcpu->runner.generation, vcpu->runner.generation + 1);
@@ -443,7 +442,6 @@ static void run_count(struct vee_vcpu *vcpu)
 {
 	if (vcpu->runner.paused)
 		run_end(vcpu);
-	vcpu->stats.runs++;
 	deadline_start(&vcpu->limits, READ_ONCE(vcpu->page->deadline_ns));
 }
 

@@ -112,14 +112,15 @@ static noinline int fail(struct window *w, struct vmcs *vmcs, int error)
 	return error;
 }
 
-static __always_inline int load(struct window *w, struct vmcs *vmcs)
+/* @shared: vmcs->shared, where the compiler knows it, too */
+static __always_inline int load(struct window *w, struct vmcs *vmcs, bool shared)
 {
 	if (unlikely(vmptrld(&vmcs->hpa)))
 		return fail(w, vmcs, -EIO);
 	separate_owners(&w->owner, vmcs->owner);
 	vmcs->frame.launched = false;
 	vmcs->in_window = true;
-	if (vmcs->shared || mode_kvm_is_there())
+	if (shared || mode_kvm_is_there())
 		vmcs->beside = true;
 	guest_tsc_catch_up(&vmcs->tsc);
 	return 0;
@@ -135,16 +136,16 @@ static noinline int arrive(struct window *w, struct vmcs *vmcs)
 	vmcs->cleared_for = smp_processor_id();
 	w->owner = NULL;
 	guest_tsc_arrive(&vmcs->tsc);
-	return load(w, vmcs);
+	return load(w, vmcs, vmcs->shared);
 }
 
 /* Where it was in the last window it has lost nothing since. */
-static __always_inline int make_current(struct window *w, struct vmcs *vmcs)
+static __always_inline int make_current(struct window *w, struct vmcs *vmcs, bool shared)
 {
 	if (unlikely(vmcs->cleared_for != smp_processor_id() ||
 		     guest_tsc_was_suspended(&vmcs->tsc)))
 		return arrive(w, vmcs);
-	return load(w, vmcs);
+	return load(w, vmcs, shared);
 }
 
 static noinline int vmxon_failed(struct window *w)
@@ -164,12 +165,13 @@ static noinline int enter_own(struct window *w, struct vmcs *vmcs, const u64 *re
 	pause_tracer(w);
 	w->own = true;
 	write_cr4(w->cr4 | X86_CR4_VMXE);
-	return unlikely(vmxon(region)) ? vmxon_failed(w) : make_current(w, vmcs);
+	return unlikely(vmxon(region)) ? vmxon_failed(w) : make_current(w, vmcs, false);
 }
 
 static int enter_shared(struct window *w, struct vmcs *vmcs)
 {
-	return mode_allows(VMX_SHARED) ? make_current(w, vmcs) : mode_refuse(VMX_SHARED);
+	return mode_allows(VMX_SHARED) ? make_current(w, vmcs, true) :
+					 mode_refuse(VMX_SHARED);
 }
 
 static bool is_shared(struct window *w)
