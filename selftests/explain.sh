@@ -132,6 +132,8 @@ traces() {
 	flat 'b0 21 ba f8 03 ee fa f4' >"$work/image"
 	vee run -t 50 -m 16M --trace="$work/trace" "$work/image" >"$work/said" 2>&1 </dev/null
 	sed 's/^/# /' "$work/trace" "$work/said"
+	# What the guest says ends in no line.
+	echo
 	verdict='not ok'
 	[ "$(cat "$work/said")" = '!' ] && grep -q 'OUT port 0x3f8.*| out dx, al$' "$work/trace" &&
 		grep -q 'HLT.*| hlt$' "$work/trace" && verdict=ok
