@@ -18,6 +18,7 @@
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
 #include "vcpu/fetch.h"
+#include "vcpu/staged.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"
@@ -145,15 +146,14 @@ u32 cr_bad_member(struct vee_vcpu *vcpu, const struct vee_control *control)
 	u64 lma = cr0 & X86_CR0_PG && efer & EFER_LME ? EFER_LMA : 0;
 
 	if (!cr0_valid(cr0))
-		return offsetof(struct vee_vcpu_page, control.cr0);
+		return MEMBER(control.cr0);
 	if (!cr4_valid(vcpu, control->cr4))
-		return offsetof(struct vee_vcpu_page, control.cr4);
+		return MEMBER(control.cr4);
 	if (!efer_valid(vcpu, efer) || (efer & EFER_LMA) != lma)
-		return offsetof(struct vee_vcpu_page, control.efer);
+		return MEMBER(control.efer);
 	if (control->cr8 > TPR_CLASS_MAX)
-		return offsetof(struct vee_vcpu_page, control.cr8);
-	return xcr0_valid(&vcpu->fpu, control->xcr0) ? 0 :
-	       offsetof(struct vee_vcpu_page, control.xcr0);
+		return MEMBER(control.cr8);
+	return xcr0_valid(&vcpu->fpu, control->xcr0) ? 0 : MEMBER(control.xcr0);
 }
 
 /* --- PDPTEs ------------------------------------------------------------------ */

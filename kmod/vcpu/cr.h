@@ -39,7 +39,7 @@ u64 cr0_read(void);
 u64 cr4_read(void);
 void efer_write(struct vee_vcpu *vcpu, u64 efer);
 void cr_own(struct vee_vcpu *vcpu);
-/* The first that can't be so, by its place in struct vee_vcpu_page; 0: none. */
+/* The first that can't be so: MEMBER() of staged.h; 0: none. */
 u32 cr_bad_member(struct vee_vcpu *vcpu, const struct vee_control *control);
 bool efer_valid(const struct vee_vcpu *vcpu, u64 efer);
 /*

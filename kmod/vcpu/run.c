@@ -488,7 +488,7 @@ static noinline int run_once_there(struct vee_vcpu *vcpu)
 		if (!err)
 			err = state_take(vcpu);
 		else if (err != -EINTR)
-			err = state_refuse(vcpu, offsetof(struct vee_vcpu_page, control.cr3));
+			err = state_refuse(vcpu, MEMBER(control.cr3));
 	} while (err == -EAGAIN);
 	if (!err)
 		return run_to_end(vcpu);

@@ -6,9 +6,13 @@
 #ifndef _VEE_STAGED_H
 #define _VEE_STAGED_H
 
+#include <linux/stddef.h>
 #include <linux/types.h>
 
 #include "linux/vee.h"
+
+/* A member by its place in the vCPU page. At 0 is the page's size, which nobody is asked for. */
+#define MEMBER(name)	offsetof(struct vee_vcpu_page, name)
 
 /**
  * struct wishes - what the caller wants of a run

@@ -131,17 +131,13 @@ static void fill_segments(struct vee_segments *segments)
 
 /* --- checks ------------------------------------------------------------------ */
 
-/*
- * Each gives the first member that can't be so, by its place in the vCPU page; 0: all is
- * well. (At 0 is the page's size, which nobody is asked for.)
- */
-#define MEMBER(name)	offsetof(struct vee_vcpu_page, name)
-
 /* Apart, so that the good way needs no room for it. */
 __cold noinline void state_tell_refused(struct vee_vcpu *vcpu, u32 member)
 {
 	WRITE_ONCE(vcpu->page->refused, member);
 }
+
+/* Those below give the first MEMBER() that can't be so; 0: all is well. */
 
 /* WRMSR of these would be #GP in the host: the linear address is not canonical. */
 static bool canonical(u64 gva)
