@@ -26,6 +26,8 @@
 #define CR0_NE		0x20ULL
 #define CR0_WP		0x10000ULL
 #define CR0_AM		0x40000ULL
+#define CR0_NW		0x20000000ULL
+#define CR0_CD		0x40000000ULL
 #define CR0_PG		0x80000000ULL
 #define CR4_VME		0x1ULL
 #define CR4_DE		0x8ULL
@@ -33,9 +35,11 @@
 #define CR4_PAE		0x20ULL
 #define CR4_OSFXSR	0x200ULL
 #define CR4_OSXMMEXCPT	0x400ULL
+#define CR4_PCIDE	0x20000ULL
 #define CR4_SMEP	0x100000ULL
 #define CR4_SMAP	0x200000ULL
 #define CR4_PKE		0x400000ULL
+#define EFER_SCE	0x1ULL
 #define EFER_LME	0x100ULL
 #define EFER_LMA	0x400ULL
 #define EFER_NXE	0x800ULL
@@ -71,6 +75,23 @@
 #define VECTOR_PF	14
 #define VECTOR_AC	17
 #define VECTOR_MC	18
+
+/* SDM 3A, "Paging-Structure Entries", the same in all paging modes. */
+#define ENTRY_PRESENT	0x1ULL
+#define ENTRY_WRITE	0x2ULL
+#define ENTRY_USER	0x4ULL
+#define ENTRY_ACCESSED	0x20ULL
+#define ENTRY_DIRTY	0x40ULL
+#define ENTRY_LARGE	0x80ULL
+#define ENTRY_NO_EXECUTE (1ULL << 63)
+
+/* SDM 3A, "Page-Fault Exceptions", table of error-code bits. */
+#define PF_PRESENT	0x1U
+#define PF_WRITE	0x2U
+#define PF_USER		0x4U
+#define PF_RESERVED	0x8U
+#define PF_FETCH	0x10U
+#define PF_PK		0x20U
 
 /* The numbers that instructions encode the registers with. */
 enum gpr { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI };

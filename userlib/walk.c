@@ -9,15 +9,8 @@
 
 #include "internal.h"
 
-/* SDM 3A, "Paging-Structure Entries", the same in all paging modes. */
-#define ENTRY_PRESENT		0x1ULL
-#define ENTRY_WRITE		0x2ULL
-#define ENTRY_USER		0x4ULL
-#define ENTRY_ACCESSED		0x20ULL
-#define ENTRY_DIRTY		0x40ULL
-#define ENTRY_LARGE		0x80ULL
+/* What else is in an entry (internal.h). */
 #define ENTRY_ADDRESS		0x000ffffffffff000ULL
-#define ENTRY_NO_EXECUTE	(1ULL << 63)
 #define ENTRY_KEY_SHIFT		59
 #define ENTRY_KEY		0xf
 
@@ -29,14 +22,6 @@
 #define PSE36_LOW		0x1fe000ULL
 #define PSE36_SHIFT		(32 - 13)
 #define PSE36_RESERVED		0x200000ULL
-
-/* SDM 3A, "Page-Fault Exceptions", table of error-code bits. */
-#define PF_PRESENT	0x1U
-#define PF_WRITE	0x2U
-#define PF_USER		0x4U
-#define PF_RESERVED	0x8U
-#define PF_FETCH	0x10U
-#define PF_KEY		0x20U
 
 /* SDM 3D, appendix "Field Encoding in VMCS": the first of four. */
 #define GUEST_PDPTE0	0x280aU
@@ -352,7 +337,7 @@ static int find_key_fault(const struct walk *walk, uint32_t *error)
 	if (pkru & PKRU_ACCESS ||
 	    (pkru & PKRU_WRITE && walk->access & VEE_WRITE &&
 	     (is_user_access(walk) || control->cr0 & CR0_WP)))
-		*error |= PF_KEY;
+		*error |= PF_PK;
 	return 0;
 }
 

@@ -130,12 +130,10 @@ bool audit_is_fred_ssp(struct audit *a, uint64_t ssp);
 #define BITS(high, low)	((~0ULL << (low)) & (~0ULL >> (63 - (high))))
 #define HIGH_HALF	BITS(63, 32)
 
-#define CR4_PCIDE	BIT(17)
 #define CR4_CET		BIT(23)
 #define CR4_LAM_SUP	BIT(28)
 #define CR4_FRED	BIT(32)
 #define CR3_LAM		BITS(62, 61)
-#define EFER_SCE	BIT(0)
 #define EFER_BITS	(EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define DEBUGCTL_BTF	BIT(1)
 

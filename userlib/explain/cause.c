@@ -5,8 +5,7 @@
  * During Event Delivery"). But its state is that of before the instruction, and so the
  * instruction can be tried again, on a copy.
  */
-#include <Zydis/Zydis.h>
-
+#include "../mmio/decoded.h"
 #include "explain.h"
 
 #define VECTOR_BP	3
@@ -14,16 +13,7 @@
 #define VECTOR_NM	7
 
 #define CR0_EM		0x4ULL
-#define CR0_NW		0x20000000ULL
-#define CR0_CD		0x40000000ULL
-#define CR4_PCIDE	0x20000ULL
 #define CR4_OSXSAVE	0x40000ULL
-#define EFER_SCE	0x1ULL
-
-struct decoded {
-	ZydisDecodedInstruction insn;
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-};
 
 static bool found(struct cause *cause, unsigned int vector, const char *words)
 {
@@ -460,25 +450,6 @@ static bool find_by_kind(struct scratch *scratch, const struct code *code,
 	       find_fault(scratch, code, cause);
 }
 
-static ZyanStatus decode(const struct scratch *scratch, const struct code *code,
-			 struct decoded *decoded)
-{
-	static const struct {
-		ZydisMachineMode mode;
-		ZydisStackWidth stack;
-	} modes[] = {
-		[2] = { ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16 },
-		[4] = { ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32 },
-		[8] = { ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64 },
-	};
-	unsigned int mode = scratch->guest.mode;
-	ZydisDecoder decoder;
-
-	ZydisDecoderInit(&decoder, modes[mode].mode, modes[mode].stack);
-	return ZydisDecoderDecodeFull(&decoder, code->bytes, code->count, &decoded->insn,
-				      decoded->operands);
-}
-
 bool cause_find(struct scratch *scratch, struct cause *cause)
 {
 	struct decoded decoded;
@@ -489,7 +460,7 @@ bool cause_find(struct scratch *scratch, struct cause *cause)
 	*cause = (struct cause) { 0 };
 	if (err)
 		return take_fault(scratch, cause, "the fetch of the instruction at");
-	status = decode(scratch, &code, &decoded);
+	status = insn_decode_bytes(code.bytes, code.count, scratch->guest.mode, &decoded);
 	if (status == ZYDIS_STATUS_NO_MORE_DATA)
 		return take_fault(scratch, cause, "the fetch of the instruction's end at");
 	scratch_forget(scratch);

@@ -59,9 +59,6 @@ static const struct member *find(unsigned int offset)
 	return NULL;
 }
 
-#define CR0_NW	0x20000000ULL
-#define CR0_CD	0x40000000ULL
-
 /* For those that more can be said of. */
 static const char *reason_of(const struct member *member, const struct vee_control *control)
 {

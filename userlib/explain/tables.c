@@ -2,11 +2,6 @@
 /* A walk of the guest's page tables, level by level (SDM 3A, chapter "Paging"). */
 #include "explain.h"
 
-#define ENTRY_PRESENT		0x1ULL
-#define ENTRY_WRITE		0x2ULL
-#define ENTRY_USER		0x4ULL
-#define ENTRY_LARGE		0x80ULL
-#define ENTRY_NO_EXECUTE	(1ULL << 63)
 #define INDEX_BITS		9
 #define INDEX_BITS_32		10
 #define PAGE_SHIFT		12
@@ -18,7 +13,6 @@
  */
 #define CR3_IGNORED		0xfe7ULL
 #define CR3_IGNORED_PAE		0x7ULL
-#define CR4_PCIDE		0x20000ULL
 
 enum paging { PAGING_LONG, PAGING_PAE, PAGING_32 };
 
@@ -106,14 +100,6 @@ static void say_cr3(struct text *text, const struct scratch *scratch, enum pagin
 
 /* --- why it faults --- */
 
-/* SDM 3A, "Page-Fault Exceptions". */
-#define PF_PRESENT	0x1U
-#define PF_WRITE	0x2U
-#define PF_USER		0x4U
-#define PF_RESERVED	0x8U
-#define PF_FETCH	0x10U
-#define PF_KEY		0x20U
-
 /* A level forbids by a bit that it lacks, or for a fetch has. */
 static bool forbids(const struct scratch *scratch, unsigned int at, uint64_t right)
 {
@@ -144,7 +130,7 @@ static int find_forbidding(const struct scratch *scratch, uint32_t error, const 
 
 static const char *other_reason(uint32_t error)
 {
-	if (error & PF_KEY)
+	if (error & PF_PK)
 		return "its protection key forbids it";
 	return error & PF_FETCH ? "a user's page is no code for the supervisor (CR4.SMEP)" :
 				  "a user's page is not for the supervisor (CR4.SMAP)";

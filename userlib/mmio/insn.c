@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Decoding, on Zydis. Nothing here looks at guest state. */
-#include <Zydis/Zydis.h>
 #include <cpuid.h>
 
+#include "decoded.h"
 #include "mmio.h"
-
-/* What Zydis makes of the bytes. */
-struct decoded {
-	ZydisDecodedInstruction insn;
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-};
 
 /* Where the CPU has not got them they are BSR and BSF. */
 static void set_modes(ZydisDecoder *decoder)
@@ -22,12 +16,13 @@ static void set_modes(ZydisDecoder *decoder)
 		ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_TZCNT, ZYAN_FALSE);
 }
 
-static bool decode_bytes(const uint8_t *bytes, unsigned int count,
-			 unsigned int mode, struct decoded *decoded)
+ZyanStatus insn_decode_bytes(const uint8_t *bytes, unsigned int count, unsigned int mode,
+			     struct decoded *decoded)
 {
 	ZydisMachineMode machine = ZYDIS_MACHINE_MODE_LEGACY_16;
 	ZydisStackWidth stack = ZYDIS_STACK_WIDTH_16;
 	ZydisDecoder decoder;
+	ZyanStatus status;
 
 	if (mode == 8) {
 		machine = ZYDIS_MACHINE_MODE_LONG_64;
@@ -36,11 +31,19 @@ static bool decode_bytes(const uint8_t *bytes, unsigned int count,
 		machine = ZYDIS_MACHINE_MODE_LEGACY_32;
 		stack = ZYDIS_STACK_WIDTH_32;
 	}
-	if (!ZYAN_SUCCESS(ZydisDecoderInit(&decoder, machine, stack)))
-		return false;
+	status = ZydisDecoderInit(&decoder, machine, stack);
+	if (!ZYAN_SUCCESS(status))
+		return status;
 	set_modes(&decoder);
-	return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, count, &decoded->insn,
-						   decoded->operands)) &&
+	return ZydisDecoderDecodeFull(&decoder, bytes, count, &decoded->insn,
+				      decoded->operands);
+}
+
+/* Not one of an encoding that is done by nobody here. */
+static bool decode_known(const uint8_t *bytes, unsigned int count, unsigned int mode,
+			 struct decoded *decoded)
+{
+	return ZYAN_SUCCESS(insn_decode_bytes(bytes, count, mode, decoded)) &&
 	       (decoded->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||
 		decoded->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX);
 }
@@ -685,7 +688,7 @@ bool insn_decode(const uint8_t *bytes, unsigned int count, unsigned int mode,
 {
 	struct decoded decoded;
 
-	if (count > VEE_INSN_MAX || !decode_bytes(bytes, count, mode, &decoded))
+	if (count > VEE_INSN_MAX || !decode_known(bytes, count, mode, &decoded))
 		return false;
 	*insn = (struct insn) {
 		.length = decoded.insn.length,

@@ -13,9 +13,6 @@
 #define AR_EXECUTE_ONLY	0xc099U
 #define AR_EXPAND_DOWN	0xc097U
 
-#define ENTRY_ACCESSED	0x20ULL
-#define ENTRY_DIRTY	0x40ULL
-
 static struct rig rig;
 static struct vee_vcpu_page *page;
 static uint8_t *ram;

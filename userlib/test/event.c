@@ -196,7 +196,6 @@ static void faults_of_events(void)
 
 #define ENTRY(selector)	(ram + GDT_GPA + ((selector) & ~7))
 #define TSS_LIMIT	0x67
-#define ENTRY_USER	0x4ULL
 
 static void put_descriptor(uint16_t selector, uint64_t descriptor)
 {
