@@ -16,6 +16,8 @@
 #include <Zydis/Zydis.h>
 #include <vee.h>
 
+#include "live.h"
+
 /* --- the machine ------------------------------------------------------------------- */
 
 #define GPA_GDT		0x1000U
@@ -133,12 +135,6 @@ static uint64_t random64(void)
 	return seed * 0x2545f4914f6cdd1d;
 }
 
-static void check(int ret, const char *what)
-{
-	if (ret < 0)
-		errx(1, "%s: %s", what, strerror(-ret));
-}
-
 static const struct vee_info *offer(void)
 {
 	static struct vee_info info;
@@ -176,7 +172,7 @@ static void touch_all(struct machine *m)
 		memcpy(m->memory + at, code, sizeof(code));
 		vee_vcpu_set_protected_mode(m->vcpu, at);
 		m->vcpu->page->regs.rcx = 1;
-		check(vee_vcpu_run(m->vcpu), "run");
+		check(run_vcpu(m->vcpu), "run");
 	}
 }
 

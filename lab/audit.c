@@ -6,14 +6,14 @@
  * emulator's log, which is for lab/audit-log to look up: a line "broken: RULE: word"
  * each, in the order of the failures. Runs in the lab.
  */
-#include <err.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <vee.h>
 
+#include "live.h"
+#include "test/segments.h"
 #include "vmx/fields.h"
 
 /* --- the guest: VMCALL, in whatever mode ---------------------------------------------- */
@@ -44,14 +44,6 @@ static const char *const mode_names[] = {
 
 static struct vee_vm *vm;
 static int failures;
-
-static void check(int ret, const char *what)
-{
-	if (ret < 0) {
-		errno = -ret;
-		err(1, "%s", what);
-	}
-}
 
 static void make_vm(void)
 {
@@ -217,22 +209,15 @@ static const struct breakage breakages[] = {
 	FIELD(PAE, GUEST_PDPTE3, "PDPTRs Checks Failed", 1ULL << 60 | 1),
 };
 
-/* Those of the segment registers, which differ in the register alone. */
-enum { ES, CS, SS, DS, FS, GS, LDTR, TR };
-
-#define CODE_AND_DATA	(1 << ES | 1 << CS | 1 << SS | 1 << DS | 1 << FS | 1 << GS)
-#define DATA_ONLY	(1 << ES | 1 << DS | 1 << FS | 1 << GS)
-#define SYSTEM		(1 << LDTR | 1 << TR)
-#define ALL		(CODE_AND_DATA | SYSTEM)
-
-static const char *const segment_names[] = { "ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR" };
-
 /* In protected mode. */
 static const uint32_t good_rights[] = {
 	0xc093, 0xc09b, 0xc093, 0xc093, 0xc093, 0xc093, 0x82, 0x8b,
 };
 
-/* @word has a %s for the register; @set and @clear are of the access rights. */
+/*
+ * Those of the segment registers, which differ in the register alone: @word has a %s for it.
+ * @set and @clear are of the access rights.
+ */
 static const struct segment_breakage {
 	const char *rule;
 	unsigned int registers;
@@ -296,7 +281,7 @@ static void change(struct vee_vcpu *vcpu, const struct breakage *breakage)
 
 static void run_into(struct vee_vcpu *vcpu, const struct breakage *breakage, uint32_t reason)
 {
-	check(vee_vcpu_run(vcpu), "running");
+	check(run_vcpu(vcpu), "running");
 	if (vcpu->page->exit.reason != reason)
 		complain(breakage, vee_exit_name(vcpu->page->exit.reason));
 }

@@ -5,13 +5,11 @@
  * the same is a triple fault, of which vee_explain() must name that exception, or none.
  * Runs in the lab.
  */
-#include <err.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <vee.h>
+#include "live.h"
 
 #define GPA_CODE	0x1000U
 #define GPA_GDT		0x2000U
@@ -50,14 +48,6 @@ static struct vee_vm *vm;
 static struct vee_vcpu *vcpu;
 static char said[SAID_BYTES];
 static int failures, unknown;
-
-static void check(int ret, const char *what)
-{
-	if (ret < 0) {
-		errno = -ret;
-		err(1, "%s", what);
-	}
-}
 
 #define INSN(words, bytes_, ...)						\
 	{ .name = words, .code = { bytes_, sizeof(bytes_) - 1 }, __VA_ARGS__ }
@@ -265,16 +255,6 @@ static void end(void)
 	vee_vm_destroy(vm);
 }
 
-static void run(void)
-{
-	int ret;
-
-	do {
-		ret = vee_vcpu_run(vcpu);
-	} while (ret == -EINTR);
-	check(ret, "running");
-}
-
 /* Which exception it is, as vee_explain() names it; false: none that its handler gets. */
 static bool look(const struct insn *insn, char *name, size_t room)
 {
@@ -286,7 +266,7 @@ static bool look(const struct insn *insn, char *name, size_t room)
 	uint64_t error = 0;
 
 	begin(insn, true);
-	run();
+	check(run_vcpu(vcpu), "running");
 	if (vcpu->page->exit.reason == VEE_EXIT_HYPERCALL)
 		vector = (vcpu->page->regs.rip - GPA_HANDLERS) / HANDLER_BYTES;
 	if (vector < EXCEPTIONS && ERROR_CODES >> vector & 1) {
@@ -302,16 +282,9 @@ static bool look(const struct insn *insn, char *name, size_t room)
 
 static void explain(const struct insn *insn)
 {
-	FILE *out;
-
 	begin(insn, false);
-	run();
-	memset(said, 0, sizeof(said));
-	out = fmemopen(said, sizeof(said) - 1, "w");
-	if (!out)
-		err(1, "no memory");
-	check(vee_explain(vcpu, out), "explaining");
-	fclose(out);
+	check(run_vcpu(vcpu), "running");
+	explain_to(vcpu, said, sizeof(said));
 	end();
 }
 

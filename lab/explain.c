@@ -3,13 +3,11 @@
  * What vee_explain() says of twelve mistakes that beginners make, each made here by a
  * program or its guest on a live vCPU. Runs in the lab.
  */
-#include <err.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <vee.h>
+#include "live.h"
 
 #define GPA_CODE	0x1000U
 #define GPA_EMPTY	0x8000U		/* a page that nothing was put into */
@@ -29,14 +27,6 @@ static struct vee_vm *vm;
 static struct vee_vcpu *vcpu;
 static char said[SAID_BYTES];
 static int failures;
-
-static void check(int ret, const char *what)
-{
-	if (ret < 0) {
-		errno = -ret;
-		err(1, "%s", what);
-	}
-}
 
 /* --- the mistakes: what the program does before the run, the guest's code ------------- */
 
@@ -121,19 +111,10 @@ static void map_late(void)
 	check(vee_vm_alloc(vm, RAM_BYTES, 4096, NULL), "more memory");
 }
 
-static void run(void)
-{
-	int ret;
-
-	do {
-		ret = vee_vcpu_run(vcpu);
-	} while (ret == -EINTR);
-}
-
 static void forget(void)
 {
 	for (int i = 0; i < RUNS; i++)
-		run();
+		run_vcpu(vcpu);
 }
 
 #define CODE(bytes)	{ bytes, sizeof(bytes) - 1 }
@@ -178,18 +159,6 @@ static const struct mistake mistakes[] = {
 
 /* --- all of them ----------------------------------------------------------------------- */
 
-static void explain(void)
-{
-	FILE *out;
-
-	memset(said, 0, sizeof(said));
-	out = fmemopen(said, sizeof(said) - 1, "w");
-	if (!out)
-		err(1, "no memory");
-	check(vee_explain(vcpu, out), "explaining");
-	fclose(out);
-}
-
 static unsigned int count_lines(void)
 {
 	unsigned int lines = 0;
@@ -224,10 +193,10 @@ static void try(const struct mistake *mistake, unsigned int number)
 	check(vee_vcpu_keep_exits(vcpu), "its exits");
 	vcpu->page->deadline_ns = DEADLINE_NS;
 	mistake->make();
-	run();
+	run_vcpu(vcpu);
 	if (mistake->after)
 		mistake->after();
-	explain();
+	explain_to(vcpu, said, sizeof(said));
 	bad = look_for(mistake);
 	if (bad)
 		printf("%s", said);

@@ -4,6 +4,7 @@
  * names it, and no other.
  */
 #include "../audit/audit.h"
+#include "segments.h"
 #include "test.h"
 
 /* --- a VMCS that breaks no rule ----------------------------------------------------- */
@@ -498,19 +499,10 @@ static const struct breakage together[] = {
 
 #define TOGETHER	(sizeof(together) / sizeof(*together))
 
-/* Those of the registers: a rule, GUEST_CS_PRESENT say, and what breaks it. */
-enum { ES, CS, SS, DS, FS, GS, LDTR, TR };
-
-#define CODE_AND_DATA	(1 << ES | 1 << CS | 1 << SS | 1 << DS | 1 << FS | 1 << GS)
-#define DATA_ONLY	(1 << ES | 1 << DS | 1 << FS | 1 << GS)
-#define SYSTEM		(1 << LDTR | 1 << TR)
-#define ALL		(CODE_AND_DATA | SYSTEM)
-
-static const char *const segment_names[] = { "ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR" };
-
 /* What is good; LDTR's is another than that of the base. */
 static const uint32_t good_rights[] = { DATA, CODE, DATA, DATA, DATA, DATA, LDT, TSS };
 
+/* Those of the segment registers: a rule, GUEST_CS_PRESENT say, and what breaks it. */
 static const struct segment_breakage {
 	const char *rule;
 	unsigned int registers;
