@@ -18,8 +18,8 @@ demo: ## Install what is missing, build, and run the samples and memtest86+ in t
 	@lab/demo
 linux: ## Boot Debian's kernel, as packaged, in a guest of vee's in the lab: a prompt
 	@lab/linux
-shell: build ## A shell in the lab, with vee loaded and the samples at hand
-	@lab/run --kernel $(KERNEL) --file samples:/root/samples
+shell: build ## A shell in the lab: vee loaded, samples with sources, a C compiler, man pages
+	@lab/run --kernel $(KERNEL) --kit
 
 ##@ Build
 .PHONY: all build module library samples

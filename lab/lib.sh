@@ -223,6 +223,16 @@ finish_kernel() {
 	printf '%s\n' "$release" >"$dir/release"
 }
 
+# The program of Debian's package, whose name from memtest86+ 8 on is the second.
+memtest_image() {
+	local boot=$VEE_SHARED/memtest86+/boot
+	if [ -e "$boot/memtest86+x64.bin" ]; then
+		printf '%s\n' "$boot/memtest86+x64.bin"
+	else
+		printf '%s\n' "$boot/mt86+x64"
+	fi
+}
+
 # linux-source-6.1 or what this Debian has instead.
 source_package() {
 	apt-cache search --names-only '^linux-source-6\.[0-9]+$' |
