@@ -5,7 +5,7 @@
  *
  *	vee-vmcs VERSION
  *	machine NAME
- *	info MEMBER VALUE		of struct vee_info
+ *	info MEMBER VALUE		of struct vee_info: all of them, or none
  *	field ENCODING VALUE|withheld	# NAME
  *	end FIELDS			so that a file that is cut is seen to be
  */
@@ -23,8 +23,14 @@
 #define BRAND_LEAF	0x80000002U
 #define BRAND_LEAVES	3
 
+/*
+ * @told: of the machine, a bit for each of members[]
+ * @named: so is its name
+ */
 struct vee_snapshot {
 	char machine[MACHINE_BYTES];
+	bool named;
+	uint32_t told;
 	struct vee_info info;
 	unsigned int count;
 	struct vee_vmcs_value values[MAX_FIELDS];
@@ -46,7 +52,10 @@ static const struct {
 	INFO(phys_bits), INFO(linear_bits), INFO(cpuid_7_ebx), INFO(cpuid_7_ecx),
 };
 
-#define MEMBERS	(sizeof(members) / sizeof(members[0]))
+#define MEMBERS		(sizeof(members) / sizeof(members[0]))
+#define ALL_TOLD	((uint32_t)(BIT(MEMBERS) - 1))
+
+_Static_assert(MEMBERS <= 32, "told");
 
 static uint64_t get_member(const struct vee_snapshot *s, unsigned int i)
 {
@@ -153,12 +162,13 @@ static bool parse_number(const char *text, size_t bytes, uint64_t *value)
 
 static bool take_machine(struct vee_snapshot *s, const char *name)
 {
-	if (strlen(name) >= sizeof(s->machine))
+	if (s->named || strlen(name) >= sizeof(s->machine))
 		return false;
 	for (const char *c = name; *c; c++)
 		if (*c < ' ' || *c > '~')
 			return false;
 	strcpy(s->machine, name);
+	s->named = true;
 	return true;
 }
 
@@ -173,8 +183,9 @@ static bool take_info(struct vee_snapshot *s, char *rest)
 	for (unsigned int i = 0; i < MEMBERS; i++) {
 		if (strcmp(members[i].name, rest))
 			continue;
-		if (!parse_number(number, members[i].bytes, &value))
+		if (s->told & BIT(i) || !parse_number(number, members[i].bytes, &value))
 			return false;
+		s->told |= BIT(i);
 		memcpy((char *)&s->info + members[i].offset, &value, members[i].bytes);
 		return true;
 	}
@@ -220,10 +231,18 @@ static bool begins(const char *line, const char *word, char **rest)
 	return !strncmp(line, word, length);
 }
 
+/* A line that went missing would be a capability that the CPU has not got. */
+static bool is_whole(const struct vee_snapshot *s, const char *rest)
+{
+	uint64_t count;
+
+	return parse_number(rest, sizeof(s->count), &count) && count == s->count &&
+	       (!s->told || s->told == ALL_TOLD);
+}
+
 /* More to come: 1. All is there: 0. -EINVAL. */
 static int take_line(struct vee_snapshot *s, char *line)
 {
-	uint64_t count;
 	char *rest;
 
 	if (begins(line, "machine ", &rest))
@@ -232,8 +251,7 @@ static int take_line(struct vee_snapshot *s, char *line)
 		return take_info(s, rest) ? 1 : -EINVAL;
 	if (begins(line, "field ", &rest))
 		return take_field(s, rest) ? 1 : -EINVAL;
-	if (begins(line, "end ", &rest) && parse_number(rest, sizeof(s->count), &count) &&
-	    count == s->count)
+	if (begins(line, "end ", &rest) && is_whole(s, rest))
 		return 0;
 	return -EINVAL;
 }

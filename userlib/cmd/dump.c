@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cmd.h"
 
@@ -82,6 +83,14 @@ static int explain_file(const char *path, int err, unsigned int line)
 	}
 }
 
+/* fopen(3) takes a folder for a file that can't be read. */
+static bool is_folder(FILE *file)
+{
+	struct stat st;
+
+	return !fstat(fileno(file), &st) && S_ISDIR(st.st_mode);
+}
+
 static int read_file(const char *path, struct vee_snapshot **snapshot)
 {
 	FILE *in = fopen(path, "re");
@@ -90,7 +99,7 @@ static int read_file(const char *path, struct vee_snapshot **snapshot)
 
 	if (!in)
 		return fail("%s: %s", path, strerror(errno));
-	err = vee_snapshot_read(snapshot, in, &line);
+	err = is_folder(in) ? -EISDIR : vee_snapshot_read(snapshot, in, &line);
 	fclose(in);
 	return err ? explain_file(path, err, line) : STATUS_OK;
 }

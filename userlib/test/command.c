@@ -353,7 +353,14 @@ static int dump_file(const char *file)
 	return status;
 }
 
-#define SNAPSHOT "vee-vmcs 1\ninfo phys_bits 40\ninfo linear_bits 48\nfield 0x6820 0\nend 1\n"
+#define SNAPSHOT \
+	"vee-vmcs 1\ninfo api_version 1\ninfo features 0\ninfo vmx_basic 0\ninfo vmx_misc 0\n" \
+	"info vmx_pin 0\ninfo vmx_proc 0\ninfo vmx_proc2 0\ninfo vmx_exit 0\n" \
+	"info vmx_entry 0\ninfo vmx_ept_vpid 0\ninfo vmx_cr0_fixed0 0\n" \
+	"info vmx_cr0_fixed1 0\ninfo vmx_cr4_fixed0 0\ninfo vmx_cr4_fixed1 0\n" \
+	"info vmx_vmfunc 0\ninfo vmx_proc3 0\ninfo vmx_exit2 0\ninfo perf_global_ctrl 0\n" \
+	"info cpuid_7_ebx 0\ninfo cpuid_7_ecx 0\ninfo phys_bits 40\ninfo linear_bits 48\n" \
+	"field 0x6820 0\nend 1\n"
 
 /* Needs no module. */
 static void a_vmcs_in_a_file(void)
@@ -369,7 +376,7 @@ static void a_vmcs_in_a_file(void)
 
 static void no_vmcs_in_a_file(void)
 {
-	char *none[] = { "dump", "/no/such/file", NULL };
+	char *none[] = { "dump", "/no/such/file", NULL }, *folder[] = { "dump", "/tmp", NULL };
 
 	CHECK_EQUAL(dump_file("#!/bin/sh\n"), STATUS_FAILED);
 	CHECK(strstr(said, ": no snapshot of a VMCS; \"vee dump --save\" writes one\n"));
@@ -381,6 +388,8 @@ static void no_vmcs_in_a_file(void)
 	CHECK(strstr(said, ": line 2 makes no sense: somebody changed it\n"));
 	CHECK_EQUAL(run_command(cmd_dump, 2, none), STATUS_FAILED);
 	CHECK(strstr(said, "/no/such/file: No such file or directory\n"));
+	CHECK_EQUAL(run_command(cmd_dump, 2, folder), STATUS_FAILED);
+	CHECK(strstr(said, "/tmp: Is a directory\n"));
 }
 
 /* As "vee run --dump" does. */

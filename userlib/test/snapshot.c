@@ -106,6 +106,16 @@ static void versions(void)
 
 #define BEGIN	"vee-vmcs 1\n"
 
+/* All that a file says of a machine, but for its widths. */
+#define INFO \
+	"info api_version 1\ninfo features 0\ninfo vmx_basic 0\ninfo vmx_misc 0\n" \
+	"info vmx_pin 0\ninfo vmx_proc 0\ninfo vmx_proc2 0\ninfo vmx_exit 0\n" \
+	"info vmx_entry 0\ninfo vmx_ept_vpid 0\ninfo vmx_cr0_fixed0 0\n" \
+	"info vmx_cr0_fixed1 0\ninfo vmx_cr4_fixed0 0\ninfo vmx_cr4_fixed1 0\n" \
+	"info vmx_vmfunc 0\ninfo vmx_proc3 0\ninfo vmx_exit2 0\ninfo perf_global_ctrl 0\n" \
+	"info cpuid_7_ebx 0\ninfo cpuid_7_ecx 0\n"
+#define WIDTHS	"info phys_bits 40\ninfo linear_bits 48\n"
+
 static void nonsense(void)
 {
 	static const char *const lines[] = {
@@ -130,6 +140,31 @@ static void nonsense(void)
 	CHECK_EQUAL(line, 3);
 	CHECK_EQUAL(read_string(BEGIN "field 0 1\nend 2\n"), -EINVAL);
 	CHECK_EQUAL(read_text(BEGIN "machine a\0b\nend 0\n", sizeof(BEGIN) + 16), -EINVAL);
+}
+
+/* A line that is missing, or is there twice, wherever it is. */
+static void lines_lost_and_doubled(void)
+{
+	static char file[2 * FILE_BYTES];
+	struct vee_snapshot *s;
+
+	take(&s);
+	write_text(s);
+	text[text_bytes] = 0;
+	for (char *at = text, *next; *at; at = next) {
+		next = strchr(at, '\n') + 1;
+		test_case("%.*s", (int)(next - at - 1), at);
+		snprintf(file, sizeof(file), "%.*s%s", (int)(at - text), text, next);
+		if (strncmp(at, "machine ", 8))
+			CHECK(read_string(file) < 0);
+		else
+			CHECK_EQUAL(read_string(file), 0);
+		if (!strncmp(at, "end ", 4))
+			break;
+		snprintf(file, sizeof(file), "%.*s%s", (int)(next - text), text, at);
+		CHECK_EQUAL(read_string(file), -EINVAL);
+	}
+	vee_snapshot_free(s);
 }
 
 static void too_much(void)
@@ -175,11 +210,11 @@ static void changed(void)
 /* A file of another machine: its CR3 fits there, not here, or the other way round. */
 static void of_another_cpu(void)
 {
-	static const char format[] = BEGIN
+	static const char format[] = BEGIN INFO
 		"info phys_bits %u\ninfo linear_bits 48\nfield 0x6802 0x8000000000\nend 1\n";
 	struct vee_broken_rule broken;
 	struct vee_snapshot *s;
-	char file[256];
+	char file[1024];
 
 	for (unsigned int bits = 39; bits <= 40; bits++) {
 		FILE *in;
@@ -197,7 +232,8 @@ static void of_another_cpu(void)
 /* Of a module that didn't say what the checks go by: it can be shown, not judged. */
 static void of_an_old_module(void)
 {
-	static char file[] = BEGIN "info api_version 1\nfield 0x6802 0x1000\nend 1\n";
+	static char file[] = BEGIN INFO "info phys_bits 0\ninfo linear_bits 0\n"
+		"field 0x6802 0x1000\nend 1\n";
 	FILE *in = fmemopen(file, sizeof(file) - 1, "r");
 	struct vee_snapshot *s;
 
@@ -316,6 +352,7 @@ const struct test tests[] = {
 	{ "a file that is cut", cut },
 	{ "versions", versions },
 	{ "lines that make no sense", nonsense },
+	{ "lines that are missing, or there twice", lines_lost_and_doubled },
 	{ "more than there can be", too_much },
 	{ "a file that somebody changed", changed },
 	{ "of another CPU", of_another_cpu },
