@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Breakpoints and watchpoints. Software ones are INT3 in the guest's memory, the others
- * debug registers. While those are gdb's the guest has registers of its own all the
- * same: DR7.GD makes its accesses to them exits (SDM 3B, "Debug Control Register (DR7)").
+ * debug registers.
  */
 #include "gdb.h"
 
 #define INT3		0xcc
-
-#define DR6_CLEAR	0xffff0ff0ULL	/* no condition met */
-#define DR6_BD		0x2000ULL
-#define DR7_FIXED	0x400ULL	/* always 1 */
-#define DR7_GD		0x2000ULL
-#define DR7_GLOBAL(n)	(2ULL << (2 * (n)))
-#define DR7_RW_SHIFT(n)	(16 + 4 * (n))
-#define DR7_LEN_SHIFT(n) (18 + 4 * (n))
-#define RW_WRITE	1ULL
-#define RW_ACCESS	3ULL
 
 /* --- which there are --- */
 
@@ -155,18 +144,6 @@ void break_keep(struct vee_gdb *gdb, uint64_t gpa, uint8_t *bytes, size_t count)
 
 /* --- the debug registers --- */
 
-static uint64_t dr7_of(const struct breakpoint *at, unsigned int n)
-{
-	/* SDM 3B, "Debug Control Register (DR7)": 1, 2, 8, 4 bytes. */
-	static const uint64_t lengths[] = { [1] = 0, [2] = 1, [4] = 3, [8] = 2 };
-	uint64_t dr7 = DR7_GLOBAL(n);
-
-	if (at->type >= WATCH_WRITE)
-		dr7 |= (at->type == WATCH_WRITE ? RW_WRITE : RW_ACCESS) << DR7_RW_SHIFT(n) |
-		       lengths[at->length] << DR7_LEN_SHIFT(n);
-	return dr7;
-}
-
 static bool has_hardware(const struct vee_gdb *gdb)
 {
 	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++)
@@ -181,30 +158,6 @@ static bool has_software(const struct vee_gdb *gdb)
 		if (gdb->software[i].length)
 			return true;
 	return false;
-}
-
-static void load(struct vee_gdb *gdb)
-{
-	struct vee_debug *debug = &gdb->vcpu->page->debug;
-
-	if (!gdb->armed)
-		gdb->own = *debug;
-	debug->dr7 = DR7_FIXED | DR7_GD;
-	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++) {
-		debug->dr[i] = gdb->hardware[i].gva;
-		if (gdb->hardware[i].length)
-			debug->dr7 |= dr7_of(&gdb->hardware[i], i);
-	}
-}
-
-/* The guest's own are again in force; DR6 it had all along. */
-static void unload(struct vee_gdb *gdb)
-{
-	struct vee_debug *debug = &gdb->vcpu->page->debug;
-	uint64_t dr6 = debug->dr6;
-
-	*debug = gdb->own;
-	debug->dr6 = dr6;
 }
 
 /* A breakpoint where it stands is not met again. */
@@ -239,76 +192,11 @@ int break_arm(struct vee_gdb *gdb)
 	if (err || (!wanted && !gdb->armed))
 		return err;
 	if (wanted)
-		load(gdb);
+		debug_load(gdb);
 	else
-		unload(gdb);
-	gdb->armed = wanted;
-	page->dirty |= VEE_STATE_DEBUG;
+		debug_unload(gdb);
 	step_off(gdb, rip);
 	return 0;
-}
-
-/* --- the guest's accesses to its own --- */
-
-#define MOVE_MAX	4	/* LOCK apart, REX and three bytes */
-
-struct dr_move {
-	bool is_load;
-	unsigned int dr;
-	unsigned int gpr;
-	unsigned int length;
-};
-
-/* 0FH 21H and 0FH 23H, with or without REX. */
-static bool decode_move(struct vee_gdb *gdb, uint64_t rip, struct dr_move *move)
-{
-	uint8_t bytes[MOVE_MAX] = { 0 };
-	bool has_rex = false;
-	const uint8_t *at = bytes;
-	unsigned int rex = 0;
-
-	if (memory_read(gdb, rip, bytes, sizeof(bytes)) < MOVE_MAX - 1)
-		return false;
-	if (gdb->vcpu->page->segments.cs.access_rights & VEE_AR_L && *at >> 4 == 4) {
-		has_rex = true;
-		rex = *at++;
-	}
-	if (at[0] != 0x0f || (at[1] != 0x21 && at[1] != 0x23))
-		return false;
-	move->is_load = at[1] == 0x23;
-	move->dr = at[2] >> 3 & 7;
-	move->gpr = (at[2] & 7) | (rex & 1) << 3;
-	move->length = MOVE_MAX - 1 + has_rex;
-	return true;
-}
-
-static __u64 *own_register(struct vee_gdb *gdb, unsigned int dr)
-{
-	if (dr < HARDWARE_BREAKS)
-		return &gdb->own.dr[dr];
-	return dr & 1 ? &gdb->own.dr7 : &gdb->vcpu->page->debug.dr6;
-}
-
-static enum break_verdict do_move(struct vee_gdb *gdb)
-{
-	struct vee_vcpu_page *page = gdb->vcpu->page;
-	struct dr_move move;
-	uint64_t rip;
-	__u64 *own;
-
-	if (memory_rip(gdb, &rip) || vee_vcpu_sync(gdb->vcpu, VEE_STATE_DEBUG) ||
-	    !decode_move(gdb, rip, &move))
-		return BREAK_STOP;
-	own = own_register(gdb, move.dr);
-	if (move.is_load)
-		*own = page->regs.gpr[move.gpr];
-	else
-		page->regs.gpr[move.gpr] = *own;
-	page->regs.rip += move.length;
-	page->regs.rflags &= ~RFLAGS_RF;
-	page->resume = VEE_RESUME_DONE;
-	page->dirty |= VEE_STATE_REGS | VEE_STATE_DEBUG;
-	return BREAK_GO_ON;
 }
 
 /* --- what an exit is about --- */
@@ -329,25 +217,6 @@ static enum break_verdict judge_int3(struct vee_gdb *gdb)
 	page->inject = (struct vee_event) {
 		.vector = page->exit.debug.vector,
 		.type = VEE_EVENT_SOFT_EXCEPTION,
-		.flags = VEE_EVENT_VALID,
-		.instruction_length = page->exit.instruction_length,
-	};
-	return BREAK_GO_ON;
-}
-
-/* As the CPU would have delivered it, but for breakpoints: those are gdb's. */
-static enum break_verdict hand_on(struct vee_gdb *gdb)
-{
-	struct vee_vcpu_page *page = gdb->vcpu->page;
-	bool is_int1 = page->exit.instruction_length;
-
-	if (vee_vcpu_sync(gdb->vcpu, VEE_STATE_DEBUG))
-		return BREAK_STOP;
-	page->debug.dr6 |= page->exit.debug.dr6 & ~(DR6_CLEAR | ((1 << HARDWARE_BREAKS) - 1));
-	page->dirty |= VEE_STATE_DEBUG;
-	page->inject = (struct vee_event) {
-		.vector = VECTOR_DB,
-		.type = is_int1 ? VEE_EVENT_PRIV_SOFT_EXCEPTION : VEE_EVENT_EXCEPTION,
 		.flags = VEE_EVENT_VALID,
 		.instruction_length = page->exit.instruction_length,
 	};
@@ -375,6 +244,20 @@ static bool is_met(struct vee_gdb *gdb, uint64_t dr6)
 	return false;
 }
 
+/* Both may have met one at once: the guest then gets its own when gdb lets it go on. */
+static enum break_verdict judge_db(struct vee_gdb *gdb, uint64_t dr6)
+{
+	bool met = is_met(gdb, dr6);
+	uint64_t own = debug_guest_dr6(gdb, dr6);
+	int err = 0;
+
+	if (dr6 & DR6_BD && !met)
+		err = debug_move(gdb);
+	else if (own || !met)
+		err = debug_raise(gdb, own);
+	return met || err ? BREAK_STOP : BREAK_GO_ON;
+}
+
 enum break_verdict break_judge(struct vee_gdb *gdb)
 {
 	const struct vee_exit_debug *debug = &gdb->vcpu->page->exit.debug;
@@ -385,9 +268,5 @@ enum break_verdict break_judge(struct vee_gdb *gdb)
 		       judge_int3(gdb) : BREAK_NONE;
 	if (debug->step)
 		return gdb->stepping ? BREAK_STOP : BREAK_NONE;
-	if (!gdb->armed)
-		return BREAK_NONE;
-	if (is_met(gdb, debug->dr6))
-		return BREAK_STOP;
-	return debug->dr6 & DR6_BD ? do_move(gdb) : hand_on(gdb);
+	return gdb->armed ? judge_db(gdb, debug->dr6) : BREAK_NONE;
 }

@@ -3,7 +3,7 @@
  * The stub of gdb's remote serial protocol. Each file calls those to the right of it
  * alone, but for break.c, which takes breakpoints out of what memory.c reads:
  *
- *	serve.c -> commands.c -> monitor.c, registers.c, break.c -> memory.c
+ *	serve.c -> commands.c -> monitor.c, registers.c, break.c -> debug.c -> memory.c
  *	  -> link.c, packet.c
  *
  * What gdb sends is anybody's choice: all of it is checked before use.
@@ -128,7 +128,8 @@ enum gdb_action { GDB_WAIT, GDB_CONTINUE, GDB_STEP, GDB_DETACH, GDB_KILL };
  * @why: what the stop's reply has besides
  * @exit_is_ours: nothing of the exit that stopped it is left to the caller
  * @armed: the debug registers are gdb's; the guest's own are in...
- * @own: ...this
+ * @own: ...this, but for DR6, which is the CPU's
+ * @lent: by debug register: the bit of DR6 by which the guest knows it, if it has it
  * @area: the guest's XSAVE area, as far as @has_area
  */
 struct vee_gdb {
@@ -153,6 +154,7 @@ struct vee_gdb {
 	struct breakpoint hardware[HARDWARE_BREAKS];
 	bool armed;
 	struct vee_debug own;
+	uint8_t lent[HARDWARE_BREAKS];
 	bool has_area;
 	uint8_t *area;
 	char *description;
@@ -202,6 +204,21 @@ enum break_verdict break_judge(struct vee_gdb *gdb);
 /* What a page's bytes are without breakpoints, and what to write to keep them. */
 void break_hide(const struct vee_gdb *gdb, uint64_t gpa, uint8_t *bytes, size_t count);
 void break_keep(struct vee_gdb *gdb, uint64_t gpa, uint8_t *bytes, size_t count);
+
+/* --- debug.c --- */
+
+#define DR6_BD		0x2000ULL	/* a debug register was accessed */
+
+/* Into the CPU, with the next run: gdb's with what of the guest's there is room for; */
+void debug_load(struct vee_gdb *gdb);
+/* and the guest's alone. */
+void debug_unload(struct vee_gdb *gdb);
+/* What of DR6 is the guest's to know. */
+uint64_t debug_guest_dr6(const struct vee_gdb *gdb, uint64_t dr6);
+/* The guest gets #DB, and of DR6 @dr6. 0, -errno. */
+int debug_raise(struct vee_gdb *gdb, uint64_t dr6);
+/* It is at MOV to or from a debug register, which is done with its own. 0, -errno. */
+int debug_move(struct vee_gdb *gdb);
 
 /* --- memory.c --- */
 

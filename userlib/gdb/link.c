@@ -20,6 +20,7 @@
 
 #define PORT_MAX	65535
 #define PATIENCE_MS	5000	/* with a gdb that takes no reply */
+#define PAUSE_MS	100	/* where no file can be opened for one more */
 
 /* --- where it listens --- */
 
@@ -81,6 +82,28 @@ static int watched_fd(const struct link *link)
 	return link->peer >= 0 ? link->peer : link->listener;
 }
 
+/* While there is one gdb another one may come there; -1: it can't. */
+static int closed_fd(const struct link *link)
+{
+	return link->peer >= 0 ? link->listener : -1;
+}
+
+/* gdb shows what is behind "E.", and that the connection was closed. */
+static void turn_away(struct link *link)
+{
+	static const char busy[] = "+$E.another gdb has this guest already#2f";
+	int other = accept4(link->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (other < 0) {
+		poll(NULL, 0, PAUSE_MS);
+		return;
+	}
+	/* Whether that arrives is its own matter. */
+	if (send(other, busy, sizeof(busy) - 1, MSG_NOSIGNAL) > 0)
+		shutdown(other, SHUT_WR);
+	close(other);
+}
+
 /*
  * With the lock held. The run that ends may be the next one; serve.c sees to the case
  * that it was about to end anyway.
@@ -106,6 +129,7 @@ static void *watch(void *arg)
 		struct pollfd fds[] = {
 			{ .fd = link->wake, .events = POLLIN },
 			{ .fd = watched_fd(link), .events = POLLIN },
+			{ .fd = closed_fd(link), .events = POLLIN },
 		};
 		uint64_t count;
 
@@ -114,10 +138,12 @@ static void *watch(void *arg)
 			continue;
 		}
 		pthread_mutex_unlock(&link->lock);
-		poll(fds, 2, -1);
+		poll(fds, 3, -1);
 		pthread_mutex_lock(&link->lock);
 		if (fds[0].revents && read(link->wake, &count, sizeof(count)) < 0)
 			break;
+		if (fds[2].revents && !link->serving && closed_fd(link) >= 0)
+			turn_away(link);
 		if (!fds[0].revents && fds[1].revents && !link->serving && !link->ends)
 			ask_attention(link);
 	}
@@ -256,16 +282,23 @@ static int take_bytes(struct link *link)
 
 int link_take(struct link *link, int timeout_ms)
 {
-	struct pollfd poll_fd = { .fd = watched_fd(link), .events = POLLIN };
-	int ready;
+	struct pollfd fds[] = {
+		{ .fd = watched_fd(link), .events = POLLIN },
+		{ .fd = closed_fd(link), .events = POLLIN },
+	};
 
 	if (link->at < link->count)
 		return link->bytes[link->at++];
-	if (poll_fd.fd < 0)
+	if (fds[0].fd < 0)
 		return -EPIPE;
-	ready = poll(&poll_fd, 1, timeout_ms);
-	if (ready <= 0)
-		return ready ? -errno : -EAGAIN;
+	do {
+		int ready = poll(fds, 2, timeout_ms);
+
+		if (ready <= 0)
+			return ready ? -errno : -EAGAIN;
+		if (fds[1].revents)
+			turn_away(link);
+	} while (!fds[0].revents);
 	return link->peer < 0 ? take_connection(link) : take_bytes(link);
 }
 

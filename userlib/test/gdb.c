@@ -484,6 +484,111 @@ static void test_guest_debugs(void)
 	teardown();
 }
 
+/* Of the guest's breakpoints those are in force that gdb leaves room for. */
+static void test_breakpoints_of_both(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	page->debug.dr[1] = 0x2000;		/* to write 4 bytes, and to execute */
+	page->debug.dr[3] = 0x3000;
+	page->debug.dr7 = 0x400 | 1 << 2 | 0xdU << 20 | 2 << 6;
+	check("Z1,4000,1", "OK");
+	resume("c");
+	CHECK_EQUAL(page->debug.dr[0], 0x4000);
+	CHECK_EQUAL(page->debug.dr[1], 0x2000);
+	CHECK_EQUAL(page->debug.dr[2], 0x3000);
+	CHECK_EQUAL(page->debug.dr7, 0x400 | DR7_GD | 2 | 1 << 2 | 0xdU << 20 | 2 << 4);
+	debug_exit(1, false, 4);		/* DR2, the guest's DR3 */
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(page->inject.vector, 1);
+	CHECK_EQUAL(page->debug.dr6 & 0xf, 8);
+	page->inject.flags = 0;
+	debug_exit(1, false, 3);		/* both at once */
+	stops("T05thread:1;");
+	CHECK_EQUAL(page->inject.flags, VEE_EVENT_VALID);
+	CHECK_EQUAL(page->debug.dr6 & 0xf, 2);
+	page->inject.flags = 0;
+	check("Z1,4001,1", "OK");
+	check("Z1,4002,1", "OK");
+	check("Z1,4003,1", "OK");
+	resume("c");				/* and now it has none */
+	CHECK_EQUAL(page->debug.dr7, 0x400 | DR7_GD | 0xaa);
+	debug_exit(1, false, 4);
+	stops("T05thread:1;");
+	CHECK_EQUAL(page->inject.flags, 0);
+	teardown();
+}
+
+/* One MOV of a debug register, at CODE. */
+static void move(const char *code, size_t bytes)
+{
+	struct vee_vcpu_page *page = rig.vcpu->page;
+
+	page->regs.rip = CODE;
+	page->inject.flags = 0;
+	page->resume = VEE_RESUME_HERE;
+	memcpy(ram + CODE, code, bytes);
+	debug_exit(1, false, DR6_BD);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK(page->inject.flags || page->regs.rip == CODE + bytes);
+}
+
+#define MOVE(code)	move(code, sizeof(code) - 1)
+
+static void start_moves(unsigned int mode)
+{
+	setup(mode);
+	fake.identity = true;
+	check("Z1,2000,1", "OK");
+	resume("c");
+}
+
+static void test_guest_moves(void)
+{
+	struct vee_vcpu_page *page;
+
+	start_moves(8);
+	page = rig.vcpu->page;
+	page->regs.rax = 0xffffdbff;
+	MOVE("\x0f\x23\xf8");			/* DR7 */
+	MOVE("\x66\x2e\x0f\x21\xe9");		/* DR5, which is DR7, with prefixes */
+	CHECK_EQUAL(page->regs.rcx, 0xffff0fff);
+	CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
+	page->regs.rax |= DR7_GD;
+	MOVE("\x0f\x23\xf8");
+	MOVE("\x0f\x21\xf9");			/* it has set GD */
+	CHECK_EQUAL(page->inject.vector, 1);
+	CHECK_EQUAL(page->debug.dr6 & DR6_BD, DR6_BD);
+	MOVE("\x0f\x21\xf9");			/* which that has cleared */
+	CHECK_EQUAL(page->inject.flags, 0);
+	CHECK_EQUAL(page->regs.rcx, 0xffff0fff);
+	page->regs.rax = 1ULL << 32;
+	MOVE("\x0f\x23\xf0");			/* DR6 */
+	CHECK_EQUAL(page->inject.vector, 13);
+	MOVE("\x41\x0f\x23\xc0");		/* DR0 from R8 takes anything */
+	CHECK_EQUAL(page->inject.flags, 0);
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	MOVE("\x0f\x21\xc1");
+	CHECK_EQUAL(page->inject.vector, 13);
+	teardown();
+}
+
+static void test_guest_moves_32(void)
+{
+	struct vee_vcpu_page *page;
+
+	start_moves(4);
+	page = rig.vcpu->page;
+	page->regs.rax = 0x1234567890ULL;
+	page->regs.rcx = ~0ULL;
+	MOVE("\x0f\x23\xd0");			/* DR2 */
+	MOVE("\x0f\x21\xd1");
+	CHECK_EQUAL(page->regs.rcx, 0x34567890);
+	teardown();
+}
+
 /* --- going on --- */
 
 static void test_step(void)
@@ -604,6 +709,24 @@ static void test_hang_up(void)
 	teardown();
 }
 
+/* Likewise, while the guest runs, and in the middle of a packet. */
+static void test_hang_up_in_packet(void)
+{
+	setup(8);
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	resume("c");
+	put("$m10", 4);
+	close(wire);
+	CHECK(wait_for_kick());
+	rig.vcpu->page->exit.reason = VEE_EXIT_KICKED;
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(ram[CODE], 0x90);
+	CHECK_EQUAL(rig.vcpu->page->intercept, 0);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	teardown();
+}
+
 static void test_threads(void)
 {
 	setup(8);
@@ -619,6 +742,9 @@ static void test_threads(void)
 	check("?", "T05thread:1;");
 	check("qAttached", "1");
 	check("vMustReplyEmpty", "");
+	check("qNobodyKnows:1,2", "");
+	check("QNobodyKnows", "");
+	check("\x7f\x80", "");
 	check("", "");
 	teardown();
 }
@@ -712,6 +838,61 @@ static void test_socket(void)
 	CHECK(stat(path, &stat_of));
 }
 
+/* What a second gdb gets to hear, and nothing after it. */
+static void check_turned_away(int other)
+{
+	char said[64];
+	struct pollfd poll_fd = { .fd = other, .events = POLLIN };
+	ssize_t count;
+
+	CHECK_EQUAL(poll(&poll_fd, 1, 2000), 1);
+	count = recv(other, said, sizeof(said) - 1, 0);
+	if (!CHECK(count > 0))
+		return;
+	said[count] = 0;
+	CHECK(!strcmp(said, "+$E.another gdb has this guest already#2f"));
+	CHECK_EQUAL(recv(other, said, sizeof(said), 0), 0);
+	close(other);
+}
+
+static int connect_second(void)
+{
+	int first = wire, second;
+
+	connect_to(path);
+	second = wire;
+	wire = first;
+	return second;
+}
+
+static void test_second_gdb(void)
+{
+	int second;
+
+	rig_begin_mode(&rig, 8, RAM_BYTES);
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, path, &gdb), 0);
+	connect_to(path);
+	vee_gdb_stop(gdb);
+	check("qC", "QC1");
+	second = connect_second();
+	check("qC", "QC1");
+	check_turned_away(second);
+	resume("c");
+	check_turned_away(connect_second());	/* and the guest goes on */
+	CHECK(!link_wants_attention(&gdb->link));
+	put("\x03", 1);
+	CHECK(wait_for_kick());
+	rig.vcpu->page->exit.reason = VEE_EXIT_KICKED;
+	stops("T02thread:1;");
+	put_packet("D");
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	close(wire);
+	connect_to(path);		/* now it can */
+	CHECK(wait_for_kick());
+	check("?", "T05thread:1;");
+	teardown();
+}
+
 static void test_port(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET };
@@ -785,6 +966,25 @@ static void put_nonsense(void)
 	put(frame, count);
 }
 
+/* Ten times what a packet may be, in the pieces that a socket takes. */
+static void test_too_long(void)
+{
+	static char much[PACKET_BYTES];
+
+	setup(8);
+	memset(much, 'm', sizeof(much));
+	put("$", 1);
+	for (unsigned int i = 0; i < 10; i++) {
+		put(much, sizeof(much));
+		CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);
+	}
+	put("#00", 3);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);
+	CHECK(recv(wire, much, sizeof(much), MSG_DONTWAIT) == 1 && *much == '-');
+	check("qC", "QC1");
+	teardown();
+}
+
 /* It never waits, never fails but as it may, and answers a sound packet afterwards. */
 static void test_nonsense(void)
 {
@@ -826,16 +1026,22 @@ const struct test tests[] = {
 	{ "software breakpoint met", test_software_stop },
 	{ "debug registers", test_hardware_stop },
 	{ "a guest that uses the debug registers", test_guest_debugs },
+	{ "breakpoints of gdb's and of the guest's", test_breakpoints_of_both },
+	{ "each access of a guest's to them", test_guest_moves },
+	{ "of 32 bits", test_guest_moves_32 },
 	{ "steps", test_step },
 	{ "Ctrl-C", test_interrupt },
 	{ "triple fault", test_shutdown },
 	{ "detach and kill", test_goodbye },
 	{ "gdb goes away", test_hang_up },
+	{ "gdb goes away in a packet", test_hang_up_in_packet },
 	{ "threads and the like", test_threads },
 	{ "monitor", test_monitor },
 	{ "Unix socket", test_socket },
+	{ "a second gdb", test_second_gdb },
 	{ "TCP port", test_port },
 	{ "no memory", test_no_memory },
+	{ "a packet that is too long", test_too_long },
 	{ "nonsense", test_nonsense },
 	{ 0 }
 };

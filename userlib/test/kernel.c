@@ -331,6 +331,8 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VCPU_VMCS_READ:
 		((struct vee_vmcs_field *)arg)->value = fake.vmcs_value;
 		return 0;
+	case VEE_VCPU_VMCS_WRITE:
+		return 0;
 	case VEE_VCPU_VMCS_SNAPSHOT:
 		return take_snapshot(arg);
 	case VEE_VCPU_RUN:
