@@ -31,17 +31,16 @@ int gdb_open(struct machine *machine)
 	return STATUS_OK;
 }
 
+/* -EAGAIN: gdb has said nothing until the guest's end. */
 static int serve(struct machine *machine)
 {
 	int ret = vee_gdb_serve(machine->gdb, A_WHILE_MS);
 
-	while (ret == -EAGAIN || ret == -EINTR) {
+	while ((ret == -EAGAIN || ret == -EINTR) && !machine_is_over(machine)) {
 		machine_flush(machine);
-		if (machine_is_over(machine))
-			return GDB_OVER;
 		ret = vee_gdb_serve(machine->gdb, A_WHILE_MS);
 	}
-	return ret;
+	return ret == -EINTR ? -EAGAIN : ret;
 }
 
 int gdb_serve(struct machine *machine)
@@ -53,6 +52,8 @@ int gdb_serve(struct machine *machine)
 	ret = serve(machine);
 	if (ret >= 0)
 		return ret ? GDB_OVER : GDB_NOT;
+	if (ret == -EAGAIN)
+		return GDB_OVER;	/* who runs the guest says why */
 	if (ret == -ECANCELED) {
 		machine_flush(machine);
 		fprintf(stderr, "%s: gdb has ended the guest\n", machine->name);
