@@ -1,0 +1,243 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# gdb on guests of "vee run": a few bytes of machine code, and Debian's kernel with the
+# symbols that the running one, which must be the same, has of itself. They are looked for
+# in the folder $VEE_GUESTS: that kernel's vmlinuz-6.1, say; linux.cpio.gz, an initramfs with
+# a shell on ttyS0; symbols (lab/symbols.c); and gdb, unless one is installed.
+
+guests=${VEE_GUESTS:-/root/guests}
+cmdline='console=ttyS0 panic=-1 quiet cryptomgr.notests nokaslr'
+count=0
+failed=0
+
+# --- KTAP ---
+
+comment() {
+	printf '# %s\n' "$*"
+}
+
+report() {
+	count=$((count + 1))
+	printf '%s %d %s\n' "$1" "$count" "$2"
+	comment "$(now) hundredths since boot"
+	[ "$1" = ok ] || failed=$((failed + 1))
+}
+
+# Test $1: gdb has said all of what follows.
+said() {
+	verdict=ok
+	name=$1
+	shift
+	for words; do
+		grep -q -e "$words" "$work/gdb" && continue
+		comment "it did not say: $words"
+		verdict='not ok'
+	done
+	report "$verdict" "$name"
+}
+
+# Hundredths of a second.
+now() {
+	read -r up rest </proc/uptime
+	echo "${up%.*}${up#*.}"
+}
+
+# Bytes, in hexadecimal.
+bytes() {
+	for byte; do
+		# shellcheck disable=SC2059 # the format is the byte
+		printf "\\$(printf %03o "0x$byte")"
+	done
+}
+
+# A line like $1 is in file $2, within $3 seconds.
+wait_for_line() {
+	end=$(($(now) + $3 * 100))
+	until grep -q "$1" "$2"; do
+		[ "$(now)" -lt "$end" ] || { comment "no \"$1\" after $3 s"; return 1; }
+		sleep 0.4
+	done
+}
+
+# gdb does what it is told on our input.
+start_gdb() {
+	cat >"$work/commands"
+	"$gdb_program" -nx -batch -x "$work/commands" >"$work/gdb" 2>&1 </dev/null &
+	gdb=$!
+}
+
+# Whatever became of the guest: $vee has ended, with $status.
+end_both() {
+	wait "$vee"
+	status=$?
+	wait "$gdb"
+	comment "status $status"
+	sed 's/^/# /' "$work/vee" "$work/gdb"
+}
+
+# --- machine code ---
+
+debugs_bytes() {
+	# At 7C00H, in real mode: MOV AX, 5; ADD AX, 3; OUT F4H, AL; HLT.
+	bytes b8 05 00 83 c0 03 e6 f4 f4 >"$work/guest"
+	vee run -S -t 40 "$work/guest" >"$work/vee" 2>&1 </dev/null &
+	vee=$!
+	wait_for_line 'target remote :1234' "$work/vee" 10
+	start_gdb <<-'END'
+		set architecture i386:x86-64
+		target remote 127.0.0.1:1234
+		break *0x7c03
+		continue
+		printf "broke with %d\n", $rax
+		stepi
+		printf "stepped to %#x with %d\n", $pc, $rax
+		set $rax = 33
+		hbreak *0x7c08
+		continue
+	END
+	end_both
+	said 'break, step, registers, continue, at a port' 'broke with 5' \
+		'stepped to 0x7c06 with 8' 'exited with code 041'
+}
+
+# The guest is over before anybody has come.
+nobody_comes() {
+	vee run -S -t 1 "$work/guest" >"$work/vee" 2>&1 </dev/null
+	status=$?
+	sed 's/^/# /' "$work/vee"
+	if [ "$status" -eq 124 ] && grep -q 'not done after 1 s' "$work/vee"; then
+		report ok 'nobody comes'
+	else
+		comment "status $status"
+		report 'not ok' 'nobody comes'
+	fi
+}
+
+# --- Linux ---
+
+# The kernel's text is not there yet: so hbreak, and watch, which are debug registers.
+start_linux() {
+	mkfifo "$work/input"
+	exec 4<>"$work/input"
+	vee run -S --gdb="$work/socket" -t 200 -m 128M -k "$vmlinuz" \
+		-i "$guests/linux.cpio.gz" -a "$cmdline" >"$work/vee" 2>&1 <&4 &
+	vee=$!
+	# The global ones, and where it idles: each costs gdb 100 us of the lab's. With -F
+	# since an expression would be 80 for each line.
+	grep -F -e ' T ' -e ' D ' -e halt /proc/kallsyms | "$guests/symbols" >"$work/vmlinux"
+	start_gdb <<-END
+		symbol-file $work/vmlinux
+		target remote $work/socket
+		hbreak start_kernel
+		continue
+		x/s &linux_banner
+		info registers rip cr0
+		backtrace 2
+		stepi
+		stepi
+		printf "stepped: %d\n", \$pc != (long)&start_kernel
+		delete
+		watch *(int *)&system_state
+		continue
+		info symbol \$pc
+		delete
+		echo goes on to the shell\n
+		continue
+		info symbol \$pc
+		break __x64_sys_newuname
+		echo waits for uname\n
+		continue
+		backtrace 2
+		info threads
+		delete
+		detach
+		echo has detached\n
+	END
+}
+
+say() {
+	printf '%s\n' "$1" >&4
+}
+
+# With Ctrl-C, as gdb has it from its terminal.
+interrupt_idle() {
+	# shellcheck disable=SC2016 # for the guest's shell
+	say 'echo answer$((6 * 7))'
+	wait_for_line answer42 "$work/vee" 100 || return
+	sleep 1
+	kill -INT "$gdb"
+	wait_for_line 'waits for uname' "$work/gdb" 20
+}
+
+leaves() {
+	say 'uname -s; exit 6'
+	wait_for_line 'has detached' "$work/gdb" 20 || kill "$gdb" "$vee"
+	end_both
+}
+
+debugs_linux() {
+	start_linux
+	wait_for_line 'goes on to the shell' "$work/gdb" 60 && interrupt_idle
+	leaves
+	said 'Linux breaks at start_kernel' '^Breakpoint 1, .* in start_kernel ()' \
+		"\"Linux version $(uname -r) " '^rip .*<start_kernel' \
+		'^cr0 .*0x8005003[13b]' '^#1 .* in secondary_startup_64'
+	said 'it steps' '^stepped: 1'
+	said 'a variable is watched' '^Hardware watchpoint 2: ' '^New value = 1' \
+		'^rest_init + [0-9]* in section'
+	said 'Ctrl-C when it is idle' 'received signal SIGINT' \
+		'\(idle\|halt\).* in section'
+	said 'it breaks at a system call' '^Breakpoint 3, .* in __x64_sys_newuname ()' \
+		'^#1 .* in \(do_syscall_64\|x64_sys_call\) ()' '^\* 1 .*vCPU 0'
+	if grep -q '^Linux' "$work/vee" && [ "$status" -eq 6 ]; then
+		report ok 'and goes on without gdb'
+	else
+		report 'not ok' 'and goes on without gdb'
+	fi
+}
+
+# --- all of it ---
+
+# The guest's kernel, in $vmlinuz.
+has_this_kernel() {
+	for vmlinuz in "$guests"/vmlinuz-*; do
+		! grep -aqs "$(uname -r)" "$vmlinuz" || return 0
+	done
+	return 1
+}
+
+# Why there can't be a Linux to debug, in $missing.
+has_linux() {
+	for missing in symbols linux.cpio.gz; do
+		[ -e "$guests/$missing" ] || return 1
+	done
+	missing="vmlinuz of $(uname -r)"
+	has_this_kernel
+}
+
+skip() {
+	echo "1..0 # SKIP no $1"
+	exit 4
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+echo 'KTAP version 1'
+if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
+	skip 'command "vee", or no /dev/vee'
+fi
+gdb_program=$guests/gdb
+[ -e "$gdb_program" ] || gdb_program=$(command -v gdb) || skip "$guests/gdb (VEE_GUESTS)"
+if has_linux; then
+	echo 1..8
+	debugs_bytes
+	nobody_comes
+	debugs_linux
+else
+	echo 1..3
+	debugs_bytes
+	nobody_comes
+	report ok "gdb on Linux # SKIP no $guests/$missing (VEE_GUESTS)"
+fi
+[ "$failed" -eq 0 ]
