@@ -133,6 +133,7 @@ struct breakage {
 
 #define F(name, value)	{ VMCS_##name, value }
 #define NONCANONICAL	0x0000800000000000ULL
+#define TOO_WIDE	0x0001000000000000ULL	/* to be in RIP */
 #define TOO_HIGH	(1ULL << 53)
 
 #define BREAK(in, id, says, ...) \
@@ -180,7 +181,7 @@ static const struct breakage breakages[] = {
 	FIELD(LONG, GUEST_GDTR_LIMIT, "limit > 0xFFFF", 0x10000),
 	FIELD(LONG, GUEST_IDTR_LIMIT, "limit > 0xFFFF", 0x10000),
 	BREAK(PROTECTED, GUEST_RIP_32, "RIP > 32 bit", F(GUEST_RIP, 1ULL << 32)),
-	BREAK(LONG, GUEST_RIP_CANONICAL, NULL, F(GUEST_RIP, NONCANONICAL)),
+	BREAK(LONG, GUEST_RIP_CANONICAL, NULL, F(GUEST_RIP, TOO_WIDE)),
 	BREAK(LONG, GUEST_RFLAGS_RESERVED, "RFLAGS reserved bits", F(GUEST_RFLAGS, 0x8002)),
 	BREAK(LONG, GUEST_RFLAGS_RESERVED, "RFLAGS reserved bits", F(GUEST_RFLAGS, 1ULL << 40 | 2)),
 	BREAK(LONG, GUEST_RFLAGS_1, "RFLAGS[1] cleared", F(GUEST_RFLAGS, 0)),

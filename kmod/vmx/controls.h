@@ -162,6 +162,8 @@
 		    "load guest IA32_LBR_CTL") \
 	VMX_CONTROL(ENTRY, 22, UNUSED, LOAD_PKRS, "load PKRS") \
 	VMX_CONTROL(ENTRY, 23, UNUSED, LOAD_FRED, "load FRED") \
+	VMX_CONTROL(ENTRY, 24, UNUSED, LOAD_SPEC_CTRL, \
+		    "load guest IA32_SPEC_CTRL") \
 }
 
 /* PIN_NMI_EXITING, PROC2_EPT, EXIT_HOST_64BIT and so on: the bit's mask. */

@@ -26,6 +26,8 @@
 	VMCS_FIELD(HLAT_PREFIX_SIZE, 0x0006, 16, CONTROL, "HLAT prefix size") \
 	VMCS_FIELD(LAST_PID_POINTER_INDEX, 0x0008, 16, CONTROL, \
 		   "last PID-pointer index") \
+	VMCS_FIELD(VIRTUAL_TIMER_VECTOR, 0x000a, 16, CONTROL, \
+		   "virtual timer vector") \
 	/* 16-bit guest-state fields */ \
 	VMCS_FIELD(GUEST_ES_SELECTOR, 0x0800, 16, GUEST, "guest ES selector") \
 	VMCS_FIELD(GUEST_CS_SELECTOR, 0x0802, 16, GUEST, "guest CS selector") \
@@ -117,6 +119,8 @@
 	VMCS_FIELD(SPEC_CTRL_MASK, 0x204a, 64, CONTROL, "IA32_SPEC_CTRL mask") \
 	VMCS_FIELD(SPEC_CTRL_SHADOW, 0x204c, 64, CONTROL, \
 		   "IA32_SPEC_CTRL shadow") \
+	VMCS_FIELD(GUEST_DEADLINE_SHADOW, 0x204e, 64, CONTROL, \
+		   "guest deadline shadow") \
 	VMCS_FIELD(INJECTED_EVENT_DATA, 0x2052, 64, CONTROL, \
 		   "injected-event data") \
 	/* 64-bit read-only data fields */ \
@@ -150,6 +154,8 @@
 	VMCS_FIELD(GUEST_FRED_SSP1, 0x2824, 64, GUEST, "guest IA32_FRED_SSP1") \
 	VMCS_FIELD(GUEST_FRED_SSP2, 0x2826, 64, GUEST, "guest IA32_FRED_SSP2") \
 	VMCS_FIELD(GUEST_FRED_SSP3, 0x2828, 64, GUEST, "guest IA32_FRED_SSP3") \
+	VMCS_FIELD(GUEST_SPEC_CTRL, 0x282e, 64, GUEST, "guest IA32_SPEC_CTRL") \
+	VMCS_FIELD(GUEST_DEADLINE, 0x2830, 64, GUEST, "guest deadline") \
 	/* 64-bit host-state fields */ \
 	VMCS_FIELD(HOST_PAT, 0x2c00, 64, HOST, "host IA32_PAT") \
 	VMCS_FIELD(HOST_EFER, 0x2c02, 64, HOST, "host IA32_EFER") \
@@ -166,6 +172,7 @@
 	VMCS_FIELD(HOST_FRED_SSP1, 0x2c12, 64, HOST, "host IA32_FRED_SSP1") \
 	VMCS_FIELD(HOST_FRED_SSP2, 0x2c14, 64, HOST, "host IA32_FRED_SSP2") \
 	VMCS_FIELD(HOST_FRED_SSP3, 0x2c16, 64, HOST, "host IA32_FRED_SSP3") \
+	VMCS_FIELD(HOST_SPEC_CTRL, 0x2c1a, 64, HOST, "host IA32_SPEC_CTRL") \
 	/* 32-bit control fields */ \
 	VMCS_FIELD(PIN_CONTROLS, 0x4000, 32, CONTROL, \
 		   "pin-based VM-execution controls") \

@@ -9,6 +9,8 @@
 #define LA57_BITS	57
 #define LA48_BITS	48
 
+#define HOST_32BIT(must) WHEN(!EXIT(HOST_64BIT), must)
+
 /* By the width that the host's CR4 has in use. */
 static bool rip_is_canonical(struct audit *a)
 {
@@ -25,11 +27,18 @@ static bool rip_is_canonical(struct audit *a)
 	RULE(HOST_32BIT_GUEST, "\"IA-32e mode guest\" takes \"host address-space size\"", \
 	     WHEN(ENTRY(IA32E_GUEST), EXIT(HOST_64BIT)), VMCS_ENTRY_CONTROLS, VMCS_EXIT_CONTROLS) \
 	RULE(HOST_32BIT_PCIDE, "CR4.PCIDE (bit 17) takes \"host address-space size\"", \
-	     WHEN(!EXIT(HOST_64BIT), !(V(HOST_CR4) & CR4_PCIDE)), \
-	     VMCS_HOST_CR4, VMCS_EXIT_CONTROLS) \
+	     HOST_32BIT(!(V(HOST_CR4) & CR4_PCIDE)), VMCS_HOST_CR4, VMCS_EXIT_CONTROLS) \
+	RULE(HOST_32BIT_FRED, "CR4.FRED (bit 32) takes \"host address-space size\"", \
+	     HOST_32BIT(!(V(HOST_CR4) & CR4_FRED)), VMCS_HOST_CR4, VMCS_EXIT_CONTROLS) \
 	RULE(HOST_32BIT_RIP, "bits 63:32 must be 0 unless \"host address-space size\" is 1", \
-	     WHEN(!EXIT(HOST_64BIT), !(V(HOST_RIP) & HIGH_HALF)), \
-	     VMCS_HOST_RIP, VMCS_EXIT_CONTROLS) \
+	     HOST_32BIT(!(V(HOST_RIP) & HIGH_HALF)), VMCS_HOST_RIP, VMCS_EXIT_CONTROLS) \
+	RULE(HOST_32BIT_S_CET, \
+	     "bits 63:32 must be 0 unless \"host address-space size\" is 1", \
+	     HOST_32BIT(WHEN(EXIT(LOAD_CET), !(V(HOST_S_CET) & HIGH_HALF))), \
+	     VMCS_HOST_S_CET, VMCS_EXIT_CONTROLS) \
+	RULE(HOST_32BIT_SSP, "bits 63:32 must be 0 unless \"host address-space size\" is 1", \
+	     HOST_32BIT(WHEN(EXIT(LOAD_CET), !(V(HOST_SSP) & HIGH_HALF))), \
+	     VMCS_HOST_SSP, VMCS_EXIT_CONTROLS) \
 	RULE(HOST_64BIT_PAE, "\"host address-space size\" takes CR4.PAE (bit 5)", \
 	     WHEN(EXIT(HOST_64BIT), V(HOST_CR4) & CR4_PAE), VMCS_HOST_CR4, VMCS_EXIT_CONTROLS) \
 	RULE(HOST_64BIT_RIP, "it must be canonical", \

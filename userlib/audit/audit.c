@@ -110,11 +110,22 @@ bool audit_area_fits(struct audit *a, uint64_t hpa, uint64_t count)
 	return audit_fits(a, hpa) && audit_fits(a, hpa + count * MSR_ENTRY_BYTES - 1);
 }
 
-bool audit_canonical(struct audit *a, uint64_t gva)
+/* Bits 63 to @width less 1 of @gva are alike. */
+static bool extends(uint64_t gva, unsigned int width)
 {
-	unsigned int unused = 64 - a->info->linear_bits;
+	unsigned int unused = 64 - width;
 
 	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
+}
+
+bool audit_canonical(struct audit *a, uint64_t gva)
+{
+	return extends(gva, a->info->linear_bits);
+}
+
+bool audit_extends(struct audit *a, uint64_t gva)
+{
+	return extends(gva, a->info->linear_bits + 1);
 }
 
 bool audit_cr3_fits(struct audit *a, uint64_t cr3)
@@ -149,6 +160,12 @@ uint64_t audit_debugctl_bits(struct audit *a)
 	if (a->info->cpuid_7_ebx & CPUID_7_EBX_RTM)
 		bits |= BIT(15);
 	return bits;
+}
+
+/* SDM 4, "IA32_SPEC_CTRL": IBRS to DDPD_U, and BHI_DIS_S. Not each is on every CPU. */
+bool audit_is_spec_ctrl(struct audit *a, uint64_t spec_ctrl)
+{
+	return audit_lacks(a, spec_ctrl, ~(BITS(8, 0) | BIT(10)));
 }
 
 /* SDM 3A, "FRED MSRs" */

@@ -94,6 +94,7 @@ uint64_t audit_proc3(struct audit *a);
 uint64_t audit_exit2(struct audit *a);
 
 #define EXIT2_LOAD_FRED		0x02U
+#define EXIT2_LOAD_SPEC_CTRL	0x04U
 
 #define PROC3_HLAT		0x02U
 #define PROC3_PAGING_WRITE	0x04U
@@ -109,6 +110,8 @@ bool audit_is_page(struct audit *a, uint64_t hpa);
 bool audit_area_fits(struct audit *a, uint64_t hpa, uint64_t count);
 /* By the linear-address width that the CPU has, not the one in use. */
 bool audit_canonical(struct audit *a, uint64_t gva);
+/* What goes into RIP and SSP, where it need not be that: the bits above the width alike. */
+bool audit_extends(struct audit *a, uint64_t gva);
 /* Has @value all of these bits; has it none of them? What not is wrong. */
 bool audit_has(struct audit *a, uint64_t value, uint64_t bits);
 bool audit_lacks(struct audit *a, uint64_t value, uint64_t bits);
@@ -117,6 +120,7 @@ bool audit_cr3_fits(struct audit *a, uint64_t cr3);
 bool audit_is_pat(uint64_t pat);
 bool audit_is_cet(uint64_t cet);
 uint64_t audit_debugctl_bits(struct audit *a);
+bool audit_is_spec_ctrl(struct audit *a, uint64_t spec_ctrl);
 /* Of FRED: its configuration, stack pointers, shadow-stack pointers. */
 bool audit_is_fred_config(struct audit *a, uint64_t config);
 bool audit_is_fred_rsp(struct audit *a, uint64_t rsp);

@@ -95,6 +95,19 @@ static const struct part eptp[] = {
 	{ 7, 1, "supervisor shadow stack" }, { 12, 52, NULL },
 };
 
+/* Tertiary controls, and secondary VM-exit controls: 64 bits, and all may be 0. */
+static const struct part proc3[] = {
+	{ 0, 1, "LOADIWKEY exiting" }, { 1, 1, "enable HLAT" },
+	{ 2, 1, "EPT paging-write control" }, { 3, 1, "guest-paging verification" },
+	{ 4, 1, "IPI virtualization" }, { 6, 1, "enable MSR-list instructions" },
+	{ 7, 1, "virtualize IA32_SPEC_CTRL" }, { 8, 1, "APIC-timer virtualization" },
+};
+
+static const struct part exit2[] = {
+	{ 0, 1, "save FRED" }, { 1, 1, "load FRED" }, { 2, 1, "load host IA32_SPEC_CTRL" },
+	{ 3, 1, "prematurely busy shadow stack" },
+};
+
 #define VMX_CONTROL(word, bit, need, name, description) \
 	{ VMCS_##word##_CONTROLS, bit, description },
 static const struct {
@@ -116,6 +129,7 @@ static const struct {
 	FIELD(HOST_EFER, efer), FIELD(GUEST_RFLAGS, rflags), FIELD(GUEST_DR7, dr7),
 	FIELD(GUEST_DEBUGCTL, debugctl), FIELD(GUEST_INTERRUPTIBILITY, interruptibility),
 	FIELD(GUEST_PENDING_DEBUG, pending), FIELD(ENTRY_INTERRUPTION_INFO, event),
+	FIELD(PROC3_CONTROLS, proc3), FIELD(EXIT2_CONTROLS, exit2),
 	FIELD(EXIT_INTERRUPTION_INFO, event), FIELD(IDT_VECTORING_INFO, event), FIELD(EPTP, eptp),
 	FIELD(GUEST_ES_ACCESS_RIGHTS, rights), FIELD(GUEST_CS_ACCESS_RIGHTS, rights),
 	FIELD(GUEST_SS_ACCESS_RIGHTS, rights), FIELD(GUEST_DS_ACCESS_RIGHTS, rights),

@@ -111,6 +111,9 @@ static bool lme_suits(struct audit *a)
 	     VMCS_GUEST_LBR_CTL) \
 	RULE(GUEST_PKRS, "bits 63:32 must be 0", \
 	     WHEN(ENTRY(LOAD_PKRS), !(V(GUEST_PKRS) & HIGH_HALF)), VMCS_GUEST_PKRS) \
+	RULE(GUEST_SPEC_CTRL, "bits that no CPU has must be 0", \
+	     WHEN(ENTRY(LOAD_SPEC_CTRL), audit_is_spec_ctrl(a, V(GUEST_SPEC_CTRL))), \
+	     VMCS_GUEST_SPEC_CTRL) \
 	RULE(GUEST_UINV, "bits 15:8 must be 0", \
 	     WHEN(ENTRY(LOAD_UINV), V(GUEST_UINV) <= UINV_MAX), VMCS_GUEST_UINV) \
 	RULE(GUEST_FRED_CONFIG, "bits 11, 5:4 and 2 must be 0, and the address canonical", \

@@ -10,8 +10,9 @@
 	RULE(GUEST_RIP_32, "outside 64-bit mode bits 63:32 must be 0", \
 	     WHEN(!audit_64bit(a), !(V(GUEST_RIP) & HIGH_HALF)), \
 	     VMCS_GUEST_RIP, VMCS_ENTRY_CONTROLS, VMCS_GUEST_CS_ACCESS_RIGHTS) \
-	RULE(GUEST_RIP_CANONICAL, "in 64-bit mode it must be canonical", \
-	     WHEN(audit_64bit(a), audit_canonical(a, V(GUEST_RIP))), VMCS_GUEST_RIP) \
+	RULE(GUEST_RIP_CANONICAL, \
+	     "in 64-bit mode bits above the linear-address width must be alike", \
+	     WHEN(audit_64bit(a), audit_extends(a, V(GUEST_RIP))), VMCS_GUEST_RIP) \
 	RULE(GUEST_RFLAGS_RESERVED, "bits 63:22, 15, 5 and 3 must be 0", \
 	     audit_lacks(a, V(GUEST_RFLAGS), RFLAGS_RESERVED), VMCS_GUEST_RFLAGS) \
 	RULE(GUEST_RFLAGS_1, "bit 1 must be 1", V(GUEST_RFLAGS) & RFLAGS_1, VMCS_GUEST_RFLAGS) \
@@ -29,8 +30,9 @@
 	RULE(GUEST_SSP_32, "outside 64-bit mode bits 63:32 must be 0", \
 	     WHEN(ENTRY(LOAD_CET) && !audit_64bit(a), !(V(GUEST_SSP) & HIGH_HALF)), \
 	     VMCS_GUEST_SSP, VMCS_GUEST_CS_ACCESS_RIGHTS) \
-	RULE(GUEST_SSP_CANONICAL, "in 64-bit mode it must be canonical", \
-	     WHEN(ENTRY(LOAD_CET) && audit_64bit(a), audit_canonical(a, V(GUEST_SSP))), \
+	RULE(GUEST_SSP_CANONICAL, \
+	     "in 64-bit mode bits above the linear-address width must be alike", \
+	     WHEN(ENTRY(LOAD_CET) && audit_64bit(a), audit_extends(a, V(GUEST_SSP))), \
 	     VMCS_GUEST_SSP) \
 }
 

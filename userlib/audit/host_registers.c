@@ -59,6 +59,9 @@ static bool efer_suits(struct audit *a, uint64_t bit)
 	     WHEN(EXIT(LOAD_CET), audit_canonical(a, V(HOST_SSP_TABLE))), VMCS_HOST_SSP_TABLE) \
 	RULE(HOST_PKRS, "bits 63:32 must be 0", \
 	     WHEN(EXIT(LOAD_PKRS), !(V(HOST_PKRS) & HIGH_HALF)), VMCS_HOST_PKRS) \
+	RULE(HOST_SPEC_CTRL, "bits that no CPU has must be 0", \
+	     WHEN(EXIT2(LOAD_SPEC_CTRL), audit_is_spec_ctrl(a, V(HOST_SPEC_CTRL))), \
+	     VMCS_HOST_SPEC_CTRL) \
 	RULE(HOST_FRED_CONFIG, "bits 11, 5:4 and 2 must be 0, and the address canonical", \
 	     WHEN(EXIT2(LOAD_FRED), audit_is_fred_config(a, V(HOST_FRED_CONFIG))), \
 	     VMCS_HOST_FRED_CONFIG) \

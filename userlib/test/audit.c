@@ -25,7 +25,7 @@ static const struct vee_info cpu = {
 	.vmx_cr4_fixed1 = 0x100ffffff,
 	.vmx_vmfunc = 1,
 	.vmx_proc3 = 0x1f,
-	.vmx_exit2 = EXIT2_LOAD_FRED,
+	.vmx_exit2 = EXIT2_LOAD_FRED | EXIT2_LOAD_SPEC_CTRL,
 	.perf_global_ctrl = 0x70000000fULL,
 	.phys_bits = 40,
 	.linear_bits = 48,
@@ -46,6 +46,7 @@ struct change {
 #define ENTRY_GOOD	(ENTRY_32 | ENTRY_IA32E_GUEST)
 
 #define NONCANONICAL	0x0000800000000000ULL
+#define TOO_WIDE	0x0001000000000000ULL	/* to be in RIP */
 #define TOO_HIGH	(1ULL << 40)
 #define KERNEL		0xffff888000000000ULL
 
@@ -176,7 +177,7 @@ static void begin(unsigned int base)
 #define ROOM	8
 
 /* As docs/audit.md says. */
-#define RULE_COUNT	300
+#define RULE_COUNT	305
 
 static struct vee_broken_rule broken[ROOM];
 static unsigned int unjudged;
@@ -322,6 +323,8 @@ static const struct breakage breakages[] = {
 	BREAK(HOST_SSP_ALIGNED, WITH_EXIT(LOAD_CET), F(HOST_SSP, 2)),
 	BREAK(HOST_SSP_CANONICAL, WITH_EXIT(LOAD_CET), F(HOST_SSP, NONCANONICAL)),
 	BREAK(HOST_SSP_TABLE, WITH_EXIT(LOAD_CET), F(HOST_SSP_TABLE, NONCANONICAL)),
+	BREAK(HOST_SPEC_CTRL, WITH_EXIT(SECONDARY_CONTROLS),
+	      F(EXIT2_CONTROLS, EXIT2_LOAD_SPEC_CTRL), F(HOST_SPEC_CTRL, 0x800)),
 	BREAK(HOST_PKRS, WITH_EXIT(LOAD_PKRS), F(HOST_PKRS, 1ULL << 32)),
 	HOST_SELECTOR(ES),
 	HOST_SELECTOR(CS),
@@ -370,6 +373,8 @@ static const struct breakage breakages[] = {
 	BREAK(GUEST_SSP_TABLE, WITH_ENTRY(LOAD_CET), F(GUEST_SSP_TABLE, NONCANONICAL)),
 	BREAK(GUEST_LBR_CTL, WITH_ENTRY(LOAD_LBR_CTL), F(GUEST_LBR_CTL, 0x10)),
 	BREAK(GUEST_PKRS, WITH_ENTRY(LOAD_PKRS), F(GUEST_PKRS, 1ULL << 32)),
+	BREAK(GUEST_SPEC_CTRL, WITH_ENTRY(LOAD_SPEC_CTRL), F(GUEST_SPEC_CTRL, 0x200)),
+	BREAK(GUEST_SPEC_CTRL, WITH_ENTRY(LOAD_SPEC_CTRL), F(GUEST_SPEC_CTRL, 1ULL << 63)),
 	BREAK(GUEST_UINV, WITH_ENTRY(LOAD_UINV), F(GUEST_UINV, 256)),
 	/* Its segments */
 	BREAK(GUEST_TR_TI, F(GUEST_TR_SELECTOR, 28)),
@@ -406,7 +411,7 @@ static const struct breakage breakages[] = {
 	BREAK(GUEST_IDTR_LIMIT, F(GUEST_IDTR_LIMIT, 0x80000000)),
 	IN(PAE, GUEST_RIP_32, F(GUEST_RIP, 1ULL << 32)),
 	BREAK(GUEST_RIP_32, F(GUEST_RIP, KERNEL), F(GUEST_CS_ACCESS_RIGHTS, 0xc09b)),
-	BREAK(GUEST_RIP_CANONICAL, F(GUEST_RIP, NONCANONICAL)),
+	BREAK(GUEST_RIP_CANONICAL, F(GUEST_RIP, TOO_WIDE)),
 	BREAK(GUEST_RFLAGS_RESERVED, F(GUEST_RFLAGS, 0x8002)),
 	BREAK(GUEST_RFLAGS_1, F(GUEST_RFLAGS, 0)),
 	BREAK(GUEST_RFLAGS_VM_64, F(GUEST_RFLAGS, 0x20002)),
@@ -415,7 +420,7 @@ static const struct breakage breakages[] = {
 	BREAK(GUEST_SSP_ALIGNED, WITH_ENTRY(LOAD_CET), F(GUEST_SSP, 1)),
 	IN(PAE, GUEST_SSP_32, F(ENTRY_CONTROLS, ENTRY_32 | ENTRY_LOAD_CET),
 	   F(GUEST_SSP, 1ULL << 32)),
-	BREAK(GUEST_SSP_CANONICAL, WITH_ENTRY(LOAD_CET), F(GUEST_SSP, NONCANONICAL)),
+	BREAK(GUEST_SSP_CANONICAL, WITH_ENTRY(LOAD_CET), F(GUEST_SSP, TOO_WIDE)),
 	/* What is no register */
 	BREAK(ACTIVITY, F(GUEST_ACTIVITY, 4)),
 	BREAK(ACTIVITY_HLT_DPL, F(GUEST_ACTIVITY, 1), F(GUEST_SS_ACCESS_RIGHTS, 0xc0f3),
@@ -492,6 +497,12 @@ static const struct breakage together[] = {
 	BREAK(HOST_32BIT_PCIDE, F(EXIT_CONTROLS, EXIT_GOOD & ~EXIT_HOST_64BIT),
 	      F(HOST_CR4, 0x220a0)),
 	BREAK(HOST_32BIT_RIP, F(EXIT_CONTROLS, EXIT_GOOD & ~EXIT_HOST_64BIT)),
+	BREAK(HOST_32BIT_FRED, F(EXIT_CONTROLS, EXIT_GOOD & ~EXIT_HOST_64BIT),
+	      F(HOST_CR4, 0x1000020a0)),
+	BREAK(HOST_32BIT_S_CET, F(EXIT_CONTROLS, (EXIT_GOOD & ~EXIT_HOST_64BIT) | EXIT_LOAD_CET),
+	      F(HOST_S_CET, 1ULL << 32)),
+	BREAK(HOST_32BIT_SSP, F(EXIT_CONTROLS, (EXIT_GOOD & ~EXIT_HOST_64BIT) | EXIT_LOAD_CET),
+	      F(HOST_SSP, 1ULL << 32)),
 	BREAK(ACTIVITY_SMM, WITH_ENTRY(TO_SMM), F(GUEST_ACTIVITY, 3), F(GUEST_INTERRUPTIBILITY, 4)),
 	BREAK(BLOCKING_TO_SMM, WITH_ENTRY(TO_SMM)),
 	BREAK(BLOCKING_ENCLAVE_MOV_SS, F(GUEST_INTERRUPTIBILITY, 0x12)),
@@ -694,6 +705,36 @@ static void every_rule_is_tested(void)
 	CHECK_EQUAL(count, RULE_COUNT);
 }
 
+/* The lowest address that is not canonical is no reason for an entry to fail. */
+static void addresses_a_bit_too_wide(void)
+{
+	begin(LONG);
+	field(VMCS_ENTRY_CONTROLS)->value |= ENTRY_LOAD_CET;
+	field(VMCS_GUEST_RIP)->value = NONCANONICAL;
+	field(VMCS_GUEST_SSP)->value = NONCANONICAL;
+	CHECK_EQUAL(audit(), 0);
+	field(VMCS_GUEST_RIP)->value = ~NONCANONICAL;
+	CHECK_EQUAL(audit(), 0);
+}
+
+/* What every CPU that has the register allows in it. */
+static void speculation_controls(void)
+{
+	begin(LONG);
+	apply((const struct change[]) {
+		WITH_ENTRY(LOAD_SPEC_CTRL), WITH_EXIT(SECONDARY_CONTROLS),
+		F(EXIT2_CONTROLS, EXIT2_LOAD_SPEC_CTRL),
+		F(GUEST_SPEC_CTRL, 0x5ff), F(HOST_SPEC_CTRL, 0x401),
+	}, 5);
+	CHECK_EQUAL(audit(), 0);
+	field(VMCS_GUEST_SPEC_CTRL)->value = ~0ULL;
+	field(VMCS_HOST_SPEC_CTRL)->value = ~0ULL;
+	CHECK_EQUAL(audit(), 2);
+	field(VMCS_EXIT_CONTROLS)->value = EXIT_GOOD;
+	field(VMCS_ENTRY_CONTROLS)->value = ENTRY_GOOD;
+	CHECK_EQUAL(audit(), 0);
+}
+
 /* SYSCALL, and an exception within another. */
 static void events_of_fred(void)
 {
@@ -858,6 +899,8 @@ const struct test tests[] = {
 	{ "every rule is tested", every_rule_is_tested },
 	{ "a CPU that has what another has not", a_cpu_that_has_it },
 	{ "events of FRED", events_of_fred },
+	{ "addresses that are a bit too wide", addresses_a_bit_too_wide },
+	{ "IA32_SPEC_CTRL", speculation_controls },
 	{ "fields withheld", withheld },
 	{ "a snapshot that is cut", cut_short },
 	{ "a module that is too old", old_module },
