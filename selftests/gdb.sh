@@ -24,17 +24,26 @@ report() {
 	[ "$1" = ok ] || failed=$((failed + 1))
 }
 
+# Test $2, by the status $1.
+verdict() {
+	if [ "$1" -eq 0 ]; then
+		report ok "$2"
+	else
+		report 'not ok' "$2"
+	fi
+}
+
 # Test $1: gdb has said all of what follows.
 said() {
-	verdict=ok
 	name=$1
+	silent=0
 	shift
 	for words; do
 		grep -q -e "$words" "$work/gdb" && continue
 		comment "it did not say: $words"
-		verdict='not ok'
+		silent=1
 	done
-	report "$verdict" "$name"
+	verdict "$silent" "$name"
 }
 
 # Hundredths of a second.
@@ -78,12 +87,20 @@ end_both() {
 
 # --- machine code ---
 
+# $1: how to start it.
+run_bytes() {
+	# shellcheck disable=SC2086 # options without spaces
+	vee run -S -t 40 $1 "$work/guest" >"$work/vee" 2>&1 </dev/null &
+	vee=$!
+	wait_for_line 'target remote' "$work/vee" 10
+}
+
 debugs_bytes() {
 	# At 7C00H, in real mode: MOV AX, 5; ADD AX, 3; OUT F4H, AL; HLT.
 	bytes b8 05 00 83 c0 03 e6 f4 f4 >"$work/guest"
-	vee run -S -t 40 "$work/guest" >"$work/vee" 2>&1 </dev/null &
-	vee=$!
-	wait_for_line 'target remote :1234' "$work/vee" 10
+	run_bytes -s
+	vee run -s -t 1 "$work/guest" >"$work/taken" 2>&1 </dev/null
+	taken=$?
 	start_gdb <<-'END'
 		set architecture i386:x86-64
 		target remote 127.0.0.1:1234
@@ -99,19 +116,42 @@ debugs_bytes() {
 	end_both
 	said 'break, step, registers, continue, at a port' 'broke with 5' \
 		'stepped to 0x7c06 with 8' 'exited with code 041'
+	sed 's/^/# /' "$work/taken"
+	[ "$taken" -eq 1 ] && grep -q 'in use already' "$work/taken"
+	verdict $? 'a port that is taken'
+}
+
+# In real mode the guest has #DB go to 7C36H, and a breakpoint of its own, DR1, on writes of
+# the byte at 500H; reads DR7 back, into EBX; INC byte [500H]; and, at 7C2BH, ends with DR7's
+# low byte and B0 to B3 of the DR6 that its handler has seen, half a byte each.
+shares_debug_registers() {
+	bytes 31 c0 8e d8 8e d0 bc 00 7c c7 06 04 00 36 7c a3 06 00 66 b8 00 05 00 00 0f 23 c8 \
+		66 b8 04 04 10 00 0f 23 f8 0f 21 fb fe 06 00 05 \
+		90 c0 e3 04 08 d9 88 c8 e6 f4 f4 0f 21 f1 80 e1 0f cf >"$work/guest"
+	run_bytes --gdb="$work/socket"
+	start_gdb <<-END
+		set architecture i386:x86-64
+		target remote $work/socket
+		watch *(char *)0x500
+		hbreak *0x7c2b
+		continue
+		continue
+		printf "the guest has seen %d\n", \$rcx & 0xf
+		continue
+	END
+	end_both
+	said 'debug registers, of both' '^New value = 1' '^Breakpoint 2, 0x0*7c2b' \
+		'the guest has seen 2' 'exited with code 0102'
 }
 
 # The guest is over before anybody has come.
 nobody_comes() {
 	vee run -S -t 1 "$work/guest" >"$work/vee" 2>&1 </dev/null
 	status=$?
+	comment "status $status"
 	sed 's/^/# /' "$work/vee"
-	if [ "$status" -eq 124 ] && grep -q 'not done after 1 s' "$work/vee"; then
-		report ok 'nobody comes'
-	else
-		comment "status $status"
-		report 'not ok' 'nobody comes'
-	fi
+	[ "$status" -eq 124 ] && grep -q 'not done after 1 s' "$work/vee"
+	verdict $? 'nobody comes'
 }
 
 # --- Linux ---
@@ -165,7 +205,7 @@ interrupt_idle() {
 	# shellcheck disable=SC2016 # for the guest's shell
 	say 'echo answer$((6 * 7))'
 	wait_for_line answer42 "$work/vee" 100 || return
-	sleep 1
+	"$gdb_program" -nx -batch -ex "target remote $work/socket" >"$work/second" 2>&1 </dev/null
 	kill -INT "$gdb"
 	wait_for_line 'waits for uname' "$work/gdb" 20
 }
@@ -190,11 +230,11 @@ debugs_linux() {
 		'\(idle\|halt\).* in section'
 	said 'it breaks at a system call' '^Breakpoint 3, .* in __x64_sys_newuname ()' \
 		'^#1 .* in \(do_syscall_64\|x64_sys_call\) ()' '^\* 1 .*vCPU 0'
-	if grep -q '^Linux' "$work/vee" && [ "$status" -eq 6 ]; then
-		report ok 'and goes on without gdb'
-	else
-		report 'not ok' 'and goes on without gdb'
-	fi
+	grep -q '^Linux' "$work/vee" && [ "$status" -eq 6 ]
+	verdict $? 'and goes on without gdb'
+	sed 's/^/# /' "$work/second"
+	grep -q 'another gdb has this guest already' "$work/second"
+	verdict $? 'a second gdb is told so'
 }
 
 # --- all of it ---
@@ -230,14 +270,16 @@ fi
 gdb_program=$guests/gdb
 [ -e "$gdb_program" ] || gdb_program=$(command -v gdb) || skip "$guests/gdb (VEE_GUESTS)"
 if has_linux; then
-	echo 1..8
+	echo 1..11
 	debugs_bytes
 	nobody_comes
+	shares_debug_registers
 	debugs_linux
 else
-	echo 1..3
+	echo 1..5
 	debugs_bytes
 	nobody_comes
+	shares_debug_registers
 	report ok "gdb on Linux # SKIP no $guests/$missing (VEE_GUESTS)"
 fi
 [ "$failed" -eq 0 ]

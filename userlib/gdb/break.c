@@ -223,25 +223,29 @@ static enum break_verdict judge_int3(struct vee_gdb *gdb)
 	return BREAK_GO_ON;
 }
 
+/* Of a breakpoint at RIP besides gdb finds out itself; and not of a watchpoint. */
 static bool is_met(struct vee_gdb *gdb, uint64_t dr6)
 {
 	static const char *const words[] = {
 		[WATCH_WRITE] = "watch", [WATCH_ACCESS] = "awatch",
 	};
+	bool met = false;
 
 	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++) {
 		const struct breakpoint *at = &gdb->hardware[i];
 
 		if (!at->length || !(dr6 >> i & 1))
 			continue;
-		if (at->type >= WATCH_WRITE)
+		met = true;
+		if (at->type >= WATCH_WRITE) {
 			snprintf(gdb->why, sizeof(gdb->why), "%s:%llx;", words[at->type],
 				 (unsigned long long)at->gva);
-		else if (gdb->tells_breaks)
+			break;
+		}
+		if (gdb->tells_breaks)
 			strcpy(gdb->why, at->type == BREAK_SOFTWARE ? "swbreak:;" : "hwbreak:;");
-		return true;
 	}
-	return false;
+	return met;
 }
 
 /* Both may have met one at once: the guest then gets its own when gdb lets it go on. */

@@ -58,6 +58,7 @@ bool hex_bytes(const char *text, void *bytes, size_t count);
 /*
  * @listener: -1 if there was a connection from the start
  * @peer: -1: nobody is connected
+ * @turned_away: who came last while somebody was; -1: nobody has
  * @path: of a socket that is to be removed
  * @wake: an eventfd that has the watcher look again
  * @serving: somebody reads; the watcher doesn't look
@@ -67,6 +68,7 @@ struct link {
 	struct vee_vcpu *vcpu;
 	int listener;
 	int peer;
+	int turned_away;
 	char *path;
 	int wake;
 	pthread_t watcher;

@@ -88,7 +88,10 @@ static int closed_fd(const struct link *link)
 	return link->peer >= 0 ? link->listener : -1;
 }
 
-/* gdb shows what is behind "E.", and that the connection was closed. */
+/*
+ * gdb shows what is behind "E.", and that the connection is closed, if it is still there when
+ * gdb asks for more: to write to one that isn't is SIGPIPE to gdb. So it stays until the next.
+ */
 static void turn_away(struct link *link)
 {
 	static const char busy[] = "+$E.another gdb has this guest already#2f";
@@ -101,7 +104,9 @@ static void turn_away(struct link *link)
 	/* Whether that arrives is its own matter. */
 	if (send(other, busy, sizeof(busy) - 1, MSG_NOSIGNAL) > 0)
 		shutdown(other, SHUT_WR);
-	close(other);
+	if (link->turned_away >= 0)
+		close(link->turned_away);
+	link->turned_away = other;
 }
 
 /*
@@ -194,6 +199,8 @@ static void close_sockets(struct link *link)
 {
 	if (link->peer >= 0)
 		close(link->peer);
+	if (link->turned_away >= 0)
+		close(link->turned_away);
 	if (link->listener >= 0)
 		close(link->listener);
 	if (link->path)

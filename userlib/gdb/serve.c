@@ -17,6 +17,7 @@ static int create(struct vee_vcpu *vcpu, struct vee_gdb **gdb)
 	new->vcpu = vcpu;
 	new->link.listener = -1;
 	new->link.peer = -1;
+	new->link.turned_away = -1;
 	new->link.wake = -1;
 	new->signal = SIGNAL_TRAP;
 	new->exit_is_ours = true;

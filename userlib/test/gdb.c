@@ -442,6 +442,9 @@ static void test_hardware_stop(void)
 	resume("c");
 	debug_exit(1, false, 4);
 	stops("T05thread:1;awatch:2004;");
+	resume("c");
+	debug_exit(1, false, 3);	/* at once */
+	stops("T05thread:1;watch:2000;");
 	check("z1,1000,1", "OK");
 	check("z2,2000,8", "OK");
 	check("z4,2004,4", "OK");
@@ -851,6 +854,7 @@ static void check_turned_away(int other)
 		return;
 	said[count] = 0;
 	CHECK(!strcmp(said, "+$E.another gdb has this guest already#2f"));
+	CHECK_EQUAL(send(other, "+", 1, MSG_NOSIGNAL), 1);
 	CHECK_EQUAL(recv(other, said, sizeof(said), 0), 0);
 	close(other);
 }
