@@ -12,6 +12,7 @@
 
 #include "trace.h"
 #include "door/each.h"
+#include "door/fdinfo.h"
 #include "door/ioctl.h"
 #include "door/mmap.h"
 #include "door/request.h"
@@ -127,6 +128,7 @@ static const struct file_operations vm_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 	.mmap = vm_mmap_ring,
 	.release = vm_release,
+	.show_fdinfo = fdinfo_show_vm,
 	.llseek = noop_llseek,
 };
 

@@ -315,8 +315,7 @@ static long do_stats(void *object, union argument *arg)
 
 	arg->stats = vcpu->stats;
 	arg->header.size = size;
-	/* Not counted twice: a run's end is a generation. */
-	arg->stats.user_exits = vcpu->runner.generation - 1;
+	arg->stats.user_exits = runner_ended(&vcpu->runner);
 	arg->stats.runs = arg->stats.user_exits + vcpu->runner.paused;
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <linux/module.h>
 #include <linux/sched.h>
 
+#include "door/fdinfo.h"
 #include "door/mmap.h"
 #include "door/request.h"
 #include "door/uring.h"
@@ -68,6 +69,7 @@ static const struct file_operations vcpu_fops = {
 	.uring_cmd = vcpu_uring_cmd,
 	.mmap = vcpu_mmap,
 	.release = vcpu_release,
+	.show_fdinfo = fdinfo_show_vcpu,
 	.llseek = noop_llseek,
 };
 

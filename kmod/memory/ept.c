@@ -41,14 +41,8 @@
 #define CAP_INVEPT_SINGLE	BIT_ULL(25)
 
 #define EPT_LEAF_LEVEL		1
-#define EPT_INDEX_BITS		9
 #define EPT_ENTRIES		BIT(EPT_INDEX_BITS)
 #define EPT_GPA_BITS		(PAGE_SHIFT + EPT_LEVELS * EPT_INDEX_BITS)
-
-unsigned int ept_shift(int level)
-{
-	return PAGE_SHIFT + (level - 1) * EPT_INDEX_BITS;
-}
 
 static u64 *ept_entry(u64 *table, u64 gpa, int level)
 {
@@ -132,11 +126,13 @@ void ept_cache_drop(struct ept_cache *cache)
  * stores are seen in order, so the CPU never sees it otherwise. A larger leaf
  * that was there is gone with it, and the pages around come back by faults.
  */
-static void ept_link(struct ept *ept, u64 *table, u64 *entry, void *child)
+static void ept_link(struct ept *ept, u64 *table, u64 *entry, void *child, int level)
 {
 	u64 old = *entry;
 
 	WRITE_ONCE(*entry, __pa(child) | EPT_ACCESS);
+	ept->tables++;
+	ept->mapped -= old ? ept_span(level) : 0;
 	if (old)
 		ept_new_generation(ept);
 	else
@@ -158,7 +154,7 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
 		if (!*entry || ept_is_leaf(*entry, at)) {
 			if (!cache->count)
 				return NULL;
-			ept_link(ept, table, entry, cache->table[--cache->count]);
+			ept_link(ept, table, entry, cache->table[--cache->count], at);
 		}
 		table = ept_child(*entry);
 	}
@@ -173,7 +169,7 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
  */
 static u64 ept_leaf(u64 hpa, unsigned int access, int level, u64 type)
 {
-	u64 leaf = hpa & ~(BIT_ULL(ept_shift(level)) - 1);
+	u64 leaf = hpa & ~(ept_span(level) - 1);
 
 	leaf |= EPT_READ | type | EPT_IGNORE_PAT;
 	if (level > EPT_LEAF_LEVEL)
@@ -191,19 +187,26 @@ static u64 ept_leaf(u64 hpa, unsigned int access, int level, u64 type)
  * violation, which drops what it has cached for that address (SDM 3C,
  * "Operations that Invalidate Cached Mappings"), so none need be told. A leaf
  * for another page begins a new generation, and the caller must presence_flush().
+ * True: there was none, which the caller counts.
  */
-static void ept_set_leaf(struct ept *ept, u64 *table, u64 *entry, u64 leaf)
+static bool ept_set_leaf(struct ept *ept, u64 *entry, u64 leaf)
 {
 	u64 old = *entry;
 
-	if (!old)
-		ept_count(table, 1);
-	else if (!((old ^ leaf) & EPT_ADDRESS))
+	if (!((old ^ leaf) & EPT_ADDRESS))
 		leaf |= old & EPT_ACCESS;
 
 	WRITE_ONCE(*entry, leaf);
 	if (old && ((old ^ leaf) & EPT_ADDRESS))
 		ept_new_generation(ept);
+	return !old;
+}
+
+/* @table has so many leaves of @level more. */
+static void ept_count_leaves(struct ept *ept, u64 *table, int level, unsigned int more)
+{
+	ept_count(table, more);
+	ept->mapped += more * ept_span(level);
 }
 
 /*
@@ -224,17 +227,19 @@ void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	/* Nothing is mapped: the guest faults again, with a full cache. */
 	if (!entry)
 		return;
-	ept_set_leaf(ept, table, entry, ept_leaf(hpa, access, level, EPT_WRITE_BACK));
+	if (ept_set_leaf(ept, entry, ept_leaf(hpa, access, level, EPT_WRITE_BACK)))
+		ept_count_leaves(ept, table, level, 1);
 }
 
 void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 		   unsigned int access, u8 type)
 {
 	u64 *table = ept_walk(ept, cache, gpa, EPT_LEAF_LEVEL);
+	u64 *entry = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL;
 
-	if (table)
-		ept_set_leaf(ept, table, ept_entry(table, gpa, EPT_LEAF_LEVEL),
-			     ept_leaf(hpa, access, EPT_LEAF_LEVEL, EPT_TYPE(type)));
+	if (entry && ept_set_leaf(ept, entry, ept_leaf(hpa, access, EPT_LEAF_LEVEL,
+						       EPT_TYPE(type))))
+		ept_count_leaves(ept, table, EPT_LEAF_LEVEL, 1);
 }
 
 /* Pages of one table, where it is there: @pages of them from @gpa on, some NULL. */
@@ -244,12 +249,16 @@ void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 	struct ept_cache none = { };
 	u64 *table = ept_walk(ept, &none, gpa, EPT_LEAF_LEVEL);
 	u64 *entry = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL;
+	unsigned int more = 0;
 
-	for (unsigned int i = 0; entry && i < count; i++)
+	if (!entry)
+		return;
+	for (unsigned int i = 0; i < count; i++)
 		if (pages[i])
-			ept_set_leaf(ept, table, &entry[i],
-				     ept_leaf(PFN_PHYS(page_to_pfn(pages[i])), access,
-					      EPT_LEAF_LEVEL, EPT_WRITE_BACK));
+			more += ept_set_leaf(ept, &entry[i],
+					     ept_leaf(PFN_PHYS(page_to_pfn(pages[i])), access,
+						      EPT_LEAF_LEVEL, EPT_WRITE_BACK));
+	ept_count_leaves(ept, table, EPT_LEAF_LEVEL, more);
 }
 
 /* --- zap ------------------------------------------------------------------- */
@@ -259,10 +268,10 @@ void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
  * A larger leaf goes whole, even if it reaches further: faults bring the rest
  * back. Recurses at most EPT_LEVELS deep.
  */
-static bool ept_zap_table(u64 *table, int level, u64 gpa, u64 last,
+static bool ept_zap_table(struct ept *ept, u64 *table, int level, u64 gpa, u64 last,
 			  struct list_head *freed)
 {
-	const u64 span = BIT_ULL(ept_shift(level));
+	const u64 span = ept_span(level);
 	bool zapped = false;
 	u64 next;
 
@@ -275,12 +284,15 @@ static bool ept_zap_table(u64 *table, int level, u64 gpa, u64 last,
 		if (!ept_is_leaf(*entry, level)) {
 			u64 *child = ept_child(*entry);
 
-			if (ept_zap_table(child, level - 1, gpa,
+			if (ept_zap_table(ept, child, level - 1, gpa,
 					  min(last, next - 1), freed))
 				zapped = true;
 			if (ept_count(child, 0))
 				continue;
 			list_add(&virt_to_page(child)->lru, freed);
+			ept->tables--;
+		} else {
+			ept->mapped -= span;
 		}
 		WRITE_ONCE(*entry, 0);
 		ept_count(table, -1);
@@ -291,7 +303,7 @@ static bool ept_zap_table(u64 *table, int level, u64 gpa, u64 last,
 
 bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
 {
-	if (!bytes || !ept_zap_table(ept->root, EPT_LEVELS, gpa,
+	if (!bytes || !ept_zap_table(ept, ept->root, EPT_LEVELS, gpa,
 				     gpa + bytes - 1, freed))
 		return false;
 

@@ -5,16 +5,19 @@
 #ifndef _VEE_EPT_H
 #define _VEE_EPT_H
 
+#include <linux/bits.h>
 #include <linux/compiler.h>
 #include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/smp.h>
 #include <linux/types.h>
 #include <asm/barrier.h>
+#include <asm/page.h>
 
 struct page;
 
-#define EPT_LEVELS 4
+#define EPT_LEVELS	4
+#define EPT_INDEX_BITS	9
 
 /**
  * struct ept - a VM's extended page tables
@@ -23,6 +26,8 @@ struct page;
  * @generation: counts invalidations; a CPU whose entry in @cpu_generation
  *	differs may hold stale translations
  * @cpu_generation: the generation that each CPU last ran with (nr_cpu_ids)
+ * @tables: how many pages the tables are, @root apart
+ * @mapped: how many bytes the leaves map
  *
  * SDM 3C, "The Extended Page Table Mechanism (EPT)". Guarded by memory.lock.
  */
@@ -31,6 +36,8 @@ struct ept {
 	u64 eptp;
 	u64 generation;
 	u64 *cpu_generation;
+	u64 tables;
+	u64 mapped;
 };
 
 /**
@@ -53,8 +60,17 @@ int ept_init(struct ept *ept);
 void ept_destroy(struct ept *ept);
 int ept_cache_fill(struct ept_cache *cache);
 void ept_cache_drop(struct ept_cache *cache);
-/* How many address bits one entry of a table of @level translates. */
-unsigned int ept_shift(int level);
+/* Of one entry of a table of @level: how many address bits it translates, and bytes. */
+static inline unsigned int ept_shift(int level)
+{
+	return PAGE_SHIFT + (level - 1) * EPT_INDEX_BITS;
+}
+
+static inline u64 ept_span(int level)
+{
+	return BIT_ULL(ept_shift(level));
+}
+
 /*
  * All under memory.lock. Map makes a leaf of @level: 1 for 4 KiB, 2 for 2 MiB, 3
  * for 1 GiB. Zap unlinks emptied tables onto @freed.

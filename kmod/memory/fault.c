@@ -235,7 +235,7 @@ static bool level_offered(int level)
 static bool level_fits(const struct fault *fault, int level)
 {
 	const struct slot *slot = fault->slot;
-	u64 mask = BIT_ULL(ept_shift(level)) - 1;
+	u64 mask = ept_span(level) - 1;
 
 	return level == 1 ||
 	       (!((fault->gpa ^ fault->hva) & mask) &&

@@ -171,6 +171,7 @@ static int slot_add(struct memory *memory, const struct vee_map *map)
 	}
 	interval_tree_insert(&slot->node, &memory->slots);
 	memory->slot_count++;
+	memory->lent += map->bytes;
 	return 0;
 }
 
@@ -186,6 +187,7 @@ static void slot_remove(struct slot *slot)
 
 	interval_tree_remove(&slot->node, &memory->slots);
 	memory->slot_count--;
+	memory->lent -= slot_bytes(slot);
 	memory->found = NULL;
 	zap(memory, slot->node.start, slot_bytes(slot), true);
 	mmu_interval_notifier_remove(&slot->notifier);

@@ -5,6 +5,7 @@
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/err.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "memory/vm.h"
@@ -14,6 +15,7 @@ static int vm_init(struct vee_vm *vm)
 	static atomic_t created;
 
 	vm->number = atomic_inc_return(&created);
+	vm->process = current->tgid;
 	kref_init(&vm->ref);
 	post_init(&vm->office);
 	return memory_init(&vm->memory);

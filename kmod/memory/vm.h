@@ -16,6 +16,7 @@
  * struct vee_vm - a VM
  * @memory: its guest-physical memory
  * @number: which of those since the module was loaded, from 1
+ * @process: whose it is, as the first PID namespace numbers it
  * @ref: one for its descriptor, one for each vCPU
  * @ids: which ids of vCPUs are taken, under @memory.lock
  * @office: writes that end no run
@@ -23,6 +24,7 @@
 struct vee_vm {
 	struct memory memory;
 	u32 number;
+	pid_t process;
 	struct kref ref;
 	DECLARE_BITMAP(ids, VEE_MAX_VCPUS);
 	struct post_office office;

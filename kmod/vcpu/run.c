@@ -421,6 +421,7 @@ static int run_here(struct vee_vcpu *vcpu)
 	vcpu->runner.interrupted = false;
 	work_begin(&vcpu->runner);
 	rcu_assign_pointer(vcpu->runner.task, current);
+	vcpu->runner.thread = current->pid;
 	err = run(vcpu);
 	RCU_INIT_POINTER(vcpu->runner.task, NULL);
 	if (trace_vee_run_enabled())

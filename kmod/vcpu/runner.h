@@ -13,6 +13,7 @@
 /**
  * struct runner - the run under way
  * @task: the task that runs the vCPU, under RCU
+ * @thread: the one that ran it last, as the first PID namespace numbers it; 0: none
  * @generation: number of the run under way, or of the next one
  * @kicked: the last generation that VEE_VCPU_KICK named
  * @heeds: the thread flags that it looks at before each entry
@@ -24,6 +25,7 @@
  */
 struct runner {
 	struct task_struct __rcu *task;
+	pid_t thread;
 	u64 generation;
 	atomic64_t kicked;
 	unsigned long heeds;
@@ -43,6 +45,12 @@ int runner_kick(struct runner *runner, u64 generation);
 static inline bool runner_is_kicked(const struct runner *runner)
 {
 	return atomic64_read(&runner->kicked) == runner->generation;
+}
+
+/* How many runs are over: each end is a generation. */
+static inline u64 runner_ended(const struct runner *runner)
+{
+	return READ_ONCE(runner->generation) - 1;
 }
 
 #endif /* _VEE_RUNNER_H */

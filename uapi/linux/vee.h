@@ -1317,6 +1317,38 @@ struct vee_stats {
 	__u64 exits[VEE_STATS_REASONS];
 };
 
+/*
+ * Statistics for others than the caller: /proc/PID/fdinfo/N of a VM's or vCPU's descriptor (the
+ * link /proc/PID/fd/N leads to anon_inode:vee-vm or anon_inode:vee-vcpu), for who may look
+ * into the process (PTRACE_MODE_READ_FSCREDS in ptrace(2)), at any time. After the kernel's own
+ * lines come these, "KEY:<tab>NUMBER" each.
+ *
+ *	vee-stats-version	VEE_STATS_VERSION; first of all
+ *	vee-vm			the VM's number since the module was loaded, from 1
+ *	vee-process		PID of the process that made it; 0: it has ended, or the
+ *				reader's PID namespace has it not
+ *	vee-vcpus		how many vCPUs it has
+ *	vee-slots		how many slots
+ *	vee-lent-kib		how much memory is in them, in KiB
+ *	vee-mapped-kib		how much of it the EPT maps now
+ *	vee-tables-kib		how much memory the EPT itself takes
+ *
+ * A vCPU's has after its VM's:
+ *
+ *	vee-vcpu		its id
+ *	vee-thread		TID of the thread that ran it last, whose times are in
+ *				/proc/PID/task/TID/stat; 0: none, or likewise
+ *	vee-runs		runs that have ended
+ *	vee-entries, vee-faults, vee-flushes
+ *				as in struct vee_stats
+ *	vee-exit-REASON		VM exits by basic exit reason, a decimal number: how many, and
+ *				behind a space what the reason is called; 0 has no line
+ *
+ * There may come to be other lines, without another version: who reads passes over what it
+ * doesn't know. A version is another if what was there means something else, or is gone.
+ */
+#define VEE_STATS_VERSION	1
+
 /* --- io_uring -------------------------------------------------------------- */
 
 /**
