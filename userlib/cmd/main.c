@@ -7,11 +7,15 @@ static const char usage[] =
 	"usage: vee check\n"
 	"       vee run [options] FILE\n"
 	"       vee dump [options] [FILE]\n"
+	"       vee list [options]\n"
+	"       vee stat [options] [NUMBER ...]\n"
 	"       vee --help | --version\n"
 	"\n"
 	"check  what this machine offers, and whether vee can run here\n"
 	"run    run a program in a virtual machine: \"vee run --help\"\n"
 	"dump   a VMCS, and which rules of a VM entry it breaks: \"vee dump --help\"\n"
+	"list   the VMs of this machine: \"vee list --help\"\n"
+	"stat   what they are at, as it goes on: \"vee stat --help\"\n"
 	"\n"
 	"The manual: vee(1), libvee(3), vee(4).\n";
 
@@ -22,6 +26,8 @@ static const struct {
 	{ "check", cmd_check },
 	{ "run", cmd_run },
 	{ "dump", cmd_dump },
+	{ "list", cmd_list },
+	{ "stat", cmd_stat },
 };
 
 int end_failure(void)
