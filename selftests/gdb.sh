@@ -173,6 +173,7 @@ start_linux() {
 		continue
 		x/s &linux_banner
 		info registers rip cr0
+		print \$ymm15.v8_int32
 		backtrace 2
 		stepi
 		stepi
@@ -221,8 +222,8 @@ debugs_linux() {
 	wait_for_line 'goes on to the shell' "$work/gdb" 60 && interrupt_idle
 	leaves
 	said 'Linux breaks at start_kernel' '^Breakpoint 1, .* in start_kernel ()' \
-		"\"Linux version $(uname -r) " '^rip .*<start_kernel' \
-		'^cr0 .*0x8005003[13b]' '^#1 .* in secondary_startup_64'
+		"\"Linux version $(uname -r) " '^rip .*<start_kernel' '^cr0 .*0x8005003[13b]' \
+		'^\$1 = {0, 0, 0, 0, 0, 0, 0, 0}' '^#1 .* in secondary_startup_64'
 	said 'it steps' '^stepped: 1'
 	said 'a variable is watched' '^Hardware watchpoint 2: ' '^New value = 1' \
 		'^rest_init + [0-9]* in section'

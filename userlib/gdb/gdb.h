@@ -133,6 +133,7 @@ enum gdb_action { GDB_WAIT, GDB_CONTINUE, GDB_STEP, GDB_DETACH, GDB_KILL };
  * @own: ...this, but for DR6, which is the CPU's
  * @lent: by debug register: the bit of DR6 by which the guest knows it, if it has it
  * @area: the guest's XSAVE area, as far as @has_area
+ * @avx_at: where that has AVX's component; 0: there is none
  */
 struct vee_gdb {
 	struct vee_vcpu *vcpu;
@@ -159,6 +160,7 @@ struct vee_gdb {
 	uint8_t lent[HARDWARE_BREAKS];
 	bool has_area;
 	uint8_t *area;
+	unsigned int avx_at;
 	char *description;
 	size_t description_bytes;
 };
@@ -188,6 +190,8 @@ unsigned int register_bytes(const struct vee_gdb *gdb, unsigned int number);
 /* 0, or -errno: then the register is as it was. */
 int register_read(struct vee_gdb *gdb, unsigned int number, void *value);
 int register_write(struct vee_gdb *gdb, unsigned int number, const void *value);
+/* For @avx_at. */
+unsigned int registers_avx_at(const struct vee_vcpu *vcpu);
 /* In @description: as gdb's "Target Descriptions" has it. 0, -ENOMEM. */
 int registers_describe(struct vee_gdb *gdb);
 

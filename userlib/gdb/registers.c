@@ -25,18 +25,22 @@
 #define AREA_BV		512
 #define BV_X87		1U
 #define BV_SSE		2U
+#define BV_AVX		4U
+#define AVX_COMPONENT	2
+#define AVX_BYTES	16	/* of each register: the upper half */
 #define FCW_INITIAL	0x37f
 
 #define ST_COUNT	8
 #define TAG_EMPTY	3U
 
-enum feature { CORE, SSE, SEGMENTS, SYSTEM, FEATURES };
+enum feature { CORE, SSE, AVX, SEGMENTS, SYSTEM, FEATURES };
 
 /*
  * PLAIN: at @at in the vCPU page, once @group is valid. SELECTOR: likewise. X87, SIMD: at
  * @at in the XSAVE area, of that component. TAGS: the tag word, which that has abridged.
+ * UPPER: at @at in AVX's component, wherever that is.
  */
-enum kind { PLAIN, SELECTOR, X87, SIMD, TAGS };
+enum kind { PLAIN, SELECTOR, X87, SIMD, TAGS, UPPER };
 
 /* @bytes: as gdb has it; @stored: as it is at @at */
 struct reg {
@@ -61,6 +65,7 @@ struct reg {
 #define FPU(name, bytes, at)	{ name, "int", CORE, X87, 4, bytes, 0, at }
 #define XMM(n)		{ "xmm" #n, "vec128", SSE, SIMD, 16, 16, 0, \
 			  AREA_XMM + (n) * AREA_XMM_BYTES }
+#define YMMH(n)		{ "ymm" #n "h", "uint128", AVX, UPPER, 16, 16, 0, (n) * AVX_BYTES }
 #define BASE(name, member)	\
 	GROUPED(name, "int64", SEGMENTS, 8, VEE_STATE_SEGMENTS, segments.member.base)
 #define OF_SYSTEM(name, group, member) \
@@ -104,6 +109,14 @@ static const struct reg more_vectors[] = {
 	XMM(8), XMM(9), XMM(10), XMM(11), XMM(12), XMM(13), XMM(14), XMM(15),
 };
 
+static const struct reg upper_halves[] = {
+	YMMH(0), YMMH(1), YMMH(2), YMMH(3), YMMH(4), YMMH(5), YMMH(6), YMMH(7),
+};
+
+static const struct reg more_upper_halves[] = {
+	YMMH(8), YMMH(9), YMMH(10), YMMH(11), YMMH(12), YMMH(13), YMMH(14), YMMH(15),
+};
+
 static const struct reg bases[] = {
 	BASE("fs_base", fs), BASE("gs_base", gs),
 };
@@ -138,13 +151,32 @@ static const struct list lists_64[] = {
 	LIST(system_regs), { NULL, 0 },
 };
 
+static const struct list lists_64_avx[] = {
+	LIST(general_64), LIST(other_core), LIST(vectors), LIST(more_vectors),
+	LIST(upper_halves), LIST(more_upper_halves), LIST(bases), LIST(system_regs), { NULL, 0 },
+};
+
 static const struct list lists_32[] = {
 	LIST(general_32), LIST(other_core), LIST(vectors), LIST(system_regs), { NULL, 0 },
 };
 
+static const struct list lists_32_avx[] = {
+	LIST(general_32), LIST(other_core), LIST(vectors), LIST(upper_halves),
+	LIST(system_regs), { NULL, 0 },
+};
+
 static const struct list *lists(const struct vee_gdb *gdb)
 {
-	return gdb->i386 ? lists_32 : lists_64;
+	if (gdb->i386)
+		return gdb->avx_at ? lists_32_avx : lists_32;
+	return gdb->avx_at ? lists_64_avx : lists_64;
+}
+
+unsigned int registers_avx_at(const struct vee_vcpu *vcpu)
+{
+	unsigned int at = xsave_offset(AVX_COMPONENT);
+
+	return at && within(at, 16 * AVX_BYTES, vm_xsave_bytes(vcpu->vm)) ? at : 0;
 }
 
 unsigned int registers_count(const struct vee_gdb *gdb)
@@ -184,13 +216,25 @@ static int fetch_area(struct vee_gdb *gdb)
 
 static unsigned int component(const struct reg *reg)
 {
+	if (reg->kind == UPPER)
+		return BV_AVX;
 	return reg->kind == SIMD ? BV_SSE : BV_X87;
+}
+
+static uint8_t *in_area(struct vee_gdb *gdb, const struct reg *reg)
+{
+	return gdb->area + reg->at + (reg->kind == UPPER ? gdb->avx_at : 0);
+}
+
+static bool is_mxcsr(const struct reg *reg)
+{
+	return reg->kind == SIMD && reg->at == AREA_MXCSR;
 }
 
 /* A component that is in its initial state has none in the area, but for MXCSR. */
 static bool is_initial(const struct vee_gdb *gdb, const struct reg *reg)
 {
-	return reg->at != AREA_MXCSR && !(gdb->area[AREA_BV] & component(reg));
+	return !is_mxcsr(reg) && !(gdb->area[AREA_BV] & component(reg));
 }
 
 static void make_present(struct vee_gdb *gdb, const struct reg *reg)
@@ -200,6 +244,10 @@ static void make_present(struct vee_gdb *gdb, const struct reg *reg)
 	if (!is_initial(gdb, reg))
 		return;
 	gdb->area[AREA_BV] |= component(reg);
+	if (reg->kind == UPPER) {
+		memset(gdb->area + gdb->avx_at, 0, 16 * AVX_BYTES);
+		return;
+	}
 	if (reg->kind == SIMD) {
 		memset(gdb->area + AREA_XMM, 0, 16 * AREA_XMM_BYTES);
 		return;
@@ -232,7 +280,7 @@ static uint8_t abridged_tags(uint32_t full)
 
 static int read_area(struct vee_gdb *gdb, const struct reg *reg, void *value)
 {
-	uint32_t initial = reg->at == AREA_FCW ? FCW_INITIAL : 0;
+	uint32_t initial = reg->kind == X87 && reg->at == AREA_FCW ? FCW_INITIAL : 0;
 	uint32_t tags;
 	int err = fetch_area(gdb);
 
@@ -244,7 +292,7 @@ static int read_area(struct vee_gdb *gdb, const struct reg *reg, void *value)
 	} else if (is_initial(gdb, reg)) {
 		memcpy(value, &initial, sizeof(initial));
 	} else {
-		memcpy(value, gdb->area + reg->at, reg->stored);
+		memcpy(value, in_area(gdb, reg), reg->stored);
 	}
 	return 0;
 }
@@ -261,7 +309,7 @@ static int write_area(struct vee_gdb *gdb, const struct reg *reg, const void *va
 		memcpy(&tags, value, sizeof(tags));
 		gdb->area[AREA_TAGS] = abridged_tags(tags);
 	} else {
-		memcpy(gdb->area + reg->at, value, reg->stored);
+		memcpy(in_area(gdb, reg), value, reg->stored);
 	}
 	gdb->has_area = false;		/* what is refused is forgotten */
 	return vee_vcpu_set_xsave(gdb->vcpu, gdb->area, vm_xsave_bytes(gdb->vcpu->vm));
@@ -338,6 +386,7 @@ int register_write(struct vee_gdb *gdb, unsigned int number, const void *value)
 static const char *const features[FEATURES] = {
 	[CORE] = "org.gnu.gdb.i386.core",
 	[SSE] = "org.gnu.gdb.i386.sse",
+	[AVX] = "org.gnu.gdb.i386.avx",
 	[SEGMENTS] = "org.gnu.gdb.i386.segments",
 	[SYSTEM] = "org.vee.system",
 };
@@ -414,7 +463,7 @@ int registers_describe(struct vee_gdb *gdb)
 		"<target version=\"1.0\">\n<architecture>%s</architecture>\n",
 		gdb->i386 ? "i386" : "i386:x86-64");
 	for (enum feature i = 0; i < FEATURES; i++)
-		if (i != SEGMENTS || !gdb->i386)
+		if ((i != SEGMENTS || !gdb->i386) && (i != AVX || gdb->avx_at))
 			describe_feature(gdb, out, i);
 	fputs("</target>\n", out);
 	return fclose(out) ? -ENOMEM : 0;

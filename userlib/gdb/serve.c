@@ -21,6 +21,7 @@ static int create(struct vee_vcpu *vcpu, struct vee_gdb **gdb)
 	new->link.wake = -1;
 	new->signal = SIGNAL_TRAP;
 	new->exit_is_ours = true;
+	new->avx_at = registers_avx_at(vcpu);
 	new->area = calloc(1, vm_xsave_bytes(vcpu->vm));
 	*gdb = new;
 	return new->area ? registers_describe(new) : -ENOMEM;

@@ -289,6 +289,25 @@ static void test_vector_registers(void)
 	teardown();
 }
 
+/* The upper halves of YMM0 and YMM1 by their numbers. */
+static void test_avx(void)
+{
+	setup(8);
+	CHECK_EQUAL(gdb->avx_at, XSAVE_YMM);
+	ask("qXfer:features:read:target.xml:0,ffff");
+	CHECK(strstr(heard, "org.gnu.gdb.i386.avx") && strstr(heard, "\"ymm15h\""));
+	fake.xsave[XSAVE_BV] = 0;
+	fake.xsave[XSAVE_YMM] = 0x55;		/* not there, by XSTATE_BV */
+	check("p39", "00000000000000000000000000000000");
+	check("P3a=01000000000000000000000000000002", "OK");
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], 4);
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM], 0);
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM + 16], 1);
+	CHECK_EQUAL(fake.xsave[XSAVE_YMM + 31], 2);
+	check("p3a", "01000000000000000000000000000002");
+	teardown();
+}
+
 static void test_real_mode(void)
 {
 	setup(2);
@@ -1021,6 +1040,7 @@ const struct test tests[] = {
 	{ "registers", test_registers },
 	{ "all registers at once", test_all_registers },
 	{ "registers of the FPU and SSE", test_vector_registers },
+	{ "registers of AVX", test_avx },
 	{ "real mode, as i386", test_real_mode },
 	{ "target description", test_description },
 	{ "memory", test_memory },
