@@ -165,7 +165,7 @@ start_linux() {
 	vee=$!
 	# The global ones, and where it idles: each costs gdb 100 us of the lab's. With -F
 	# since an expression would be 80 for each line.
-	grep -F -e ' T ' -e ' D ' -e halt /proc/kallsyms | "$guests/symbols" >"$work/vmlinux"
+	grep -F -e ' T ' -e ' D ' -e halt -e ' rest_init' /proc/kallsyms | "$guests/symbols" >"$work/vmlinux"
 	start_gdb <<-END
 		symbol-file $work/vmlinux
 		target remote $work/socket
@@ -223,7 +223,8 @@ debugs_linux() {
 	leaves
 	said 'Linux breaks at start_kernel' '^Breakpoint 1, .* in start_kernel ()' \
 		"\"Linux version $(uname -r) " '^rip .*<start_kernel' '^cr0 .*0x8005003[13b]' \
-		'^\$1 = {0, 0, 0, 0, 0, 0, 0, 0}' '^#1 .* in secondary_startup_64'
+		'^.1 = {0, 0, 0, 0, 0, 0, 0, 0}' \
+		'^#1 .* in \(secondary_startup_64\|x86_64_start_reservations\)'
 	said 'it steps' '^stepped: 1'
 	said 'a variable is watched' '^Hardware watchpoint 2: ' '^New value = 1' \
 		'^rest_init + [0-9]* in section'
