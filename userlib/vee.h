@@ -812,8 +812,8 @@ int vee_load_flat(struct vee_vcpu *vcpu, const void *image, size_t bytes,
  *
  * Segments go to their physical addresses. A 32-bit program starts in protected
  * mode, a 64-bit one in long mode with at least the first 4 GiB mapped to
- * themselves; both with a stack of 16 KiB. Page tables and stack are in memory
- * that no segment takes.
+ * themselves; both with a stack of 16 KiB and no arguments. Page tables and stack
+ * are in memory that no segment takes.
  *
  * Return: 0, or -ENOEXEC, -EINVAL, -EOPNOTSUPP (another machine's, dynamically
  * linked, or to be relocated), -EACCES, -E2BIG, -ENOMEM.

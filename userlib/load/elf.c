@@ -8,6 +8,12 @@
 #include "load.h"
 
 #define STACK_BYTES	(16 * 1024)
+/*
+ * Zeros above the stack, where a program finds its arguments, its environment and the
+ * auxiliary vector (System V ABI, "Initial Stack and Register State"): none of all
+ * these. A C library goes through them first; beyond memory it would for ever.
+ */
+#define ARGUMENT_BYTES	64
 
 static bool is_elf(const void *image, size_t bytes)
 {
@@ -255,7 +261,8 @@ static int plan_extras(const struct elf *elf, struct layout *layout,
 		       struct extras *extras)
 {
 	uint64_t directories;
-	int err = layout_place(layout, STACK_BYTES, 16, 4 * GIB, &extras->stack);
+	int err = layout_place(layout, STACK_BYTES + ARGUMENT_BYTES, 16, 4 * GIB,
+			       &extras->stack);
 
 	if (err || elf->bits == 32)
 		return err;
@@ -284,14 +291,14 @@ static int plan(const struct elf *elf, struct vee_vm *vm, struct extras *extras)
 }
 
 /* First of all that is written: it is what memory of this process can fail for. */
-static int write_tables(const struct elf *elf, struct vee_vm *vm,
+static int write_extras(const struct elf *elf, struct vee_vm *vm,
 			const struct extras *extras)
 {
 	int ret = 0;
 
 	if (elf->bits == 64)
 		ret = vee_vm_identity_map(vm, extras->tables, extras->mapped);
-	return ret < 0 ? ret : 0;
+	return ret < 0 ? ret : vm_zero(vm, extras->stack + STACK_BYTES, ARGUMENT_BYTES);
 }
 
 static void start(struct vee_vcpu *vcpu, const struct elf *elf,
@@ -313,7 +320,7 @@ int vee_load_elf(struct vee_vcpu *vcpu, const void *image, size_t bytes)
 	if (!err)
 		err = plan(&elf, vcpu->vm, &extras);
 	if (!err)
-		err = write_tables(&elf, vcpu->vm, &extras);
+		err = write_extras(&elf, vcpu->vm, &extras);
 	if (!err)
 		err = elf_write(&elf, image, vcpu->vm);
 	if (!err)

@@ -181,6 +181,17 @@ static struct {
 	.text = "sixteen bytes.",
 };
 
+/* What a program finds above its stack: no arguments and so on, whatever was there. */
+static void check_arguments(void)
+{
+	static const uint8_t none[40];
+	uint64_t rsp = rig.vcpu->page->regs.rsp;
+
+	CHECK_EQUAL(rsp % 16, 0);
+	if (CHECK(vee_vm_at(rig.vm, rsp - 16384, 16384 + sizeof(none))))
+		CHECK(!memcmp(ram + rsp, none, sizeof(none)));
+}
+
 static void elf_64_bit(void)
 {
 	struct vee_vcpu_page *page;
@@ -188,15 +199,15 @@ static void elf_64_bit(void)
 
 	begin(MEMORY);
 	page = rig.vcpu->page;
-	memset(ram + TEXT, 'x', BSS_BYTES + 1);
+	memset(ram, 'x', MEMORY);
 	CHECK_EQUAL(load_elf(&elf64, sizeof(elf64)), 0);
+	check_arguments();
 	CHECK(!memcmp(ram + TEXT, elf64.text, TEXT_BYTES));
 	CHECK_EQUAL(ram[TEXT + TEXT_BYTES], 0);
 	CHECK_EQUAL(ram[TEXT + BSS_BYTES - 1], 0);
 	CHECK_EQUAL(ram[TEXT + BSS_BYTES], 'x');
 	CHECK_EQUAL(page->regs.rip, TEXT + 4);
 	CHECK(page->segments.cs.access_rights & VEE_AR_L);
-	CHECK(vee_vm_at(rig.vm, page->regs.rsp - 16384, 16384));
 	CHECK(page->regs.rsp - 16384 >= TEXT + BSS_BYTES ||
 	      page->regs.rsp <= TEXT);
 	CHECK_EQUAL(vee_vm_read(rig.vm, page->control.cr3, &pml4, 8), 0);
@@ -210,7 +221,9 @@ static void elf_64_bit(void)
 static void elf_32_bit(void)
 {
 	begin(MEMORY);
+	memset(ram, 'x', MEMORY);
 	CHECK_EQUAL(load_elf(&elf32, sizeof(elf32)), 0);
+	check_arguments();
 	CHECK(!memcmp(ram + TEXT, elf32.text, TEXT_BYTES));
 	CHECK_EQUAL(rig.vcpu->page->regs.rip, TEXT);
 	CHECK(rig.vcpu->page->segments.cs.access_rights & VEE_AR_DB);
