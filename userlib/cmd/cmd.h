@@ -67,8 +67,8 @@ struct outlet {
 	pthread_cond_t changed;
 	uint8_t bytes[OUTLET_BYTES];
 	size_t head;
-	atomic_size_t count;	/* may be read without it, as may @failed */
-	atomic_bool failed;
+	atomic_size_t count;	/* may be read without it, as may @error */
+	atomic_int error;	/* errno, when no more can be written; else 0 */
 };
 
 /* What stands at the other end of the serial port, and of the debug ports. */
@@ -161,6 +161,8 @@ int machine_read(struct machine *machine, const struct options *options);
 int machine_create(struct machine *machine, const struct options *options,
 		   const char *name);
 int machine_load(struct machine *machine);
+/* Why there is no VM. */
+int cannot_create(int err);
 
 /* What the guest reaches through a bus, and what of it waits to go out. */
 void machine_access(struct machine *machine, struct bus *bus, uint64_t address,
@@ -175,6 +177,8 @@ int console_open(struct machine *machine);
 int console_begin(struct machine *machine);
 /* Waits for the output to be gone. */
 void console_end(struct machine *machine);
+/* After that: the exit status @status, or another if some was lost, which it says. */
+int console_status(struct machine *machine, int status);
 void console_drain(struct machine *machine);
 /* Before the devices may give output, without the machine's lock. */
 void console_make_room(struct machine *machine);

@@ -237,3 +237,12 @@ void console_end(struct machine *machine)
 	console_drain(machine);
 	terminal_end(machine);
 }
+
+int console_status(struct machine *machine, int status)
+{
+	int error = machine->console.serial.error;
+
+	if (error)
+		fail_of(machine, "the guest's output is lost: %s", strerror(error));
+	return error && !status ? STATUS_FAILED : status;
+}

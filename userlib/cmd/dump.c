@@ -51,11 +51,12 @@ static int run_hlt(struct vee_vm *vm, struct vee_vcpu *vcpu)
 static int take(struct vee_snapshot **snapshot)
 {
 	struct vee_vcpu *vcpu = NULL;
-	struct vee_vm *vm = NULL;
+	struct vee_vm *vm;
 	int err = vee_vm_create(&vm);
 
-	if (!err)
-		err = vee_vcpu_create(vm, 0, &vcpu);
+	if (err)
+		return cannot_create(err);
+	err = vee_vcpu_create(vm, 0, &vcpu);
 	if (!err)
 		err = run_hlt(vm, vcpu);
 	if (!err)
@@ -63,7 +64,8 @@ static int take(struct vee_snapshot **snapshot)
 	if (vcpu)
 		vee_vcpu_destroy(vcpu);
 	vee_vm_destroy(vm);
-	return err;
+	return err ? fail("no virtual CPU to be had: %s; \"vee check\" tells more",
+			  strerror(-err)) : STATUS_OK;
 }
 
 static int explain_file(const char *path, int err, unsigned int line)
@@ -155,16 +157,8 @@ static void print_rules(const struct vee_snapshot *snapshot)
 static int dump(const char *path, const char *save)
 {
 	struct vee_snapshot *snapshot = NULL;
-	int err, status = STATUS_OK;
+	int status = path ? read_file(path, &snapshot) : take(&snapshot);
 
-	if (path) {
-		status = read_file(path, &snapshot);
-	} else {
-		err = take(&snapshot);
-		if (err)
-			status = fail("no virtual CPU to be had: %s; \"vee check\" tells more",
-				      strerror(-err));
-	}
 	if (status)
 		return status;
 	if (save) {

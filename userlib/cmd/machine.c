@@ -80,7 +80,7 @@ static int alloc_memory(struct machine *machine, uint64_t bytes)
 	return err;
 }
 
-static int cannot_create(int err)
+int cannot_create(int err)
 {
 	switch (-err) {
 	case ENOENT:
@@ -108,7 +108,8 @@ static int create_vm(struct machine *machine)
 	err = alloc_memory(machine, bytes);
 	if (err)
 		return fail("can't give the guest %llu MiB of memory: %s; try less (--memory)",
-			    (unsigned long long)(bytes >> 20), strerror(-err));
+			    (unsigned long long)(bytes >> 20), err == -EINVAL ?
+			    "more than guests have addresses for" : strerror(-err));
 	err = vee_vcpu_create(machine->vm, 0, &machine->vcpu);
 	if (!err)
 		err = vee_vcpu_keep_exits(machine->vcpu);

@@ -50,8 +50,9 @@ static void write_some(struct outlet *outlet, size_t head, size_t count)
 	do
 		n = write(outlet->fd, outlet->bytes + head, count);
 	while (n < 0 && can_go_on(outlet->fd));
+	if (n < 0)
+		outlet->error = errno;
 	pthread_mutex_lock(&outlet->lock);
-	outlet->failed = n < 0;
 	if (n > 0) {
 		outlet->head = (head + n) % OUTLET_BYTES;
 		outlet->count -= n;
@@ -64,7 +65,7 @@ static void *write_output(void *arg)
 {
 	struct outlet *outlet = arg;
 
-	while (!outlet->failed) {
+	while (!outlet->error) {
 		size_t head, count;
 
 		pthread_mutex_lock(&outlet->lock);
@@ -109,7 +110,7 @@ void outlet_wait(struct outlet *outlet, size_t most)
 	if (outlet->count <= most)
 		return;
 	pthread_mutex_lock(&outlet->lock);
-	while (outlet->count > most && !outlet->failed && patience) {
+	while (outlet->count > most && !outlet->error && patience) {
 		wait_for_change(outlet);
 		if (console_quits())
 			patience--;

@@ -298,7 +298,7 @@ static int run_once(struct machine *machine)
 
 static bool wants_end(const struct machine *machine)
 {
-	return console_quits() || machine->console.serial.failed;
+	return console_quits() || machine->console.serial.error;
 }
 
 bool machine_is_over(const struct machine *machine)
@@ -327,7 +327,7 @@ static int loop(struct machine *machine)
 		status = run_once(machine);
 	}
 	if (status == GO_ON)
-		return console_quits() ? STATUS_OK : STATUS_FAILED;
+		return STATUS_OK;
 	return status;
 }
 
@@ -351,6 +351,7 @@ static void *run_guest(void *arg)
 	machine_flush(machine);
 	gdb_close(machine);
 	console_end(machine);
+	machine->status = console_status(machine, machine->status);
 	return NULL;
 }
 

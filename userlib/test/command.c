@@ -417,7 +417,10 @@ static void no_vcpu_to_dump(void)
 
 	fake.open_error = ENOENT;
 	CHECK_EQUAL(run_command(cmd_dump, 1, argv), STATUS_FAILED);
-	CHECK(strstr(said, "no virtual CPU to be had: No such file or directory; \"vee check\""));
+	CHECK(strstr(said, "no /dev/vee: the module isn't loaded; see \"vee check\"\n"));
+	fake.open_error = EACCES;
+	CHECK_EQUAL(run_command(cmd_dump, 1, argv), STATUS_FAILED);
+	CHECK(strstr(said, "no permission for /dev/vee: be root"));
 }
 
 const struct test tests[] = {

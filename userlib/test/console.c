@@ -45,6 +45,41 @@ static void begin(struct rig *rig)
 	CHECK(machine.console.raw_mode);
 }
 
+/* A guest that prints a byte to a file, and ends with @status. */
+static int print_to(struct machine *printer, const char *path, int status)
+{
+	struct pc_config config = { .serial_send = console_send, .arg = printer };
+	static const struct options options;
+	uint8_t byte = 'x';
+
+	printer->options = &options;
+	printer->name = "vee";
+	pthread_mutex_init(&printer->lock, NULL);
+	pc_init(&printer->pc, &printer->ports, &printer->memory, &config);
+	printer->console.in = -1;
+	printer->console.out = open(path, O_WRONLY | O_CLOEXEC);
+	CHECK_EQUAL(console_begin(printer), STATUS_OK);
+	machine_access(printer, &printer->ports, DATA, &byte, 1, true);
+	machine_flush(printer);
+	console_end(printer);
+	return console_status(printer, status);
+}
+
+/* A machine for each, and none is freed, since their threads go on. */
+static void output_that_is_lost(void)
+{
+	static struct machine printers[4];
+	static struct rig rig;
+
+	rig_begin(&rig);
+	for (unsigned int i = 0; i < 4; i++)
+		printers[i].vcpu = rig.vcpu;
+	CHECK_EQUAL(print_to(&printers[0], "/dev/null", STATUS_OK), STATUS_OK);
+	CHECK_EQUAL(print_to(&printers[1], "/dev/null", 7), 7);
+	CHECK_EQUAL(print_to(&printers[2], "/dev/full", STATUS_OK), STATUS_FAILED);
+	CHECK_EQUAL(print_to(&printers[3], "/dev/full", 7), 7);
+}
+
 static uint8_t read_port(uint16_t port)
 {
 	uint8_t value;
@@ -108,6 +143,7 @@ static void nothing_typed_is_dropped(void)
 }
 
 const struct test tests[] = {
+	{ "output that is lost", output_that_is_lost },
 	{ "nothing that is typed is dropped", nothing_typed_is_dropped },
 	{ 0 }
 };

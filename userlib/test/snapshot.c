@@ -295,8 +295,8 @@ static void bits(void)
 		{ VMCS_GUEST_CS_SELECTOR, 0x1f, "index 3, TI, RPL 3" },
 		{ VMCS_EPTP, 0x123405e,
 		  "memory type 6, page-walk length less 1: 3, accessed and dirty flags" },
-		{ VMCS_PROC3_CONTROLS, 0x190, "IPI virtualization, virtualize IA32_SPEC_CTRL, "
-		  "APIC-timer virtualization" },
+		{ VMCS_PROC3_CONTROLS, 0x110, "IPI virtualization, APIC-timer virtualization" },
+		{ VMCS_PROC3_CONTROLS, 0x80, "virtualize IA32_SPEC_CTRL" },
 		{ VMCS_EXIT2_CONTROLS, 6, "load FRED, load host IA32_SPEC_CTRL" },
 		{ VMCS_GUEST_RIP, 5, "" },
 		{ UINT32_MAX, 5, "" },
