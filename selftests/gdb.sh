@@ -186,6 +186,7 @@ start_linux() {
 		echo goes on to the shell\n
 		continue
 		info symbol \$pc
+		info symbol \$lstar
 		break __x64_sys_newuname
 		echo waits for uname\n
 		continue
@@ -229,7 +230,7 @@ debugs_linux() {
 	said 'a variable is watched' '^Hardware watchpoint 2: ' '^New value = 1' \
 		'^rest_init + [0-9]* in section'
 	said 'Ctrl-C when it is idle' 'received signal SIGINT' \
-		'\(idle\|halt\).* in section'
+		'\(idle\|halt\).* in section' '^entry_SYSCALL_64 in section'
 	said 'it breaks at a system call' '^Breakpoint 3, .* in __x64_sys_newuname ()' \
 		'^#1 .* in \(do_syscall_64\|x64_sys_call\) ()' '^\* 1 .*vCPU 0'
 	grep -q '^Linux' "$work/vee" && [ "$status" -eq 6 ]

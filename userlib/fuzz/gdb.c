@@ -3,8 +3,9 @@
  * A gdb that sends anything at all (libFuzzer). The input is the bytes of a connection;
  * with a first byte below 80H they are the contents of packets, a NUL between two, so
  * that most have a checksum that is right. The guest has memory, and the kernel answers
- * what the stub asks of it. What is checked besides what the sanitizers see: that it
- * never waits, and that it leaves the guest's code as it was.
+ * what the stub asks of it. When gdb has it go on it meets #DB or #BP, as the input has it.
+ * What is checked besides what the sanitizers see: that it never waits,
+ * and that it leaves breakpoints nowhere else.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #define INPUT_MAX	2048
 #define FRAME_MIN	4	/* of one without contents */
 #define CODE_BYTE	0x90
+#define INSN_BYTES	5	/* the input's last are the guest's code */
+#define TURNS		64
 
 static struct vee_vm *vm;
 static struct vee_vcpu *vcpu;
@@ -141,20 +144,57 @@ static void prepare(void)
 	if (vee_vm_create(&vm) || vee_vcpu_create(vm, 0, &vcpu) ||
 	    vee_vm_alloc(vm, 0, RAM_BYTES, (void **)&ram))
 		abort();
-	vcpu->page->control.cr0 = CR0_PE;
 }
 
-/* Whatever it wants; a stop and an exit that gdb has no part in, in turn. */
-static void serve(struct vee_gdb *gdb)
+static void reset(void)
 {
-	int ret;
+	struct vee_vcpu_page *page = vcpu->page;
 
-	do {
+	memset(&page->regs, 0, sizeof(page->regs));
+	memset(&page->segments, 0, sizeof(page->segments));
+	memset(&page->debug, 0, sizeof(page->debug));
+	page->control.cr0 = CR0_PE;
+	page->control.efer = EFER_LMA;
+	memset(xsave, 0, sizeof(xsave));
+	memset(ram, CODE_BYTE, RAM_BYTES);
+}
+
+/* The input's bytes, one after the other and again, are what the guest does. */
+static void run(const uint8_t *data, size_t size, unsigned int turn)
+{
+	uint8_t way = data[turn % size];
+	struct vee_vcpu_page *page = vcpu->page;
+
+	page->regs.rip %= RAM_BYTES / 2;
+	if (size >= INSN_BYTES)
+		memcpy(ram + page->regs.rip, data + size - INSN_BYTES, INSN_BYTES);
+	page->exit = (struct vee_exit) {
+		.reason = VEE_EXIT_DEBUG,
+		.instruction_length = way >> 7,
+		.debug = {
+			.vector = way & 0x40 ? 3 : 1,
+			.step = way >> 5 & 1,
+			.dr6 = way & 0x10 ? DR6_BD : way & 0xf,
+		},
+	};
+	page->segments.cs.access_rights ^= way & 1 ? VEE_AR_L : 0;
+}
+
+/* Whatever it wants; an exit that is gdb's or not, and a stop, in turn. */
+static void serve(struct vee_gdb *gdb, const uint8_t *data, size_t size)
+{
+	int ret = 0;
+
+	for (unsigned int turn = 0; turn < TURNS && gdb->link.peer >= 0; turn++) {
 		ret = vee_gdb_serve(gdb, 0);
-		if (ret == 1)
+		if (ret < 0)
+			break;
+		if (turn % 2)
 			vee_gdb_stop(gdb);
-	} while (ret == 1 && gdb->link.peer >= 0);
-	if (ret != 1 && ret != -EAGAIN && ret != -ECANCELED)
+		else
+			run(data, size, turn);
+	}
+	if (ret < 0 && ret != -EAGAIN && ret != -ECANCELED)
 		abort();
 }
 
@@ -175,14 +215,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size || size > INPUT_MAX || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) ||
 	    vee_gdb_open_fd(vcpu, ends[1], &gdb))
 		return 0;
-	memset(ram, CODE_BYTE, RAM_BYTES);
+	reset();
 	vee_gdb_stop(gdb);
 	if (*data & RAW)
 		put(ends[0], data + 1, size - 1);
 	else
 		put_packets(ends[0], data + 1, size - 1);
 	shutdown(ends[0], SHUT_WR);
-	serve(gdb);
+	serve(gdb, data, size);
 	check_breakpoints(gdb);
 	vee_gdb_close(gdb, 0);
 	close(ends[0]);

@@ -134,6 +134,7 @@ static const struct reg system_regs[] = {
 	OF_SYSTEM("idtr_base", VEE_STATE_SEGMENTS, segments.idtr.base),
 	OF_SYSTEM("tr_base", VEE_STATE_SEGMENTS, segments.tr.base),
 	OF_SYSTEM("k_gs_base", VEE_STATE_MSRS, msrs.kernel_gs_base),
+	OF_SYSTEM("lstar", VEE_STATE_MSRS, msrs.lstar),
 };
 
 #define COUNT(list)	(sizeof(list) / sizeof(*(list)))
