@@ -156,6 +156,18 @@ traces() {
 	report "$verdict" 'a trace that has nowhere to go'
 }
 
+# JMP to itself: at the end it is said where the guest is.
+goes_round() {
+	flat 'eb fe' >"$work/image"
+	timeout 60 vee run -t 1 -m 16M "$work/image" >"$work/said" 2>&1 </dev/null
+	status=$?
+	sed 's/^/# /' "$work/said"
+	verdict='not ok'
+	[ "$status" -eq 124 ] && grep -q 'the guest was not done after 1 s' "$work/said" &&
+		grep -A1 'the last exits' "$work/said" | grep -q ' at 0x7c05$' && verdict=ok
+	report "$verdict" 'a guest that is never done'
+}
+
 echo 'KTAP version 1'
 if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
 	echo '1..0 # SKIP no command "vee", or no /dev/vee'
@@ -163,7 +175,8 @@ if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-echo 1..17
+echo 1..18
 dies_all
 traces
+goes_round
 [ "$failed" -eq 0 ]

@@ -104,11 +104,18 @@ static int do_access(struct machine *machine)
 }
 
 /* After a line, if any, of what the command itself could not do. */
+static void show_exits(struct machine *machine)
+{
+	if (machine->vcpu->page->exit.reason == VEE_EXIT_NONE)
+		return;
+	fputs("  the last exits, the latest first:\n", stderr);
+	vee_dump_exits(machine->vcpu, stderr);
+}
+
 static int explain(struct machine *machine)
 {
 	vee_explain(machine->vcpu, stderr);
-	fputs("  the last exits, the latest first:\n", stderr);
-	vee_dump_exits(machine->vcpu, stderr);
+	show_exits(machine);
 	return STATUS_FAILED;
 }
 
@@ -322,6 +329,7 @@ static int loop(struct machine *machine)
 		if (!prepare(machine)) {
 			fail_of(machine, "the guest was not done after %g s",
 				timeout);
+			show_exits(machine);
 			return STATUS_TIMEOUT;
 		}
 		status = run_once(machine);
