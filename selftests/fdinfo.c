@@ -303,6 +303,92 @@ TEST_F(fdinfo, another_pid_namespace)
 	expect_exit(_metadata, child, 0);
 }
 
+/* --- whose time it is -------------------------------------------------------------- */
+
+#define COMPUTE_MS	200
+#define WORK		8	/* the program's own, in times of a run's */
+#define TICKS_LEAST	10	/* of USER_HZ, 100 a second: half of it */
+
+struct times {
+	unsigned long user;	/* with the guest's */
+	unsigned long kernel;
+	unsigned long guest;
+};
+
+/* Fields 14, 15 and 43 of proc(5)'s stat: this program's name has no space in it. */
+static struct times times_of_thread(void)
+{
+	struct times times = { };
+	char path[64], text[1024], *at = text;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", gettid());
+	read_text(path, text, sizeof(text));
+	for (int field = 1; at && field <= 43; field++) {
+		if (field == 14)
+			times.user = atol(at);
+		else if (field == 15)
+			times.kernel = atol(at);
+		else if (field == 43)
+			times.guest = atol(at);
+		at = strchr(at, ' ');
+		if (at)
+			at++;
+	}
+	return times;
+}
+
+static struct times times_since(const struct times *before)
+{
+	struct times now = times_of_thread();
+
+	return (struct times) {
+		.user = now.user - before->user,
+		.kernel = now.kernel - before->kernel,
+		.guest = now.guest - before->guest,
+	};
+}
+
+GUEST_CODE(computes, 64, "sti; 1: jmp 1b");
+GUEST_CODE(writes, 64, "sti; 1: out %al, $0x42; jmp 1b");
+
+/* What a guest computes is its own time, as KVM's is. */
+TEST_F(fdinfo, guest_time)
+{
+	struct times before = times_of_thread(), times;
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, computes);
+	g->page->deadline_ns = COMPUTE_MS * MS_NS;
+	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+	times = times_since(&before);
+	EXPECT_LE(TICKS_LEAST, times.guest) TH_LOG("of %lu, %lu in the kernel", times.user,
+						   times.kernel);
+	EXPECT_GT(TICKS_LEAST, times.kernel);
+}
+
+/* And what kernel and program do for it is not. */
+TEST_F(fdinfo, time_for_a_guest)
+{
+	struct times before = times_of_thread(), times;
+	__u64 end = now_ns() + COMPUTE_MS * MS_NS;
+	struct guest *g = &self->g;
+
+	GUEST_LONG(g, writes);
+	while (now_ns() < end) {
+		__u64 begun = host_tsc(), done;
+
+		ASSERT_RUN(g, VEE_EXIT_PIO);
+		guest_resume_next(g);
+		done = host_tsc();
+		while (host_tsc() - done < WORK * (done - begun))
+			;
+	}
+	times = times_since(&before);
+	EXPECT_LE(TICKS_LEAST, times.kernel + times.user - times.guest)
+		TH_LOG("of %lu, %lu in the guest", times.kernel + times.user, times.guest);
+	EXPECT_GT(TICKS_LEAST, times.guest);
+}
+
 /* --- while guests run ----------------------------------------------------------------- */
 
 struct reader {

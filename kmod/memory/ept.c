@@ -224,10 +224,8 @@ void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 		table = ept_walk(ept, cache, gpa, level);
 		entry = table ? ept_entry(table, gpa, level) : NULL;
 	}
-	/* Nothing is mapped: the guest faults again, with a full cache. */
-	if (!entry)
-		return;
-	if (ept_set_leaf(ept, entry, ept_leaf(hpa, access, level, EPT_WRITE_BACK)))
+	/* Without an entry nothing is mapped: the guest faults again, with a full cache. */
+	if (entry && ept_set_leaf(ept, entry, ept_leaf(hpa, access, level, EPT_WRITE_BACK)))
 		ept_count_leaves(ept, table, level, 1);
 }
 
@@ -251,14 +249,13 @@ void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 	u64 *entry = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL;
 	unsigned int more = 0;
 
-	if (!entry)
-		return;
-	for (unsigned int i = 0; i < count; i++)
+	for (unsigned int i = 0; entry && i < count; i++)
 		if (pages[i])
 			more += ept_set_leaf(ept, &entry[i],
 					     ept_leaf(PFN_PHYS(page_to_pfn(pages[i])), access,
 						      EPT_LEAF_LEVEL, EPT_WRITE_BACK));
-	ept_count_leaves(ept, table, EPT_LEAF_LEVEL, more);
+	if (more)
+		ept_count_leaves(ept, table, EPT_LEAF_LEVEL, more);
 }
 
 /* --- zap ------------------------------------------------------------------- */

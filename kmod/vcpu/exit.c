@@ -24,6 +24,7 @@
 #include "vcpu/mmio.h"
 #include "vcpu/msr.h"
 #include "vcpu/step.h"
+#include "vcpu/times.h"
 #include "vcpu/traced.h"
 #include "vcpu/vcpu.h"
 #include "vmx/exits.h"
@@ -171,6 +172,7 @@ static enum next exit_exception(struct vee_vcpu *vcpu)
 
 static enum next exit_host(struct vee_vcpu *vcpu)
 {
+	times_interrupted();
 	return NEXT_HOST;
 }
 

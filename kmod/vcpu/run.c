@@ -41,6 +41,7 @@
 #include "vcpu/perf.h"
 #include "vcpu/run.h"
 #include "vcpu/state.h"
+#include "vcpu/times.h"
 #include "vcpu/traced.h"
 #include "vcpu/vcpu.h"
 #include "vcpu/work.h"
@@ -339,6 +340,7 @@ static void stretch_end(struct vee_vcpu *vcpu)
  */
 static bool host_waits(struct vee_vcpu *vcpu)
 {
+	times_interrupt_done();
 	return work_waits(&vcpu->runner) || local_softirq_pending();
 }
 
@@ -352,7 +354,9 @@ static int stretch(struct vee_vcpu *vcpu)
 		next = bracket_enter(vcpu);
 		if (next < 0)
 			break;
+		times_enter();
 		next = in_bracket(vcpu);
+		times_leave();
 		bracket_leave(vcpu);
 		if (next == NEXT_FAULT)
 			next = exit_fault(vcpu);
