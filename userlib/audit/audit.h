@@ -100,6 +100,8 @@ uint64_t audit_exit2(struct audit *a);
 #define PROC3_PAGING_WRITE	0x04U
 #define PROC3_PAGING_VERIFY	0x08U
 #define PROC3_IPI_VIRTUALIZATION 0x10U
+#define PROC3_APIC_TIMER	0x100U
+#define PROC3_PEBS_GUEST_PHYSICAL 0x1000U
 
 /* Does @controls have what the capability MSR @allowed asks for? */
 bool audit_allowed(struct audit *a, uint64_t allowed, uint32_t controls);

@@ -99,12 +99,14 @@ static const struct part eptp[] = {
 static const struct part proc3[] = {
 	{ 0, 1, "LOADIWKEY exiting" }, { 1, 1, "enable HLAT" },
 	{ 2, 1, "EPT paging-write control" }, { 3, 1, "guest-paging verification" },
-	{ 4, 1, "IPI virtualization" }, { 6, 1, "enable MSR-list instructions" },
-	{ 7, 1, "virtualize IA32_SPEC_CTRL" }, { 8, 1, "APIC-timer virtualization" },
+	{ 4, 1, "IPI virtualization" }, { 5, 1, "SEAM guest-physical address width" },
+	{ 6, 1, "enable MSR-list instructions" }, { 7, 1, "virtualize IA32_SPEC_CTRL" },
+	{ 8, 1, "APIC-timer virtualization" }, { 9, 1, "enable PBNDKB" },
+	{ 12, 1, "PEBS uses guest physical addresses" },
 };
 
 static const struct part exit2[] = {
-	{ 0, 1, "save FRED" }, { 1, 1, "load FRED" }, { 2, 1, "load host IA32_SPEC_CTRL" },
+	{ 0, 1, "save FRED" }, { 1, 1, "load FRED" }, { 2, 1, "load IA32_SPEC_CTRL" },
 	{ 3, 1, "prematurely busy shadow stack" },
 };
 

@@ -26,11 +26,24 @@ static bool with_fred(struct audit *a)
 	return V(GUEST_CR4) & CR4_FRED;
 }
 
+static bool has_trap_flag(const struct audit *a)
+{
+	return a->info->vmx_proc >> 32 & PROC_MONITOR_TRAP_FLAG;
+}
+
 static bool type_exists(struct audit *a, enum event_type type)
 {
 	if (type == EVENT_OTHER)
-		return with_fred(a) || a->info->vmx_proc >> 32 & PROC_MONITOR_TRAP_FLAG;
+		return with_fred(a) || has_trap_flag(a);
 	return type != EVENT_RESERVED;
+}
+
+/* Not of a type that is none, which is another rule: the trap flag, or FRED's. */
+static bool other_suits(struct audit *a, unsigned int vector)
+{
+	if (!type_exists(a, EVENT_OTHER))
+		return true;
+	return vector ? with_fred(a) && vector <= FRED_SYSENTER : has_trap_flag(a);
 }
 
 static bool vector_suits(struct audit *a, enum event_type type, unsigned int vector)
@@ -41,7 +54,7 @@ static bool vector_suits(struct audit *a, enum event_type type, unsigned int vec
 	case EVENT_HARDWARE:
 		return vector < EXCEPTIONS;
 	case EVENT_OTHER:
-		return vector <= (with_fred(a) ? FRED_SYSENTER : 0);
+		return other_suits(a, vector);
 	default:
 		return true;
 	}
@@ -60,14 +73,21 @@ static bool code_suits(struct audit *a, enum event_type type, unsigned int vecto
 	return has == !!(WITH_CODE & BIT(vector));
 }
 
+/* Of software's events, and of SYSCALL and SYSENTER, which only FRED delivers. */
+static bool has_length(struct audit *a, enum event_type type)
+{
+	unsigned int vector = audit_event_vector(a);
+
+	if (type == EVENT_OTHER)
+		return with_fred(a) && vector && vector <= FRED_SYSENTER;
+	return type >= EVENT_SOFTWARE_INTERRUPT && type <= EVENT_SOFTWARE_EXCEPTION;
+}
+
 static bool length_suits(struct audit *a, enum event_type type)
 {
 	uint64_t length = V(ENTRY_INSTRUCTION_LENGTH);
 
-	/* SYSCALL and SYSENTER, which only FRED delivers */
-	if (type == EVENT_OTHER && with_fred(a) && audit_event_vector(a))
-		return length <= INSN_BYTES_MAX;
-	if (type < EVENT_SOFTWARE_INTERRUPT || type > EVENT_SOFTWARE_EXCEPTION)
+	if (!has_length(a, type))
 		return true;
 	return length <= INSN_BYTES_MAX && (length || a->info->vmx_misc & MISC_LENGTH_0);
 }
@@ -86,7 +106,8 @@ static uint64_t event_reserved(const struct audit *a, enum event_type type)
 	     "type 1 (bits 10:8) must not be, nor 7 on a CPU without the monitor trap flag", \
 	     type_exists(a, audit_event(a)), VMCS_ENTRY_INTERRUPTION_INFO) \
 	RULE(EVENT_VECTOR, \
-	     "2 for an NMI, at most 31 for a hardware exception, 0 for type 7 (2 with FRED)", \
+	     "2 for an NMI, at most 31 for a hardware exception; of type 7 0 with the monitor " \
+	     "trap flag, 1 and 2 with FRED", \
 	     vector_suits(a, audit_event(a), audit_event_vector(a)), VMCS_ENTRY_INTERRUPTION_INFO) \
 	RULE(EVENT_ERROR_CODE, \
 	     "an error code (bit 11) is for hardware exceptions with one, in protected mode", \

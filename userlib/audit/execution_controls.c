@@ -210,6 +210,19 @@ static bool pid_table_fits(struct audit *a)
 		 "\"EPT paging-write control\"") \
 	EPT_RULE(PAGING_VERIFY_EPT, PROC3(PAGING_VERIFY), PROC3_CONTROLS, \
 		 "\"guest-paging verification\"") \
+	EPT_RULE(PEBS_EPT, PROC3(PEBS_GUEST_PHYSICAL), PROC3_CONTROLS, \
+		 "\"PEBS uses guest physical addresses\"") \
+	RULE(TIMER_DELIVERY, \
+	     "\"APIC-timer virtualization\" takes \"virtual-interrupt delivery\"", \
+	     WHEN(PROC3(APIC_TIMER), PROC2(VIRTUAL_INTERRUPT_DELIVERY)), \
+	     VMCS_PROC3_CONTROLS, VMCS_PROC2_CONTROLS) \
+	RULE(TIMER_RDTSC, \
+	     "\"APIC-timer virtualization\" and \"RDTSC exiting\" exclude each other", \
+	     WHEN(PROC3(APIC_TIMER), !PROC(RDTSC_EXITING)), \
+	     VMCS_PROC3_CONTROLS, VMCS_PROC_CONTROLS) \
+	RULE(TIMER_VECTOR, "with \"APIC-timer virtualization\" bits 15:8 must be 0", \
+	     WHEN(PROC3(APIC_TIMER), V(VIRTUAL_TIMER_VECTOR) <= VECTOR_MAX), \
+	     VMCS_VIRTUAL_TIMER_VECTOR, VMCS_PROC3_CONTROLS) \
 	RULE(PID_TABLE_ALIGNED, \
 	     "with \"IPI virtualization\" the PID-pointer table is at a multiple of 8", \
 	     WHEN(PROC3(IPI_VIRTUALIZATION), !(V(PID_POINTER_TABLE) & BITS(2, 0))), \

@@ -297,7 +297,7 @@ static void bits(void)
 		  "memory type 6, page-walk length less 1: 3, accessed and dirty flags" },
 		{ VMCS_PROC3_CONTROLS, 0x110, "IPI virtualization, APIC-timer virtualization" },
 		{ VMCS_PROC3_CONTROLS, 0x80, "virtualize IA32_SPEC_CTRL" },
-		{ VMCS_EXIT2_CONTROLS, 6, "load FRED, load host IA32_SPEC_CTRL" },
+		{ VMCS_EXIT2_CONTROLS, 6, "load FRED, load IA32_SPEC_CTRL" },
 		{ VMCS_GUEST_RIP, 5, "" },
 		{ UINT32_MAX, 5, "" },
 	};
