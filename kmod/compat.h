@@ -12,6 +12,8 @@
 #include <linux/file.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/smp.h>
 #include <linux/syscore_ops.h>
 #include <asm/cpufeature.h>
 
@@ -43,6 +45,12 @@ static inline void vee_emergency_unregister(void (*fn)(void))
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx)
 #else
 #define vee_eventfd_signal(ctx) eventfd_signal(ctx, 1)
+#endif
+
+#ifdef VEE_HAVE_RCU_VIRT
+#define vee_rcu_note_guest() rcu_virt_note_context_switch()
+#else
+#define vee_rcu_note_guest() rcu_virt_note_context_switch(smp_processor_id())
 #endif
 
 #ifndef fd_file

@@ -3,6 +3,8 @@
  * More than one CPU: vCPUs that move, several at once, requests from another
  * thread, CPUs that go and come, translations that must be forgotten elsewhere.
  */
+#include <linux/membarrier.h>
+
 #include "vee_util.h"
 
 #define STOP		GPA_DATA	/* not 0: the guest is to halt */
@@ -350,6 +352,41 @@ TEST_F(smp, locks)
 	EXPECT_EQ(10000, guest_read64(&self->g, GPA_DATA + 0x48));
 	EXPECT_EQ(10000, guest_read64(&self->g, GPA_DATA + 0x50));
 	guest_close(&sibling);
+}
+
+/*
+ * What waits for RCU, as membarrier(2) does, and half of the kernel, waits no longer for a guest
+ * that computes than for a program: some ticks. RCU asks a CPU to schedule after 100 ms.
+ */
+#define GRACE_TRIES	8
+#define GRACE_NS	(60 * MS_NS)
+
+GUEST_CODE(computes, 64, "sti; 1: incl 0x20010; jmp 1b");
+
+TEST_F(smp, grace_periods)
+{
+	struct guest *g = &self->g;
+	unsigned int quick = 0;
+	struct runner r;
+	__u64 kicked;
+
+	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+		VEE_SKIP("no membarrier(2) for all: %s", strerror(errno));
+	GUEST_LONG(g, computes);
+	kicked = generation(g);
+	ASSERT_EQ(0, runner_start(&r, g));
+	ASSERT_EQ(0, pin_runner(&r, 1));
+	ASSERT_EQ(0, pin_to_cpu(0));
+	ASSERT_TRUE(counts_on(g));
+	for (int i = 0; i < GRACE_TRIES; i++) {
+		__u64 begun = now_ns();
+
+		ASSERT_EQ(0, syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0));
+		quick += now_ns() - begun < GRACE_NS;
+	}
+	EXPECT_LT(GRACE_TRIES / 2, quick);
+	ASSERT_EQ(0, vcpu_kick(g->vcpu, kicked));
+	EXPECT_EQ(0, runner_join(&r));
 }
 
 /* VMs come and go on one CPU; that on the other one must not notice. */

@@ -18,8 +18,15 @@
 #include <linux/sched.h>
 #include <linux/vtime.h>
 
+#include "compat.h"
+
+/*
+ * Interrupts off. Nothing under RCU is held from one exit to the next, so what waits for a
+ * grace period need not wait for a guest that computes, no more than for a program.
+ */
 static inline void times_interrupted(void)
 {
+	vee_rcu_note_guest();
 	current->flags |= PF_VCPU;
 }
 
