@@ -116,4 +116,69 @@ static inline void module_change(struct __test_metadata *_metadata,
 	ASSERT_TRUE(WAIT_FOR(!access("/dev/vee", F_OK)));
 }
 
+/* --- many tests with the same parameters ---------------------------------------- */
+
+/* As it was loaded when the program began; ->path is empty: nothing has been changed. */
+static struct module *module_at_start;
+
+/* Of @module's parameters, with those of @changed ("name=value ...") in their place. */
+static inline void module_parameters_with(const struct module *module, const char *changed,
+					  char *text, size_t bytes)
+{
+	char all[sizeof(module->parameters)], *word, *rest;
+	size_t used = 0;
+
+	snprintf(all, sizeof(all), "%s", module->parameters);
+	text[0] = 0;
+	for (word = strtok_r(all, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+		size_t name = strcspn(word, "=") + 1;
+		const char *found = changed;
+
+		while (*found && strncmp(found, word, name)) {
+			found += strcspn(found, " ");
+			found += strspn(found, " ");
+		}
+		if (*found)
+			used += snprintf(text + used, bytes - used, "%.*s ",
+					 (int)strcspn(found, " "), found);
+		else
+			used += snprintf(text + used, bytes - used, "%s ", word);
+	}
+}
+
+/*
+ * For FIXTURE_SETUP: loaded with @changed, values as sysfs has them (Y, N), if it isn't
+ * already. Tests of a variant stand together, so each variant loads it once.
+ */
+static inline void module_want(struct __test_metadata *_metadata, const char *changed)
+{
+	char is[sizeof(module_at_start->parameters)], wanted[sizeof(is)];
+	struct module now;
+
+	module_take(_metadata, &now);
+	if (!module_at_start->path[0])
+		*module_at_start = now;
+	read_parameters(is, sizeof(is));
+	module_parameters_with(module_at_start, changed, wanted, sizeof(wanted));
+	if (!strcmp(is, wanted))
+		return;
+	ASSERT_EQ(0, module_unload());
+	ASSERT_EQ(0, module_load_with(module_at_start, wanted));
+	ASSERT_TRUE(WAIT_FOR(!access("/dev/vee", F_OK)));
+}
+
+/* Each test is a process of its own; they share this. */
+__attribute__((constructor)) static void module_share(void)
+{
+	module_at_start = mmap(NULL, sizeof(*module_at_start), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+
+/* The program's end, not a test's: those end by _exit(). */
+__attribute__((destructor)) static void module_restore(void)
+{
+	if (module_at_start->path[0] && WAIT_FOR(!module_users()) && !module_unload())
+		module_load(module_at_start);
+}
+
 #endif /* SELFTESTS_MODULE_UTIL_H */

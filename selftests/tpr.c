@@ -19,7 +19,6 @@ GUEST_CODE(often, 64, "1: mov %rax, %cr8; mov %cr8, %rbx; dec %ecx; jnz 1b; hlt"
 GUEST_CODE(idle, 64, "sti; mov %rcx, %cr8; hlt; hlt");
 
 FIXTURE(tpr) {
-	struct module as_it_was;
 	struct guest g;
 };
 
@@ -34,13 +33,12 @@ FIXTURE_VARIANT_ADD(tpr, shadow) {
 };
 
 FIXTURE_VARIANT_ADD(tpr, exits) {
-	.parameters = "tpr_shadow=0",
+	.parameters = "tpr_shadow=N",
 };
 
 FIXTURE_SETUP(tpr)
 {
-	module_take(_metadata, &self->as_it_was);
-	module_change(_metadata, &self->as_it_was, variant->parameters);
+	module_want(_metadata, variant->parameters);
 	guest_open(_metadata, &self->g);
 	if (variant->shadow && !(vee_info(self->g.dev).features & VEE_FEATURE_TPR_SHADOW))
 		VEE_SKIP("this CPU has no TPR shadow");
@@ -49,7 +47,6 @@ FIXTURE_SETUP(tpr)
 FIXTURE_TEARDOWN(tpr)
 {
 	guest_close(&self->g);
-	module_change(_metadata, &self->as_it_was, "");
 }
 
 static __u64 cr8_of(struct guest *g)
