@@ -15,7 +15,7 @@
 #include "vcpu/guest_msrs.h"
 #include "vcpu/l1d.h"
 #include "vcpu/lock.h"
-#include "vcpu/msr.h"
+#include "vcpu/msr_bitmap.h"
 #include "vcpu/perf.h"
 #include "vmx/caps.h"
 #include "vmx/mode.h"
@@ -58,7 +58,7 @@ static const struct {
 	{ .init = l1d_init, .exit = l1d_exit },
 	{ .init = lock_init, .exit = nothing },
 	{ .init = perf_init, .exit = nothing },
-	{ .init = msr_init, .exit = msr_exit },
+	{ .init = msr_bitmap_init, .exit = msr_bitmap_exit },
 	{ .init = host_tsc_init, .exit = host_tsc_exit },
 	{ .init = root_init, .exit = vmx_root_exit },
 	{ .init = mode_show_init, .exit = mode_show_exit },

@@ -30,6 +30,7 @@ static const struct name exits[] = {
 	{ VEE_EXIT_OTHER, "other" },
 	{ VEE_EXIT_TPR, "TPR below threshold" },
 	{ VEE_EXIT_DESCRIPTOR, "descriptor-table register" },
+	{ VEE_EXIT_EOI, "end of a level-triggered interrupt" },
 };
 
 #define VMX_REASON(name, number, words) { number, words }

@@ -11,6 +11,7 @@
 #include <asm/tsc.h>
 
 #include "trace.h"
+#include "apic/bus.h"
 #include "door/each.h"
 #include "door/fdinfo.h"
 #include "door/ioctl.h"
@@ -22,6 +23,7 @@
 #include "memory/slots.h"
 #include "memory/vm.h"
 #include "vcpu/create.h"
+#include "vcpu/local.h"
 #include "vmx/caps.h"
 #include "vmx/limits.h"
 
@@ -73,12 +75,20 @@ static long do_doorbell(void *object, union argument *arg)
 	return post_doorbell(&vm->office, &arg->doorbell);
 }
 
+static long do_signal(void *object, union argument *arg)
+{
+	struct vee_vm *vm = object;
+
+	return vm->bus ? bus_signal(vm->bus, &arg->signal) : -ENODEV;
+}
+
 static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_MAP, vee_map, do_map),
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
 	REQUEST(VEE_VM_CREATE_VCPU, vee_vcpu_create, do_vcpu_create),
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),
+	REQUEST(VEE_VM_SIGNAL, vee_signal, do_signal, .flags = VEE_SIGNAL_LEVEL),
 };
 
 static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)
@@ -169,6 +179,10 @@ static long do_vm_create(void *object, union argument *arg)
 
 	if (IS_ERR(vm))
 		return PTR_ERR(vm);
+	if (arg->vm_create.flags & VEE_VM_LOCAL_APIC && local_begin(vm)) {
+		vm_put(vm);
+		return -ENOMEM;
+	}
 	fd = anon_inode_getfd("vee-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		vm_put(vm);
@@ -182,7 +196,7 @@ static long do_run_each(void *object, union argument *arg)
 
 static const struct vee_request device_requests[] = {
 	REQUEST_GROWN(VEE_GET_INFO, vee_info, vmx_ept_vpid, do_info, .out = true),
-	REQUEST(VEE_VM_CREATE, vee_vm_create, do_vm_create),
+	REQUEST(VEE_VM_CREATE, vee_vm_create, do_vm_create, .flags = VEE_VM_LOCAL_APIC),
 	REQUEST(VEE_RUN_EACH, vee_run_each, do_run_each),
 };
 

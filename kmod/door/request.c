@@ -22,6 +22,8 @@
 #include "vcpu/event.h"
 #include "vcpu/fetch.h"
 #include "vcpu/fpu.h"
+#include "vcpu/local.h"
+#include "vcpu/local_exit.h"
 #include "vcpu/run.h"
 #include "vcpu/runner.h"
 #include "vcpu/state.h"
@@ -58,7 +60,7 @@ static int get_argument(const struct vee_request *request, union argument *arg,
 		return err;
 	/* As checked: the caller may have changed it since. */
 	arg->header.size = size;
-	return arg->header.flags ? -EINVAL : 0;
+	return arg->header.flags & ~request->flags ? -EINVAL : 0;
 }
 
 static int put_argument(const struct vee_request *request, const union argument *arg,
@@ -112,7 +114,7 @@ static long do_sync(void *object, union argument *arg)
 	u32 groups = arg->sync.groups;
 	int err;
 
-	if (groups & ~VEE_STATE_ALL || arg->sync.reserved)
+	if (groups & ~state_groups(vcpu) || arg->sync.reserved)
 		return -EINVAL;
 	groups &= ~(READ_ONCE(page->valid) | READ_ONCE(page->dirty));
 	err = vcpu_with_vmcs(vcpu, sync_groups, &groups);
@@ -320,6 +322,22 @@ static long do_stats(void *object, union argument *arg)
 	return 0;
 }
 
+static void access_apic(struct vee_vcpu *vcpu, void *arg)
+{
+	local_access(vcpu, arg);
+}
+
+static long do_apic(void *object, union argument *arg)
+{
+	struct vee_vcpu *vcpu = object;
+
+	if (arg->apic.offset & 0xf || arg->apic.offset >= PAGE_SIZE)
+		return -EINVAL;
+	if (!local_is_xapic(&vcpu->apic))
+		return -ENODEV;
+	return vcpu_with_vmcs(vcpu, access_apic, &arg->apic);
+}
+
 static const struct vee_request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_KICK, vee_kick, do_kick, .unlocked = true),
 	REQUEST(VEE_VCPU_INJECT, vee_inject, do_inject, .unlocked = true),
@@ -334,6 +352,8 @@ static const struct vee_request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_VMCS_SNAPSHOT, vee_vmcs_snapshot, do_vmcs_snapshot,
 		.out = true),
 	REQUEST(VEE_VCPU_STATS, vee_stats, do_stats, .out = true),
+	REQUEST(VEE_VCPU_APIC, vee_apic_access, do_apic, .out = true,
+		.flags = VEE_APIC_WRITE),
 };
 
 long vcpu_request(void *object, unsigned int nr, void __user *user)

@@ -26,6 +26,7 @@ union argument {
 	struct vee_vcpu_create vcpu_create;
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;
+	struct vee_signal signal;
 	struct vee_kick kick;
 	struct vee_inject inject;
 	struct vee_sync sync;
@@ -35,6 +36,7 @@ union argument {
 	struct vee_vmcs_field field;
 	struct vee_vmcs_snapshot snapshot;
 	struct vee_stats stats;
+	struct vee_apic_access apic;
 };
 
 /**
@@ -44,6 +46,7 @@ union argument {
  * @first_size: size of its struct when it was first published
  * @size: size of its struct now
  * @out: the struct goes back to the caller
+ * @flags: those that its struct may have
  * @unlocked: a vCPU's: may come while it runs
  * @handle: does it; @object is the VM or vCPU
  */
@@ -53,6 +56,7 @@ struct vee_request {
 	u16 first_size;
 	u16 size;
 	bool out;
+	u32 flags;
 	bool unlocked;
 	long (*handle)(void *object, union argument *arg);
 };

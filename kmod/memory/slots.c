@@ -203,7 +203,7 @@ int mem_add(struct memory *memory, const struct vee_map *map)
 	if (down_write_killable(&memory->slots_lock))
 		return -EINTR;
 
-	if (slot_find(memory, map->gpa, map->gpa + map->bytes - 1))
+	if (slot_find(memory, map->gpa, map->gpa + map->bytes - 1) || own_is_in(&memory->own, map->gpa, map->bytes))
 		error = -EEXIST;
 	else
 		error = hva_check(map->hva, map->bytes);
@@ -265,6 +265,7 @@ void memory_destroy(struct memory *memory)
 	remove_all(memory);
 	ept_destroy(&memory->ept);
 	presences_destroy(&memory->presences);
+	own_free(&memory->own);
 	mmdrop(memory->mm);
 }
 

@@ -15,6 +15,7 @@
 
 #include "linux/vee.h"
 #include "memory/ept.h"
+#include "memory/own.h"
 #include "memory/presence.h"
 
 struct absent;
@@ -30,6 +31,7 @@ struct absent;
  * @lock: guards @ept and @presences; taken in MMU notifiers, so nothing under it
  *	sleeps or allocates
  * @has_frames: the guest has, or had, memory that may be a device's
+ * @own: a page of the engine's, where no slot can be
  * @ept: the guest-physical memory as the CPU sees it
  * @presences: who may be at it
  */
@@ -42,6 +44,7 @@ struct memory {
 	struct slot *found;
 	spinlock_t lock;
 	bool has_frames;
+	struct own own;
 	struct ept ept;
 	struct presences presences;
 };

@@ -25,6 +25,7 @@ static void vm_free(struct vee_vm *vm)
 {
 	memory_destroy(&vm->memory);
 	post_destroy(&vm->office);
+	kfree(vm->bus);
 	kfree(vm);
 }
 

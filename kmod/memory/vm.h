@@ -12,6 +12,8 @@
 #include "memory/post.h"
 #include "memory/slots.h"
 
+struct apic_bus;
+
 /**
  * struct vee_vm - a VM
  * @memory: its guest-physical memory
@@ -20,6 +22,7 @@
  * @ref: one for its descriptor, one for each vCPU
  * @ids: which ids of vCPUs are taken, under @memory.lock
  * @office: writes that end no run
+ * @bus: where its local APICs hear of each other, NULL: it has none; freed with it
  */
 struct vee_vm {
 	struct memory memory;
@@ -28,6 +31,7 @@ struct vee_vm {
 	struct kref ref;
 	DECLARE_BITMAP(ids, VEE_MAX_VCPUS);
 	struct post_office office;
+	struct apic_bus *bus;
 };
 
 struct vee_vm *vm_create(void);

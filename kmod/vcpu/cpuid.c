@@ -110,6 +110,18 @@ static const struct leaf_mask defaults[] = {
 
 #define APIC_ID_SHIFT	24
 
+/* With a local APIC, which is vee's own. */
+#define APIC_ECX (F(X2APIC) | F(TSC_DEADLINE_TIMER))
+#define APIC_EDX F(APIC)
+
+static void with_apic(struct vee_cpuid_entry *entry)
+{
+	if (entry->leaf != 0x1)
+		return;
+	entry->ecx |= tsc_khz ? APIC_ECX : F(X2APIC);
+	entry->edx |= APIC_EDX;
+}
+
 static u32 in_use(enum cpuid_leafs word)
 {
 	return boot_cpu_data.x86_capability[word];
@@ -428,6 +440,12 @@ static struct vee_cpuid_entry *make_table(unsigned int count)
 }
 
 /* Takes over @table, sorted. */
+static u8 apic_offers(const struct guest_cpuid *cpuid)
+{
+	return (offers(cpuid, 0x1, ECX, F(X2APIC)) ? APIC_OFFERS_X2APIC : 0) |
+	       (offers(cpuid, 0x1, ECX, F(TSC_DEADLINE_TIMER)) ? APIC_OFFERS_DEADLINE : 0);
+}
+
 static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 		      unsigned int count)
 {
@@ -441,6 +459,7 @@ static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 	vcpu->cr.cr4_allowed = allowed_cr4(cpuid);
 	vcpu->cr.efer_allowed = allowed_efer(cpuid);
 	vcpu->fpu.xcr0_allowed = allowed_xcr0(cpuid);
+	vcpu->apic.offers = apic_offers(cpuid);
 }
 
 void cpuid_free(struct guest_cpuid *cpuid)
@@ -458,6 +477,8 @@ int cpuid_reset(struct vee_vcpu *vcpu)
 	memcpy(table, offers_made, sizeof(offers_made));
 	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
 		own_answers(&table[i], vcpu->id);
+	for (int i = 0; vcpu->apic.regs && i < ARRAY_SIZE(defaults); i++)
+		with_apic(&table[i]);
 	use_table(vcpu, table, ARRAY_SIZE(defaults));
 	return 0;
 }
@@ -551,6 +572,8 @@ static void keep_up(struct vee_vcpu *vcpu, struct vee_cpuid_entry *answer)
 		answer->ecx &= ~F(OSXSAVE);
 		if (cr4_read() & X86_CR4_OSXSAVE)
 			answer->ecx |= F(OSXSAVE);
+		if (vcpu->apic.regs && !apic_is_enabled(&vcpu->apic))
+			answer->edx &= ~APIC_EDX;
 	} else if (answer->leaf == 0xd && !answer->subleaf) {
 		answer->ebx = xsave_size(vcpu, false);
 	} else if (answer->leaf == 0xd && answer->subleaf == 1 &&

@@ -425,11 +425,11 @@ static enum next move_to_cr8(struct vee_vcpu *vcpu, u64 cr8)
 		return event_gp(vcpu);
 	tpr_write_cr8(&vcpu->tpr, cr8);
 	next = event_skip(vcpu);
-	/* By way of may_enter(), which tells the caller. */
-	return tpr_is_below(&vcpu->tpr) ? NEXT_HOST : next;
+	/* By way of may_enter(), which tells the caller, or the local APIC. */
+	return vcpu->tpr.local || tpr_is_below(&vcpu->tpr) ? NEXT_HOST : next;
 }
 
-/* Without a virtual-APIC page. No interrupt controller of ours looks at CR8. */
+/* Without a TPR shadow. A local APIC of ours looks at it before the next entry. */
 enum next cr_access_cr8(struct vee_vcpu *vcpu)
 {
 	unsigned int number = CR_REGISTER(vcpu->exit.qualification);

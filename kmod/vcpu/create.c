@@ -9,6 +9,7 @@
 #include "memory/vm.h"
 #include "vcpu/create.h"
 #include "vcpu/fetch.h"
+#include "vcpu/local.h"
 #include "vcpu/perf.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
@@ -34,6 +35,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 {
 	/* A run that is paused to the end of its days has a deadline, too. */
 	deadline_stop(&vcpu->limits);
+	local_end(vcpu);
 	vpid_free(&vcpu->vpid);
 	vmx_root_free(&vcpu->vmcs);
 	msr_switch_free(&vcpu->switched);
@@ -53,7 +55,9 @@ static int vcpu_init(struct vee_vcpu *vcpu)
 	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vcpu->page)
 		return -ENOMEM;
-	err = fpu_alloc(&vcpu->fpu);
+	err = local_init(vcpu);
+	if (!err)
+		err = fpu_alloc(&vcpu->fpu);
 	if (!err)
 		err = perf_alloc(&vcpu->switched);
 	if (!err)
@@ -81,6 +85,7 @@ struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id)
 		vcpu_free(vcpu);
 		return ERR_PTR(err);
 	}
+	local_join(vcpu);
 	return vcpu;
 }
 
@@ -88,6 +93,7 @@ void vcpu_destroy(struct vee_vcpu *vcpu)
 {
 	struct vee_vm *vm = vcpu->vm;
 
+	local_leave(vcpu);
 	vm_part(vm, vcpu->id, &vcpu->presence);
 	vcpu_free(vcpu);
 	vm_put(vm);

@@ -105,6 +105,7 @@ void deadline_init(struct limits *limits, struct runner *runner)
 {
 	limit_init(&limits->deadline, runner);
 	limit_init(&limits->budget, runner);
+	limits->timer_at = U64_MAX;
 }
 
 void deadline_set(struct limits *limits, u64 ns)
@@ -117,6 +118,51 @@ void deadline_clear(struct limits *limits)
 {
 	limit_stop(&limits->deadline);
 	limits->under_way &= ~LIMIT_DEADLINE;
+}
+
+static u64 ns_of(u64 ticks)
+{
+	return mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz);
+}
+
+/* Clocks differ: it may be early. */
+#define TIMER_AGAIN_US	20
+
+static enum hrtimer_restart timer_woke(struct hrtimer *timer)
+{
+	struct limits *limits = container_of(timer, struct limits, timer);
+	u64 at = READ_ONCE(limits->timer_at);
+
+	if (at != U64_MAX && host_time() < at) {
+		hrtimer_forward_now(timer, ns_to_ktime(TIMER_AGAIN_US * NSEC_PER_USEC));
+		return HRTIMER_RESTART;
+	}
+	runner_interrupt(limits->deadline.runner);
+	return HRTIMER_NORESTART;
+}
+
+void timer_init(struct limits *limits)
+{
+	vee_hrtimer_setup(&limits->timer, timer_woke, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+}
+
+/* With interrupts off. An hrtimer that is no longer wanted has the thread look in vain. */
+void timer_set(struct limits *limits, u64 at)
+{
+	WRITE_ONCE(limits->timer_at, at);
+	if (at == U64_MAX) {
+		limits->under_way &= ~LIMIT_TIMER;
+		return;
+	}
+	limits->under_way |= LIMIT_TIMER;
+	if (unlikely(!limits_in_hardware))
+		hrtimer_start(&limits->timer, ns_to_ktime(ns_of(ticks_until(at))),
+			      HRTIMER_MODE_REL);
+}
+
+void timer_end(struct limits *limits)
+{
+	hrtimer_cancel(&limits->timer);
 }
 
 void budget_set_timer(struct limits *limits, u32 budget_us)
@@ -152,12 +198,13 @@ static bool sliced(void)
 
 ktime_t deadline_timeout(const struct limits *limits)
 {
-	u64 ticks = ticks_until(READ_ONCE(limits->deadline.tsc));
+	u64 ticks = min(ticks_until(READ_ONCE(limits->deadline.tsc)),
+			ticks_until(limits->timer_at));
 
 	/* An hrtimer wakes the sleeper itself. */
 	if (!limits_in_hardware || ticks == U64_MAX)
 		return KTIME_MAX;
-	return ns_to_ktime(mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz));
+	return ns_to_ktime(ns_of(ticks));
 }
 
 static u64 budget_left(struct limits *limits)
@@ -174,7 +221,8 @@ void deadline_prepare(struct limits *limits, struct vmcs_controls *controls)
 	u64 ticks = U64_MAX;
 
 	if (limits_in_hardware)
-		ticks = min(ticks_until(limits->deadline.tsc), budget_left(limits));
+		ticks = min3(ticks_until(limits->deadline.tsc), budget_left(limits),
+			     ticks_until(limits->timer_at));
 	if (sliced())
 		ticks = min(ticks, ticks_in(slice_us));
 	if (ticks == U64_MAX)

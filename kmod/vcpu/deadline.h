@@ -20,6 +20,7 @@
 /* limits.under_way */
 #define LIMIT_DEADLINE	BIT(0)
 #define LIMIT_BUDGET	BIT(1)
+#define LIMIT_TIMER	BIT(3)	/* the local APIC's */
 #define LIMIT_WHOLE	BIT(2)	/* the budget, up to the run's first entry */
 
 /**
@@ -39,6 +40,8 @@ struct limit {
  * @under_way: LIMIT_ bits
  * @deadline: when the run ends
  * @budget: when an inline run is to be paused
+ * @timer_at: when the timer of the local APIC is due, by host_time(); U64_MAX: never
+ * @timer: without the VMX-preemption timer: has the thread look then
  * @budget_us: a budget in microseconds, 0: none yet
  * @budget_ticks: ... of the TSC
  * @budget_timer: ... as preemption-timer value
@@ -47,6 +50,8 @@ struct limits {
 	u32 under_way;
 	struct limit deadline;
 	struct limit budget;
+	u64 timer_at;
+	struct hrtimer timer;
 	u32 budget_us;
 	u64 budget_ticks;
 	u32 budget_timer;
@@ -89,6 +94,23 @@ static inline bool deadline_passed(const struct limits *limits)
 	       host_time() >= READ_ONCE(limits->deadline.tsc);
 }
 
+/* Before the first of the other two, of a vCPU that has such a timer. */
+void timer_init(struct limits *limits);
+void timer_set(struct limits *limits, u64 at);
+void timer_end(struct limits *limits);
+
+/* The timer of the local APIC is due at @at. */
+static inline void timer_limit(struct limits *limits, u64 at)
+{
+	if (at != limits->timer_at)
+		timer_set(limits, at);
+}
+
+static inline bool timer_passed(const struct limits *limits)
+{
+	return unlikely(limits->under_way & LIMIT_TIMER) && host_time() >= limits->timer_at;
+}
+
 /* How long a sleep may last that nothing else ends. */
 ktime_t deadline_timeout(const struct limits *limits);
 
@@ -115,7 +137,7 @@ static inline void budget_stop(struct limits *limits)
 		limits->budget.tsc = U64_MAX;
 	else
 		limit_stop(&limits->budget);
-	limits->under_way &= LIMIT_DEADLINE;
+	limits->under_way &= ~(LIMIT_BUDGET | LIMIT_WHOLE);
 }
 
 static inline bool budget_passed(const struct limits *limits)

@@ -246,11 +246,35 @@ static void ask_for_windows(struct vee_vcpu *vcpu)
 
 	if (waits(events, &events->nmi) || vcpu->wishes.intercept & VEE_INTERCEPT_NMI_WINDOW)
 		windows |= nmi_window();
-	if (waits(events, &events->interrupt) ||
+	if (waits(events, &events->interrupt) || events->apic_waits ||
 	    vcpu->wishes.intercept & VEE_INTERCEPT_INTERRUPT_WINDOW)
 		windows |= PROC_INTERRUPT_WINDOW_EXITING;
 	vmcs_set_control(VMCS_PROC_CONTROLS, &vcpu->controls.proc,
 			 (vcpu->controls.proc & ~PROC_WINDOWS) | windows);
+}
+
+/* INTA: between the look whether the guest is ready and the entry. */
+static noinline void accept(struct vee_vcpu *vcpu)
+{
+	struct events *events = &vcpu->events;
+	int vector = apic_deliverable(&vcpu->apic);
+
+	events->apic_waits = false;
+	if (vector < 0)
+		return;
+	apic_accept(&vcpu->apic, vector);
+	events->interrupt = (struct vee_event) {
+		.vector = vector,
+		.type = VEE_EVENT_INTERRUPT,
+		.flags = VEE_EVENT_VALID,
+	};
+	inject(events, &events->interrupt);
+}
+
+static bool can_accept(const struct events *events)
+{
+	return events->apic_waits && !valid(&events->interrupt) &&
+	       interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS));
 }
 
 void event_prepare(struct vee_vcpu *vcpu)
@@ -268,6 +292,8 @@ void event_prepare(struct vee_vcpu *vcpu)
 	} else if (valid(&events->interrupt) &&
 		   interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS))) {
 		inject(events, &events->interrupt);
+	} else if (can_accept(events)) {
+		accept(vcpu);
 	}
 	if (trace_vee_inject_enabled() && events->injecting)
 		trace_vee_inject(vcpu, events->injecting);

@@ -24,6 +24,7 @@
  * @nmi: see struct vee_events
  * @injecting: which of these the entry under way delivers, or NULL
  * @resume_flag_changed: RFLAGS.RF is not the guest's, but as its frame is to have it
+ * @apic_waits: the local APIC has one, which is accepted when it is injected
  * @sent_interrupt: a struct vee_event from another thread, 0: none
  * @sent_nmi: likewise
  */
@@ -33,6 +34,7 @@ struct events {
 	struct vee_event nmi;
 	struct vee_event *injecting;
 	bool resume_flag_changed;
+	bool apic_waits;
 	u64 sent_interrupt;
 	u64 sent_nmi;
 };

@@ -19,7 +19,7 @@ static noinline enum next fill_more(struct vee_vcpu *vcpu, u32 groups)
 enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 {
 	struct vee_vcpu_page *page = vcpu->page;
-	u32 groups = vcpu->wishes.prefetch & VEE_STATE_ALL;
+	u32 groups = vcpu->wishes.prefetch & (VEE_STATE_ALL | VEE_STATE_APIC);
 	u64 rip = vmcs_read(VMCS_GUEST_RIP), rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 
 	vcpu->exit.rip = rip;

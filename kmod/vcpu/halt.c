@@ -15,6 +15,7 @@
 #include "vcpu/deadline.h"
 #include "vcpu/event.h"
 #include "vcpu/halt.h"
+#include "vcpu/local.h"
 #include "vcpu/vcpu.h"
 #include "vmx/vmcs.h"
 
@@ -40,6 +41,7 @@ bool halt_lasts(struct vee_vcpu *vcpu)
 	return vmcs_read(VMCS_GUEST_ACTIVITY) == VEE_ACTIVITY_HLT &&
 	       !vmcs_read(VMCS_GUEST_PENDING_DEBUG) &&
 	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) && !event_wakes(&vcpu->events) &&
+	       !local_wakes(vcpu, &vcpu->apic) &&
 	       !(vcpu->wishes.intercept & INTERCEPT_WINDOWS);
 }
 
@@ -47,6 +49,7 @@ bool halt_lasts(struct vee_vcpu *vcpu)
 static bool wakes(struct vee_vcpu *vcpu)
 {
 	return event_was_sent(&vcpu->events) || deadline_passed(&vcpu->limits) ||
+	       timer_passed(&vcpu->limits) || local_has_mail(&vcpu->apic) ||
 	       runner_is_kicked(&vcpu->runner);
 }
 

@@ -20,6 +20,7 @@
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
 #include "vcpu/fetch.h"
+#include "vcpu/local.h"
 #include "vcpu/mmio.h"
 #include "vcpu/store.h"
 #include "vcpu/vcpu.h"
@@ -171,6 +172,14 @@ static int fault_and_fetch(struct vee_vcpu *vcpu, u32 access)
 	return err == -EBUSY ? -EINTR : err;
 }
 
+static noinline bool fault_own(struct vee_vcpu *vcpu)
+{
+	struct memory *memory = &vcpu->vm->memory;
+
+	return own_fault(&memory->own, &memory->ept, &memory->lock, &vcpu->ept_cache,
+			 vcpu->violation.gpa);
+}
+
 static enum next resolve(struct vee_vcpu *vcpu)
 {
 	u32 access = access_of(vcpu->exit.qualification);
@@ -179,6 +188,8 @@ static enum next resolve(struct vee_vcpu *vcpu)
 	if (err == -EBUSY || err == -EAGAIN)
 		err = fault_and_fetch(vcpu, access);
 	trace_vee_fault(vcpu, vcpu->violation.gpa, access, err);
+	if (local_is_there(&vcpu->apic) && err == -ENOENT && fault_own(vcpu))
+		return NEXT_ENTER;
 	switch (err) {
 	case 0:
 		vcpu->stats.faults++;
@@ -192,6 +203,15 @@ static enum next resolve(struct vee_vcpu *vcpu)
 	}
 }
 
+static __always_inline void note(struct vee_vcpu *vcpu,
+				 enum next (*sleeper)(struct vee_vcpu *vcpu))
+{
+	if (vcpu->violation.may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
+		note_insn(vcpu);
+	exit_user(vcpu, VEE_EXIT_MMIO);
+	vcpu->exit.sleeper = sleeper;
+}
+
 enum next exit_ept_violation(struct vee_vcpu *vcpu)
 {
 	u64 q = vcpu->exit.qualification;
@@ -200,11 +220,49 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 	vcpu->violation.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	vcpu->violation.gva = q & EPT_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
 	vcpu->violation.may_post = may_be_posted(vcpu);
-	if (vcpu->violation.may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
-		note_insn(vcpu);
-	exit_user(vcpu, VEE_EXIT_MMIO);
-	vcpu->exit.sleeper = resolve;
+	note(vcpu, resolve);
 	return NEXT_FAULT;
+}
+
+/* --- the page of a local APIC ------------------------------------------------------ */
+
+/* SDM 3C, "Exit Qualification for APIC-Access VM Exits from Linear Accesses ..." */
+#define APIC_OFFSET(q)	((q) & 0xfff)
+#define APIC_KIND(q)	((q) >> 12 & 0xf)
+
+enum { APIC_READ, APIC_WRITE, APIC_FETCH, APIC_DELIVERY };
+
+static u64 as_violation(u64 q)
+{
+	switch (APIC_KIND(q)) {
+	case APIC_WRITE:
+	case APIC_DELIVERY:
+		return EPT_WRITE;
+	case APIC_FETCH:
+		return EPT_FETCH;
+	default:
+		return EPT_READ;
+	}
+}
+
+static enum next refuse_apic(struct vee_vcpu *vcpu)
+{
+	return refuse(vcpu, -ENOENT);
+}
+
+/*
+ * What the CPU can't see to is MMIO like any other. It doesn't say at which linear
+ * address.
+ */
+enum next exit_apic_access(struct vee_vcpu *vcpu)
+{
+	u64 q = vcpu->exit.qualification;
+
+	event_collect(vcpu);
+	vcpu->violation = (struct violation) { .gpa = APIC_BASE_DEFAULT | APIC_OFFSET(q) };
+	note(vcpu, refuse_apic);
+	vcpu->exit.qualification = as_violation(q);
+	return NEXT_SLEEP;
 }
 
 enum next exit_fault(struct vee_vcpu *vcpu)

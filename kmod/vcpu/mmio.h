@@ -11,6 +11,7 @@
 
 /* Inside the bracket. */
 enum next exit_ept_violation(struct vee_vcpu *vcpu);
+enum next exit_apic_access(struct vee_vcpu *vcpu);
 /* Outside of it, for NEXT_FAULT. */
 enum next exit_fault(struct vee_vcpu *vcpu);
 

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * MSRs: which the guest has to itself, which vee answers, and that all others
- * are the caller's.
- *
- * One bitmap serves every vCPU (SDM 3C, "MSR-Bitmap Address"): a set bit is an
- * exit. Clear are those that VM entry and exit swap, or guest_msrs.c does.
+ * MSRs that exit: those that vee answers, and that all others are the caller's.
  */
-#include <linux/gfp.h>
-#include <linux/io.h>
-#include <linux/string.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
@@ -16,70 +9,12 @@
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
+#include "vcpu/local.h"
+#include "vcpu/local_exit.h"
 #include "vcpu/msr.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"
-
-static unsigned long *bitmap;
-
-#define READS		BIT(0)
-#define WRITES		BIT(1)
-
-/* What the engine must see is in handlers[] below. */
-static const struct {
-	u32 index;
-	u8 direct;
-} direct[] = {
-	{ MSR_IA32_SYSENTER_CS,		READS | WRITES },
-	{ MSR_IA32_SYSENTER_ESP,	READS | WRITES },
-	{ MSR_IA32_SYSENTER_EIP,	READS | WRITES },
-	{ MSR_IA32_CR_PAT,		READS | WRITES },
-	{ MSR_FS_BASE,			READS | WRITES },
-	{ MSR_GS_BASE,			READS | WRITES },
-	{ MSR_KERNEL_GS_BASE,		READS | WRITES },
-	{ MSR_EFER,			READS },
-	/* RDMSR of the TSC adds the offset, like RDTSC. */
-	{ MSR_IA32_TSC,			READS },
-};
-
-/* Four quarters: reads and writes of MSRs from 0 and from C0000000H. */
-#define HIGH_MSRS	0xc0000000U
-#define QUARTER_BITS	8192
-#define WRITE_QUARTERS	2
-
-static void pass_through(u32 index, u8 accesses)
-{
-	unsigned int bit = index & (QUARTER_BITS - 1);
-
-	if (index >= HIGH_MSRS)
-		bit += QUARTER_BITS;
-	if (accesses & READS)
-		__clear_bit(bit, bitmap);
-	if (accesses & WRITES)
-		__clear_bit(bit + WRITE_QUARTERS * QUARTER_BITS, bitmap);
-}
-
-int msr_init(void)
-{
-	bitmap = (unsigned long *)__get_free_page(GFP_KERNEL);
-	if (!bitmap)
-		return -ENOMEM;
-	memset(bitmap, 0xff, PAGE_SIZE);
-	for (int i = 0; i < ARRAY_SIZE(direct); i++)
-		pass_through(direct[i].index, direct[i].direct);
-	return 0;
-}
-
-void msr_exit(void)
-{
-	free_page((unsigned long)bitmap);
-}
-
-u64 msr_bitmap_hpa(void)
-{
-	return virt_to_phys(bitmap);
-}
 
 /* --- writes that vee does --------------------------------------------------------- */
 
@@ -136,6 +71,8 @@ static bool write_efer(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 static bool write_tsc(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 value)
 {
 	vmcs_write(VMCS_TSC_OFFSET, value - rdtsc());
+	if (local_is_there(&vcpu->apic))
+		local_tsc_changed(vcpu);
 	return true;
 }
 
@@ -213,6 +150,21 @@ static u64 read_kept(const struct vee_vcpu *vcpu, const struct handler *handler)
 	return *(const u64 *)((const void *)&vcpu->msrs.values + handler->place);
 }
 
+/* The local APIC's, if there is one, or the caller's. */
+static noinline enum next rdmsr_elsewhere(struct vee_vcpu *vcpu, u32 index)
+{
+	if (local_has_msr(&vcpu->apic, index))
+		return local_rdmsr(vcpu, index);
+	return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
+}
+
+static noinline enum next wrmsr_elsewhere(struct vee_vcpu *vcpu, u32 index, u64 value)
+{
+	if (local_has_msr(&vcpu->apic, index))
+		return local_wrmsr(vcpu, index, value);
+	return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
+}
+
 enum next exit_rdmsr(struct vee_vcpu *vcpu)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
@@ -221,7 +173,7 @@ enum next exit_rdmsr(struct vee_vcpu *vcpu)
 	u64 value;
 
 	if (!handler || !handler->readable)
-		return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
+		return rdmsr_elsewhere(vcpu, index);
 	value = read_kept(vcpu, handler);
 	regs->rax = (u32)value;
 	regs->rdx = value >> 32;
@@ -236,7 +188,7 @@ enum next exit_wrmsr(struct vee_vcpu *vcpu)
 	const struct handler *handler = find_handler(vcpu, index);
 
 	if (!handler)
-		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
+		return wrmsr_elsewhere(vcpu, index, value);
 	if (!handler->write(vcpu, (void *)&vcpu->msrs.values + handler->place, index, value))
 		return event_gp(vcpu);
 	return event_skip(vcpu);

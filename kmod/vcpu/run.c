@@ -35,9 +35,11 @@
 #include "vcpu/fetch.h"
 #include "vcpu/halt.h"
 #include "vcpu/intercept.h"
+#include "vcpu/local.h"
+#include "vcpu/local_exit.h"
 #include "vcpu/lock.h"
 #include "vcpu/mmio.h"
-#include "vcpu/msr.h"
+#include "vcpu/msr_bitmap.h"
 #include "vcpu/perf.h"
 #include "vcpu/run.h"
 #include "vcpu/state.h"
@@ -67,11 +69,12 @@ static noinline void set_up_vmcs(struct vee_vcpu *vcpu)
 {
 	const struct vmcs_links links = {
 		.eptp = vcpu->vm->memory.ept.eptp,
-		.msr_bitmap = msr_bitmap_hpa(),
+		.msr_bitmap = msr_bitmap_hpa(false),
 		.vpid = vcpu->vpid.id,
 	};
 
 	vmcs_setup(&vcpu->controls, &links);
+	local_reload(vcpu);
 	cpuid_apply(vcpu);
 }
 
@@ -197,9 +200,19 @@ static noinline enum next interrupted(struct vee_vcpu *vcpu)
 	return stop(vcpu, VEE_EXIT_INTERRUPTED);
 }
 
+static noinline enum next sleep_on(struct vee_vcpu *vcpu)
+{
+	if (vcpu->runner.is_inline)
+		return interrupted(vcpu);
+	vcpu->exit.sleeper = halt_sleep;
+	return NEXT_SLEEP;
+}
+
 /* With interrupts off, so that none of these can come unseen before the entry. */
 static enum next may_enter(struct vee_vcpu *vcpu)
 {
+	enum next next;
+
 	if (runner_is_kicked(&vcpu->runner))
 		return stop(vcpu, VEE_EXIT_KICKED);
 	if (deadline_passed(&vcpu->limits))
@@ -213,12 +226,13 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	if (budget_passed(&vcpu->limits))
 		return interrupted(vcpu);
 	event_take_sent(&vcpu->events);
-	if (halt_holds(vcpu, vcpu->wishes.options)) {
-		if (vcpu->runner.is_inline)
-			return interrupted(vcpu);
-		vcpu->exit.sleeper = halt_sleep;
-		return NEXT_SLEEP;
+	if (local_is_there(&vcpu->apic)) {
+		next = local_attend(vcpu);
+		if (next != NEXT_ENTER)
+			return next;
 	}
+	if (halt_holds(vcpu, vcpu->wishes.options) || local_waits(&vcpu->apic))
+		return sleep_on(vcpu);
 	return NEXT_ENTER;
 }
 

@@ -31,6 +31,20 @@ void runner_interrupt(struct runner *runner)
 		wake_up(&runner->halted);
 }
 
+/* One that has not begun looks before it enters. */
+void runner_nudge(struct runner *runner)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = rcu_dereference(runner->task);
+	if (task && wq_has_sleeper(&runner->halted))
+		wake_up_process(task);
+	else if (task)
+		kick_process(task);
+	rcu_read_unlock();
+}
+
 int runner_kick(struct runner *runner, u64 generation)
 {
 	u64 now = READ_ONCE(runner->generation);

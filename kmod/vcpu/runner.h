@@ -39,6 +39,8 @@ struct runner {
 void runner_init(struct runner *runner);
 /* Has the thread look up. From any thread. */
 void runner_interrupt(struct runner *runner);
+/* The same, with interrupts off on PREEMPT_RT too, but of one that has begun its run. */
+void runner_nudge(struct runner *runner);
 /* Ends run @generation. -ESTALE: it has ended; -EINVAL: it is yet to come. */
 int runner_kick(struct runner *runner, u64 generation);
 

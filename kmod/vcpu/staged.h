@@ -41,6 +41,7 @@ struct wishes {
  * @debug: VEE_STATE_DEBUG
  * @msrs: VEE_STATE_MSRS
  * @events: VEE_STATE_EVENTS
+ * @apic: VEE_STATE_APIC
  */
 struct staged_state {
 	u32 groups;
@@ -54,6 +55,7 @@ struct staged_state {
 	struct vee_debug debug;
 	struct vee_msrs msrs;
 	struct vee_events events;
+	struct vee_apic apic;
 };
 
 #endif /* _VEE_STAGED_H */

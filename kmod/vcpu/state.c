@@ -16,6 +16,7 @@
 #include "compat_cpu.h"
 #include "vcpu/cr.h"
 #include "vcpu/event.h"
+#include "vcpu/local.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
@@ -192,6 +193,19 @@ static u32 bad_event(const struct vee_events *events, u64 cr0)
 	return slot_holds(&events->nmi, VEE_EVENT_NMI, cr0) ? 0 : MEMBER(events.nmi);
 }
 
+static u32 bad_apic(struct vee_vcpu *vcpu, const struct vee_apic *apic)
+{
+	unsigned int bad = apic_bad_member(&vcpu->apic, apic);
+
+	return bad ? MEMBER(apic) + bad - 1 : 0;
+}
+
+/* Those that this vCPU has. */
+u32 state_groups(const struct vee_vcpu *vcpu)
+{
+	return vcpu->apic.regs ? VEE_STATE_ALL | VEE_STATE_APIC : VEE_STATE_ALL;
+}
+
 #define TABLE_LIMIT_MAX	0xffff
 
 static u32 bad_segment(const struct vee_segments *segments)
@@ -215,6 +229,8 @@ static u32 bad_member(struct vee_vcpu *vcpu, const struct staged_state *new, u64
 		bad = bad_msr(&new->msrs);
 	if (!bad && taken & VEE_STATE_EVENTS)
 		bad = bad_event(&new->events, cr0);
+	if (!bad && taken & VEE_STATE_APIC)
+		bad = bad_apic(vcpu, &new->apic);
 	return bad;
 }
 
@@ -239,6 +255,7 @@ static const struct group groups[] = {
 	GROUP(DEBUG, debug),
 	GROUP(MSRS, msrs),
 	GROUP(EVENTS, events),
+	GROUP(APIC, apic),
 };
 
 static void copy_dirty(struct staged_state *to, const struct vee_vcpu_page *from,
@@ -421,7 +438,7 @@ static noinline int take_state(struct vee_vcpu *vcpu)
 
 	if (!dirty)
 		err = take_clean(vcpu, resume, inject);
-	else if (dirty & ~VEE_STATE_ALL)
+	else if (dirty & ~state_groups(vcpu))
 		err = state_refuse(vcpu, MEMBER(dirty));
 	else
 		err = take_dirty(vcpu, dirty, resume, inject);
@@ -440,15 +457,15 @@ static __always_inline struct wishes read_wishes(const struct vee_vcpu_page *pag
 	};
 }
 
-static u32 bad_wish(const struct wishes *wishes)
+static u32 bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes)
 {
 	u32 no_intercept = ~VEE_INTERCEPT_ALL;
 
 	if (!caps_has(VEE_FEATURE_DESCRIPTOR_EXITING))
 		no_intercept |= VEE_INTERCEPT_DESCRIPTOR;
-	if (wishes->tpr_threshold > TPR_CLASS_MAX)
+	if (wishes->tpr_threshold > (vcpu->apic.regs ? 0 : TPR_CLASS_MAX))
 		return MEMBER(tpr_threshold);
-	if (wishes->prefetch & ~(VEE_STATE_ALL | VEE_PREFETCH_INSN))
+	if (wishes->prefetch & ~(state_groups(vcpu) | VEE_PREFETCH_INSN))
 		return MEMBER(prefetch);
 	if (wishes->intercept & no_intercept)
 		return MEMBER(intercept);
@@ -459,7 +476,7 @@ static u32 bad_wish(const struct wishes *wishes)
 static noinline int take_wishes(struct vee_vcpu *vcpu)
 {
 	struct wishes wishes = read_wishes(vcpu->page);
-	u32 bad = bad_wish(&wishes);
+	u32 bad = bad_wish(vcpu, &wishes);
 	int err;
 
 	if (bad)
@@ -565,6 +582,8 @@ static noinline void load_others(struct vee_vcpu *vcpu, u32 wanted)
 		load_msrs(vcpu);
 	if (wanted & VEE_STATE_EVENTS)
 		load_events(vcpu);
+	if (wanted & VEE_STATE_APIC)
+		local_load(vcpu);
 }
 
 static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
@@ -617,6 +636,12 @@ static void fill_events(struct vee_vcpu *vcpu, struct vee_events *events)
 	events->nmi = vcpu->events.nmi;
 }
 
+static void fill_apic(struct vee_vcpu *vcpu, struct vee_apic *apic)
+{
+	local_take_mail(vcpu);
+	apic_save(&vcpu->apic, apic);
+}
+
 void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 {
 	struct vee_vcpu_page *page = vcpu->page;
@@ -633,6 +658,8 @@ void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 		fill_msrs(vcpu, &page->msrs);
 	if (wanted & VEE_STATE_EVENTS)
 		fill_events(vcpu, &page->events);
+	if (wanted & VEE_STATE_APIC)
+		fill_apic(vcpu, &page->apic);
 }
 
 /* --- reset ------------------------------------------------------------------- */
@@ -674,4 +701,27 @@ int state_reset(struct vee_vcpu *vcpu)
 	page->valid = VEE_STATE_ALL;
 	page->dirty = VEE_STATE_ALL;
 	return state_take(vcpu);
+}
+
+/*
+ * SDM 3A, "Processor State After Reset", the column of INIT: MSRs, XCR0 and what FXSAVE
+ * saves are as they were, and CD and NW of CR0.
+ */
+void state_init(struct vee_vcpu *vcpu)
+{
+	struct staged_state *staged = &vcpu->staged;
+	u64 kept = vcpu->cr.cr0 & (X86_CR0_CD | X86_CR0_NW);
+
+	*guest_regs(vcpu) = (struct vee_regs) { .rdx = cpuid_eax(1) };
+	staged->regs = (struct vee_regs) { .rip = 0xfff0, .rflags = X86_EFLAGS_FIXED };
+	staged->segments = segments_after_reset;
+	staged->control = (struct vee_control) {
+		.cr0 = kept | X86_CR0_ET,
+		.xcr0 = vcpu->fpu.xcr0,
+	};
+	staged->loads_pdptes = false;
+	staged->debug = (struct vee_debug) { .dr6 = DR6_RESERVED, .dr7 = DR7_ALWAYS_ONE };
+	staged->events = (struct vee_events) { };
+	load_groups(vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_CONTROL |
+			  VEE_STATE_DEBUG | VEE_STATE_EVENTS);
 }

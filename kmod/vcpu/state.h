@@ -18,6 +18,10 @@ int state_reset(struct vee_vcpu *vcpu);
 /* These inside the bracket. @wanted: VEE_STATE_ groups */
 void state_fill(struct vee_vcpu *vcpu, u32 wanted);
 void state_load_staged(struct vee_vcpu *vcpu);
+/* The vCPU gets an INIT. */
+void state_init(struct vee_vcpu *vcpu);
+/* VEE_STATE_ groups that it has */
+u32 state_groups(const struct vee_vcpu *vcpu);
 
 void state_tell_refused(struct vee_vcpu *vcpu, u32 member);
 

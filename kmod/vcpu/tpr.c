@@ -9,16 +9,10 @@
  */
 #include <linux/gfp.h>
 #include <linux/io.h>
-#include <linux/module.h>
 
 #include "linux/vee.h"
+#include "apic/virtual.h"
 #include "vcpu/tpr.h"
-#include "vmx/caps.h"
-
-static bool tpr_shadow = true;
-module_param(tpr_shadow, bool, 0444);
-MODULE_PARM_DESC(tpr_shadow,
-		 "Use the TPR shadow for vee_vcpu_page.tpr_threshold where the CPU has one; off: each access to CR8 exits (default: on)");
 
 static int begin_shadow(struct tpr *tpr, bool may_sleep)
 {
@@ -34,9 +28,15 @@ static int begin_shadow(struct tpr *tpr, bool may_sleep)
 	return 0;
 }
 
+void tpr_use(struct tpr *tpr, u8 *apic)
+{
+	tpr->apic = apic;
+	tpr->local = true;
+}
+
 int tpr_begin(struct tpr *tpr, bool may_sleep)
 {
-	if (tpr->apic || !tpr_shadow || !caps_has(VEE_FEATURE_TPR_SHADOW))
+	if (tpr->apic || !apic_may_shadow())
 		return 0;
 	return begin_shadow(tpr, may_sleep);
 }
@@ -54,7 +54,7 @@ void tpr_set_threshold(struct tpr *tpr, u32 threshold)
  */
 void tpr_apply(const struct tpr *tpr, struct vmcs_controls *controls)
 {
-	if (!tpr->apic)
+	if (!tpr->apic || tpr->local)
 		return;
 	vmcs_write(VMCS_VIRTUAL_APIC_ADDRESS, virt_to_phys(tpr->apic));
 	vmcs_write(VMCS_TPR_THRESHOLD, tpr->threshold);

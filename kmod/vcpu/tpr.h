@@ -20,14 +20,19 @@
  * @cr8: CR8, while @apic is NULL
  * @threshold: vee_vcpu_page.tpr_threshold
  * @apic: the virtual-APIC page, where CR8 is then; NULL: accesses to CR8 exit
+ * @local: it is that of a local APIC, which sees to the controls itself
  * @chosen_for: how these change the controls, for intercept_set_controls()
  */
 struct tpr {
 	u64 cr8;
 	u32 threshold;
 	u8 *apic;
+	bool local;
 	u32 chosen_for;
 };
+
+/* @apic: a page for it, from here on tpr_free()'s */
+void tpr_use(struct tpr *tpr, u8 *apic);
 
 /* For the first threshold. May sleep; -ENOMEM; -EAGAIN: it would have had to. */
 int tpr_begin(struct tpr *tpr, bool may_sleep);

@@ -16,6 +16,7 @@
 #include <linux/types.h>
 
 #include "linux/vee.h"
+#include "apic/apic.h"
 #include "memory/ept.h"
 #include "memory/absent.h"
 #include "memory/presence.h"
@@ -29,6 +30,7 @@
 #include "vcpu/guest_msrs.h"
 #include "vcpu/host.h"
 #include "vcpu/l1d.h"
+#include "vcpu/local.h"
 #include "vcpu/runner.h"
 #include "vcpu/staged.h"
 #include "vcpu/step.h"
@@ -73,6 +75,8 @@ struct vee_vm;
  * @events: on their way into the guest
  * @cr: the guest's control registers
  * @tpr: ... CR8
+ * @apic: ... local APIC, if it has one
+ * @local: how the CPU sees to that
  * @debug: ... debug registers
  * @msrs: ... MSRs outside the VMCS
  * @fpu: ... x87, SSE, AVX, AVX-512
@@ -110,6 +114,8 @@ struct vee_vcpu {
 	struct events events;
 	struct control_regs cr;
 	struct tpr tpr;
+	struct apic apic;
+	struct local local;
 	struct debug_regs debug;
 	struct guest_msrs msrs;
 	struct guest_fpu fpu;

@@ -331,6 +331,17 @@ static bool has_timer(void)
 	return may_be_1(vee_caps.allowed[VMX_PIN]) & PIN_PREEMPTION_TIMER;
 }
 
+/* None without a TPR shadow (SDM 3C, "VM-Execution Control Fields" of the checks). */
+static const struct {
+	u32 control;
+	u64 feature;
+} apic_features[] = {
+	{ PROC2_VIRTUALIZE_APIC_ACCESSES, VEE_FEATURE_APIC_ACCESSES },
+	{ PROC2_VIRTUALIZE_X2APIC_MODE, VEE_FEATURE_X2APIC_MODE },
+	{ PROC2_APIC_REGISTER_VIRTUALIZATION, VEE_FEATURE_APIC_REGISTERS },
+	{ PROC2_VIRTUAL_INTERRUPT_DELIVERY, VEE_FEATURE_INTERRUPT_DELIVERY },
+};
+
 static void set_features(void)
 {
 	u32 proc2 = vee_caps.control[VMX_PROC2];
@@ -353,8 +364,13 @@ static void set_features(void)
 		features |= VEE_FEATURE_TPR_SHADOW;
 	if (may_be_1(vee_caps.allowed[VMX_PROC2]) & PROC2_DESCRIPTOR_TABLE_EXITING)
 		features |= VEE_FEATURE_DESCRIPTOR_EXITING;
+	for (int i = 0; i < ARRAY_SIZE(apic_features); i++)
+		if (may_be_1(vee_caps.allowed[VMX_PROC2]) & apic_features[i].control &&
+		    features & VEE_FEATURE_TPR_SHADOW)
+			features |= apic_features[i].feature;
 	if (IS_ENABLED(CONFIG_IO_URING))
 		features |= VEE_FEATURE_IO_URING;
+	features |= VEE_FEATURE_LOCAL_APIC;
 	vee_caps.features = features;
 	vee_caps.timer_shift = FIELD_GET(MISC_TIMER_SHIFT, vee_caps.misc);
 	vee_caps.gpa_bits = min_t(u8, boot_cpu_data.x86_phys_bits, EPT_GPA_BITS);

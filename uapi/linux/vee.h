@@ -9,8 +9,8 @@
  *						VEE_RUN_EACH
  *	a VM		VEE_VM_CREATE		VEE_VM_MAP, VEE_VM_UNMAP,
  *						VEE_VM_CREATE_VCPU,
- *						VEE_VM_COALESCE,
- *						VEE_VM_DOORBELL, mmap(2)
+ *						VEE_VM_COALESCE, VEE_VM_DOORBELL,
+ *						VEE_VM_SIGNAL, mmap(2)
  *	a vCPU		VEE_VM_CREATE_VCPU	mmap(2) and the VEE_VCPU_ requests
  *
  * What every request has in common:
@@ -55,6 +55,7 @@
 #define VEE_VM_CREATE_VCPU	_IO(VEE_IOCTL, 0x12)	/* struct vee_vcpu_create */
 #define VEE_VM_COALESCE		_IO(VEE_IOCTL, 0x13)	/* struct vee_coalesce */
 #define VEE_VM_DOORBELL		_IO(VEE_IOCTL, 0x14)	/* struct vee_doorbell */
+#define VEE_VM_SIGNAL		_IO(VEE_IOCTL, 0x15)	/* struct vee_signal */
 
 #define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0, or a generation */
 #define VEE_VCPU_KICK		_IO(VEE_IOCTL, 0x21)	/* struct vee_kick */
@@ -69,6 +70,7 @@
 #define VEE_VCPU_VMCS_SNAPSHOT	_IO(VEE_IOCTL, 0x2a)	/* struct vee_vmcs_snapshot */
 #define VEE_VCPU_STATS		_IO(VEE_IOCTL, 0x2b)	/* struct vee_stats */
 #define VEE_VCPU_INJECT		_IO(VEE_IOCTL, 0x2c)	/* struct vee_inject */
+#define VEE_VCPU_APIC		_IO(VEE_IOCTL, 0x2d)	/* struct vee_apic_access */
 
 #define VEE_MAX_VCPUS		64	/* vCPUs of one VM; ids 0 to 63 */
 #define VEE_MAX_SLOTS		512	/* memory slots of one VM */
@@ -90,6 +92,12 @@
 #define VEE_FEATURE_IO_URING		0x200ULL /* the kernel was built with it */
 #define VEE_FEATURE_TPR_SHADOW		0x400ULL /* else each access to CR8 exits */
 #define VEE_FEATURE_DESCRIPTOR_EXITING	0x800ULL /* VEE_INTERCEPT_DESCRIPTOR */
+#define VEE_FEATURE_LOCAL_APIC		0x1000ULL /* VEE_VM_LOCAL_APIC; of any CPU */
+/* What spares a guest with a local APIC its exits: see VEE_VM_LOCAL_APIC. */
+#define VEE_FEATURE_APIC_ACCESSES	0x2000ULL /* virtualize APIC accesses */
+#define VEE_FEATURE_X2APIC_MODE		0x4000ULL /* virtualize x2APIC mode */
+#define VEE_FEATURE_APIC_REGISTERS	0x8000ULL /* APIC-register virtualization */
+#define VEE_FEATURE_INTERRUPT_DELIVERY	0x10000ULL /* virtual-interrupt delivery */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)
@@ -169,13 +177,27 @@ struct vee_info {
 	__u32 cpuid_7_ecx;
 };
 
+/* struct vee_vm_create, @flags */
+#define VEE_VM_LOCAL_APIC	0x01U	/* each vCPU has a local APIC: docs/apic.md */
+
 /**
  * struct vee_vm_create - make a VM (VEE_VM_CREATE)
  * @size: in: sizeof(struct vee_vm_create)
- * @flags: in: must be zero
+ * @flags: in: 0, or VEE_VM_LOCAL_APIC (VEE_FEATURE_LOCAL_APIC)
  *
- * Returns the VM's file descriptor (close-on-exec), or -ENOMEM, -EMFILE,
- * -ENFILE.
+ * VEE_VM_LOCAL_APIC: each vCPU has a local APIC (SDM 3A, "Advanced Programmable
+ * Interrupt Controller"), enabled, in xAPIC mode at FEE00000H, its number the vCPU's id.
+ * The vCPU with id 0 is the bootstrap processor; the others wait for a SIPI, in a run.
+ * What the caller injects goes past it, as from an 8259 by ExtINT. No slot may be at
+ * FEE00000H to FEE00FFFH. A run of such a vCPU with VEE_OPTION_HLT_SLEEPS is woken by
+ * interrupts of its APIC, and by its timer.
+ *
+ * In xAPIC mode accesses that the CPU can't see to (VEE_FEATURE_APIC_ACCESSES,
+ * VEE_FEATURE_APIC_REGISTERS) are VEE_EXIT_MMIO at that page, and the caller's to do by
+ * VEE_VCPU_APIC. In x2APIC mode there are none.
+ *
+ * Returns the VM's file descriptor (close-on-exec), or -EINVAL (@flags), -ENOMEM,
+ * -EMFILE, -ENFILE.
  */
 struct vee_vm_create {
 	__u32 size;
@@ -211,7 +233,8 @@ struct vee_vm_create {
  * go on.
  *
  * Returns 0, or -EINVAL (alignment, length, access, or the end of a range
- * wraps or lies beyond vee_info.gpa_bits), -EEXIST (overlaps a slot), -EFAULT
+ * wraps or lies beyond vee_info.gpa_bits), -EEXIST (overlaps a slot, or the page of
+ * the local APICs: VEE_VM_LOCAL_APIC), -EFAULT
  * (not all of @hva..@hva + @bytes is mapped in the caller), -ENOSPC
  * (vee_info.max_slots), -ENOMEM, -EINTR (a signal waits; at the first slot of an
  * address space alone).
@@ -337,6 +360,36 @@ struct vee_doorbell {
 	__u8 reserved[5];
 };
 
+/* struct vee_signal, @flags */
+#define VEE_SIGNAL_LEVEL	0x01U	/* level-triggered: its end is VEE_EXIT_EOI */
+
+/**
+ * struct vee_signal - an interrupt by message, an MSI (VEE_VM_SIGNAL)
+ * @size: in: sizeof(struct vee_signal)
+ * @flags: in: 0, or VEE_SIGNAL_LEVEL
+ * @address: in: message address: FEEH in bits 31:20, destination in 19:12, bit 3
+ *	redirection hint, bit 2 logical destination mode
+ * @data: in: message data: vector in bits 7:0, delivery mode in 10:8; the trigger mode is
+ *	in @flags, whatever bits 15:14 are
+ * @reserved: in: must be zero
+ *
+ * SDM 3A, "Message Signalled Interrupts". From any thread of the VM's address space,
+ * whether its vCPUs run or not; it waits for none of them. Modes are fixed, lowest
+ * priority, NMI and INIT; ExtINT is the caller's (vee_vcpu_page.inject), SMI goes
+ * nowhere. A destination that no vCPU has, or whose APIC is disabled, hears nothing, and
+ * the caller is not told, as on a bus.
+ *
+ * Returns 0, or -EINVAL (bits 63:20 of @address, a delivery mode, @reserved), -ENODEV (the
+ * VM has no local APICs).
+ */
+struct vee_signal {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+	__u32 data;
+	__u32 reserved;
+};
+
 /**
  * struct vee_post - a write of the guest's that was no exit
  * @address: the port or guest-physical address
@@ -390,6 +443,8 @@ struct vee_post_ring {
 #define VEE_STATE_MSRS		0x10U	/* struct vee_msrs */
 #define VEE_STATE_EVENTS	0x20U	/* struct vee_events */
 #define VEE_STATE_ALL		0x3fU
+/* Not of all: a VM with VEE_VM_LOCAL_APIC alone has it. */
+#define VEE_STATE_APIC		0x40U	/* struct vee_apic */
 
 /* In prefetch alone: the bytes of the instruction at MMIO and memory exits. */
 #define VEE_PREFETCH_INSN	0x80000000U
@@ -625,6 +680,69 @@ struct vee_events {
 	struct vee_event nmi;
 };
 
+/* struct vee_apic, @start */
+#define VEE_APIC_WAITS_FOR_SIPI		0x01U
+#define VEE_APIC_INIT			0x02U	/* an INIT is yet to be taken */
+#define VEE_APIC_SIPI			0x04U	/* a SIPI with @sipi_vector is */
+
+/* struct vee_apic, @eoi */
+#define VEE_APIC_EOI			0x100U	/* of the vector in bits 7:0 */
+
+/* struct vee_apic, @lvt */
+#define VEE_APIC_LVT_TIMER		0
+#define VEE_APIC_LVT_THERMAL		1
+#define VEE_APIC_LVT_PERFORMANCE	2
+#define VEE_APIC_LVT_LINT0		3
+#define VEE_APIC_LVT_LINT1		4
+#define VEE_APIC_LVT_ERROR		5
+
+/**
+ * struct vee_apic - a local APIC (SDM 3A, "Advanced Programmable Interrupt Controller")
+ * @base: IA32_APIC_BASE
+ * @tsc_deadline: IA32_TSC_DEADLINE
+ * @icr: interrupt command register, both halves
+ * @irr: interrupts requested, vector 0 is bit 0 of [0]
+ * @isr: ... in service
+ * @tmr: ... level-triggered
+ * @tpr: task priority; bits 7:4 are CR8, which VEE_STATE_CONTROL loads before
+ * @ldr: logical destination; in x2APIC mode given by the id, and ignored
+ * @dfr: destination format; xAPIC mode
+ * @svr: spurious-interrupt vector
+ * @esr: error status, as RDMSR or a read gives it
+ * @errors: ... as the next write will make it
+ * @lvt: local vector table, VEE_APIC_LVT_TIMER and so on
+ * @initial_count: timer: as written
+ * @current_count: ... as it is now
+ * @divide: divide configuration
+ * @start: VEE_APIC_ bits
+ * @sipi_vector: where VEE_APIC_SIPI starts it
+ * @eoi: VEE_APIC_EOI and a vector: VEE_EXIT_EOI is due; 0: it isn't
+ *
+ * The timer counts nanoseconds, divided. What is still on its way to the APIC is in the
+ * group when that is read.
+ */
+struct vee_apic {
+	__u64 base;
+	__u64 tsc_deadline;
+	__u64 icr;
+	__u32 irr[8];
+	__u32 isr[8];
+	__u32 tmr[8];
+	__u32 tpr;
+	__u32 ldr;
+	__u32 dfr;
+	__u32 svr;
+	__u32 esr;
+	__u32 errors;
+	__u32 lvt[6];
+	__u32 initial_count;
+	__u32 current_count;
+	__u32 divide;
+	__u32 start;
+	__u32 sipi_vector;
+	__u32 eoi;
+};
+
 /* --- the vCPU page: the exit --------------------------------------------- */
 
 /*
@@ -652,6 +770,7 @@ struct vee_events {
 #define VEE_EXIT_OTHER			17	/* see hardware_reason, and below */
 #define VEE_EXIT_TPR			18	/* see vee_vcpu_page.tpr_threshold */
 #define VEE_EXIT_DESCRIPTOR		19	/* only if intercepted: .memory */
+#define VEE_EXIT_EOI			20	/* local APIC, after the EOI: .eoi */
 
 /*
  * VEE_EXIT_OTHER, by hardware_reason:
@@ -802,6 +921,19 @@ struct vee_exit_entry {
 };
 
 /**
+ * struct vee_exit_eoi - the guest has ended a level-triggered interrupt
+ * @vector: its vector
+ * @reserved: zero
+ *
+ * Of a VM with VEE_VM_LOCAL_APIC. The EOI is done: an I/O APIC whose line is still
+ * asserted signals it anew.
+ */
+struct vee_exit_eoi {
+	__u8 vector;
+	__u8 reserved[7];
+};
+
+/**
  * struct vee_exit - why the guest stopped
  * @reason: VEE_EXIT_PIO and so on
  * @hardware_reason: exit reason as the CPU gave it (SDM 3C, appendix "VMX Basic
@@ -819,6 +951,7 @@ struct vee_exit_entry {
  * @hypercall: VEE_EXIT_HYPERCALL
  * @debug: VEE_EXIT_DEBUG
  * @entry: VEE_EXIT_ENTRY_FAILED
+ * @eoi: VEE_EXIT_EOI
  * @room: what the union may grow to
  */
 struct vee_exit {
@@ -836,6 +969,7 @@ struct vee_exit {
 		struct vee_exit_hypercall hypercall;
 		struct vee_exit_debug debug;
 		struct vee_exit_entry entry;
+		struct vee_exit_eoi eoi;
 		__u64 room[16];
 	};
 };
@@ -906,7 +1040,8 @@ struct vee_exit {
  *	instruction if CR8 is below already: the caller sets it to 0, or to what it
  *	waits for next, and @inject to the interrupt. From the first time on, where
  *	the CPU can (VEE_FEATURE_TPR_SHADOW), other accesses to CR8 are no VM exit any
- *	more; that takes a page of memory: -ENOMEM
+ *	more; that takes a page of memory: -ENOMEM. With a local APIC, which waits
+ *	itself, it must be 0
  * @generation: kernel: the number of the run under way, or between runs that of
  *	the next; for VEE_VCPU_KICK
  * @deadline_ns: caller: end the run after so many nanoseconds, 0: no deadline.
@@ -945,6 +1080,7 @@ struct vee_exit {
  *	@inject, @resume and so on. PDPTEs that can't be are control.cr3. A run that has not
  *	given -EINVAL leaves it as it was
  * @reserved: zero
+ * @apic: VEE_STATE_APIC
  *
  * Map it once, shared, at offset 0 of the vCPU's descriptor:
  * mmap(NULL, vee_info.vcpu_page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0).
@@ -973,6 +1109,7 @@ struct vee_vcpu_page {
 	struct vee_events events;
 	__u32 refused;
 	__u32 reserved;
+	struct vee_apic apic;
 };
 
 #define VEE_VCPU_PAGE_BYTES	4096
@@ -1088,6 +1225,30 @@ struct vee_inject {
 	__u32 size;
 	__u32 flags;
 	struct vee_event event;
+};
+
+/* struct vee_apic_access, @flags */
+#define VEE_APIC_WRITE	0x01U
+
+/**
+ * struct vee_apic_access - read or write a register of the local APIC (VEE_VCPU_APIC)
+ * @size: in: sizeof(struct vee_apic_access)
+ * @flags: in: 0, or VEE_APIC_WRITE
+ * @offset: in: where in the APIC's page: 20H to 3F0H, a multiple of 16
+ * @value: write: in; read: out
+ *
+ * As the guest would in xAPIC mode: for a VEE_EXIT_MMIO there. A register that isn't
+ * there reads as 0, and is an error in ESR. What a write sends is sent; an end of
+ * interrupt that the caller is to know is the next run's VEE_EXIT_EOI.
+ *
+ * Returns 0, or -EINVAL (@offset), -ENODEV (no local APIC, or it isn't in xAPIC mode),
+ * -ESHUTDOWN.
+ */
+struct vee_apic_access {
+	__u32 size;
+	__u32 flags;
+	__u32 offset;
+	__u32 value;
 };
 
 /**

@@ -262,6 +262,12 @@ static void on_tpr(struct text *text, struct scratch *scratch)
 	    scratch->page.tpr_threshold);
 }
 
+static void on_eoi(struct text *text, struct scratch *scratch)
+{
+	say(text, "the guest has ended the level-triggered interrupt %#x",
+	    scratch->page.exit.eoi.vector);
+}
+
 static void on_shutdown(struct text *text, struct scratch *scratch)
 {
 	(void)scratch;
@@ -308,6 +314,7 @@ static void (*const sayers[])(struct text *text, struct scratch *scratch) = {
 	[VEE_EXIT_OTHER] = on_other,
 	[VEE_EXIT_TPR] = on_tpr,
 	[VEE_EXIT_DESCRIPTOR] = on_descriptor,
+	[VEE_EXIT_EOI] = on_eoi,
 };
 
 void exit_say(struct text *text, struct scratch *scratch)

@@ -3,10 +3,10 @@
 
 static void every_exit_has_a_name(void)
 {
-	for (uint32_t i = 0; i <= VEE_EXIT_DESCRIPTOR; i++)
+	for (uint32_t i = 0; i <= VEE_EXIT_EOI; i++)
 		CHECK(strcmp(vee_exit_name(i), "unknown"));
 	CHECK(!strcmp(vee_exit_name(VEE_EXIT_PIO), "PIO"));
-	CHECK(!strcmp(vee_exit_name(VEE_EXIT_DESCRIPTOR + 1), "unknown"));
+	CHECK(!strcmp(vee_exit_name(VEE_EXIT_EOI + 1), "unknown"));
 	CHECK(!strcmp(vee_exit_name(UINT32_MAX), "unknown"));
 }
 

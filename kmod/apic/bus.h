@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How the local APICs of a VM reach each other, and others reach them.
+ */
+#ifndef _VEE_APIC_BUS_H
+#define _VEE_APIC_BUS_H
+
+#include <linux/rcupdate.h>
+#include <linux/types.h>
+
+#include "linux/vee.h"
+
+struct apic;
+
+/**
+ * struct apic_bus - a VM's
+ * @seats: its APICs, by number; under RCU
+ * @nudge: has the thread that runs an APIC's vCPU look into its mailbox; from any context
+ */
+struct apic_bus {
+	struct apic __rcu *seats[VEE_MAX_VCPUS];
+	void (*nudge)(struct apic *apic);
+};
+
+/**
+ * struct apic_message - an interrupt on its way
+ * @destination: number, or logical destination, 8 bits or, with @wide, 32
+ * @vector: vector
+ * @mode: delivery mode, APIC_DM_FIXED and so on
+ * @logical: @destination is logical
+ * @wide: from x2APIC mode
+ * @level: level-triggered
+ * @but: a number that it isn't for; -1: none
+ */
+struct apic_message {
+	u32 destination;
+	u8 vector;
+	u32 mode;
+	bool logical;
+	bool wide;
+	bool level;
+	int but;
+};
+
+/* For kfree(); NULL: no memory. */
+struct apic_bus *bus_create(void (*nudge)(struct apic *apic));
+void bus_join(struct apic_bus *bus, struct apic *apic);
+/* When this returns nobody is at @apic by the bus. Sleeps. */
+void bus_leave(struct apic_bus *bus, struct apic *apic);
+/* @from: the sender, which is not nudged; NULL: none */
+void bus_send(struct apic_bus *bus, const struct apic_message *message, struct apic *from);
+/* -EINVAL */
+int bus_signal(struct apic_bus *bus, const struct vee_signal *signal);
+
+#endif /* _VEE_APIC_BUS_H */

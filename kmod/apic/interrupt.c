@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which interrupt comes next (SDM 3A, "Interrupt, Task, and Processor Priority"), and
+ * the mailbox that it has come by.
+ *
+ * The eight words of the IRR are looked through only where there may be something: a bit
+ * a word says so. The same for the ISR, which has seldom more than one.
+ */
+#include <linux/atomic.h>
+#include <linux/bitops.h>
+#include <linux/kernel.h>
+
+#include "apic/apic.h"
+
+#define CLASS		0xf0U
+#define FIRST_VECTOR	16	/* lower ones are illegal */
+
+static int highest(const struct apic *apic, u32 offset, u8 *words)
+{
+	while (*words) {
+		int n = __fls(*words);
+		u32 word = apic_get(apic, APIC_WORD(offset, n));
+
+		if (word)
+			return 32 * n + __fls(word);
+		*words &= ~BIT(n);
+	}
+	return -1;
+}
+
+void apic_forget_words(struct apic *apic)
+{
+	apic->requested = U8_MAX;
+	apic->in_service = U8_MAX;
+}
+
+int apic_requested(struct apic *apic)
+{
+	return highest(apic, APIC_IRR, &apic->requested);
+}
+
+int apic_in_service(struct apic *apic)
+{
+	return highest(apic, APIC_ISR, &apic->in_service);
+}
+
+static void request(struct apic *apic, u8 vector)
+{
+	apic_set_bit(apic, APIC_IRR, vector);
+	apic->requested |= BIT(vector / 32);
+}
+
+u32 apic_priority(struct apic *apic)
+{
+	int in_service = apic_in_service(apic);
+	u32 priority = apic_get(apic, APIC_TASKPRI);
+
+	if (in_service >= 0 && (in_service & CLASS) > (priority & CLASS))
+		priority = in_service & CLASS;
+	apic_set(apic, APIC_PROCPRI, priority);
+	return priority;
+}
+
+int apic_deliverable(struct apic *apic)
+{
+	int vector = apic_requested(apic);
+
+	if (vector < 0)
+		return -1;
+	return (vector & CLASS) > (apic_priority(apic) & CLASS) ? vector : -1;
+}
+
+void apic_accept(struct apic *apic, u8 vector)
+{
+	apic_clear_bit(apic, APIC_IRR, vector);
+	apic_set_bit(apic, APIC_ISR, vector);
+	apic->in_service |= BIT(vector / 32);
+	apic_priority(apic);
+}
+
+void apic_ended(struct apic *apic, u8 vector)
+{
+	if (apic_test(apic, APIC_TMR, vector))
+		apic->eoi = vector | VEE_APIC_EOI;
+}
+
+void apic_end(struct apic *apic)
+{
+	int vector = apic_in_service(apic);
+
+	if (vector < 0)
+		return;
+	apic_clear_bit(apic, APIC_ISR, vector);
+	apic_priority(apic);
+	apic_ended(apic, vector);
+}
+
+/* --- mail ------------------------------------------------------------------------------ */
+
+/* The mark after what it stands for: both are full barriers. */
+bool apic_call(struct apic *apic, unsigned int call)
+{
+	return !test_and_set_bit(call, &apic->mail.calls);
+}
+
+bool apic_post(struct apic *apic, u8 vector, bool level)
+{
+	struct mailbox *mail = &apic->mail;
+
+	if (vector < FIRST_VECTOR)
+		return false;
+	if (level)
+		set_bit(vector, mail->level);
+	else
+		clear_bit(vector, mail->level);
+	return !test_and_set_bit(vector, mail->requests) && apic_call(apic, CALL_INTERRUPT);
+}
+
+static void take_request(struct apic *apic, u8 vector)
+{
+	request(apic, vector);
+	if (test_bit(vector, apic->mail.level))
+		apic_set_bit(apic, APIC_TMR, vector);
+	else
+		apic_clear_bit(apic, APIC_TMR, vector);
+}
+
+static int take_requests(struct apic *apic)
+{
+	int last = -1;
+
+	for (int n = 0; n < ARRAY_SIZE(apic->mail.requests); n++) {
+		unsigned long bits = READ_ONCE(apic->mail.requests[n]);
+
+		if (!bits)
+			continue;
+		bits = xchg(&apic->mail.requests[n], 0);
+		while (bits) {
+			last = n * BITS_PER_LONG + __ffs(bits);
+			take_request(apic, last);
+			bits &= bits - 1;
+		}
+	}
+	return last;
+}
+
+bool apic_take_mail(struct apic *apic, int *came)
+{
+	unsigned long calls = xchg(&apic->mail.calls, 0);
+
+	*came = calls & BIT(CALL_INTERRUPT) ? take_requests(apic) : -1;
+	if (calls & BIT(CALL_INIT))
+		apic->start |= VEE_APIC_INIT;
+	if (calls & BIT(CALL_SIPI)) {
+		apic->start |= VEE_APIC_SIPI;
+		apic->sipi_vector = READ_ONCE(apic->mail.sipi_vector);
+	}
+	return calls & BIT(CALL_NMI);
+}
+
+/* --- the local vector table -------------------------------------------------------------- */
+
+/*
+ * What can raise one is here: the timer, and errors. LINT0, LINT1 and the rest have no
+ * wire of vee's.
+ */
+void apic_raise(struct apic *apic, u32 lvt)
+{
+	u32 entry = apic_get(apic, lvt);
+
+	if (entry & APIC_LVT_MASKED || !apic_is_switched_on(apic))
+		return;
+	/* Of these two the delivery mode is fixed. */
+	if ((entry & APIC_VECTOR_MASK) < FIRST_VECTOR) {
+		if (lvt != APIC_LVTERR)
+			apic_note_error(apic, APIC_ESR_RECVILL);
+		return;
+	}
+	apic_post(apic, entry & APIC_VECTOR_MASK, false);
+}
+
+void apic_note_error(struct apic *apic, u32 error)
+{
+	apic->errors |= error;
+	apic_raise(apic, APIC_LVTERR);
+}

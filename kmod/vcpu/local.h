@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A vCPU's local APIC, as far as the CPU and the run loop have to do with it. Inside the
+ * bracket, but for its life.
+ */
+#ifndef _VEE_LOCAL_H
+#define _VEE_LOCAL_H
+
+#include <linux/compiler.h>
+#include <linux/jump_label.h>
+#include <linux/types.h>
+
+#include "apic/apic.h"
+#include "vmx/controls.h"
+
+struct vee_vm;
+
+#define LOCAL_UNKNOWN	U32_MAX
+
+/**
+ * struct local - how the CPU sees to the APIC
+ * @controls: LOCAL_ bits: what it does; LOCAL_UNKNOWN: it is yet to be set
+ * @threshold: the TPR threshold in the VMCS
+ * @level: the TMR that its EOI-exit bitmaps are for
+ */
+struct local {
+	u32 controls;
+	u32 threshold;
+	u32 level[APIC_WORDS];
+};
+
+/* The VM's vCPUs are to have local APICs. -ENOMEM */
+int local_begin(struct vee_vm *vm);
+/* -ENOMEM */
+int local_init(struct vee_vcpu *vcpu);
+void local_end(struct vee_vcpu *vcpu);
+/* With its number its own. */
+void local_join(struct vee_vcpu *vcpu);
+void local_leave(struct vee_vcpu *vcpu);
+
+/* What has come is in the registers from here on. */
+void local_take_mail(struct vee_vcpu *vcpu);
+void local_prepare(struct vee_vcpu *vcpu);
+/* Of one with a local APIC: would an interrupt of it end HLT? */
+bool local_has_interrupt(struct vee_vcpu *vcpu);
+/* State was loaded that it depends on. */
+void local_reload(struct vee_vcpu *vcpu);
+void local_load(struct vee_vcpu *vcpu);
+/* How much the guest's TSC is more than host_time(). */
+u64 local_guest_ahead(struct vee_vcpu *vcpu);
+/* The guest's TSC was set. */
+void local_tsc_changed(struct vee_vcpu *vcpu);
+
+/* Does the CPU deliver its interrupts? */
+static inline bool local_delivers(const struct local *local)
+{
+	return local->controls != LOCAL_UNKNOWN &&
+	       local->controls & PROC2_VIRTUAL_INTERRUPT_DELIVERY;
+}
+
+static inline bool local_is_there(const struct apic *apic)
+{
+	return static_branch_unlikely(&apics) && apic->regs;
+}
+
+/* @apic: @vcpu's */
+static inline bool local_wakes(struct vee_vcpu *vcpu, const struct apic *apic)
+{
+	return local_is_there(apic) && local_has_interrupt(vcpu);
+}
+
+/* Until another vCPU starts it. */
+static inline bool local_waits(const struct apic *apic)
+{
+	return static_branch_unlikely(&apics) && apic->start & VEE_APIC_WAITS_FOR_SIPI;
+}
+
+static inline bool local_has_mail(const struct apic *apic)
+{
+	return static_branch_unlikely(&apics) && apic_has_mail(apic);
+}
+
+static inline bool local_has_msr(const struct apic *apic, u32 index)
+{
+	return static_branch_unlikely(&apics) && apic_has_msr(apic, index);
+}
+
+static inline bool local_is_xapic(const struct apic *apic)
+{
+	return apic->regs && apic_is_enabled(apic) && !apic_is_x2apic(apic);
+}
+
+#endif /* _VEE_LOCAL_H */

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A vCPU's local APIC: INIT and SIPI, what is to be done for it before an entry, and its
+ * exits. Inside the bracket.
+ */
+#include <linux/compiler.h>
+
+#include "vcpu/event.h"
+#include "vcpu/exit_user.h"
+#include "vcpu/local.h"
+#include "vcpu/local_exit.h"
+#include "vcpu/state.h"
+#include "vcpu/vcpu.h"
+#include "vmx/vmcs.h"
+
+/* --- INIT and SIPI ---------------------------------------------------------------- */
+
+#define SIPI_SELECTOR_SHIFT	8
+#define SIPI_BASE_SHIFT		12
+
+/* SDM 3B, "INIT and STARTUP Interprocessor Interrupts" */
+static void begin_at(u8 vector)
+{
+	vmcs_write(VMCS_GUEST_CS_SELECTOR, (u32)vector << SIPI_SELECTOR_SHIFT);
+	vmcs_write(VMCS_GUEST_CS_BASE, (u32)vector << SIPI_BASE_SHIFT);
+	vmcs_write(VMCS_GUEST_RIP, 0);
+}
+
+/* Of both at once the INIT came first: a SIPI means nothing to who doesn't wait. */
+static noinline void start(struct vee_vcpu *vcpu)
+{
+	struct apic *apic = &vcpu->apic;
+
+	if (apic->start & VEE_APIC_INIT) {
+		state_init(vcpu);
+		apic_reset(apic);
+		local_reload(vcpu);
+		apic->start &= VEE_APIC_SIPI;
+		if (!apic_is_bsp(apic))
+			apic->start |= VEE_APIC_WAITS_FOR_SIPI;
+	}
+	if (apic->start & VEE_APIC_SIPI) {
+		if (apic->start & VEE_APIC_WAITS_FOR_SIPI)
+			begin_at(apic->sipi_vector);
+		apic->start = 0;
+	}
+}
+
+/* --- before an entry -------------------------------------------------------------- */
+
+static enum next tell_eoi(struct vee_vcpu *vcpu)
+{
+	vcpu->page->exit.eoi = (struct vee_exit_eoi) { .vector = vcpu->apic.eoi };
+	vcpu->apic.eoi = 0;
+	vcpu->exit.qualification = 0;
+	return exit_user_event(vcpu, VEE_EXIT_EOI);
+}
+
+enum next local_attend(struct vee_vcpu *vcpu)
+{
+	struct apic *apic = &vcpu->apic;
+
+	local_take_mail(vcpu);
+	if (unlikely(apic->start & ~VEE_APIC_WAITS_FOR_SIPI))
+		start(vcpu);
+	if (unlikely(apic->eoi))
+		return tell_eoi(vcpu);
+	local_prepare(vcpu);
+	return NEXT_ENTER;
+}
+
+/* After what may have changed it, with the instruction done. */
+static enum next changed(struct vee_vcpu *vcpu)
+{
+	struct apic *apic = &vcpu->apic;
+
+	local_take_mail(vcpu);
+	if (unlikely(apic->start & ~VEE_APIC_WAITS_FOR_SIPI || apic->eoi))
+		return NEXT_HOST;
+	local_prepare(vcpu);
+	return NEXT_PREPARE;
+}
+
+/* --- exits ------------------------------------------------------------------------ */
+
+enum next local_rdmsr(struct vee_vcpu *vcpu, u32 index)
+{
+	struct vee_regs *regs = guest_regs(vcpu);
+	u64 value;
+
+	if (local_delivers(&vcpu->local))
+		apic_forget_words(&vcpu->apic);
+	if (!apic_rdmsr(&vcpu->apic, index, &value))
+		return event_gp(vcpu);
+	regs->rax = (u32)value;
+	regs->rdx = value >> 32;
+	return event_skip(vcpu);
+}
+
+enum next local_wrmsr(struct vee_vcpu *vcpu, u32 index, u64 value)
+{
+	if (!apic_wrmsr(&vcpu->apic, index, value, local_guest_ahead(vcpu)))
+		return event_gp(vcpu);
+	event_skip(vcpu);
+	return changed(vcpu);
+}
+
+void local_access(struct vee_vcpu *vcpu, struct vee_apic_access *access)
+{
+	local_take_mail(vcpu);
+	if (access->flags & VEE_APIC_WRITE)
+		apic_write(&vcpu->apic, access->offset, access->value);
+	else
+		access->value = apic_read(&vcpu->apic, access->offset);
+	/* In the registers it has all changed under the CPU's hands. */
+	local_reload(vcpu);
+}
+
+#define PAGE_OFFSET_OF(q)	((q) & 0xff0)
+
+/* After the instruction, with the value in the page. */
+enum next exit_apic_write(struct vee_vcpu *vcpu)
+{
+	vcpu->step.done = true;
+	apic_was_written(&vcpu->apic, PAGE_OFFSET_OF(vcpu->exit.qualification));
+	return changed(vcpu);
+}
+
+/* Likewise, of a vector that the bitmaps have. */
+enum next exit_eoi(struct vee_vcpu *vcpu)
+{
+	vcpu->step.done = true;
+	apic_ended(&vcpu->apic, vcpu->exit.qualification);
+	return NEXT_HOST;
+}

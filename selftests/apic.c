@@ -1,0 +1,795 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Local APICs (VEE_VM_LOCAL_APIC): registers in both modes, priorities, messages, INIT and
+ * SIPI, the timer, saving and loading; with all that the CPU sees to itself, with some of
+ * it, and with nothing.
+ */
+#include <stddef.h>
+
+#include "module_util.h"
+
+/* SDM 3A, "Local APIC Register Address Map" */
+#define ID		0x020
+#define VERSION		0x030
+#define TPR		0x080
+#define PPR		0x0a0
+#define EOI		0x0b0
+#define LDR		0x0d0
+#define DFR		0x0e0
+#define SVR		0x0f0
+#define ISR		0x100
+#define TMR		0x180
+#define IRR		0x200
+#define ESR		0x280
+#define ICR		0x300
+#define ICR_HIGH	0x310
+#define LVT_TIMER	0x320
+#define LVT_LINT0	0x350
+#define LVT_ERROR	0x370
+#define INITIAL_COUNT	0x380
+#define CURRENT_COUNT	0x390
+#define DIVIDE		0x3e0
+#define SELF_IPI	0x3f0
+
+#define SVR_ON		0x1ff
+#define LVT_MASKED	0x10000
+#define LVT_PERIODIC	0x20000
+#define LVT_DEADLINE	0x40000
+#define ESR_SEND	0x20	/* illegal vector */
+#define ESR_REGISTER	0x80	/* illegal register address */
+
+#define ICR_NMI		0x00400
+#define ICR_INIT	0x00500
+#define ICR_SIPI	0x00600
+#define ICR_LOGICAL	0x00800
+#define ICR_ASSERT	0x04000
+#define ICR_SELF	0x40000
+#define ICR_ALL		0x80000
+#define ICR_OTHERS	0xc0000
+
+#define MSR_APIC_BASE		0x1b
+#define MSR_TSC_DEADLINE	0x6e0
+#define MSR_OF(reg)		(0x800 + ((reg) >> 4))
+
+#define BASE_BSP	0x100ULL
+#define BASE_X2APIC	0x400ULL
+#define BASE_ENABLED	0x800ULL
+#define APIC_PAGE	0xfee00000ULL
+#define PAGE_IN_2M(gpa)	((gpa) >> 21 & 511)
+
+#define LOW		0x31
+#define HIGH		0x52
+
+/* The basic exit reasons of what is done in the kernel. */
+#define EXIT_WRMSR	32
+
+GUEST_CODE(rdmsr_hlt, 64, "rdmsr; hlt");
+GUEST_CODE(wrmsr_hlt, 64, "wrmsr; hlt");
+GUEST_CODE(load_hlt, 64, "mov (%rbx), %eax; hlt");
+GUEST_CODE(store_hlt, 64, "mov %eax, (%rbx); hlt");
+GUEST_CODE(open_for_one, 64, "sti; nop; cli; hlt");
+GUEST_CODE(wait_for_one, 64, "1: sti; hlt; cli; jmp 1b");
+GUEST_CODE(cr8_hlt, 64, "sti; mov %rax, %cr8; nop; cli; hlt");
+GUEST_CODE(count_on, 64, "1: sti; nop; incl 0x20000; cli; jmp 1b");
+GUEST_CODE(many_eoi, 64, "1: wrmsr; dec %ebx; jnz 1b; hlt");
+GUEST_CODE(ap_start, 16, "mov $0x1234, %ax; hlt");
+
+FIXTURE(apic) {
+	struct guest g;
+};
+
+FIXTURE_VARIANT(apic) {
+	const char *parameters;
+	__u64 needs;
+	bool delivers;
+};
+
+FIXTURE_VARIANT_ADD(apic, all) {
+	.parameters = "",
+	.needs = VEE_FEATURE_INTERRUPT_DELIVERY | VEE_FEATURE_X2APIC_MODE |
+		 VEE_FEATURE_APIC_REGISTERS | VEE_FEATURE_APIC_ACCESSES,
+	.delivers = true,
+};
+
+FIXTURE_VARIANT_ADD(apic, registers) {
+	.parameters = "interrupt_delivery=N",
+	.needs = VEE_FEATURE_APIC_REGISTERS,
+};
+
+FIXTURE_VARIANT_ADD(apic, shadow) {
+	.parameters = "interrupt_delivery=N apic_registers=N",
+	.needs = VEE_FEATURE_TPR_SHADOW,
+};
+
+FIXTURE_VARIANT_ADD(apic, nothing) {
+	.parameters = "tpr_shadow=N",
+};
+
+static int vm_create_with(int dev, __u32 flags)
+{
+	struct vee_vm_create create = { .size = sizeof(create), .flags = flags };
+
+	return vee_call(dev, VEE_VM_CREATE, &create);
+}
+
+/*
+ * guest_open(), but that the VM has local APICs, and the page tables map their page. The
+ * stack is there before: Bochs 2.7 gives an interrupt that it delivers itself, and that an
+ * EPT violation cuts short, the vector of an earlier event.
+ */
+static void open_guest(struct __test_metadata *_metadata, struct guest *g)
+{
+	memset(g, 0, sizeof(*g));
+	g->dev = vee_open(_metadata);
+	g->vm = vm_create_with(g->dev, VEE_VM_LOCAL_APIC);
+	ASSERT_LE(0, g->vm) TH_LOG("VM: %s", strerror(-g->vm));
+	g->mem = anon_memory(GUEST_BYTES);
+	ASSERT_NE(MAP_FAILED, g->mem);
+	ASSERT_EQ(0, vm_map(g->vm, 0, g->mem, GUEST_BYTES, VEE_RWX));
+	memset(g->mem, 0, GPA_STACK);
+	guest_add_vcpu(_metadata, g, 0);
+	guest_write64(g, GPA_PT + 8 * PAGE_IN_2M(APIC_PAGE), APIC_PAGE | PTE_ALL | PTE_PS);
+}
+
+FIXTURE_SETUP(apic)
+{
+	module_want(_metadata, variant->parameters);
+	open_guest(_metadata, &self->g);
+	if (variant->needs & ~vee_info(self->g.dev).features)
+		VEE_SKIP("this CPU has not got all that");
+}
+
+FIXTURE_TEARDOWN(apic)
+{
+	guest_close(&self->g);
+}
+
+/* --- what guests do --------------------------------------------------------------- */
+
+/* But for CR8, which is the TPR. */
+static void set_long(struct guest *g, const unsigned char *code, const unsigned char *end)
+{
+	__u64 cr8;
+
+	vcpu_sync(g->vcpu, VEE_STATE_CONTROL);
+	cr8 = g->page->control.cr8;
+	guest_start(g, guest_set_long, code, end);
+	g->page->control.cr8 = cr8;
+	guest_write64(g, GPA_PDPT + 8 * (APIC_PAGE >> 30), GPA_PT | PTE_ALL);
+}
+
+#define SET_LONG(g, code)	set_long(g, code, code##_end)
+
+/* RDMSR and WRMSR of the guest's; false: #GP. */
+static bool try_rdmsr(struct __test_metadata *_metadata, struct guest *g, __u32 msr,
+		      __u64 *value)
+{
+	SET_LONG(g, rdmsr_hlt);
+	g->page->regs.rcx = msr;
+	ASSERT_EQ(0, guest_run(g));
+	*value = (__u32)g->page->regs.rax | g->page->regs.rdx << 32;
+	return g->page->exit.reason == VEE_EXIT_HLT;
+}
+
+static bool try_wrmsr(struct __test_metadata *_metadata, struct guest *g, __u32 msr,
+		      __u64 value)
+{
+	SET_LONG(g, wrmsr_hlt);
+	g->page->regs.rcx = msr;
+	g->page->regs.rax = (__u32)value;
+	g->page->regs.rdx = value >> 32;
+	ASSERT_EQ(0, guest_run(g));
+	return g->page->exit.reason == VEE_EXIT_HLT;
+}
+
+static __u64 rdmsr(struct __test_metadata *_metadata, struct guest *g, __u32 reg)
+{
+	__u64 value;
+
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_OF(reg), &value))
+		TH_LOG("%03x: %s", reg, guest_describe(g));
+	return value;
+}
+
+static void wrmsr(struct __test_metadata *_metadata, struct guest *g, __u32 reg, __u64 value)
+{
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_OF(reg), value))
+		TH_LOG("%03x: %s", reg, guest_describe(g));
+}
+
+#define RDMSR(reg)		rdmsr(_metadata, &self->g, reg)
+#define WRMSR(reg, value)	wrmsr(_metadata, &self->g, reg, value)
+
+static void set_base(struct __test_metadata *_metadata, struct guest *g, __u64 flags)
+{
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_APIC_BASE, APIC_PAGE | flags));
+}
+
+static void set_x2apic(struct __test_metadata *_metadata, struct guest *g)
+{
+	set_base(_metadata, g, BASE_BSP | BASE_ENABLED | BASE_X2APIC);
+	wrmsr(_metadata, g, SVR, SVR_ON);
+}
+
+static int apic_access(struct guest *g, __u32 flags, __u32 offset, __u32 *value)
+{
+	struct vee_apic_access access = {
+		.size = sizeof(access),
+		.flags = flags,
+		.offset = offset,
+		.value = *value,
+	};
+	int ret = vee_call(g->vcpu, VEE_VCPU_APIC, &access);
+
+	*value = access.value;
+	return ret;
+}
+
+/* As libvee would: MMIO at the APIC's page. */
+static bool assist(struct __test_metadata *_metadata, struct guest *g)
+{
+	struct vee_exit_memory *memory = &g->page->exit.memory;
+	bool write = memory->access & VEE_WRITE;
+	__u32 value = g->page->regs.rax;
+
+	if (g->page->exit.reason != VEE_EXIT_MMIO)
+		return false;
+	EXPECT_EQ(APIC_PAGE, memory->gpa & ~0xfffULL);
+	EXPECT_EQ(0, apic_access(g, write ? VEE_APIC_WRITE : 0, memory->gpa & 0xfff, &value));
+	if (!write)
+		g->page->regs.rax = value;
+	g->page->exit.instruction_length = 2;
+	guest_resume_next(g);
+	return true;
+}
+
+static __u32 load(struct __test_metadata *_metadata, struct guest *g, __u32 reg)
+{
+	SET_LONG(g, load_hlt);
+	g->page->regs.rbx = APIC_PAGE + reg;
+	do {
+		ASSERT_EQ(0, guest_run(g));
+	} while (assist(_metadata, g));
+	EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason) TH_LOG("%s", guest_describe(g));
+	return g->page->regs.rax;
+}
+
+static void store(struct __test_metadata *_metadata, struct guest *g, __u32 reg, __u32 value)
+{
+	SET_LONG(g, store_hlt);
+	g->page->regs.rbx = APIC_PAGE + reg;
+	g->page->regs.rax = value;
+	do {
+		ASSERT_EQ(0, guest_run(g));
+	} while (assist(_metadata, g));
+	EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason) TH_LOG("%s", guest_describe(g));
+}
+
+#define LOAD(reg)		load(_metadata, &self->g, reg)
+#define STORE(reg, value)	store(_metadata, &self->g, reg, value)
+
+static int signal_vector(struct guest *g, __u32 id, __u32 data, __u32 flags)
+{
+	struct vee_signal signal = {
+		.size = sizeof(signal),
+		.flags = flags,
+		.address = APIC_PAGE | id << 12,
+		.data = data,
+	};
+
+	return vee_call(g->vm, VEE_VM_SIGNAL, &signal);
+}
+
+/* Opens interrupts for one instruction: which vector comes, -1: none. */
+static int taken(struct __test_metadata *_metadata, struct guest *g)
+{
+	SET_LONG(g, open_for_one);
+	ASSERT_EQ(0, guest_run(g));
+	if (g->page->exit.reason == VEE_EXIT_HLT)
+		return -1;
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, g->page->exit.reason) TH_LOG("%s", guest_describe(g));
+	return (g->page->regs.rip - GPA_STUBS) / 16;
+}
+
+#define TAKEN()	taken(_metadata, &self->g)
+
+static __u64 stat_of(struct guest *g, unsigned int reason)
+{
+	struct vee_stats stats = { .size = sizeof(stats) };
+
+	vee_call(g->vcpu, VEE_VCPU_STATS, &stats);
+	return stats.exits[reason];
+}
+
+/* --- registers -------------------------------------------------------------------- */
+
+TEST_F(apic, x2apic_registers)
+{
+	struct guest *g = &self->g;
+	__u64 value;
+
+	set_x2apic(_metadata, g);
+	EXPECT_EQ(0, RDMSR(ID));
+	EXPECT_EQ(0x50014, RDMSR(VERSION));
+	EXPECT_EQ(1, RDMSR(LDR));
+	EXPECT_EQ(SVR_ON, RDMSR(SVR));
+	/* Of the low half CR8 knows nothing, by which each run here begins. */
+	WRMSR(TPR, 0x50);
+	EXPECT_EQ(0x50, RDMSR(TPR));
+	EXPECT_EQ(0x50, RDMSR(PPR));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_OF(TPR), 0x100));
+	EXPECT_EQ(LVT_MASKED, RDMSR(LVT_LINT0));
+	WRMSR(LVT_LINT0, 0x700);
+	EXPECT_EQ(0x700, RDMSR(LVT_LINT0));
+	WRMSR(DIVIDE, 0xb);
+	EXPECT_EQ(0xb, RDMSR(DIVIDE));
+	/* What isn't there, or not for that. */
+	EXPECT_FALSE(try_rdmsr(_metadata, g, MSR_OF(DFR), &value));
+	EXPECT_FALSE(try_rdmsr(_metadata, g, MSR_OF(ICR_HIGH), &value));
+	EXPECT_FALSE(try_rdmsr(_metadata, g, MSR_OF(EOI), &value));
+	EXPECT_FALSE(try_rdmsr(_metadata, g, MSR_OF(SELF_IPI), &value));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_OF(ID), 0));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_OF(IRR), 0));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_OF(EOI), 1));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_OF(ESR), 1));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_OF(DIVIDE), 4));
+	EXPECT_FALSE(try_rdmsr(_metadata, g, 0x8ff, &value));
+	/* Switched off by software, all of the LVT is masked. */
+	WRMSR(SVR, 0xff);
+	EXPECT_EQ(0x700 | LVT_MASKED, RDMSR(LVT_LINT0));
+	WRMSR(LVT_LINT0, 0x700);
+	EXPECT_EQ(0x700 | LVT_MASKED, RDMSR(LVT_LINT0));
+}
+
+TEST_F(apic, xapic_registers)
+{
+	EXPECT_EQ(0, LOAD(ID));
+	EXPECT_EQ(0x50014, LOAD(VERSION));
+	EXPECT_EQ(0xff, LOAD(SVR));
+	STORE(SVR, SVR_ON);
+	EXPECT_EQ(SVR_ON, LOAD(SVR));
+	EXPECT_EQ(0xffffffff, LOAD(DFR));
+	STORE(DFR, 0);
+	EXPECT_EQ(0x0fffffff, LOAD(DFR));
+	STORE(LDR, 0x12345678);
+	EXPECT_EQ(0x12000000, LOAD(LDR));
+	STORE(TPR, 0x50);
+	EXPECT_EQ(0x50, LOAD(TPR));
+	STORE(ID, 0x77000000);
+	EXPECT_EQ(0, LOAD(ID));
+	STORE(LVT_LINT0, 0xffffffff);
+	EXPECT_EQ(0x1a7ff, LOAD(LVT_LINT0));
+	EXPECT_EQ(0, LOAD(ESR));
+	STORE(0x3d0, 1);
+	STORE(ESR, 0);
+	EXPECT_EQ(ESR_REGISTER, LOAD(ESR));
+	STORE(ESR, 0);
+	EXPECT_EQ(0, LOAD(ESR));
+	/* Its MSRs are for the other mode. */
+	EXPECT_FALSE(try_wrmsr(_metadata, &self->g, MSR_OF(TPR), 0));
+}
+
+TEST_F(apic, base)
+{
+	struct guest *g = &self->g;
+	__u64 value;
+
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_APIC_BASE, &value));
+	EXPECT_EQ(APIC_PAGE | BASE_BSP | BASE_ENABLED, value);
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, APIC_PAGE | BASE_X2APIC));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, APIC_PAGE | BASE_ENABLED | 1));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, BASE_ENABLED | 1ULL << 60));
+	set_x2apic(_metadata, g);
+	WRMSR(TPR, 0x40);
+	/* Back only by way of off, where all of it is forgotten. */
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, APIC_PAGE | BASE_ENABLED));
+	set_base(_metadata, g, 0);
+	EXPECT_FALSE(try_rdmsr(_metadata, g, MSR_OF(TPR), &value));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE,
+			       APIC_PAGE | BASE_ENABLED | BASE_X2APIC));
+	set_base(_metadata, g, BASE_ENABLED);
+	EXPECT_EQ(0, LOAD(TPR));
+	EXPECT_EQ(0xff, LOAD(SVR));
+}
+
+/* --- interrupts ------------------------------------------------------------------- */
+
+TEST_F(apic, self)
+{
+	set_x2apic(_metadata, &self->g);
+	WRMSR(SELF_IPI, LOW);
+	EXPECT_EQ(1U << LOW % 32, RDMSR(IRR + 16 * (LOW / 32)));
+	EXPECT_EQ(LOW, TAKEN());
+	EXPECT_EQ(0, RDMSR(IRR + 16 * (LOW / 32)));
+	EXPECT_EQ(1U << LOW % 32, RDMSR(ISR + 16 * (LOW / 32)));
+	EXPECT_EQ(LOW & 0xf0, RDMSR(PPR));
+	/* In service it holds its like off, not what is above. */
+	WRMSR(ICR, ICR_SELF | LOW);
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(ICR, ICR_SELF | HIGH);
+	EXPECT_EQ(HIGH, TAKEN());
+	WRMSR(EOI, 0);
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(EOI, 0);
+	EXPECT_EQ(LOW, TAKEN());
+	WRMSR(EOI, 0);
+	EXPECT_EQ(-1, TAKEN());
+	EXPECT_EQ(0, RDMSR(PPR));
+}
+
+TEST_F(apic, priority)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	EXPECT_EQ(0, signal_vector(g, 0, LOW, 0));
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	WRMSR(TPR, 0x30);
+	EXPECT_EQ(HIGH, TAKEN());
+	WRMSR(EOI, 0);
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(TPR, 0x2f);
+	EXPECT_EQ(LOW, TAKEN());
+	WRMSR(EOI, 0);
+	/* By CR8: it comes at the instruction behind. */
+	WRMSR(TPR, 0xf0);
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	SET_LONG(g, cr8_hlt);
+	g->page->regs.rax = 4;
+	ASSERT_VECTOR(g, HIGH);
+	EXPECT_EQ(0x50, RDMSR(PPR));
+}
+
+TEST_F(apic, illegal_vector)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	WRMSR(LVT_ERROR, HIGH);
+	WRMSR(SELF_IPI, 5);
+	EXPECT_EQ(HIGH, TAKEN());
+	WRMSR(EOI, 0);
+	WRMSR(ESR, 0);
+	EXPECT_EQ(ESR_SEND, RDMSR(ESR));
+	WRMSR(ICR, ICR_SELF | 7);
+	EXPECT_EQ(HIGH, TAKEN());
+}
+
+TEST_F(apic, switched_off)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	WRMSR(SVR, 0xff);
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(SVR, SVR_ON);
+	EXPECT_EQ(-1, TAKEN());
+	/* An NMI comes all the same. */
+	WRMSR(SVR, 0xff);
+	EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
+	EXPECT_EQ(VECTOR_NMI, TAKEN());
+	guest_unblock_nmis(_metadata);
+}
+
+TEST_F(apic, level)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	EXPECT_EQ(0, signal_vector(g, 0, LOW, VEE_SIGNAL_LEVEL));
+	EXPECT_EQ(LOW, TAKEN());
+	EXPECT_EQ(1U << LOW % 32, RDMSR(TMR + 16 * (LOW / 32)));
+	SET_LONG(g, wrmsr_hlt);
+	g->page->regs.rcx = MSR_OF(EOI);
+	ASSERT_RUN_AT(g, VEE_EXIT_EOI, GPA_CODE + 2);
+	EXPECT_EQ(LOW, g->page->exit.eoi.vector);
+	ASSERT_HLT(g, GPA_CODE + 2);
+	/* The same vector by an edge. */
+	EXPECT_EQ(0, signal_vector(g, 0, LOW, 0));
+	EXPECT_EQ(LOW, TAKEN());
+	WRMSR(EOI, 0);
+}
+
+TEST_F(apic, xapic_interrupts)
+{
+	struct guest *g = &self->g;
+
+	STORE(SVR, SVR_ON);
+	STORE(ICR, ICR_SELF | LOW);
+	EXPECT_EQ(LOW, TAKEN());
+	STORE(EOI, 0);
+	STORE(ICR_HIGH, 0);
+	STORE(ICR, HIGH);
+	EXPECT_EQ(HIGH, TAKEN());
+	STORE(EOI, 0);
+	STORE(LDR, 0x04000000);
+	STORE(ICR_HIGH, 0x05000000);
+	STORE(ICR, ICR_LOGICAL | LOW);
+	EXPECT_EQ(LOW, TAKEN());
+	STORE(EOI, 0);
+	STORE(ICR_HIGH, 0x08000000);
+	STORE(ICR, ICR_LOGICAL | LOW);
+	EXPECT_EQ(-1, TAKEN());
+	STORE(TPR, 0x60);
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	EXPECT_EQ(-1, TAKEN());
+	STORE(TPR, 0x40);
+	EXPECT_EQ(HIGH, TAKEN());
+}
+
+/* --- while it runs ---------------------------------------------------------------- */
+
+TEST_F(apic, to_a_running_guest)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	set_x2apic(_metadata, g);
+	SET_LONG(g, count_on);
+	ASSERT_EQ(0, runner_start(&r, g));
+	ASSERT_TRUE(guest_counts(g));
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	ASSERT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, g->page->exit.reason);
+	EXPECT_EQ(STUB(HIGH), g->page->regs.rip);
+}
+
+TEST_F(apic, to_a_halted_guest)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	set_x2apic(_metadata, g);
+	SET_LONG(g, wait_for_one);
+	g->page->options = VEE_OPTION_HLT_SLEEPS;
+	ASSERT_EQ(0, runner_start(&r, g));
+	usleep(2000);
+	EXPECT_FALSE(runner_done(&r));
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	ASSERT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, g->page->exit.reason);
+	EXPECT_EQ(STUB(HIGH), g->page->regs.rip);
+}
+
+/* What the CPU does itself is no exit. */
+TEST_F(apic, no_exits)
+{
+	struct guest *g = &self->g;
+	__u64 before;
+
+	set_x2apic(_metadata, g);
+	before = stat_of(g, EXIT_WRMSR);
+	SET_LONG(g, many_eoi);
+	g->page->regs.rbx = 100;
+	g->page->regs.rcx = MSR_OF(EOI);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(variant->delivers ? 0 : 100, stat_of(g, EXIT_WRMSR) - before);
+}
+
+/* --- the timer -------------------------------------------------------------------- */
+
+static void expect_timer(struct __test_metadata *_metadata, struct guest *g, __u64 least_ns)
+{
+	__u64 before = now_ns();
+
+	SET_LONG(g, wait_for_one);
+	g->page->options = VEE_OPTION_HLT_SLEEPS;
+	ASSERT_VECTOR(g, HIGH);
+	EXPECT_LE(least_ns, now_ns() - before);
+	g->page->options = 0;
+	wrmsr(_metadata, g, EOI, 0);
+}
+
+TEST_F(apic, timer_once)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	WRMSR(LVT_TIMER, HIGH);
+	WRMSR(DIVIDE, 0);	/* by 2 */
+	WRMSR(INITIAL_COUNT, 10000000);
+	EXPECT_GE(10000000, RDMSR(CURRENT_COUNT));
+	EXPECT_LT(0, RDMSR(CURRENT_COUNT));
+	EXPECT_EQ(10000000, RDMSR(INITIAL_COUNT));
+	expect_timer(_metadata, g, MS_NS);
+	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
+	EXPECT_EQ(-1, TAKEN());
+}
+
+TEST_F(apic, timer_periodic)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	WRMSR(LVT_TIMER, HIGH | LVT_PERIODIC);
+	WRMSR(DIVIDE, 0xb);
+	WRMSR(INITIAL_COUNT, 20000000);
+	expect_timer(_metadata, g, 0);
+	expect_timer(_metadata, g, MS_NS);
+	expect_timer(_metadata, g, MS_NS);
+	WRMSR(INITIAL_COUNT, 0);
+	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
+	/* One may have come before. */
+	TAKEN();
+	WRMSR(EOI, 0);
+	usleep(30000);
+	EXPECT_EQ(-1, TAKEN());
+}
+
+TEST_F(apic, timer_deadline)
+{
+	struct guest *g = &self->g;
+	__u64 khz = vee_info(g->dev).tsc_khz, value;
+
+	set_x2apic(_metadata, g);
+	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + 20 * khz));
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_TSC_DEADLINE, &value));
+	EXPECT_NE(0, value);
+	expect_timer(_metadata, g, MS_NS);
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_TSC_DEADLINE, &value));
+	EXPECT_EQ(0, value);
+	/* One that is over comes at once. */
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, 1));
+	EXPECT_EQ(HIGH, TAKEN());
+	WRMSR(EOI, 0);
+	/* In a guest that doesn't halt, too. */
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + khz));
+	SET_LONG(g, count_on);
+	ASSERT_VECTOR(g, HIGH);
+}
+
+/* --- several ---------------------------------------------------------------------- */
+
+TEST_F(apic, init_sipi)
+{
+	struct guest *g = &self->g, ap;
+	struct runner r;
+
+	guest_open_sibling(_metadata, g, &ap, 1);
+	set_x2apic(_metadata, g);
+	memcpy(g->mem + 0x10000, ap_start, ap_start_end - ap_start);
+	ASSERT_EQ(0, runner_start(&r, &ap));
+	usleep(2000);
+	EXPECT_FALSE(runner_done(&r));
+	WRMSR(ICR, 1ULL << 32 | ICR_INIT | ICR_ASSERT);
+	usleep(1000);
+	EXPECT_FALSE(runner_done(&r));
+	WRMSR(ICR, 1ULL << 32 | ICR_SIPI | 0x10);
+	ASSERT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_HLT, ap.page->exit.reason) TH_LOG("%s", guest_describe(&ap));
+	EXPECT_EQ(0x1234, ap.page->regs.rax & 0xffff);
+	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_SEGMENTS | VEE_STATE_APIC));
+	EXPECT_EQ(0x1000, ap.page->segments.cs.selector);
+	EXPECT_EQ(0x10000, ap.page->segments.cs.base);
+	EXPECT_EQ(3, ap.page->regs.rip);
+	EXPECT_EQ(APIC_PAGE | BASE_ENABLED, ap.page->apic.base);
+	EXPECT_EQ(0, ap.page->apic.start);
+	guest_close(&ap);
+}
+
+/* At a place of its own, where it counts with interrupts open now and then. */
+#define GPA_OTHER	0x12000ULL
+
+static void start_other(struct __test_metadata *_metadata, struct guest *g, struct guest *other,
+			struct runner *r, __u32 id)
+{
+	guest_open_sibling(_metadata, g, other, id);
+	SET_LONG(other, count_on);
+	memcpy(g->mem + GPA_OTHER, count_on, count_on_end - count_on);
+	guest_set_rip(other, GPA_OTHER);
+	ASSERT_EQ(0, vcpu_sync(other->vcpu, VEE_STATE_APIC));
+	other->page->apic.start = 0;
+	other->page->apic.base |= BASE_X2APIC;
+	other->page->apic.svr = SVR_ON;
+	other->page->dirty |= VEE_STATE_APIC;
+	ASSERT_EQ(0, runner_start(r, other));
+	ASSERT_TRUE(guest_counts(g));
+}
+
+static void expect_taken(struct __test_metadata *_metadata, struct guest *other,
+			 struct runner *r, __u8 vector)
+{
+	ASSERT_EQ(0, runner_join(r));
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, other->page->exit.reason);
+	EXPECT_EQ(STUB(vector), other->page->regs.rip) TH_LOG("%s", guest_describe(other));
+}
+
+TEST_F(apic, to_others)
+{
+	static const struct {
+		__u64 icr;
+		__u8 vector;
+	} sent[] = {
+		{ 17ULL << 32 | HIGH, HIGH },
+		{ 0x10002ULL << 32 | ICR_LOGICAL | LOW, LOW },
+		{ ICR_OTHERS | HIGH, HIGH },
+		{ 0x10002ULL << 32 | ICR_LOGICAL | ICR_NMI, VECTOR_NMI },
+	};
+	struct guest *g = &self->g, other;
+	struct runner r;
+	unsigned int i;
+
+	set_x2apic(_metadata, g);
+	for (i = 0; i < 4; i++) {
+		start_other(_metadata, g, &other, &r, 17);
+		WRMSR(ICR, sent[i].icr);
+		expect_taken(_metadata, &other, &r, sent[i].vector);
+		guest_close(&other);
+	}
+	EXPECT_EQ(-1, TAKEN());
+	/* All are itself, too. */
+	WRMSR(ICR, ICR_ALL | HIGH);
+	EXPECT_EQ(HIGH, TAKEN());
+	guest_unblock_nmis(_metadata);
+}
+
+/* --- state ------------------------------------------------------------------------ */
+
+TEST_F(apic, saved_and_loaded)
+{
+	struct guest *g = &self->g;
+	struct vee_apic saved;
+
+	set_x2apic(_metadata, g);
+	WRMSR(TPR, 0x20);
+	WRMSR(LVT_TIMER, LOW);
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	saved = g->page->apic;
+	EXPECT_EQ(APIC_PAGE | BASE_BSP | BASE_ENABLED | BASE_X2APIC, saved.base);
+	EXPECT_EQ(0x20, saved.tpr);
+	EXPECT_EQ(1U << HIGH % 32, saved.irr[HIGH / 32]);
+	EXPECT_EQ(LOW, saved.lvt[VEE_APIC_LVT_TIMER]);
+	EXPECT_EQ(HIGH, TAKEN());
+	g->page->apic = saved;
+	g->page->dirty |= VEE_STATE_APIC;
+	EXPECT_EQ(HIGH, TAKEN());
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	EXPECT_EQ(0, g->page->apic.irr[HIGH / 32]);
+	EXPECT_EQ(1U << HIGH % 32, g->page->apic.isr[HIGH / 32]);
+	WRMSR(EOI, 0);
+	EXPECT_EQ(-1, TAKEN());
+}
+
+TEST_F(apic, bad_state)
+{
+	struct guest *g = &self->g;
+
+	SET_LONG(g, rdmsr_hlt);
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	g->page->apic.base = APIC_PAGE | BASE_X2APIC;
+	g->page->dirty |= VEE_STATE_APIC;
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	EXPECT_EQ(offsetof(struct vee_vcpu_page, apic.base), g->page->refused);
+	g->page->apic.base = APIC_PAGE | BASE_ENABLED;
+	g->page->apic.start = 0x80;
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	EXPECT_EQ(offsetof(struct vee_vcpu_page, apic.start), g->page->refused);
+	g->page->apic.start = 0;
+	g->page->tpr_threshold = 5;
+	EXPECT_EQ(-EINVAL, guest_run(g));
+	EXPECT_EQ(offsetof(struct vee_vcpu_page, tpr_threshold), g->page->refused);
+}
+
+TEST_F(apic, bad_requests)
+{
+	struct guest *g = &self->g, plain;
+	__u32 value = 0;
+
+	EXPECT_EQ(-EINVAL, vm_create_with(g->dev, 2));
+	EXPECT_EQ(-EINVAL, signal_vector(g, 0, 0x700 | HIGH, 0));
+	EXPECT_EQ(-EINVAL, signal_vector(g, 0x100, HIGH, 0));
+	EXPECT_EQ(-EINVAL, signal_vector(g, 0, HIGH, 2));
+	EXPECT_EQ(0, signal_vector(g, 5, HIGH, 0));
+	EXPECT_EQ(-EINVAL, apic_access(g, 0, 0x24, &value));
+	EXPECT_EQ(-EINVAL, apic_access(g, 0, 0x1000, &value));
+	guest_open(_metadata, &plain);
+	EXPECT_EQ(-ENODEV, signal_vector(&plain, 0, HIGH, 0));
+	EXPECT_EQ(-ENODEV, apic_access(&plain, 0, ID, &value));
+	EXPECT_EQ(-EINVAL, vcpu_sync(plain.vcpu, VEE_STATE_APIC));
+	guest_close(&plain);
+}
+
+TEST_HARNESS_MAIN
