@@ -12,7 +12,7 @@
 
 #include "apic/apic.h"
 
-#define CLASS		0xf0U
+#define PRIORITY_CLASS	0xf0U
 #define FIRST_VECTOR	16	/* lower ones are illegal */
 
 static int highest(const struct apic *apic, u32 offset, u8 *words)
@@ -55,8 +55,8 @@ u32 apic_priority(struct apic *apic)
 	int in_service = apic_in_service(apic);
 	u32 priority = apic_get(apic, APIC_TASKPRI);
 
-	if (in_service >= 0 && (in_service & CLASS) > (priority & CLASS))
-		priority = in_service & CLASS;
+	if (in_service >= 0 && (in_service & PRIORITY_CLASS) > (priority & PRIORITY_CLASS))
+		priority = in_service & PRIORITY_CLASS;
 	apic_set(apic, APIC_PROCPRI, priority);
 	return priority;
 }
@@ -67,7 +67,7 @@ int apic_deliverable(struct apic *apic)
 
 	if (vector < 0)
 		return -1;
-	return (vector & CLASS) > (apic_priority(apic) & CLASS) ? vector : -1;
+	return (vector & PRIORITY_CLASS) > (apic_priority(apic) & PRIORITY_CLASS) ? vector : -1;
 }
 
 void apic_accept(struct apic *apic, u8 vector)

@@ -203,7 +203,8 @@ int mem_add(struct memory *memory, const struct vee_map *map)
 	if (down_write_killable(&memory->slots_lock))
 		return -EINTR;
 
-	if (slot_find(memory, map->gpa, map->gpa + map->bytes - 1) || own_is_in(&memory->own, map->gpa, map->bytes))
+	if (slot_find(memory, map->gpa, map->gpa + map->bytes - 1) ||
+	    own_is_in(&memory->own, map->gpa, map->bytes))
 		error = -EEXIST;
 	else
 		error = hva_check(map->hva, map->bytes);

@@ -343,7 +343,8 @@ static void shows_what_has_come(void)
 	fclose(out);
 	test_case("%.190s", text);
 	CHECK(strstr(text, "\n   0     101    40.0%    10.0%    10.0%          0 "));
-	CHECK(strstr(text, "         0  5 CPUID\n   1     102     0.0%     0.0%     0.0%          0 "));
+	CHECK(strstr(text, "         0  5 CPUID\n"
+			   "   1     102     0.0%     0.0%     0.0%          0 "));
 	free(text);
 	watch_free(&before);
 	watch_free(&now);
