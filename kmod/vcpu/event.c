@@ -259,9 +259,10 @@ static noinline void accept(struct vee_vcpu *vcpu)
 	struct events *events = &vcpu->events;
 	int vector = apic_deliverable(&vcpu->apic);
 
-	events->apic_waits = false;
+	/* The guest has raised its TPR since: the exit for the window finds that out. */
 	if (vector < 0)
 		return;
+	events->apic_waits = false;
 	apic_accept(&vcpu->apic, vector);
 	events->interrupt = (struct vee_event) {
 		.vector = vector,
