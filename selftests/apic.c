@@ -63,6 +63,7 @@
 /* The basic exit reasons of what is done in the kernel. */
 #define EXIT_WRMSR	32
 
+GUEST_CODE(warm, 64, "int $0x52");
 GUEST_CODE(rdmsr_hlt, 64, "rdmsr; hlt");
 GUEST_CODE(wrmsr_hlt, 64, "wrmsr; hlt");
 GUEST_CODE(load_hlt, 64, "mov (%rbx), %eax; hlt");
@@ -112,11 +113,7 @@ static int vm_create_with(int dev, __u32 flags)
 	return vee_call(dev, VEE_VM_CREATE, &create);
 }
 
-/*
- * guest_open(), but that the VM has local APICs, and the page tables map their page. The
- * stack is there before: Bochs 2.7 gives an interrupt that it delivers itself, and that an
- * EPT violation cuts short, the vector of an earlier event.
- */
+/* guest_open(), but that the VM has local APICs, and the page tables map their page. */
 static void open_guest(struct __test_metadata *_metadata, struct guest *g)
 {
 	memset(g, 0, sizeof(*g));
@@ -126,25 +123,9 @@ static void open_guest(struct __test_metadata *_metadata, struct guest *g)
 	g->mem = anon_memory(GUEST_BYTES);
 	ASSERT_NE(MAP_FAILED, g->mem);
 	ASSERT_EQ(0, vm_map(g->vm, 0, g->mem, GUEST_BYTES, VEE_RWX));
-	memset(g->mem, 0, GPA_STACK);
 	guest_add_vcpu(_metadata, g, 0);
 	guest_write64(g, GPA_PT + 8 * PAGE_IN_2M(APIC_PAGE), APIC_PAGE | PTE_ALL | PTE_PS);
 }
-
-FIXTURE_SETUP(apic)
-{
-	module_want(_metadata, variant->parameters);
-	open_guest(_metadata, &self->g);
-	if (variant->needs & ~vee_info(self->g.dev).features)
-		VEE_SKIP("this CPU has not got all that");
-}
-
-FIXTURE_TEARDOWN(apic)
-{
-	guest_close(&self->g);
-}
-
-/* --- what guests do --------------------------------------------------------------- */
 
 /* But for CR8, which is the TPR. */
 static void set_long(struct guest *g, const unsigned char *code, const unsigned char *end)
@@ -159,6 +140,32 @@ static void set_long(struct guest *g, const unsigned char *code, const unsigned 
 }
 
 #define SET_LONG(g, code)	set_long(g, code, code##_end)
+
+/*
+ * So that what an interrupt's delivery touches is there: Bochs 2.7 gives one that it delivers
+ * itself, and that an EPT violation cuts short, the vector of an earlier event.
+ */
+static void warm_up(struct __test_metadata *_metadata, struct guest *g)
+{
+	SET_LONG(g, warm);
+	ASSERT_VECTOR(g, HIGH);
+}
+
+FIXTURE_SETUP(apic)
+{
+	module_want(_metadata, variant->parameters);
+	open_guest(_metadata, &self->g);
+	warm_up(_metadata, &self->g);
+	if (variant->needs & ~vee_info(self->g.dev).features)
+		VEE_SKIP("this CPU has not got all that");
+}
+
+FIXTURE_TEARDOWN(apic)
+{
+	guest_close(&self->g);
+}
+
+/* --- what guests do --------------------------------------------------------------- */
 
 /* RDMSR and WRMSR of the guest's; false: #GP. */
 static bool try_rdmsr(struct __test_metadata *_metadata, struct guest *g, __u32 msr,

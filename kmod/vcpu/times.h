@@ -9,6 +9,9 @@
  * for it. One that struck vee between two entries of a bracket waits for the second, and ends
  * it: what vee answers there is the guest's time, too.
  *
+ * From 6.15 on the guest's FPU, once loaded, keeps bottom halves off to the end of the stretch,
+ * and the kernel takes what a tick strikes then for its own time.
+ *
  * On CPUs without ticks (nohz_full) the kernel reads a clock where a guest begins and ends:
  * around each bracket, to the same effect.
  */

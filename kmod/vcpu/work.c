@@ -28,23 +28,12 @@
 #include "vcpu/lock.h"
 #include "vcpu/work.h"
 
-#ifndef _TIF_NEED_RESCHED_LAZY
-#define _TIF_NEED_RESCHED_LAZY	0
-#endif
-
-#define RESCHED		(_TIF_NEED_RESCHED | _TIF_NEED_RESCHED_LAZY)
-#define URGENT		(_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | RESCHED)
-
 #ifdef VEE_HAVE_XFER_VIRT
-#define CAN_DO_WORK	true
-
 static void do_work(void)
 {
 	xfer_to_guest_mode_handle_work();
 }
 #elif defined(VEE_HAVE_XFER_KVM)
-#define CAN_DO_WORK	true
-
 /* It wants to note in one of KVM's vCPUs that a signal came. */
 static struct kvm_run nowhere;
 static struct kvm_vcpu nobody = { .run = &nowhere };
@@ -55,11 +44,9 @@ static void do_work(void)
 }
 #else
 /* A kernel without KVM: work waits for the run's end, but for a machine check's. */
-#define CAN_DO_WORK	false
-
 static void do_work(void)
 {
-	if (read_thread_flags() & RESCHED)
+	if (read_thread_flags() & WORK_RESCHED)
 		schedule();
 }
 #endif
@@ -73,10 +60,10 @@ static bool machine_check_waits(void)
 #endif
 }
 
-void work_begin(struct runner *runner)
+void work_begin_without(struct runner *runner)
 {
-	runner->heeds = URGENT;
-	if ((CAN_DO_WORK && !runner->is_inline) || machine_check_waits())
+	runner->heeds = WORK_URGENT;
+	if (machine_check_waits())
 		runner->heeds |= _TIF_NOTIFY_RESUME;
 }
 
@@ -90,7 +77,7 @@ bool work_ends_run(struct runner *runner)
 	if (signal_pending(current) || (runner->bus_locked && runner->is_inline))
 		return true;
 	return read_thread_flags() & runner->heeds & _TIF_NOTIFY_RESUME &&
-	       (runner->is_inline || !CAN_DO_WORK);
+	       (runner->is_inline || !WORK_CAN_BE_DONE);
 }
 
 void work_do(struct runner *runner)
@@ -99,6 +86,6 @@ void work_do(struct runner *runner)
 		lock_pause(runner);
 	if (!runner->is_inline)
 		do_work();
-	else if (read_thread_flags() & RESCHED)
+	else if (read_thread_flags() & WORK_RESCHED)
 		schedule();
 }
