@@ -65,6 +65,8 @@ enum next local_attend(struct vee_vcpu *vcpu)
 		start(vcpu);
 	if (unlikely(apic->eoi))
 		return tell_eoi(vcpu);
+	if (unlikely(apic->start & VEE_APIC_WAITS_FOR_SIPI))
+		return NEXT_SLEEP;
 	local_prepare(vcpu);
 	return NEXT_ENTER;
 }

@@ -229,9 +229,9 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	if (local_is_there(&vcpu->apic)) {
 		next = local_attend(vcpu);
 		if (next != NEXT_ENTER)
-			return next;
+			return next == NEXT_SLEEP ? sleep_on(vcpu) : next;
 	}
-	if (halt_holds(vcpu, vcpu->wishes.options) || local_waits(&vcpu->apic))
+	if (halt_holds(vcpu, vcpu->wishes.options))
 		return sleep_on(vcpu);
 	return NEXT_ENTER;
 }
@@ -428,7 +428,10 @@ static int run(struct vee_vcpu *vcpu)
 			return next;
 		work_do(&vcpu->runner);
 	}
-	return vcpu->runner.interrupted ? -EINTR : 0;
+	if (likely(!vcpu->runner.interrupted))
+		return 0;
+	vcpu->runner.interrupted = false;
+	return -EINTR;
 }
 
 /* The thread at hand is the one to interrupt, from here to its last entry. */
@@ -436,7 +439,6 @@ static int run_here(struct vee_vcpu *vcpu)
 {
 	int err;
 
-	vcpu->runner.interrupted = false;
 	work_begin(&vcpu->runner);
 	rcu_assign_pointer(vcpu->runner.task, current);
 	vcpu->runner.thread = current->pid;
