@@ -576,30 +576,33 @@ TEST_F(apic, no_exits)
 
 /* --- the timer -------------------------------------------------------------------- */
 
-static void expect_timer(struct __test_metadata *_metadata, struct guest *g, __u64 least_ns)
+/* It comes, and not before @least_ns after @since, by another clock. */
+static void expect_timer(struct __test_metadata *_metadata, struct guest *g, __u64 since,
+			 __u64 least_ns)
 {
-	__u64 before = now_ns();
-
 	SET_LONG(g, wait_for_one);
 	g->page->options = VEE_OPTION_HLT_SLEEPS;
 	ASSERT_VECTOR(g, HIGH);
-	EXPECT_LE(least_ns, now_ns() - before);
+	EXPECT_LE(least_ns, now_ns() - since + MS_NS);
 	g->page->options = 0;
 	wrmsr(_metadata, g, EOI, 0);
 }
 
+#define COUNT_NS	100000000ULL
+
 TEST_F(apic, timer_once)
 {
 	struct guest *g = &self->g;
+	__u64 since = now_ns();
 
 	set_x2apic(_metadata, g);
 	WRMSR(LVT_TIMER, HIGH);
 	WRMSR(DIVIDE, 0);	/* by 2 */
-	WRMSR(INITIAL_COUNT, 10000000);
-	EXPECT_GE(10000000, RDMSR(CURRENT_COUNT));
+	WRMSR(INITIAL_COUNT, COUNT_NS / 2);
+	EXPECT_GE(COUNT_NS / 2, RDMSR(CURRENT_COUNT));
 	EXPECT_LT(0, RDMSR(CURRENT_COUNT));
-	EXPECT_EQ(10000000, RDMSR(INITIAL_COUNT));
-	expect_timer(_metadata, g, MS_NS);
+	EXPECT_EQ(COUNT_NS / 2, RDMSR(INITIAL_COUNT));
+	expect_timer(_metadata, g, since, COUNT_NS);
 	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
 	EXPECT_EQ(-1, TAKEN());
 }
@@ -607,34 +610,36 @@ TEST_F(apic, timer_once)
 TEST_F(apic, timer_periodic)
 {
 	struct guest *g = &self->g;
+	__u64 since = now_ns();
 
 	set_x2apic(_metadata, g);
 	WRMSR(LVT_TIMER, HIGH | LVT_PERIODIC);
 	WRMSR(DIVIDE, 0xb);
-	WRMSR(INITIAL_COUNT, 20000000);
-	expect_timer(_metadata, g, 0);
-	expect_timer(_metadata, g, MS_NS);
-	expect_timer(_metadata, g, MS_NS);
+	WRMSR(INITIAL_COUNT, COUNT_NS);
+	expect_timer(_metadata, g, since, COUNT_NS);
+	expect_timer(_metadata, g, since, 2 * COUNT_NS);
+	expect_timer(_metadata, g, since, 3 * COUNT_NS);
 	WRMSR(INITIAL_COUNT, 0);
 	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
 	/* One may have come before. */
 	TAKEN();
 	WRMSR(EOI, 0);
-	usleep(30000);
+	usleep(2 * COUNT_NS / 1000);
 	EXPECT_EQ(-1, TAKEN());
 }
 
 TEST_F(apic, timer_deadline)
 {
 	struct guest *g = &self->g;
-	__u64 khz = vee_info(g->dev).tsc_khz, value;
+	__u64 khz = vee_info(g->dev).tsc_khz, since = now_ns(), value;
 
 	set_x2apic(_metadata, g);
 	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
-	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + 20 * khz));
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE,
+			      host_tsc() + COUNT_NS / MS_NS * khz));
 	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_TSC_DEADLINE, &value));
 	EXPECT_NE(0, value);
-	expect_timer(_metadata, g, MS_NS);
+	expect_timer(_metadata, g, since, COUNT_NS);
 	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_TSC_DEADLINE, &value));
 	EXPECT_EQ(0, value);
 	/* One that is over comes at once. */
