@@ -21,8 +21,8 @@
 #define MAY_ALL		(MAY_READ_BOTH | MAY_WRITE_BOTH)
 
 #define LVT_BITS	(APIC_VECTOR_MASK | APIC_LVT_MASKED)
-#define LVT_MODE	0x700U
-#define LVT_LINT_BITS	(LVT_BITS | LVT_MODE | APIC_INPUT_POLARITY | APIC_LVT_LEVEL_TRIGGER)
+#define LVT_LINT_BITS	(LVT_BITS | APIC_MODE_MASK | APIC_INPUT_POLARITY |	\
+			 APIC_LVT_LEVEL_TRIGGER)
 #define SPIV_BITS	(APIC_VECTOR_MASK | APIC_SPIV_APIC_ENABLED)
 #define ICR_BITS	0xccfffU	/* but for the delivery status */
 #define TDCR_BITS	0xbU
@@ -62,8 +62,8 @@ static const struct reg regs[AT(PAGE_SIZE / 4)] = {
 	[AT(APIC_ICR2)]		= { MAY_READ | MAY_WRITE, 0xff000000U },
 	[AT(APIC_LVTT)]		= { MAY_ALL, LVT_BITS | APIC_LVT_TIMER_PERIODIC |
 					 APIC_LVT_TIMER_TSCDEADLINE },
-	[AT(APIC_LVTTHMR)]	= { MAY_ALL, LVT_BITS | LVT_MODE },
-	[AT(APIC_LVTPC)]	= { MAY_ALL, LVT_BITS | LVT_MODE },
+	[AT(APIC_LVTTHMR)]	= { MAY_ALL, LVT_BITS | APIC_MODE_MASK },
+	[AT(APIC_LVTPC)]	= { MAY_ALL, LVT_BITS | APIC_MODE_MASK },
 	[AT(APIC_LVT0)]		= { MAY_ALL, LVT_LINT_BITS },
 	[AT(APIC_LVT1)]		= { MAY_ALL, LVT_LINT_BITS },
 	[AT(APIC_LVTERR)]	= { MAY_ALL, LVT_BITS },
@@ -93,8 +93,7 @@ static void write_svr(struct apic *apic, u32 value)
 	apic_set(apic, APIC_SPIV, value);
 	if (value & APIC_SPIV_APIC_ENABLED)
 		return;
-	for (u32 lvt = APIC_LVTT; lvt <= APIC_LVTERR; lvt += 0x10)
-		apic_set(apic, lvt, apic_get(apic, lvt) | APIC_LVT_MASKED);
+	apic_mask_lvts(apic);
 }
 
 static void write_lvt(struct apic *apic, u32 offset, u32 value)
@@ -110,7 +109,7 @@ static void write_lvt(struct apic *apic, u32 offset, u32 value)
 
 static void self(struct apic *apic, u8 vector)
 {
-	if (vector < 16)
+	if (vector < APIC_FIRST_VECTOR)
 		apic_note_error(apic, APIC_ESR_SENDILL);
 	else if (apic_is_switched_on(apic))
 		apic_post(apic, vector, false);
@@ -119,7 +118,7 @@ static void self(struct apic *apic, u8 vector)
 /* SDM 3A, "Interrupt Command Register (ICR)", table "Valid Combinations". */
 static bool mode_fits(u32 icr)
 {
-	switch (icr & LVT_MODE) {
+	switch (icr & APIC_MODE_MASK) {
 	case APIC_DM_FIXED:
 	case APIC_DM_LOWEST:
 	case APIC_DM_NMI:
@@ -135,10 +134,10 @@ static bool mode_fits(u32 icr)
 
 static bool vector_fits(u32 icr)
 {
-	u32 mode = icr & LVT_MODE;
+	u32 mode = icr & APIC_MODE_MASK;
 
 	return (mode != APIC_DM_FIXED && mode != APIC_DM_LOWEST) ||
-	       (icr & APIC_VECTOR_MASK) >= 16;
+	       (icr & APIC_VECTOR_MASK) >= APIC_FIRST_VECTOR;
 }
 
 static void send(struct apic *apic, u32 icr, u32 destination)
@@ -146,7 +145,7 @@ static void send(struct apic *apic, u32 icr, u32 destination)
 	struct apic_message message = {
 		.destination = destination,
 		.vector = icr & APIC_VECTOR_MASK,
-		.mode = icr & LVT_MODE,
+		.mode = icr & APIC_MODE_MASK,
 		.logical = icr & APIC_DEST_LOGICAL,
 		.wide = apic_is_x2apic(apic),
 		.but = -1,

@@ -13,16 +13,9 @@
 DEFINE_STATIC_KEY_FALSE(apics);
 
 #define VERSION			0x14U	/* integrated, with 6 entries in the LVT */
-#define VERSION_LVT_ENTRIES	6
 #define VERSION_LVT_SHIFT	16
 #define SPURIOUS_AFTER_RESET	0xffU
 #define ID_SHIFT		24
-
-static const u32 lvts[] = {
-	APIC_LVTT, APIC_LVTTHMR, APIC_LVTPC, APIC_LVT0, APIC_LVT1, APIC_LVTERR,
-};
-
-static_assert(ARRAY_SIZE(lvts) == VERSION_LVT_ENTRIES);
 
 /* SDM 3A, "Logical Destination Mode in x2APIC Mode": given by the number. */
 static u32 ldr_wide(u8 id)
@@ -35,9 +28,15 @@ void apic_set_identity(struct apic *apic)
 	bool wide = apic_is_x2apic(apic);
 
 	apic_set(apic, APIC_ID, wide ? apic->id : (u32)apic->id << ID_SHIFT);
-	apic_set(apic, APIC_LVR, VERSION | (VERSION_LVT_ENTRIES - 1) << VERSION_LVT_SHIFT);
+	apic_set(apic, APIC_LVR, VERSION | (APIC_LVT_ENTRIES - 1) << VERSION_LVT_SHIFT);
 	if (wide)
 		apic_set(apic, APIC_LDR, ldr_wide(apic->id));
+}
+
+void apic_mask_lvts(struct apic *apic)
+{
+	for (int i = 0; i < APIC_LVT_ENTRIES; i++)
+		apic_set(apic, APIC_LVT(i), apic_get(apic, APIC_LVT(i)) | APIC_LVT_MASKED);
 }
 
 void apic_reset(struct apic *apic)
@@ -50,8 +49,7 @@ void apic_reset(struct apic *apic)
 	apic_forget_words(apic);
 	apic_set(apic, APIC_DFR, APIC_DFR_FLAT);
 	apic_set(apic, APIC_SPIV, SPURIOUS_AFTER_RESET);
-	for (int i = 0; i < ARRAY_SIZE(lvts); i++)
-		apic_set(apic, lvts[i], APIC_LVT_MASKED);
+	apic_mask_lvts(apic);
 	apic_set_identity(apic);
 }
 

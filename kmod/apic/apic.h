@@ -23,7 +23,12 @@
 
 struct apic_bus;
 
-#define APIC_VECTORS	256
+#define APIC_VECTORS		256
+#define APIC_FIRST_VECTOR	16	/* lower ones are illegal */
+
+/* The local vector table, by VEE_APIC_LVT_TIMER and so on. */
+#define APIC_LVT_ENTRIES	6
+#define APIC_LVT(n)		(APIC_LVTT + 0x10 * (n))
 
 /* IA32_APIC_BASE */
 #define APIC_BASE_BSP		BIT_ULL(8)
@@ -183,6 +188,8 @@ static inline bool apic_is_switched_on(const struct apic *apic)
 void apic_init(struct apic *apic, struct apic_bus *bus, u8 *regs, u8 id);
 /* SDM 3A, "Local APIC State After an INIT Reset"; the mode stays. */
 void apic_reset(struct apic *apic);
+/* All of the local vector table. */
+void apic_mask_lvts(struct apic *apic);
 /* What the guest can read but not write. */
 void apic_set_identity(struct apic *apic);
 /* False: #GP. */

@@ -184,8 +184,6 @@ void bus_send(struct apic_bus *bus, const struct apic_message *message, struct a
 #define MSI_ADDRESS_MASK	GENMASK_ULL(63, 20)
 #define MSI_DESTINATION(a)	((a) >> 12 & 0xff)
 #define MSI_LOGICAL		BIT_ULL(2)
-#define MSI_VECTOR		0xffU
-#define MSI_MODE		0x700U
 
 static bool mode_fits(u32 mode)
 {
@@ -197,8 +195,8 @@ int bus_signal(struct apic_bus *bus, const struct vee_signal *signal)
 {
 	const struct apic_message message = {
 		.destination = MSI_DESTINATION(signal->address),
-		.vector = signal->data & MSI_VECTOR,
-		.mode = signal->data & MSI_MODE,
+		.vector = signal->data & APIC_VECTOR_MASK,
+		.mode = signal->data & APIC_MODE_MASK,
 		.logical = signal->address & MSI_LOGICAL,
 		.level = signal->flags & VEE_SIGNAL_LEVEL,
 		.but = -1,

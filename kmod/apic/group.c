@@ -10,14 +10,9 @@
 
 #include "apic/apic.h"
 
-static const u32 lvts[] = {
-	[VEE_APIC_LVT_TIMER]		= APIC_LVTT,
-	[VEE_APIC_LVT_THERMAL]		= APIC_LVTTHMR,
-	[VEE_APIC_LVT_PERFORMANCE]	= APIC_LVTPC,
-	[VEE_APIC_LVT_LINT0]		= APIC_LVT0,
-	[VEE_APIC_LVT_LINT1]		= APIC_LVT1,
-	[VEE_APIC_LVT_ERROR]		= APIC_LVTERR,
-};
+static_assert(APIC_LVT(VEE_APIC_LVT_LINT0) == APIC_LVT0 &&
+	      APIC_LVT(VEE_APIC_LVT_ERROR) == APIC_LVTERR);
+static_assert(ARRAY_SIZE(((struct vee_apic *)0)->lvt) == APIC_LVT_ENTRIES);
 
 #define PLACE(offset, member)	{ offset, offsetof(struct vee_apic, member) }
 
@@ -61,8 +56,8 @@ void apic_save(struct apic *apic, struct vee_apic *to)
 	};
 	for (int i = 0; i < ARRAY_SIZE(places); i++)
 		*member_at(to, places[i].member) = apic_get(apic, places[i].offset);
-	for (int i = 0; i < ARRAY_SIZE(lvts); i++)
-		to->lvt[i] = apic_get(apic, lvts[i]);
+	for (int i = 0; i < APIC_LVT_ENTRIES; i++)
+		to->lvt[i] = apic_get(apic, APIC_LVT(i));
 	for (int i = 0; i < APIC_WORDS; i++) {
 		to->irr[i] = apic_get(apic, APIC_WORD(APIC_IRR, i));
 		to->isr[i] = apic_get(apic, APIC_WORD(APIC_ISR, i));
@@ -111,8 +106,8 @@ void apic_load(struct apic *apic, const struct vee_apic *from, u64 guest_ahead)
 {
 	apic->base = from->base;
 	apic_reset(apic);
-	for (int i = 0; i < ARRAY_SIZE(lvts); i++)
-		apic_set(apic, lvts[i], from->lvt[i]);
+	for (int i = 0; i < APIC_LVT_ENTRIES; i++)
+		apic_set(apic, APIC_LVT(i), from->lvt[i]);
 	for (int i = 0; i < ARRAY_SIZE(places); i++)
 		if (places[i].offset != APIC_LDR || !apic_is_x2apic(apic))
 			apic_set(apic, places[i].offset,

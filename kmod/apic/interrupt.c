@@ -13,7 +13,6 @@
 #include "apic/apic.h"
 
 #define PRIORITY_CLASS	0xf0U
-#define FIRST_VECTOR	16	/* lower ones are illegal */
 
 static int highest(const struct apic *apic, u32 offset, u8 *words)
 {
@@ -107,7 +106,7 @@ bool apic_post(struct apic *apic, u8 vector, bool level)
 {
 	struct mailbox *mail = &apic->mail;
 
-	if (vector < FIRST_VECTOR)
+	if (vector < APIC_FIRST_VECTOR)
 		return false;
 	if (level)
 		set_bit(vector, mail->level);
@@ -171,7 +170,7 @@ void apic_raise(struct apic *apic, u32 lvt)
 	if (entry & APIC_LVT_MASKED || !apic_is_switched_on(apic))
 		return;
 	/* Of these two the delivery mode is fixed. */
-	if ((entry & APIC_VECTOR_MASK) < FIRST_VECTOR) {
+	if ((entry & APIC_VECTOR_MASK) < APIC_FIRST_VECTOR) {
 		if (lvt != APIC_LVTERR)
 			apic_note_error(apic, APIC_ESR_RECVILL);
 		return;

@@ -439,13 +439,13 @@ static struct vee_cpuid_entry *make_table(unsigned int count)
 	return kcalloc(count + 1, sizeof(struct vee_cpuid_entry), GFP_KERNEL_ACCOUNT);
 }
 
-/* Takes over @table, sorted. */
 static u8 apic_offers(const struct guest_cpuid *cpuid)
 {
 	return (offers(cpuid, 0x1, ECX, F(X2APIC)) ? APIC_OFFERS_X2APIC : 0) |
 	       (offers(cpuid, 0x1, ECX, F(TSC_DEADLINE_TIMER)) ? APIC_OFFERS_DEADLINE : 0);
 }
 
+/* Takes over @table, sorted. */
 static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 		      unsigned int count)
 {
@@ -475,10 +475,11 @@ int cpuid_reset(struct vee_vcpu *vcpu)
 	if (!table)
 		return -ENOMEM;
 	memcpy(table, offers_made, sizeof(offers_made));
-	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
+	for (int i = 0; i < ARRAY_SIZE(defaults); i++) {
 		own_answers(&table[i], vcpu->id);
-	for (int i = 0; vcpu->apic.regs && i < ARRAY_SIZE(defaults); i++)
-		with_apic(&table[i]);
+		if (vcpu->apic.regs)
+			with_apic(&table[i]);
+	}
 	use_table(vcpu, table, ARRAY_SIZE(defaults));
 	return 0;
 }

@@ -20,8 +20,8 @@
 /* limits.under_way */
 #define LIMIT_DEADLINE	BIT(0)
 #define LIMIT_BUDGET	BIT(1)
-#define LIMIT_TIMER	BIT(3)	/* the local APIC's */
 #define LIMIT_WHOLE	BIT(2)	/* the budget, up to the run's first entry */
+#define LIMIT_TIMER	BIT(3)	/* the local APIC's */
 
 /**
  * struct limit - a moment after which a vCPU is not to run on

@@ -232,7 +232,7 @@ static void offer(struct vee_vcpu *vcpu)
 	set_threshold(vcpu, waits ? -1 : apic_requested(&vcpu->apic));
 }
 
-/* A guest in HLT is woken: the CPU would, but vee doesn't enter one. */
+/* The CPU is told of it. */
 static void raise(struct vee_vcpu *vcpu, int vector)
 {
 	u32 status = vmcs_read(VMCS_GUEST_INTERRUPT_STATUS);
@@ -279,8 +279,7 @@ bool local_has_interrupt(struct vee_vcpu *vcpu)
 {
 	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF))
 		return false;
-	if (local_delivers(&vcpu->local))
-		apic_forget_words(&vcpu->apic);
+	local_look(&vcpu->apic, &vcpu->local);
 	return apic_deliverable(&vcpu->apic) >= 0;
 }
 

@@ -58,6 +58,13 @@ static inline bool local_delivers(const struct local *local)
 	       local->controls & PROC2_VIRTUAL_INTERRUPT_DELIVERY;
 }
 
+/* Before the registers are looked at: the CPU may have changed them. @apic, @local: a vCPU's */
+static inline void local_look(struct apic *apic, const struct local *local)
+{
+	if (local_delivers(local))
+		apic_forget_words(apic);
+}
+
 static inline bool local_is_there(const struct apic *apic)
 {
 	return static_branch_unlikely(&apics) && apic->regs;

@@ -90,8 +90,7 @@ enum next local_rdmsr(struct vee_vcpu *vcpu, u32 index)
 	struct vee_regs *regs = guest_regs(vcpu);
 	u64 value;
 
-	if (local_delivers(&vcpu->local))
-		apic_forget_words(&vcpu->apic);
+	local_look(&vcpu->apic, &vcpu->local);
 	if (!apic_rdmsr(&vcpu->apic, index, &value))
 		return event_gp(vcpu);
 	regs->rax = (u32)value;
@@ -110,6 +109,7 @@ enum next local_wrmsr(struct vee_vcpu *vcpu, u32 index, u64 value)
 void local_access(struct vee_vcpu *vcpu, struct vee_apic_access *access)
 {
 	local_take_mail(vcpu);
+	local_look(&vcpu->apic, &vcpu->local);
 	if (access->flags & VEE_APIC_WRITE)
 		apic_write(&vcpu->apic, access->offset, access->value);
 	else
