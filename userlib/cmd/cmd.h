@@ -242,6 +242,15 @@ bool msr_write(struct machine *machine, uint32_t index, uint64_t value);
 /* --- report.c: for people --- */
 
 void report_stats(struct vee_vcpu *vcpu);
+
+/* VM exits for one reason. */
+struct reason_count {
+	unsigned int reason;
+	uint64_t count;
+};
+
+/* The most frequent first. @sorted, @exits: VEE_STATS_REASONS of them */
+void sort_exits(struct reason_count *sorted, const __u64 *exits);
 /* Each exit. A status. */
 int trace_open(struct machine *machine);
 void trace_exit(const struct machine *machine);

@@ -51,17 +51,19 @@ void report_misses(const struct bus *bus, const char *name)
 
 /* --- statistics --- */
 
-struct reason_count {
-	unsigned int reason;
-	uint64_t count;
-};
-
 static int most_first(const void *a, const void *b)
 {
 	uint64_t left = ((const struct reason_count *)a)->count;
 	uint64_t right = ((const struct reason_count *)b)->count;
 
 	return left < right ? 1 : -(left > right);
+}
+
+void sort_exits(struct reason_count *sorted, const __u64 *exits)
+{
+	for (unsigned int i = 0; i < VEE_STATS_REASONS; i++)
+		sorted[i] = (struct reason_count) { i, exits[i] };
+	qsort(sorted, VEE_STATS_REASONS, sizeof(*sorted), most_first);
 }
 
 void report_stats(struct vee_vcpu *vcpu)
@@ -71,9 +73,7 @@ void report_stats(struct vee_vcpu *vcpu)
 
 	if (vee_vcpu_stats(vcpu, &stats))
 		return;
-	for (unsigned int i = 0; i < VEE_STATS_REASONS; i++)
-		counts[i] = (struct reason_count) { i, stats.exits[i] };
-	qsort(counts, VEE_STATS_REASONS, sizeof(*counts), most_first);
+	sort_exits(counts, stats.exits);
 	line("vee: %llu VM entries, %llu exits to this process, %llu first touches",
 	     U(stats.entries), U(stats.user_exits), U(stats.faults));
 	for (unsigned int i = 0; i < VEE_STATS_REASONS && counts[i].count; i++)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd.h"
 #include "watch.h"
 
 #define PERCENT		100
@@ -80,26 +81,11 @@ static void put_count(FILE *out, const struct scale *scale, uint64_t count)
 	fprintf(out, " %10.0f", per_second(scale, count));
 }
 
-struct reason_count {
-	unsigned int reason;
-	uint64_t count;
-};
-
-static int most_first(const void *a, const void *b)
-{
-	uint64_t left = ((const struct reason_count *)a)->count;
-	uint64_t right = ((const struct reason_count *)b)->count;
-
-	return left < right ? 1 : -(left > right);
-}
-
-static void put_exits(FILE *out, const struct scale *scale, const uint64_t *exits)
+static void put_exits(FILE *out, const struct scale *scale, const __u64 *exits)
 {
 	struct reason_count counts[VEE_STATS_REASONS];
 
-	for (unsigned int i = 0; i < VEE_STATS_REASONS; i++)
-		counts[i] = (struct reason_count) { i, exits[i] };
-	qsort(counts, VEE_STATS_REASONS, sizeof(*counts), most_first);
+	sort_exits(counts, exits);
 	for (unsigned int i = 0; i < VEE_STATS_REASONS && counts[i].count; i++)
 		fprintf(out, "%s%.0f %s", i ? ", " : "  ", per_second(scale, counts[i].count),
 			vee_hardware_reason_name(counts[i].reason));
@@ -204,7 +190,7 @@ static void put_json_vcpu(FILE *out, const struct watched_vcpu *vcpu)
 			continue;
 		fputs(comma, out);
 		put_json_string(out, vee_hardware_reason_name(i));
-		fprintf(out, ":%" PRIu64, vcpu->exits[i]);
+		fprintf(out, ":%" PRIu64, (uint64_t)vcpu->exits[i]);
 		comma = ",";
 	}
 	fputs("}}", out);

@@ -26,7 +26,7 @@ struct watched_vcpu {
 	uint64_t entries;
 	uint64_t faults;
 	uint64_t flushes;
-	uint64_t exits[VEE_STATS_REASONS];
+	__u64 exits[VEE_STATS_REASONS];
 };
 
 /* A descriptor's text. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../cmd/cmd.h"
+#include "command.h"
 #include "test.h"
 
 /* main.c's, whose main() the tests have another one for. */
@@ -25,31 +26,6 @@ static void make_file(const void *data, size_t bytes)
 	if (fd < 0 || write(fd, data, bytes) != (ssize_t)bytes)
 		abort();
 	close(fd);
-}
-
-static char said[16384];	/* what the command has said, on either stream */
-
-/* In a child: what the command has it leaves to the end of its process. */
-static int run_command(int (*command)(int argc, char **argv), int argc, char **argv)
-{
-	FILE *output = tmpfile();
-	int status = 0;
-	pid_t child;
-
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		dup2(fileno(output), STDOUT_FILENO);
-		dup2(fileno(output), STDERR_FILENO);
-		status = command(argc, argv);
-		fflush(stdout);
-		_exit(status);
-	}
-	waitpid(child, &status, 0);
-	rewind(output);
-	said[fread(said, 1, sizeof(said) - 1, output)] = 0;
-	fclose(output);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 /* --- vee run --- */

@@ -9,6 +9,7 @@
 
 #include "../cmd/cmd.h"
 #include "../cmd/watch.h"
+#include "command.h"
 #include "test.h"
 
 /* main.c's, whose main() the tests have another one for. */
@@ -241,31 +242,6 @@ static void counts_a_thread_once(void)
 }
 
 /* --- the commands --- */
-
-static char said[16384];	/* on either stream */
-
-static int run_command(int (*command)(int argc, char **argv), int argc, char **argv)
-{
-	FILE *output = tmpfile();
-	int status = 0;
-	pid_t child;
-
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		dup2(fileno(output), STDOUT_FILENO);
-		dup2(fileno(output), STDERR_FILENO);
-		status = command(argc, argv);
-		fflush(stdout);
-		_exit(status);
-	}
-	waitpid(child, &status, 0);
-	rewind(output);
-	said[fread(said, 1, sizeof(said) - 1, output)] = 0;
-	fclose(output);
-	test_case("%.190s", said);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
 
 #define RUN(command, ...) ({							\
 	char *argv_[] = { #command, ##__VA_ARGS__, NULL };			\
