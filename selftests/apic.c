@@ -74,6 +74,8 @@ GUEST_CODE(cr8_hlt, 64, "sti; mov %rax, %cr8; nop; cli; hlt");
 GUEST_CODE(count_on, 64, "1: sti; nop; incl 0x20000; cli; jmp 1b");
 GUEST_CODE(many_eoi, 64, "1: wrmsr; dec %ebx; jnz 1b; hlt");
 GUEST_CODE(ap_start, 16, "mov $0x1234, %ax; hlt");
+GUEST_CODE(ap_call, 16, "mov $0x1234, %ax; vmcall");
+GUEST_CODE(off_line, 64, "cli; hlt; sti; nop; cli; hlt");
 
 FIXTURE(apic) {
 	struct guest g;
@@ -559,6 +561,35 @@ TEST_F(apic, to_a_halted_guest)
 	EXPECT_EQ(STUB(HIGH), g->page->regs.rip);
 }
 
+#define MASKED		(VEE_OPTION_HLT_SLEEPS | VEE_OPTION_HLT_MASKED_SLEEPS)
+#define AFTER_MASKED	(GPA_CODE + 2)	/* in off_line */
+#define NAP_NS		(5 * MS_NS)
+
+/* Interrupts off, HLT: no message ends that but an NMI; nor if its state is loaded. */
+TEST_F(apic, to_one_off_line)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	SET_LONG(g, off_line);
+	g->page->options = MASKED;
+	g->page->deadline_ns = NAP_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_ALL | VEE_STATE_APIC));
+	EXPECT_EQ(VEE_ACTIVITY_HLT, g->page->events.activity);
+	g->page->dirty = VEE_STATE_ALL | VEE_STATE_APIC;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
+	g->page->deadline_ns = DEADLINE_NS;
+	ASSERT_VECTOR(g, VECTOR_NMI);
+	EXPECT_EQ(AFTER_MASKED, guest_read64(g, g->page->regs.rsp));
+	guest_resume_next(g);
+	ASSERT_VECTOR(g, HIGH);
+	guest_unblock_nmis(_metadata);
+}
+
 /* What the CPU does itself is no exit. */
 TEST_F(apic, no_exits)
 {
@@ -678,6 +709,40 @@ TEST_F(apic, init_sipi)
 	EXPECT_EQ(3, ap.page->regs.rip);
 	EXPECT_EQ(APIC_PAGE | BASE_ENABLED, ap.page->apic.base);
 	EXPECT_EQ(0, ap.page->apic.start);
+	guest_close(&ap);
+}
+
+/* As Linux takes a processor on line that has been off. */
+TEST_F(apic, init_sipi_to_one_off_line)
+{
+	struct guest *g = &self->g, ap;
+	struct runner r;
+
+	guest_open_sibling(_metadata, g, &ap, 1);
+	set_x2apic(_metadata, g);
+	memcpy(g->mem + 0x10000, ap_call, ap_call_end - ap_call);
+	SET_LONG(&ap, off_line);
+	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_APIC));
+	ap.page->apic.start = 0;
+	ap.page->apic.svr = SVR_ON;
+	ap.page->dirty |= VEE_STATE_APIC;
+	ap.page->options = MASKED;
+	ap.page->deadline_ns = NAP_NS;
+	ASSERT_RUN_AT(&ap, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	ap.page->deadline_ns = DEADLINE_NS;
+	ASSERT_EQ(0, runner_start(&r, &ap));
+	usleep(1000);
+	EXPECT_EQ(0, signal_vector(g, 1, HIGH, 0));
+	usleep(1000);
+	EXPECT_FALSE(runner_done(&r));
+	WRMSR(ICR, 1ULL << 32 | ICR_INIT | ICR_ASSERT);
+	usleep(1000);
+	EXPECT_FALSE(runner_done(&r));
+	WRMSR(ICR, 1ULL << 32 | ICR_SIPI | 0x10);
+	ASSERT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, ap.page->exit.reason) TH_LOG("%s", guest_describe(&ap));
+	EXPECT_EQ(0x1234, ap.page->regs.rax & 0xffff);
+	EXPECT_EQ(3, ap.page->regs.rip);
 	guest_close(&ap);
 }
 

@@ -9,10 +9,12 @@
 GUEST_CODE(idle, 64, "sti; hlt; hlt");
 GUEST_CODE(idle_for_ever, 64, "1: sti; hlt; jmp 1b");
 GUEST_CODE(halt, 64, "hlt");
+GUEST_CODE(halt_masked, 64, "cli; hlt; sti; nop; cli; hlt; hlt");
 GUEST_CODE(busy, 64, "sti; 1: incl 0x20000; jmp 1b");
 GUEST_CODE(masked, 64, "incl 0x20000; 1: cmpl $0, 0x20004; je 1b; sti; nop; hlt");
 
 #define AFTER_HLT	(GPA_CODE + 2)	/* in idle and idle_for_ever */
+#define AFTER_MASKED	(GPA_CODE + 2)	/* in halt_masked */
 #define FLAG		(GPA_DATA + 4)
 #define VECTOR		0x40
 #define NAP_NS		(50 * MS_NS)	/* enough for any kernel to get to HLT */
@@ -213,6 +215,112 @@ TEST_F(halt, guests_own_trap)
 	guest_set_rip(g, GPA_CODE + 1);
 	ASSERT_VECTOR(g, VECTOR_DB);
 	EXPECT_EQ(AFTER_HLT, guest_read64(g, g->page->regs.rsp));
+}
+
+/* --- with interrupts off --------------------------------------------------- */
+
+#define MASKED		(VEE_OPTION_HLT_SLEEPS | VEE_OPTION_HLT_MASKED_SLEEPS)
+
+static void sleep_masked(struct __test_metadata *_metadata, struct guest *g)
+{
+	g->page->options = MASKED;
+	GUEST_LONG(g, halt_masked);
+	g->page->deadline_ns = NAP_NS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_EVENTS));
+	EXPECT_EQ(VEE_ACTIVITY_HLT, g->page->events.activity);
+}
+
+TEST_F(halt, masked_sleeps)
+{
+	struct guest *g = &self->g;
+
+	sleep_masked(_metadata, g);
+	/* Neither the page's interrupt nor another thread's ends it. */
+	guest_inject(g, VEE_EVENT_INTERRUPT, VECTOR);
+	EXPECT_EQ(0, send(g, VECTOR + 1));
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	/* Those with interrupts on sleep as ever, too. */
+	g->page->options = VEE_OPTION_HLT_SLEEPS;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	g->page->options = MASKED;
+	EXPECT_EQ(0, vcpu_inject(g->vcpu, VEE_EVENT_NMI, VECTOR_NMI));
+	g->page->deadline_ns = DEADLINE_NS;
+	ASSERT_VECTOR(g, VECTOR_NMI);
+	EXPECT_EQ(AFTER_MASKED, guest_read64(g, g->page->regs.rsp));
+	/* They have waited, both. */
+	guest_resume_next(g);
+	ASSERT_VECTOR(g, VECTOR);
+	guest_resume_next(g);
+	ASSERT_VECTOR(g, VECTOR + 1);
+	guest_resume_next(g);
+	g->page->options = VEE_OPTION_HLT_SLEEPS;
+	ASSERT_HLT(g, GPA_CODE + 5);
+}
+
+TEST_F(halt, masked_wakes_up_by_nmi)
+{
+	struct guest *g = &self->g;
+	struct runner r;
+
+	g->page->options = MASKED;
+	GUEST_LONG(g, halt_masked);
+	ASSERT_EQ(0, runner_start(&r, g));
+	EXPECT_TRUE(asleep(&r));
+	EXPECT_EQ(0, send(g, VECTOR));
+	EXPECT_TRUE(asleep(&r));
+	EXPECT_EQ(0, vcpu_inject(g->vcpu, VEE_EVENT_NMI, VECTOR_NMI));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(STUB(VECTOR_NMI), g->page->regs.rip);
+}
+
+/* Not with a window asked for, either, which can't open. */
+TEST_F(halt, masked_costs_no_time)
+{
+	struct guest *g = &self->g;
+	__u64 before, spent;
+	struct runner r;
+
+	sleep_masked(_metadata, g);
+	g->page->deadline_ns = 0;
+	g->page->intercept = VEE_INTERCEPT_INTERRUPT_WINDOW;
+	EXPECT_EQ(0, send(g, VECTOR));
+	ASSERT_EQ(0, runner_start(&r, g));
+	EXPECT_TRUE(asleep(&r));
+	before = thread_cpu_ns(r.thread);
+	usleep(100000);
+	spent = thread_cpu_ns(r.thread) - before;
+	EXPECT_GE(MS_NS, spent) TH_LOG("%llu ns of 100 ms", spent);
+	EXPECT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+	EXPECT_EQ(0, runner_join(&r));
+	EXPECT_EQ(VEE_EXIT_KICKED, g->page->exit.reason);
+	EXPECT_EQ(AFTER_MASKED, g->page->regs.rip);
+}
+
+/* Into another vCPU, which sleeps on. */
+TEST_F(halt, masked_is_saved_and_loaded)
+{
+	struct guest *g = &self->g, other;
+
+	sleep_masked(_metadata, g);
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_ALL));
+	guest_open_sibling(_metadata, g, &other, 1);
+	other.page->regs = g->page->regs;
+	other.page->segments = g->page->segments;
+	other.page->control = g->page->control;
+	other.page->events = g->page->events;
+	other.page->dirty = VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_CONTROL |
+			    VEE_STATE_EVENTS;
+	other.page->options = MASKED;
+	other.page->deadline_ns = NAP_NS;
+	EXPECT_EQ(0, send(&other, VECTOR));
+	ASSERT_RUN_AT(&other, VEE_EXIT_DEADLINE, AFTER_MASKED);
+	other.page->deadline_ns = DEADLINE_NS;
+	guest_inject(&other, VEE_EVENT_NMI, VECTOR_NMI);
+	ASSERT_VECTOR(&other, VECTOR_NMI);
+	guest_resume_next(&other);
+	ASSERT_VECTOR(&other, VECTOR);
+	guest_close(&other);
 }
 
 /* --- events from other threads ---------------------------------------------- */

@@ -199,7 +199,8 @@ struct bad_word {
 
 static const struct bad_word bad_words[] = {
 	BAD(tpr_threshold, 16),
-	BAD(options, 1U << 1),
+	BAD(options, VEE_OPTION_HLT_MASKED_SLEEPS),
+	BAD(options, 1U << 2),
 	BAD(options, 1U << 31),
 	BAD(prefetch, 1U << 6),
 	BAD(prefetch, 1U << 30),

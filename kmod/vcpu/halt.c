@@ -19,6 +19,12 @@
 #include "vcpu/vcpu.h"
 #include "vmx/vmcs.h"
 
+/* The option for HLT as the guest's interrupts are. */
+static u32 option_for(u64 rflags)
+{
+	return rflags & X86_EFLAGS_IF ? VEE_OPTION_HLT_SLEEPS : VEE_OPTION_HLT_MASKED_SLEEPS;
+}
+
 /*
  * At an HLT that nothing ends at once. A single-step trap after it does: then the
  * guest is entered. False: the caller is to see the HLT.
@@ -27,12 +33,20 @@ bool halt_begin(struct vee_vcpu *vcpu)
 {
 	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 
-	if (!(vcpu->wishes.options & VEE_OPTION_HLT_SLEEPS) || !(rflags & X86_EFLAGS_IF))
+	if (!(vcpu->wishes.options & option_for(rflags)))
 		return false;
 	event_skip(vcpu);
 	if (!event_each_insn_traps(rflags))
 		vmcs_write(VMCS_GUEST_ACTIVITY, VEE_ACTIVITY_HLT);
 	return true;
+}
+
+/* One for interrupts can't be open, nor will be. */
+static u32 windows_to_look_at(void)
+{
+	if (vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF)
+		return INTERCEPT_WINDOWS;
+	return VEE_INTERCEPT_NMI_WINDOW;
 }
 
 /* With a window asked for, the CPU is to say whether it is open. */
@@ -42,7 +56,7 @@ bool halt_lasts(struct vee_vcpu *vcpu)
 	       !vmcs_read(VMCS_GUEST_PENDING_DEBUG) &&
 	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) && !event_wakes(&vcpu->events) &&
 	       !local_wakes(vcpu, &vcpu->apic) &&
-	       !(vcpu->wishes.intercept & INTERCEPT_WINDOWS);
+	       !(vcpu->wishes.intercept & windows_to_look_at());
 }
 
 /* Whoever makes one of these true calls runner_interrupt() after it. */

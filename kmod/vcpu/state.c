@@ -457,6 +457,13 @@ static __always_inline struct wishes read_wishes(const struct vee_vcpu_page *pag
 	};
 }
 
+/* To sleep with interrupts off is a kind of sleeping. */
+static bool options_fit(u32 options)
+{
+	return !(options & ~VEE_OPTION_ALL) &&
+	       (!(options & VEE_OPTION_HLT_MASKED_SLEEPS) || options & VEE_OPTION_HLT_SLEEPS);
+}
+
 static u32 bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes)
 {
 	u32 no_intercept = ~VEE_INTERCEPT_ALL;
@@ -469,7 +476,7 @@ static u32 bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes)
 		return MEMBER(prefetch);
 	if (wishes->intercept & no_intercept)
 		return MEMBER(intercept);
-	return wishes->options & ~VEE_OPTION_ALL ? MEMBER(options) : 0;
+	return options_fit(wishes->options) ? 0 : MEMBER(options);
 }
 
 /* Seldom: from one run to the next a caller's wishes are the same. */

@@ -1017,13 +1017,19 @@ struct vee_exit {
  * brings an event. HLT with RFLAGS.IF clear is VEE_EXIT_HLT all the same: little
  * can wake that guest.
  *
+ * VEE_OPTION_HLT_MASKED_SLEEPS, with VEE_OPTION_HLT_SLEEPS alone: so is HLT with
+ * RFLAGS.IF clear, as a processor does it that an operating system takes off line. No
+ * interrupt ends that sleep, they wait; an NMI does, with a local APIC an INIT, and what
+ * ends a run.
+ *
  * VEE_EXIT_HLT: the caller has the guest wait for what ends HLT (SDM 2A, "HLT-Halt"), an
  * interrupt if RFLAGS.IF is set, an NMI, and goes on with VEE_RESUME_NEXT and that event.
  * With RFLAGS.TF set there is no wait: the trap of the single step ends HLT, and
  * VEE_RESUME_NEXT takes it.
  */
 #define VEE_OPTION_HLT_SLEEPS		0x01U
-#define VEE_OPTION_ALL			0x01U
+#define VEE_OPTION_HLT_MASKED_SLEEPS	0x02U
+#define VEE_OPTION_ALL			0x03U
 
 /* struct vee_vcpu_page, @resume */
 #define VEE_RESUME_HERE		0	/* at RIP */
@@ -1126,8 +1132,8 @@ struct vee_vcpu_page {
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
  * for this thread, or another thread has the vCPU whose run was to go on; what the
  * page asked for was taken over, or is still in it, so just run again, with the
- * argument 0), -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options; a
- * bad @resume or @tpr_threshold; a state that vee can't let the hardware load: see the
+ * argument 0), -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options, or
+ * there VEE_OPTION_HLT_MASKED_SLEEPS alone; a bad @resume or @tpr_threshold; a state that vee can't let the hardware load: see the
  * group's struct; a generation yet to come), -ESTALE (no run of that generation is
  * paused: it is over), -EBUSY (another thread runs this vCPU; or @inject, see there),
  * -ENOMEM (see @tpr_threshold), -EIO (not the address space of the VM), -ESHUTDOWN (the
