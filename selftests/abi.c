@@ -95,6 +95,7 @@ static const struct layout layouts[] = {
 	OFFSET(vee_exit_memory, insn_bytes, 26),
 	OFFSET(vee_exit_memory, code_width, 42),
 	OFFSET(vee_exit_memory, insn, 27),
+	OFFSET(vee_exit_memory, apic, 43),
 	SIZE(vee_exit_msr, 16),
 	SIZE(vee_exit_cpuid, 24),
 	SIZE(vee_exit_hypercall, 8),

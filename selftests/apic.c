@@ -243,7 +243,7 @@ static bool assist(struct __test_metadata *_metadata, struct guest *g)
 
 	if (g->page->exit.reason != VEE_EXIT_MMIO)
 		return false;
-	EXPECT_EQ(APIC_PAGE, memory->gpa & ~0xfffULL);
+	EXPECT_EQ(1, memory->apic);
 	EXPECT_EQ(0, apic_access(g, write ? VEE_APIC_WRITE : 0, memory->gpa & 0xfff, &value));
 	if (!write)
 		g->page->regs.rax = value;
@@ -399,6 +399,49 @@ TEST_F(apic, base)
 	set_base(_metadata, g, BASE_ENABLED);
 	EXPECT_EQ(0, LOAD(TPR));
 	EXPECT_EQ(0xff, LOAD(SVR));
+}
+
+/* In the same page of the guest's tables. */
+#define OTHER_PAGE	(APIC_PAGE + 0x10000)
+
+TEST_F(apic, moved)
+{
+	struct guest *g = &self->g;
+	__u32 value = 0;
+
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_APIC_BASE, OTHER_PAGE | BASE_ENABLED));
+	EXPECT_EQ(0x50014, LOAD(OTHER_PAGE - APIC_PAGE + VERSION));
+	STORE(OTHER_PAGE - APIC_PAGE + TPR, 0x50);
+	EXPECT_EQ(0, apic_access(g, 0, TPR, &value));
+	EXPECT_EQ(0x50, value);
+	/* Where it is no more, or not to be had like that, is nobody. */
+	SET_LONG(g, load_hlt);
+	g->page->regs.rbx = OTHER_PAGE + 0x1000;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	EXPECT_EQ(0, g->page->exit.memory.apic);
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_APIC_BASE,
+			      OTHER_PAGE | BASE_ENABLED | BASE_X2APIC));
+	SET_LONG(g, load_hlt);
+	g->page->regs.rbx = OTHER_PAGE + TPR;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	EXPECT_EQ(0, g->page->exit.memory.apic);
+}
+
+/* What the page says is what the request has made of it. */
+TEST_F(apic, request_and_page)
+{
+	struct guest *g = &self->g;
+	__u32 value = 0x70;
+
+	SET_LONG(g, rdmsr_hlt);
+	g->page->regs.rcx = MSR_APIC_BASE;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC | VEE_STATE_CONTROL));
+	ASSERT_EQ(0, apic_access(g, VEE_APIC_WRITE, TPR, &value));
+	EXPECT_EQ(7, g->page->control.cr8);
+	EXPECT_EQ(0, g->page->valid & VEE_STATE_APIC);
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	EXPECT_EQ(0x70, g->page->apic.tpr);
 }
 
 /* --- interrupts ------------------------------------------------------------------- */

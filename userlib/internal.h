@@ -127,6 +127,8 @@ unsigned int vm_gpa_bits(const struct vee_vm *vm);
 bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
 	    unsigned int access);
 int vm_zero(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
+/* Has each of its vCPUs a local APIC? */
+bool vm_has_apics(const struct vee_vm *vm);
 
 /* Memory that the guest may read and write, ranges that touch joined. */
 struct range {
@@ -171,6 +173,18 @@ void exits_end(struct vee_vcpu *vcpu);
 
 /* What an exception keeps from delivery waits again, as the engine has it. */
 void event_put_back(struct vee_events *events, const struct vee_event *event);
+
+/* --- apic.c --- */
+
+/* What is before a device's function, @fn for @arg, where there are local APICs. */
+struct apic_front {
+	struct vee_vcpu *vcpu;
+	vee_mmio_fn fn;
+	void *arg;
+};
+
+/* A vee_mmio_fn: what is @vcpu's APIC's is done there, all else is @fn's. @arg: a front */
+int apic_touch(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write);
 
 /* --- post.c --- */
 

@@ -204,12 +204,16 @@ static int assist(struct vee_vcpu *vcpu, const struct vee_bus *bus)
 		.fn = bus->port,
 		.arg = bus->arg,
 	};
-
+	struct apic_front front = { .vcpu = vcpu, .fn = bus->memory, .arg = bus->arg };
 	uint64_t hits;
 	int err;
 
 	if (vcpu->page->exit.reason != VEE_EXIT_PIO || !sane(&pio.exit))
 		return -EINVAL;
+	if (bus->memory && vm_has_apics(vcpu->vm)) {
+		pio.guest.fn = apic_touch;
+		pio.guest.arg = &front;
+	}
 	pio.write = pio.exit.direction == VEE_PIO_OUT;
 	vcpu->page->resume = VEE_RESUME_HERE;
 	err = pio.exit.string ? vee_vcpu_sync(vcpu, VEE_STATE_REGS) : 0;

@@ -83,6 +83,20 @@ int vee_get_info(struct vee_info *info);
 int vee_vm_create(struct vee_vm **vm);
 
 /**
+ * vee_vm_create_with() - make a VM that has more than the least
+ * @vm: where to put it
+ * @flags: VEE_VM_LOCAL_APIC: each of its vCPUs has a local APIC; or 0
+ *
+ * With local APICs vCPUs reach each other, and devices reach them by vee_vm_signal(). The
+ * vCPU with id 0 runs at once, the others wait in vee_vcpu_run() for INIT and SIPI. What
+ * a guest does in the page of its APIC, wherever that is, vee_mmio_assist() sees to.
+ *
+ * Return: 0, or the errors of vee_vm_create(), -EINVAL (no such flag, or the module is
+ * too old for it).
+ */
+int vee_vm_create_with(struct vee_vm **vm, unsigned int flags);
+
+/**
  * vee_vm_destroy() - destroy a VM
  * @vm: the VM, or NULL; its vCPUs must have been destroyed
  *
@@ -241,6 +255,23 @@ bool vee_vm_take_post(struct vee_vm *vm, struct vee_post *post);
  */
 int vee_vm_doorbell(struct vee_vm *vm, const struct vee_doorbell *doorbell);
 
+/* --- interrupts by message: VMs with local APICs --- */
+
+/**
+ * vee_vm_signal() - send an interrupt by message, an MSI, from any thread
+ * @vm: the VM, with local APICs
+ * @address: FEEH in bits 31:20, destination in 19:12, bit 3 redirection hint, bit 2
+ *	logical destination mode
+ * @data: vector in bits 7:0, delivery mode in 10:8
+ * @flags: 0, or VEE_SIGNAL_LEVEL: the guest's end of interrupt is VEE_EXIT_EOI
+ *
+ * SDM 3A, "Message Signalled Interrupts". A destination that isn't there is no error.
+ *
+ * Return: 0, or -EINVAL (bits 63:20 of @address, a delivery mode, @flags), -ENODEV (the
+ * VM has no local APICs), -EIO.
+ */
+int vee_vm_signal(struct vee_vm *vm, uint64_t address, uint32_t data, unsigned int flags);
+
 /* --- vCPUs --- */
 
 /**
@@ -306,7 +337,8 @@ int vee_vcpu_inject(struct vee_vcpu *vcpu, uint8_t type, uint8_t vector);
  *
  * A system call only if some group isn't valid yet.
  *
- * Return: 0, or -EINVAL (an unknown group), -EBUSY, -EIO, -ESHUTDOWN.
+ * Return: 0, or -EINVAL (an unknown group, or VEE_STATE_APIC without local APICs), -EBUSY,
+ * -EIO, -ESHUTDOWN.
  */
 int vee_vcpu_sync(struct vee_vcpu *vcpu, unsigned int groups);
 
@@ -914,7 +946,8 @@ typedef int (*vee_mmio_fn)(void *arg, uint64_t gpa, void *data,
  *
  * Or that of VEE_EXIT_DESCRIPTOR, wherever its operand is; or that of VEE_EXIT_MEMORY,
  * if it is a write to a slot that the guest may only read, such as a ROM: @fn is then
- * called in place of the slot.
+ * called in place of the slot. In a VM with local APICs what is in the page of the
+ * vCPU's APIC is done there, and @fn, which may be NULL, is not called.
  *
  * Does what a guest may use anywhere: loads, stores, arithmetic, logic and shifts, the
  * string instructions, the stack, jumps, segment and table registers, moves of MMX and
@@ -1041,7 +1074,7 @@ int vee_explain(struct vee_vcpu *vcpu, FILE *out);
  * @out: where to
  *
  * General registers, segment and table registers with their hidden parts, control and
- * debug registers, in hexadecimal.
+ * debug registers, those of a local APIC, in hexadecimal.
  *
  * Return: 0, or -EBUSY, -EIO, -ESHUTDOWN; then nothing is written.
  */

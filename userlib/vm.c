@@ -30,6 +30,7 @@ struct vee_vm {
 	unsigned int page_bytes;	/* of vee_info, as @xsave_bytes */
 	unsigned int xsave_bytes;
 	unsigned int gpa_bits;
+	bool has_apics;
 	pthread_rwlock_t lock;
 	struct slot *slots;	/* ascending, never overlapping */
 	size_t count;
@@ -71,9 +72,9 @@ int vee_get_info(struct vee_info *info)
 }
 
 /* The VM's descriptor; the device's is needed no longer than this. */
-static int create_fd(struct vee_info *info)
+static int create_fd(struct vee_info *info, unsigned int flags)
 {
-	struct vee_vm_create create = { .size = sizeof(create) };
+	struct vee_vm_create create = { .size = sizeof(create), .flags = flags };
 	int fd = open_device();
 	int ret;
 
@@ -88,7 +89,7 @@ static int create_fd(struct vee_info *info)
 	return ret;
 }
 
-int vee_vm_create(struct vee_vm **vm)
+int vee_vm_create_with(struct vee_vm **vm, unsigned int flags)
 {
 	struct vee_vm *new = calloc(1, sizeof(*new));
 	struct vee_info info;
@@ -96,7 +97,7 @@ int vee_vm_create(struct vee_vm **vm)
 
 	if (!new)
 		return -ENOMEM;
-	new->fd = create_fd(&info);
+	new->fd = create_fd(&info, flags);
 	if (new->fd < 0) {
 		err = new->fd;
 		free(new);
@@ -105,10 +106,16 @@ int vee_vm_create(struct vee_vm **vm)
 	new->page_bytes = info.vcpu_page_bytes;
 	new->xsave_bytes = info.xsave_bytes;
 	new->gpa_bits = info.gpa_bits;
+	new->has_apics = flags & VEE_VM_LOCAL_APIC;
 	pthread_rwlock_init(&new->lock, NULL);
 	post_init(&new->office, new->fd);
 	*vm = new;
 	return 0;
+}
+
+int vee_vm_create(struct vee_vm **vm)
+{
+	return vee_vm_create_with(vm, 0);
 }
 
 void vee_vm_destroy(struct vee_vm *vm)
@@ -133,6 +140,11 @@ int vee_vm_fd(const struct vee_vm *vm)
 struct post_office *vm_post_office(struct vee_vm *vm)
 {
 	return &vm->office;
+}
+
+bool vm_has_apics(const struct vee_vm *vm)
+{
+	return vm->has_apics;
 }
 
 unsigned int vm_page_bytes(const struct vee_vm *vm)

@@ -91,4 +91,10 @@ static inline bool local_is_xapic(const struct apic *apic)
 	return apic->regs && apic_is_enabled(apic) && !apic_is_x2apic(apic);
 }
 
+/* In xAPIC mode, and are its registers in the page of @gpa? */
+static inline bool local_is_at(const struct apic *apic, u64 gpa)
+{
+	return local_is_xapic(apic) && !((apic->base ^ gpa) & APIC_BASE_ADDRESS);
+}
+
 #endif /* _VEE_LOCAL_H */

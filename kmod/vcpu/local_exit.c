@@ -114,8 +114,10 @@ void local_access(struct vee_vcpu *vcpu, struct vee_apic_access *access)
 		apic_write(&vcpu->apic, access->offset, access->value);
 	else
 		access->value = apic_read(&vcpu->apic, access->offset);
-	/* In the registers it has all changed under the CPU's hands. */
+	/* In the registers it has all changed under the CPU's hands, and the caller's. */
 	local_reload(vcpu);
+	vcpu->page->valid &= ~VEE_STATE_APIC;
+	vcpu->page->control.cr8 = tpr_read_cr8(&vcpu->tpr);
 }
 
 #define PAGE_OFFSET_OF(q)	((q) & 0xff0)

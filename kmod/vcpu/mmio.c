@@ -172,6 +172,16 @@ static int fault_and_fetch(struct vee_vcpu *vcpu, u32 access)
 	return err == -EBUSY ? -EINTR : err;
 }
 
+/* Of a vCPU with a local APIC: an access to its registers, or MMIO like any other. */
+static noinline enum next refuse_local(struct vee_vcpu *vcpu)
+{
+	enum next next = refuse(vcpu, -ENOENT);
+
+	if (next == NEXT_USER)
+		vcpu->page->exit.memory.apic = local_is_at(&vcpu->apic, vcpu->violation.gpa);
+	return next;
+}
+
 static noinline bool fault_own(struct vee_vcpu *vcpu)
 {
 	struct memory *memory = &vcpu->vm->memory;
@@ -188,8 +198,8 @@ static enum next resolve(struct vee_vcpu *vcpu)
 	if (err == -EBUSY || err == -EAGAIN)
 		err = fault_and_fetch(vcpu, access);
 	trace_vee_fault(vcpu, vcpu->violation.gpa, access, err);
-	if (local_is_there(&vcpu->apic) && err == -ENOENT && fault_own(vcpu))
-		return NEXT_ENTER;
+	if (local_is_there(&vcpu->apic) && err == -ENOENT)
+		return fault_own(vcpu) ? NEXT_ENTER : refuse_local(vcpu);
 	switch (err) {
 	case 0:
 		vcpu->stats.faults++;
@@ -245,22 +255,14 @@ static u64 as_violation(u64 q)
 	}
 }
 
-static enum next refuse_apic(struct vee_vcpu *vcpu)
-{
-	return refuse(vcpu, -ENOENT);
-}
-
-/*
- * What the CPU can't see to is MMIO like any other. It doesn't say at which linear
- * address.
- */
+/* What the CPU can't see to is MMIO. It doesn't say at which linear address. */
 enum next exit_apic_access(struct vee_vcpu *vcpu)
 {
 	u64 q = vcpu->exit.qualification;
 
 	event_collect(vcpu);
 	vcpu->violation = (struct violation) { .gpa = APIC_BASE_DEFAULT | APIC_OFFSET(q) };
-	note(vcpu, refuse_apic);
+	note(vcpu, refuse_local);
 	vcpu->exit.qualification = as_violation(q);
 	return NEXT_SLEEP;
 }

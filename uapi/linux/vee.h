@@ -837,6 +837,8 @@ struct vee_exit_pio {
  * @insn: the bytes at CS:RIP
  * @code_width: bytes of a default address in that code segment: 2, 4 or 8; 0 if
  *	VEE_PREFETCH_INSN is off
+ * @apic: 1 if @gpa is in the page of the vCPU's local APIC, in xAPIC mode, and the
+ *	access the caller's to do by VEE_VCPU_APIC
  * @reserved: zero
  */
 struct vee_exit_memory {
@@ -849,7 +851,8 @@ struct vee_exit_memory {
 	__u8 insn_bytes;
 	__u8 insn[VEE_INSN_MAX];
 	__u8 code_width;
-	__u8 reserved[5];
+	__u8 apic;
+	__u8 reserved[4];
 };
 
 /**
@@ -1240,12 +1243,13 @@ struct vee_inject {
  * struct vee_apic_access - read or write a register of the local APIC (VEE_VCPU_APIC)
  * @size: in: sizeof(struct vee_apic_access)
  * @flags: in: 0, or VEE_APIC_WRITE
- * @offset: in: where in the APIC's page: 20H to 3F0H, a multiple of 16
+ * @offset: in: where in the APIC's page: 0 to FF0H, a multiple of 16
  * @value: write: in; read: out
  *
- * As the guest would in xAPIC mode: for a VEE_EXIT_MMIO there. A register that isn't
- * there reads as 0, and is an error in ESR. What a write sends is sent; an end of
- * interrupt that the caller is to know is the next run's VEE_EXIT_EOI.
+ * As the guest would in xAPIC mode: for a VEE_EXIT_MMIO there (vee_exit_memory.apic). A
+ * register that isn't there reads as 0, and is an error in ESR. What a write sends is
+ * sent; an end of interrupt that the caller is to know is the next run's VEE_EXIT_EOI.
+ * VEE_STATE_APIC is not valid after it, and vee_control.cr8 is the TPR's.
  *
  * Returns 0, or -EINVAL (@offset), -ENODEV (no local APIC, or it isn't in xAPIC mode),
  * -ESHUTDOWN.

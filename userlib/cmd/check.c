@@ -601,6 +601,31 @@ static void check_controls(const struct vee_info *info)
 
 /* --- the verdict --- */
 
+static const struct {
+	uint64_t feature;
+	const char *name;
+} apic_features[] = {
+	{ VEE_FEATURE_APIC_ACCESSES, "xAPIC mode" },
+	{ VEE_FEATURE_X2APIC_MODE, "x2APIC mode" },
+	{ VEE_FEATURE_APIC_REGISTERS, "registers" },
+	{ VEE_FEATURE_INTERRUPT_DELIVERY, "interrupts" },
+};
+
+static void show_apics(uint64_t features)
+{
+	const char *before = "";
+
+	if (!(features & VEE_FEATURE_LOCAL_APIC))
+		return;
+	printf("  local APICs, of which the CPU sees to ");
+	for (size_t i = 0; i < sizeof(apic_features) / sizeof(*apic_features); i++)
+		if (features & apic_features[i].feature) {
+			printf("%s%s", before, apic_features[i].name);
+			before = ", ";
+		}
+	puts(*before ? " itself" : "nothing itself");
+}
+
 static void show_info(const struct vee_info *info)
 {
 	heading("What the module offers");
@@ -608,6 +633,7 @@ static void show_info(const struct vee_info *info)
 	       info->api_version, info->max_vcpus, info->max_slots);
 	printf("  guest-physical addresses of %u bits, a TSC of %u kHz, XCR0 %#llx\n",
 	       info->gpa_bits, info->tsc_khz, (unsigned long long)info->xcr0);
+	show_apics(info->features);
 }
 
 static int verdict(bool loaded)

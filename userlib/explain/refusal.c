@@ -20,7 +20,7 @@ struct member {
 
 /* What is wrong with a member that the module has refused. */
 static const struct member members[] = {
-	MEMBER(tpr_threshold, NULL, "at most 15"),
+	MEMBER(tpr_threshold, NULL, "at most 15, and 0 with a local APIC"),
 	MEMBER(prefetch, NULL, "VEE_STATE_ bits and VEE_PREFETCH_INSN alone"),
 	MEMBER(dirty, NULL, "VEE_STATE_ bits alone"),
 	MEMBER(intercept, NULL, "VEE_INTERCEPT_ bits alone, and such as this CPU can"),
@@ -49,6 +49,11 @@ static const struct member members[] = {
 	MEMBER(events.delivering, "EVENTS", "no such event: vector, type, error code or length"),
 	MEMBER(events.interrupt, "EVENTS", "an external interrupt alone"),
 	MEMBER(events.nmi, "EVENTS", "an NMI alone"),
+	MEMBER(apic.base, "APIC", "bits 7:0, or a mode that there is not: CPUID may lack x2APIC"),
+	MEMBER(apic.tpr, "APIC", "bits 31:8 must be 0"),
+	MEMBER(apic.start, "APIC", "VEE_APIC_WAITS_FOR_SIPI, _INIT, _SIPI alone"),
+	MEMBER(apic.sipi_vector, "APIC", "bits 31:8 must be 0"),
+	MEMBER(apic.eoi, "APIC", "VEE_APIC_EOI and a vector alone"),
 };
 
 static const struct member *find(unsigned int offset)

@@ -2,6 +2,10 @@
 /* Registers, for people. */
 #include "explain.h"
 
+#define APIC_VECTORS	256
+/* All of them listed. */
+#define VECTORS_BYTES	(APIC_VECTORS * 3 + 1)
+
 static void say_segment(struct text *text, const char *name,
 			const struct vee_segment *segment)
 {
@@ -63,13 +67,40 @@ static void say_all(struct text *text, const struct vee_vcpu_page *page)
 	    U(debug->dr[1]), U(debug->dr[2]), U(debug->dr[3]));
 }
 
+/* Of 256 bits: those that are set, by number. */
+static void list_vectors(char *list, size_t room, const uint32_t *words)
+{
+	size_t used = 0;
+
+	snprintf(list, room, " none");
+	for (unsigned int i = 0; i < APIC_VECTORS && used < room; i++)
+		if (words[i / 32] >> i % 32 & 1)
+			used += snprintf(list + used, room - used, " %02x", i);
+}
+
+static void say_apic(struct text *text, const struct vee_apic *apic)
+{
+	char requested[VECTORS_BYTES], in_service[VECTORS_BYTES];
+
+	list_vectors(requested, sizeof(requested), apic->irr);
+	list_vectors(in_service, sizeof(in_service), apic->isr);
+	say(text, "  APIC base %08llx  SVR %03x  TPR %02x  ICR %016llx%s", U(apic->base),
+	    apic->svr, apic->tpr, U(apic->icr),
+	    apic->start & VEE_APIC_WAITS_FOR_SIPI ? "  waits for SIPI" : "");
+	say(text, "  APIC requested:%s; in service:%s", requested, in_service);
+}
+
 int vee_dump_registers(struct vee_vcpu *vcpu, FILE *out)
 {
 	struct text text = { .out = out, .left = UINT32_MAX };
+	bool has_apic = vm_has_apics(vcpu->vm);
 	int err = vee_vcpu_sync(vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS |
-				VEE_STATE_CONTROL | VEE_STATE_DEBUG);
+				VEE_STATE_CONTROL | VEE_STATE_DEBUG |
+				(has_apic ? VEE_STATE_APIC : 0));
 
 	if (!err)
 		say_all(&text, vcpu->page);
+	if (!err && has_apic)
+		say_apic(&text, &vcpu->page->apic);
 	return err;
 }

@@ -198,6 +198,7 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 	struct guest guest = {
 		.vcpu = vcpu, .exit = &exit, .fn = fn, .arg = arg, .mode = exit.code_width,
 	};
+	struct apic_front front = { .vcpu = vcpu, .fn = fn, .arg = arg };
 	bool delivers;
 	uint64_t hits;
 	int err;
@@ -207,6 +208,10 @@ int vee_mmio_assist(struct vee_vcpu *vcpu, vee_mmio_fn fn, void *arg)
 	err = find_cause(vcpu, &delivers);
 	if (err)
 		return err;
+	if (vm_has_apics(vcpu->vm)) {
+		guest.fn = apic_touch;
+		guest.arg = &front;
+	}
 	vcpu->page->resume = VEE_RESUME_HERE;
 	if (!vcpu_has(vcpu, VEE_STATE_REGS))
 		err = vee_vcpu_sync(vcpu, VEE_STATE_REGS);

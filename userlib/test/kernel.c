@@ -298,6 +298,29 @@ static int move_xsave(const struct vee_xsave *xsave, bool set)
 	return 0;
 }
 
+static int create_vm(const struct vee_vm_create *create)
+{
+	fake.vm_flags = create->flags;
+	return new_fd(VEE_POST_RING_BYTES);
+}
+
+static int access_apic(struct vee_apic_access *access)
+{
+	uint32_t *reg = &fake.apic[access->offset / 16];
+
+	if (access->offset % 16 || access->offset >= PAGE_BYTES)
+		return -EINVAL;
+	fake.apic_offset = access->offset;
+	if (access->flags & VEE_APIC_WRITE) {
+		fake.apic_writes++;
+		*reg = access->value;
+	} else {
+		fake.apic_reads++;
+		access->value = *reg;
+	}
+	return 0;
+}
+
 static int answer(unsigned long request, void *arg)
 {
 	if (fake.error)
@@ -306,7 +329,7 @@ static int answer(unsigned long request, void *arg)
 	case VEE_GET_INFO:
 		return get_info(arg);
 	case VEE_VM_CREATE:
-		return new_fd(VEE_POST_RING_BYTES);
+		return create_vm(arg);
 	case VEE_VM_MAP:
 		return add_map(arg);
 	case VEE_VM_UNMAP:
@@ -319,8 +342,13 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VM_DOORBELL:
 		fake.doorbell = *(struct vee_doorbell *)arg;
 		return 0;
+	case VEE_VM_SIGNAL:
+		fake.signal = *(struct vee_signal *)arg;
+		return 0;
 	case VEE_VCPU_GET_CPUID:
 		return 0;
+	case VEE_VCPU_APIC:
+		return access_apic(arg);
 	case VEE_VCPU_SYNC:
 		return sync_groups(arg);
 	case VEE_VCPU_TRANSLATE:

@@ -90,6 +90,12 @@ extern struct fake_kernel {
 	struct vee_inject inject;
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;
+	uint32_t vm_flags;
+	struct vee_signal signal;
+	uint32_t apic[PAGE_BYTES / 16];	/* registers, by offset / 16 */
+	unsigned int apic_reads;
+	unsigned int apic_writes;
+	uint32_t apic_offset;		/* of the last */
 	unsigned int map_count;
 	uint64_t vmcs_value;		/* of every field */
 	uint64_t rip;			/* after a run, which is what the page says already */
