@@ -63,7 +63,7 @@
 /* The basic exit reasons of what is done in the kernel. */
 #define EXIT_WRMSR	32
 
-GUEST_CODE(warm, 64, "int $0x52");
+GUEST_CODE(raise_ud, 64, "ud2");
 GUEST_CODE(rdmsr_hlt, 64, "rdmsr; hlt");
 GUEST_CODE(wrmsr_hlt, 64, "wrmsr; hlt");
 GUEST_CODE(load_hlt, 64, "mov (%rbx), %eax; hlt");
@@ -143,21 +143,10 @@ static void set_long(struct guest *g, const unsigned char *code, const unsigned 
 
 #define SET_LONG(g, code)	set_long(g, code, code##_end)
 
-/*
- * So that what an interrupt's delivery touches is there: Bochs 2.7 gives one that it delivers
- * itself, and that an EPT violation cuts short, the vector of an earlier event.
- */
-static void warm_up(struct __test_metadata *_metadata, struct guest *g)
-{
-	SET_LONG(g, warm);
-	ASSERT_VECTOR(g, HIGH);
-}
-
 FIXTURE_SETUP(apic)
 {
 	module_want(_metadata, variant->parameters);
 	open_guest(_metadata, &self->g);
-	warm_up(_metadata, &self->g);
 	if (variant->needs & ~vee_info(self->g.dev).features)
 		VEE_SKIP("this CPU has not got all that");
 }
@@ -543,6 +532,68 @@ TEST_F(apic, level)
 	WRMSR(EOI, 0);
 }
 
+/* As libvee does an access of the guest's: the CPU has delivered it, the caller ends it. */
+TEST_F(apic, ended_by_the_caller)
+{
+	struct guest *g = &self->g;
+	__u32 value = 0;
+
+	STORE(SVR, SVR_ON);
+	EXPECT_EQ(0, signal_vector(g, 0, LOW, VEE_SIGNAL_LEVEL));
+	EXPECT_EQ(LOW, TAKEN());
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	EXPECT_EQ(HIGH, TAKEN());
+	EXPECT_EQ(0, apic_access(g, 0, PPR, &value));
+	EXPECT_EQ(HIGH & 0xf0, value);
+	/* First the edge, whose end nobody is told of. */
+	value = 0;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(0, apic_access(g, 0, PPR, &value));
+	EXPECT_EQ(LOW & 0xf0, value);
+	EXPECT_EQ(-1, TAKEN());
+	/* It is held off by the one in service, until that is ended, too. */
+	EXPECT_EQ(0, signal_vector(g, 0, LOW, VEE_SIGNAL_LEVEL));
+	EXPECT_EQ(-1, TAKEN());
+	value = 0;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(0, apic_access(g, 0, ISR + 16 * (LOW / 32), &value));
+	EXPECT_EQ(0, value);
+	SET_LONG(g, open_for_one);
+	ASSERT_RUN_AT(g, VEE_EXIT_EOI, GPA_CODE);
+	EXPECT_EQ(LOW, g->page->exit.eoi.vector);
+	EXPECT_EQ(LOW, TAKEN());
+	/* In service still as an edge comes, which is what its end tells then. */
+	EXPECT_EQ(0, signal_vector(g, 0, LOW, 0));
+	EXPECT_EQ(-1, TAKEN());
+	value = 0;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(LOW, TAKEN());
+	value = 0;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(-1, TAKEN());
+}
+
+/* Its other registers, and a message that one of these writes sends. */
+TEST_F(apic, accessed_by_the_caller)
+{
+	struct guest *g = &self->g;
+	__u32 value = SVR_ON;
+
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, SVR, &value));
+	EXPECT_EQ(SVR_ON, LOAD(SVR));
+	value = ICR_SELF | HIGH;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, ICR, &value));
+	value = 0x60;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, TPR, &value));
+	EXPECT_EQ(-1, TAKEN());
+	value = 0x40;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, TPR, &value));
+	EXPECT_EQ(HIGH, TAKEN());
+	value = 0;
+	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(-1, TAKEN());
+}
+
 TEST_F(apic, xapic_interrupts)
 {
 	struct guest *g = &self->g;
@@ -567,6 +618,66 @@ TEST_F(apic, xapic_interrupts)
 	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
 	EXPECT_EQ(-1, TAKEN());
 	STORE(TPR, 0x40);
+	EXPECT_EQ(HIGH, TAKEN());
+}
+
+/* The EPT forgets the page, its content stays. */
+static void forget_page(struct __test_metadata *_metadata, struct guest *g, __u64 gpa)
+{
+	ASSERT_EQ(0, mprotect(g->mem + gpa, PAGE_BYTES, PROT_NONE));
+	ASSERT_EQ(0, mprotect(g->mem + gpa, PAGE_BYTES, PROT_READ | PROT_WRITE));
+}
+
+/* An event before, of @how's kind, which what is cut short may not be taken for. */
+static void have_event(struct __test_metadata *_metadata, struct guest *g, unsigned int how)
+{
+	SET_LONG(g, how ? open_for_one : raise_ud);
+	if (how)
+		guest_inject(g, VEE_EVENT_INTERRUPT, LOW);
+	ASSERT_VECTOR(g, how ? LOW : VECTOR_UD);
+}
+
+/*
+ * Its delivery is cut short, since memory that it takes has to be brought in: the IDT, the
+ * stack, or first one, then the other. It comes all the same, it alone, and once.
+ */
+TEST_F(apic, cut_short)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	set_x2apic(_metadata, g);
+	for (i = 0; i < 8; i++) {
+		have_event(_metadata, g, i / 4);
+		SET_LONG(g, open_for_one);
+		if (i & 1)
+			forget_page(_metadata, g, GPA_IDT);
+		if (i & 2)
+			forget_page(_metadata, g, GPA_STACK - PAGE_BYTES);
+		EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+		ASSERT_VECTOR(g, HIGH);
+		EXPECT_EQ(GPA_CODE + 2, guest_read64(g, g->page->regs.rsp));
+		EXPECT_EQ(1U << HIGH % 32, RDMSR(ISR + 16 * (HIGH / 32)));
+		EXPECT_EQ(0, RDMSR(IRR + 16 * (HIGH / 32)));
+		WRMSR(EOI, 0);
+		EXPECT_EQ(0, RDMSR(ISR + 16 * (HIGH / 32)));
+		EXPECT_EQ(-1, TAKEN());
+	}
+}
+
+/* The caller's goes past the APIC, when it is cut short as well. */
+TEST_F(apic, callers_cut_short)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	SET_LONG(g, open_for_one);
+	forget_page(_metadata, g, GPA_IDT);
+	forget_page(_metadata, g, GPA_STACK - PAGE_BYTES);
+	guest_inject(g, VEE_EVENT_INTERRUPT, LOW);
+	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+	ASSERT_VECTOR(g, LOW);
+	EXPECT_EQ(0, RDMSR(ISR + 16 * (LOW / 32)));
 	EXPECT_EQ(HIGH, TAKEN());
 }
 

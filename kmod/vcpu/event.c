@@ -359,6 +359,8 @@ void event_collect(struct vee_vcpu *vcpu)
 		reblock_nmi(vcpu);
 		return;
 	}
+	if (local_is_there(&vcpu->apic))
+		info = local_vectoring(vcpu, info);
 	*event = (struct vee_event) {
 		.vector = INFO_VECTOR(info),
 		.type = INFO_TYPE(info),

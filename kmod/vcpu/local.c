@@ -297,6 +297,34 @@ void local_prepare(struct vee_vcpu *vcpu)
 	timer_limit(&vcpu->limits, vcpu->apic.timer.at);
 }
 
+/*
+ * Each CPU with virtual-interrupt delivery has posted interrupts, too; Bochs has not. When it
+ * delivers an interrupt itself, and an exit cuts that short, it leaves the IDT-vectoring
+ * information as the guest's last event before was (2.7, 3.0).
+ */
+static bool vectoring_is_stale(const struct local *local)
+{
+	return local_delivers(local) &&
+	       !(vee_caps.allowed[VMX_PIN] >> 32 & PIN_POSTED_INTERRUPTS);
+}
+
+/*
+ * SDM 3C, "Virtual-Interrupt Delivery": what is being delivered is in service by then, it is
+ * SVI; and the guest is as before, with interrupts open. An interrupt's handler that has
+ * opened them, and raises an exception, looks the same: no system is known to do so before
+ * its EOI. The exception comes again.
+ */
+u32 local_vectoring(const struct vee_vcpu *vcpu, u32 info)
+{
+	u32 vector;
+
+	if (!vectoring_is_stale(&vcpu->local) ||
+	    !interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS)))
+		return info;
+	vector = vmcs_read(VMCS_GUEST_INTERRUPT_STATUS) >> STATUS_SVI_SHIFT;
+	return vector ? INFO_VALID | VEE_EVENT_INTERRUPT << INFO_TYPE_SHIFT | vector : info;
+}
+
 /* --- state ------------------------------------------------------------------------ */
 
 u64 local_guest_ahead(struct vee_vcpu *vcpu)

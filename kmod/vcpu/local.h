@@ -43,6 +43,8 @@ void local_take_mail(struct vee_vcpu *vcpu);
 void local_prepare(struct vee_vcpu *vcpu);
 /* Of one with a local APIC: would an interrupt of it end HLT? */
 bool local_has_interrupt(struct vee_vcpu *vcpu);
+/* The IDT-vectoring information of an exit, @info, as it should be. With a local APIC. */
+u32 local_vectoring(const struct vee_vcpu *vcpu, u32 info);
 /* State was loaded that it depends on. */
 void local_reload(struct vee_vcpu *vcpu);
 void local_load(struct vee_vcpu *vcpu);

@@ -1136,9 +1136,10 @@ struct vee_vcpu_page {
  * for this thread, or another thread has the vCPU whose run was to go on; what the
  * page asked for was taken over, or is still in it, so just run again, with the
  * argument 0), -EINVAL (an unknown bit in @prefetch, @dirty, @intercept, @options, or
- * there VEE_OPTION_HLT_MASKED_SLEEPS alone; a bad @resume or @tpr_threshold; a state that vee can't let the hardware load: see the
- * group's struct; a generation yet to come), -ESTALE (no run of that generation is
- * paused: it is over), -EBUSY (another thread runs this vCPU; or @inject, see there),
+ * there VEE_OPTION_HLT_MASKED_SLEEPS alone; a bad @resume or @tpr_threshold; a state
+ * that vee can't let the hardware load: see the group's struct; a generation yet to
+ * come), -ESTALE (no run of that generation is paused: it is over), -EBUSY (another
+ * thread runs this vCPU; or @inject, see there),
  * -ENOMEM (see @tpr_threshold), -EIO (not the address space of the VM), -ESHUTDOWN (the
  * machine is going down and VMX is off), -ENODEV (somebody else has VMX and vee can't be
  * beside them, or has used it where vee keeps it on and not put back what was there: then
