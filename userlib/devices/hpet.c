@@ -18,6 +18,7 @@
 #define TIMER_0		0x100
 #define TIMER_BYTES	0x20
 #define TIMER_CONFIG	0x00
+#define TIMER_ROUTES	0x04
 #define TIMER_COMPARATOR	0x08
 
 #define ENABLE_CNF	0x1
@@ -28,10 +29,16 @@
 #define TYPE_CNF	0x08	/* periodic */
 #define PER_INT_CAP	0x10
 #define VAL_SET_CNF	0x40
+#define INT_ROUTE_CNF	0x3e00U
+#define INT_ROUTE_SHIFT	9
 #define TIMER_WRITABLE	(INT_TYPE_CNF | INT_ENB_CNF)
 #define PERIODIC_WRITABLE	(TIMER_WRITABLE | TYPE_CNF | VAL_SET_CNF)
 
 #define WRAP		(1ULL << 32)
+
+#define NOWHERE		(-1)
+#define FIRST_IRQ	32
+#define WIRES		(FIRST_IRQ + HPET_LEGACY)
 
 /* --- time --- */
 
@@ -75,23 +82,82 @@ bool hpet_replaces_legacy(const struct hpet *hpet)
 	return hpet->config & LEG_RT_CNF;
 }
 
-static bool is_routed(const struct hpet *hpet, unsigned int n)
-{
-	return n < HPET_ROUTED && hpet_replaces_legacy(hpet) &&
-	       hpet->timers[n].config & INT_ENB_CNF;
-}
-
 static bool is_level(const struct hpet_timer *timer)
 {
 	return timer->config & INT_TYPE_CNF;
 }
 
-/* The line of a level-triggered timer is up as long as its status is. */
+static unsigned int route_of(uint32_t config)
+{
+	return (config & INT_ROUTE_CNF) >> INT_ROUTE_SHIFT;
+}
+
+/* The number of a timer's wire: a pin's, or behind these IRQ0's or IRQ8's. */
+static int wire_of(const struct hpet *hpet, unsigned int n)
+{
+	const struct hpet_timer *timer = &hpet->timers[n];
+	unsigned int route = route_of(timer->config);
+
+	if (!(timer->config & INT_ENB_CNF))
+		return NOWHERE;
+	if (n < HPET_LEGACY && hpet_replaces_legacy(hpet))
+		return FIRST_IRQ + n;
+	return hpet->routes >> route & 1 ? (int)route : NOWHERE;
+}
+
+static struct irq_line line_of(const struct hpet *hpet, int wire)
+{
+	struct irq_line line = hpet->pins;
+
+	if (wire >= FIRST_IRQ)
+		return hpet->irqs[wire - FIRST_IRQ];
+	line.irq = wire;
+	return line;
+}
+
+static void set_wire(const struct hpet *hpet, int wire, bool level)
+{
+	struct irq_line line = line_of(hpet, wire);
+
+	irq_set(&line, level);
+}
+
+/*
+ * The wire of a level-triggered timer is up as long as its status is. Several may
+ * have one, and what a timer leaves goes down.
+ */
 static void move_levels(struct hpet *hpet)
 {
-	for (unsigned int n = 0; n < HPET_ROUTED; n++)
-		if (is_routed(hpet, n) && is_level(&hpet->timers[n]))
-			irq_set(&hpet->irqs[n], hpet->status >> n & 1);
+	uint64_t held = 0, moved = hpet->held;
+
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		int wire = wire_of(hpet, n);
+
+		if (wire == NOWHERE || !is_level(&hpet->timers[n]))
+			continue;
+		moved |= 1ULL << wire;
+		if (hpet->status >> n & 1)
+			held |= 1ULL << wire;
+	}
+	hpet->held = held;
+	for (int wire = 0; wire < WIRES; wire++)
+		if (moved >> wire & 1)
+			set_wire(hpet, wire, held >> wire & 1);
+}
+
+/*
+ * IRQ0 and IRQ8 stay up, as the 8259As want it. A pin's wire goes back to where it
+ * was, so that others can have it; up and down are both an edge, whichever is asked for.
+ */
+static void fire_edge(const struct hpet *hpet, int wire)
+{
+	if (wire >= FIRST_IRQ) {
+		set_wire(hpet, wire, false);
+		set_wire(hpet, wire, true);
+	} else if (wire != NOWHERE && !(hpet->held >> wire & 1)) {
+		set_wire(hpet, wire, true);
+		set_wire(hpet, wire, false);
+	}
 }
 
 static void fire(struct hpet *hpet, unsigned int n)
@@ -99,9 +165,8 @@ static void fire(struct hpet *hpet, unsigned int n)
 	if (is_level(&hpet->timers[n])) {
 		hpet->status |= 1U << n;
 		move_levels(hpet);
-	} else if (is_routed(hpet, n)) {
-		irq_set(&hpet->irqs[n], false);
-		irq_set(&hpet->irqs[n], true);
+	} else {
+		fire_edge(hpet, wire_of(hpet, n));
 	}
 }
 
@@ -134,20 +199,22 @@ void hpet_advance(struct hpet *hpet)
 }
 
 /* Another one while the last one waits would make no difference. */
-static bool is_told(const struct hpet *hpet, unsigned int n)
+static bool is_told(const struct hpet *hpet, unsigned int n, int wire)
 {
-	return is_level(&hpet->timers[n]) ? hpet->status >> n & 1 :
-					    irq_waits(&hpet->irqs[n]);
+	struct irq_line line = line_of(hpet, wire);
+
+	return is_level(&hpet->timers[n]) ? hpet->status >> n & 1 : irq_waits(&line);
 }
 
 uint64_t hpet_next_ns(const struct hpet *hpet)
 {
 	uint64_t next = CLOCK_NEVER;
 
-	for (unsigned int n = 0; n < HPET_ROUTED; n++) {
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
 		uint64_t count = hpet->seen + distance(hpet, &hpet->timers[n]);
+		int wire = wire_of(hpet, n);
 
-		if (is_running(hpet) && is_routed(hpet, n) && !is_told(hpet, n))
+		if (is_running(hpet) && wire != NOWHERE && !is_told(hpet, n, wire))
 			next = clock_earlier(next, count_ns(hpet, count));
 	}
 	return next;
@@ -163,11 +230,14 @@ static struct hpet_timer *timer_at(struct hpet *hpet, uint64_t offset)
 	return offset >= TIMER_0 && n < HPET_TIMERS ? &hpet->timers[n] : NULL;
 }
 
-static uint32_t read_timer(const struct hpet_timer *timer, uint64_t offset)
+static uint32_t read_timer(const struct hpet *hpet, const struct hpet_timer *timer,
+			   uint64_t offset)
 {
 	switch (offset % TIMER_BYTES) {
 	case TIMER_CONFIG:
 		return timer->config;
+	case TIMER_ROUTES:
+		return hpet->routes;
 	case TIMER_COMPARATOR:
 		return timer->comparator;
 	default:
@@ -180,7 +250,7 @@ static uint32_t read_register(struct hpet *hpet, uint64_t offset)
 	const struct hpet_timer *timer = timer_at(hpet, offset);
 
 	if (timer)
-		return read_timer(timer, offset);
+		return read_timer(hpet, timer, offset);
 	switch (offset) {
 	case CAPABILITIES:
 		return HPET_ID;
@@ -197,11 +267,15 @@ static uint32_t read_register(struct hpet *hpet, uint64_t offset)
 	}
 }
 
-static void write_timer_config(struct hpet_timer *timer, uint32_t value)
+/* By a route that there isn't it goes as before, as is seen when it is read back. */
+static void write_timer_config(const struct hpet *hpet, struct hpet_timer *timer,
+			       uint32_t value)
 {
 	uint32_t writable = timer->config & PER_INT_CAP ? PERIODIC_WRITABLE :
 							  TIMER_WRITABLE;
 
+	if (hpet->routes >> route_of(value) & 1)
+		writable |= INT_ROUTE_CNF;
 	timer->config = (timer->config & ~writable) | (value & writable);
 }
 
@@ -217,10 +291,11 @@ static void write_comparator(struct hpet_timer *timer, uint32_t value)
 	timer->config &= ~VAL_SET_CNF;
 }
 
-static void write_timer(struct hpet_timer *timer, uint64_t offset, uint32_t value)
+static void write_timer(const struct hpet *hpet, struct hpet_timer *timer,
+			uint64_t offset, uint32_t value)
 {
 	if (offset % TIMER_BYTES == TIMER_CONFIG)
-		write_timer_config(timer, value);
+		write_timer_config(hpet, timer, value);
 	else if (offset % TIMER_BYTES == TIMER_COMPARATOR)
 		write_comparator(timer, value);
 }
@@ -238,7 +313,7 @@ static void write_register(struct hpet *hpet, uint64_t offset, uint32_t value,
 	struct hpet_timer *timer = timer_at(hpet, offset);
 
 	if (timer)
-		write_timer(timer, offset, value);
+		write_timer(hpet, timer, offset, value);
 	else if (offset == CONFIG)
 		write_config(hpet, value, now);
 	else if (offset == COUNTER)
@@ -269,12 +344,14 @@ static void access_hpet(struct bus_device *device, uint64_t offset, void *data,
 	}
 }
 
-void hpet_init(struct hpet *hpet, struct bus *memory, struct clock *clock,
-	       const struct irq_line irqs[HPET_ROUTED])
+void hpet_init(struct hpet *hpet, struct bus *memory,
+	       const struct hpet_config *config)
 {
 	memset(hpet, 0, sizeof(*hpet));
-	hpet->clock = clock;
-	memcpy(hpet->irqs, irqs, sizeof(hpet->irqs));
+	hpet->clock = config->clock;
+	memcpy(hpet->irqs, config->irqs, sizeof(hpet->irqs));
+	hpet->pins = config->pins;
+	hpet->routes = config->routes;
 	for (unsigned int n = 0; n < HPET_TIMERS; n++)
 		hpet->timers[n].comparator = UINT32_MAX;
 	hpet->timers[0].config = PER_INT_CAP;

@@ -57,6 +57,15 @@ struct ioapic {
 	uint64_t entries[IOAPIC_PINS];
 };
 
+/*
+ * A number for it that no local APIC has, of those from 0 to @cpus - 1; 0 if they have all
+ * sixteen: then they are no longer on one bus with it, where numbers had to differ.
+ */
+static inline unsigned int ioapic_id(unsigned int cpus)
+{
+	return cpus < 16 ? cpus : 0;
+}
+
 /* As after power-on: all is masked. @id: below 16. */
 void ioapic_init(struct ioapic *ioapic, unsigned int id, ioapic_send_fn send,
 		 void *arg);

@@ -10,6 +10,10 @@
 #define IRQ_UART	4
 #define IRQ_RTC		8
 
+/* A tick that no CPU has ended for so long was sent to none. */
+#define TICK_LOST_NS	CLOCK_NS
+#define ALL_HPET_PINS	(0xfU << PC_PIN_HPET)
+
 static void on_acknowledged(void *arg, unsigned int irq)
 {
 	struct pc *pc = arg;
@@ -48,24 +52,103 @@ static void on_exit_port(void *arg, uint8_t status)
 	pc->request = PC_EXIT;
 }
 
+/* --- ISA's wires: each is at both controllers --- */
+
+static unsigned int pin_of(unsigned int irq)
+{
+	return irq == IRQ_TIMER ? PC_PIN_TIMER : irq;
+}
+
+static void set_isa(void *arg, unsigned int irq, bool level)
+{
+	struct pc *pc = arg;
+	struct irq_line pic = pic_line(&pc->pic, irq);
+	struct irq_line ioapic = ioapic_line(&pc->ioapic, pin_of(irq));
+
+	irq_set(&pic, level);
+	if (!pc->has_ioapic)
+		return;
+	if (irq == IRQ_TIMER && level)
+		pc->tick_ns = clock_now(pc->clock);
+	irq_set(&ioapic, level);
+}
+
+/* The 8259As keep what nobody will ever take: they count as long as the pin is masked. */
+static bool isa_waits(void *arg, unsigned int irq)
+{
+	struct pc *pc = arg;
+	struct irq_line line = pic_line(&pc->pic, irq);
+
+	if (pc->has_ioapic && !ioapic_is_masked(&pc->ioapic, pin_of(irq)))
+		line = ioapic_line(&pc->ioapic, pin_of(irq));
+	return irq_waits(&line);
+}
+
+static struct irq_line isa_line(struct pc *pc, unsigned int irq)
+{
+	return (struct irq_line) {
+		.set = set_isa, .waits = isa_waits, .arg = pc, .irq = irq,
+	};
+}
+
+/* --- PCI's: at the I/O APIC alone --- */
+
+#define PCI_LINE(device, pin)	((device) << 2 | (pin))
+#define PCI_LINE_DEVICE(irq)	((irq) >> 2)
+#define PCI_LINE_PIN(irq)	((irq) & 3)
+
+static struct irq_line pci_wire(struct pc *pc, unsigned int irq, unsigned int *wire)
+{
+	*wire = pc_pci_wire(PCI_LINE_DEVICE(irq), PCI_LINE_PIN(irq));
+	return ioapic_line(&pc->ioapic, PC_PIN_PCI + *wire);
+}
+
+/* Low as long as anyone pulls it down. */
+static void set_pci(void *arg, unsigned int irq, bool level)
+{
+	struct pc *pc = arg;
+	unsigned int wire;
+	struct irq_line line = pci_wire(pc, irq, &wire);
+	uint32_t bit = 1U << PCI_LINE_DEVICE(irq);
+
+	pc->pci_lines[wire] &= ~bit;
+	if (level)
+		pc->pci_lines[wire] |= bit;
+	irq_set(&line, !pc->pci_lines[wire]);
+}
+
+static bool pci_waits(void *arg, unsigned int irq)
+{
+	unsigned int wire;
+	struct irq_line line = pci_wire(arg, irq, &wire);
+
+	return irq_waits(&line);
+}
+
+struct irq_line pc_pci_line(struct pc *pc, unsigned int device, unsigned int pin)
+{
+	return (struct irq_line) {
+		.set = set_pci, .waits = pci_waits, .arg = pc,
+		.irq = PCI_LINE(device, pin),
+	};
+}
+
 /* --- IRQ0 and IRQ8: the HPET's, when it replaces those who have them else --- */
 
 static void set_legacy(void *arg, unsigned int irq, bool level)
 {
 	struct pc *pc = arg;
-	struct irq_line line = pic_line(&pc->pic, irq);
 
 	if (!hpet_replaces_legacy(&pc->hpet))
-		irq_set(&line, level);
+		set_isa(pc, irq, level);
 }
 
 /* What goes nowhere is never acknowledged. */
 static bool legacy_waits(void *arg, unsigned int irq)
 {
 	struct pc *pc = arg;
-	struct irq_line line = pic_line(&pc->pic, irq);
 
-	return hpet_replaces_legacy(&pc->hpet) || irq_waits(&line);
+	return hpet_replaces_legacy(&pc->hpet) || isa_waits(pc, irq);
 }
 
 static struct irq_line legacy_line(struct pc *pc, unsigned int irq)
@@ -75,19 +158,100 @@ static struct irq_line legacy_line(struct pc *pc, unsigned int irq)
 	};
 }
 
-static void init_timers(struct pc *pc, struct bus *ports, struct bus *memory,
-			struct clock *clock, const struct pc_config *config)
+/* As PCI's wires, which in other machines go to these pins: active low. */
+static void set_low_pin(void *arg, unsigned int pin, bool level)
 {
-	const struct irq_line irqs[HPET_ROUTED] = {
-		pic_line(&pc->pic, IRQ_TIMER), pic_line(&pc->pic, IRQ_RTC),
+	struct pc *pc = arg;
+	struct irq_line line = ioapic_line(&pc->ioapic, pin);
+
+	irq_set(&line, !level);
+}
+
+static bool pin_waits(void *arg, unsigned int pin)
+{
+	struct pc *pc = arg;
+	struct irq_line line = ioapic_line(&pc->ioapic, pin);
+
+	return irq_waits(&line);
+}
+
+static void init_hpet(struct pc *pc, struct bus *memory)
+{
+	struct hpet_config config = {
+		.clock = pc->clock,
+		.irqs = { isa_line(pc, IRQ_TIMER), isa_line(pc, IRQ_RTC) },
+		.pins = {
+			.set = set_low_pin, .waits = pin_waits, .arg = pc,
+		},
+		.routes = pc->has_ioapic ? ALL_HPET_PINS : 0,
 	};
+
+	hpet_init(&pc->hpet, memory, &config);
+}
+
+static void init_timers(struct pc *pc, struct bus *ports, struct bus *memory,
+			const struct pc_config *config)
+{
 	struct rtc_memory bytes = {
 		.low = config->low_memory, .high = config->high_memory,
 	};
 
-	hpet_init(&pc->hpet, memory, clock, irqs);
-	pit_init(&pc->pit, ports, clock, legacy_line(pc, IRQ_TIMER));
-	rtc_init(&pc->rtc, ports, clock, legacy_line(pc, IRQ_RTC), &bytes);
+	init_hpet(pc, memory);
+	pit_init(&pc->pit, ports, pc->clock, legacy_line(pc, IRQ_TIMER));
+	rtc_init(&pc->rtc, ports, pc->clock, legacy_line(pc, IRQ_RTC), &bytes);
+}
+
+/* --- the I/O APIC --- */
+
+static void send_message(void *arg, uint64_t address, uint32_t data, bool level)
+{
+	struct pc *pc = arg;
+
+	pc->message_send(pc->arg, address, data, level);
+}
+
+static void on_pin_unmasked(void *arg, unsigned int pin)
+{
+	if (pin == PC_PIN_TIMER)
+		on_unmasked(arg, IRQ_TIMER);
+}
+
+/* PCI's wires, and the HPET's, are up at rest. */
+static void init_ioapic(struct pc *pc, struct bus *memory,
+			const struct pc_config *config)
+{
+	ioapic_init(&pc->ioapic, ioapic_id(config->cpus), send_message, pc);
+	if (!config->message_send)
+		return;
+	pc->has_ioapic = true;
+	pc->message_send = config->message_send;
+	pc->arg = config->arg;
+	pc->ioapic.unmasked = on_pin_unmasked;
+	ioapic_count(&pc->ioapic, PC_PIN_TIMER);
+	for (unsigned int pin = PC_PIN_PCI; pin < IOAPIC_PINS; pin++)
+		set_low_pin(pc, pin, false);
+	bus_add(memory, &pc->ioapic.bus);
+}
+
+/* IRQ0 by message: not yet ended by a CPU. */
+static bool tick_waits(const struct pc *pc)
+{
+	return pc->ioapic.waiting >> PC_PIN_TIMER & 1;
+}
+
+static void forget_lost_tick(struct pc *pc)
+{
+	if (tick_waits(pc) && clock_now(pc->clock) - pc->tick_ns >= TICK_LOST_NS)
+		ioapic_forget(&pc->ioapic, PC_PIN_TIMER);
+}
+
+void pc_eoi(struct pc *pc, uint8_t vector)
+{
+	bool waited = tick_waits(pc);
+
+	ioapic_eoi(&pc->ioapic, vector);
+	if (waited && !tick_waits(pc))
+		on_acknowledged(pc, IRQ_TIMER);
 }
 
 /* --- all of them --- */
@@ -103,22 +267,22 @@ static void init_pic(struct pc *pc, struct bus *ports)
 	};
 }
 
-static void init_uart(struct pc *pc, struct bus *ports, struct clock *clock,
+static void init_uart(struct pc *pc, struct bus *ports,
 		      const struct pc_config *config)
 {
 	struct uart_config uart = {
-		.port = UART_PORT, .clock = clock,
-		.irq = pic_line(&pc->pic, IRQ_UART),
+		.port = UART_PORT, .clock = pc->clock,
+		.irq = isa_line(pc, IRQ_UART),
 		.send = config->serial_send, .arg = config->arg,
 	};
 
 	uart_init(&pc->uart, ports, &uart);
 }
 
-static void init_acpi(struct pc *pc, struct bus *ports, struct clock *clock)
+static void init_acpi(struct pc *pc, struct bus *ports)
 {
 	struct acpi_config acpi = {
-		.clock = clock, .irq = pic_line(&pc->pic, ACPI_IRQ),
+		.clock = pc->clock, .irq = isa_line(pc, ACPI_IRQ),
 		.power_off = on_power_off, .arg = pc,
 	};
 
@@ -137,22 +301,22 @@ static void init_pci(struct pc *pc, struct bus *ports, bool host_bridge)
 void pc_init(struct pc *pc, struct bus *ports, struct bus *memory,
 	     const struct pc_config *config)
 {
-	struct clock *clock = config->clock ? config->clock : &host_clock;
-
 	memset(pc, 0, sizeof(*pc));
+	pc->clock = config->clock ? config->clock : &host_clock;
 	init_pic(pc, ports);
-	init_timers(pc, ports, memory, clock, config);
-	init_uart(pc, ports, clock, config);
-	i8042_init(&pc->i8042, ports, pic_line(&pc->pic, IRQ_KEYBOARD),
-		   on_reset, pc);
+	init_ioapic(pc, memory, config);
+	init_timers(pc, ports, memory, config);
+	init_uart(pc, ports, config);
+	i8042_init(&pc->i8042, ports, isa_line(pc, IRQ_KEYBOARD), on_reset, pc);
 	init_pci(pc, ports, config->host_bridge);
-	init_acpi(pc, ports, clock);
+	init_acpi(pc, ports);
 	debugcon_init(&pc->debugcon, ports, config->debug_send, config->arg);
 	exit_port_init(&pc->exit_port, ports, on_exit_port, pc);
 }
 
 void pc_advance(struct pc *pc)
 {
+	forget_lost_tick(pc);
 	pit_advance(&pc->pit);
 	rtc_advance(&pc->rtc);
 	hpet_advance(&pc->hpet);
@@ -164,6 +328,8 @@ uint64_t pc_next_ns(const struct pc *pc)
 {
 	uint64_t next = pit_next_ns(&pc->pit);
 
+	if (tick_waits(pc))
+		next = clock_earlier(next, pc->tick_ns + TICK_LOST_NS);
 	next = clock_earlier(next, rtc_next_ns(&pc->rtc));
 	next = clock_earlier(next, hpet_next_ns(&pc->hpet));
 	next = clock_earlier(next, uart_next_ns(&pc->uart));

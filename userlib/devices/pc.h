@@ -16,6 +16,12 @@
  *
  * A vCPU that halts waits for the same moment, or for input. After input has come
  * (pc_receive()) pc_next_ns() and pc_interrupt_pending() are to be asked again.
+ *
+ * With an I/O APIC (pc_config.message_send) every interrupt is at both controllers, and
+ * which of them the guest listens to is its affair: pc_interrupt_pending() is still the
+ * 8259As' INTR, which is wired to LINT0 of the first local APIC. What the I/O APIC sends
+ * goes out by message_send, and pc_eoi() is to be told of each end that it asked for.
+ * There is no IMCR: the CPUs' LINT0 is always connected.
  */
 #ifndef VEE_PC_H
 #define VEE_PC_H
@@ -29,6 +35,7 @@
 #include "i8042.h"
 #include "i8254.h"
 #include "i8259.h"
+#include "ioapic.h"
 #include "mc146818.h"
 #include "pci.h"
 #include "uart.h"
@@ -48,7 +55,9 @@ enum pc_request {
  * @clock: its time; NULL: the host's
  * @serial_send: takes the output of the serial port
  * @debug_send: takes that of the debug ports; NULL: nobody does
- * @arg: for both
+ * @message_send: takes the messages of an I/O APIC; NULL: there is none
+ * @arg: for all of them
+ * @cpus: with an I/O APIC: how many local APICs there are, of numbers from 0 up
  * @host_bridge: with the PCI host bridge that SeaBIOS looks for
  */
 struct pc_config {
@@ -57,12 +66,29 @@ struct pc_config {
 	struct clock *clock;
 	uart_send_fn serial_send;
 	void (*debug_send)(void *arg, uint8_t byte);
+	ioapic_send_fn message_send;
 	void *arg;
+	unsigned int cpus;
 	bool host_bridge;
 };
 
+/* Where ISA's IRQ0 is at the I/O APIC; the other IRQs are at the pins of their numbers. */
+#define PC_PIN_TIMER	2
+/* PCI's interrupts: four wires that all devices share, active low. */
+#define PC_PIN_PCI	16
+#define PC_PCI_WIRES	4
+/* Of these four the HPET's timers can have one each. */
+#define PC_PIN_HPET	20
+
+/* The wire that interrupt @pin (0, INTA#, to 3) of a device is on, of the four. */
+static inline unsigned int pc_pci_wire(unsigned int device, unsigned int pin)
+{
+	return (device + pin) % PC_PCI_WIRES;
+}
+
 struct pc {
 	struct pic pic;
+	struct ioapic ioapic;
 	struct pit pit;
 	struct rtc rtc;
 	struct hpet hpet;
@@ -75,6 +101,12 @@ struct pc {
 	struct exit_port exit_port;
 	uint8_t exit_status;
 	enum pc_request request;
+	struct clock *clock;
+	ioapic_send_fn message_send;	/* and its argument */
+	void *arg;
+	bool has_ioapic;
+	uint64_t tick_ns;	/* when IRQ0 last rose */
+	uint32_t pci_lines[PC_PCI_WIRES];	/* devices that assert each */
 };
 
 /* Puts all of it on buses that were empty, in its state after power-on. */
@@ -88,6 +120,10 @@ uint64_t pc_next_ns(const struct pc *pc);
 bool pc_interrupt_pending(const struct pc *pc);
 /* The CPU takes it: its vector. Once for each that is injected. */
 uint8_t pc_acknowledge(struct pc *pc);
+/* The end of an interrupt by message, which the I/O APIC asked to be told of. */
+void pc_eoi(struct pc *pc, uint8_t vector);
+/* The wire of a PCI device's interrupt @pin: 0, INTA#, to 3. Without I/O APIC: none. */
+struct irq_line pc_pci_line(struct pc *pc, unsigned int device, unsigned int pin);
 /* Input for the serial port; returns how many bytes it took. */
 unsigned int pc_receive(struct pc *pc, const uint8_t *bytes, size_t count);
 /* At the end: output may still wait to go out. */

@@ -89,6 +89,17 @@ static void access_address(struct bus_device *device, uint64_t offset,
 	}
 }
 
+#define INTERRUPT_LINE	0x3c
+#define INTERRUPT_PIN	0x3d
+#define NO_LINE		0xff	/* or not known */
+
+void pci_set_interrupt_pin(struct pci_function *function, unsigned int pin)
+{
+	function->config[INTERRUPT_PIN] = pin;
+	function->config[INTERRUPT_LINE] = NO_LINE;
+	function->writable[INTERRUPT_LINE] = 0xff;
+}
+
 int pci_add(struct pci *pci, struct pci_function *function)
 {
 	for (const struct pci_function *other = pci->functions; other;

@@ -46,6 +46,8 @@ struct pci {
 
 void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
 	      void *arg);
+/* The function has interrupt @pin: 1, INTA#, to 4. Who sets systems up tells it the line. */
+void pci_set_interrupt_pin(struct pci_function *function, unsigned int pin);
 /* The function must outlive the bus. -EEXIST: the slot is taken. */
 int pci_add(struct pci *pci, struct pci_function *function);
 /*

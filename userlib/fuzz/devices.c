@@ -2,7 +2,7 @@
 /*
  * A guest that does anything at all to the devices of a PC (libFuzzer). The input
  * is a list of steps: an access to a port, to memory, some time, input, the taking
- * of an interrupt. What is checked besides what the sanitizers see: that every
+ * of an interrupt, the end of one that came by message, a PCI device's. What is checked besides what the sanitizers see: that every
  * moment the devices name comes, and that nothing takes longer than it should.
  */
 #include <stdlib.h>
@@ -72,6 +72,17 @@ static void send_debug(void *arg, uint8_t byte)
 	machine.sent += byte;
 }
 
+/* Only what may be sent, and of what is level-triggered the end is asked for. */
+static void send_message(void *arg, uint64_t address, uint32_t data, bool level)
+{
+	unsigned int mode = data >> 8 & 7;
+
+	if (arg != &machine || address >> 20 != 0xfee || data & ~0xc7ffU ||
+	    mode == 2 || mode == 3 || mode > 5 || (data & 0x8000 && !level))
+		abort();
+	machine.sent += data;
+}
+
 static uint8_t next_byte(struct input *input)
 {
 	if (!input->size)
@@ -102,12 +113,13 @@ static void access_registers(struct bus_device *device, uint64_t offset,
 		memcpy(data, &machine.registers[offset], bytes);
 }
 
-static void begin(void)
+static void begin(bool with_ioapic)
 {
 	struct pc_config config = {
 		.low_memory = 3ULL << 30, .high_memory = 1ULL << 30,
 		.clock = &machine.clock, .serial_send = send_serial,
-		.debug_send = send_debug, .arg = &machine,
+		.debug_send = send_debug, .arg = &machine, .cpus = 2,
+		.message_send = with_ioapic ? send_message : NULL,
 		.host_bridge = true,
 	};
 
@@ -166,6 +178,34 @@ static void access_hpet(struct input *input, uint8_t how)
 			  hpet_registers[next_byte(input) % count];
 
 	access_bus(input, &machine.memory, HPET_BASE + offset, how);
+}
+
+/* Mostly of an entry: by IOREGSEL and IOWIN at once. */
+static void access_ioapic(struct input *input, uint8_t how)
+{
+	uint8_t index = 0x10 + next_byte(input) % 0x30;
+
+	if (how & 0x80) {
+		access_bus(input, &machine.memory,
+			   IOAPIC_BASE + next_number(input, 2) % (2 * IOAPIC_BYTES), how);
+		return;
+	}
+	bus_access(&machine.memory, IOAPIC_BASE, &index, sizeof(index), true);
+	access_bus(input, &machine.memory, IOAPIC_BASE + 0x10, how);
+}
+
+static void tell_end(struct input *input, uint8_t how)
+{
+	(void)how;
+	pc_eoi(&machine.pc, next_byte(input));
+}
+
+static void move_pci_line(struct input *input, uint8_t how)
+{
+	uint8_t which = next_byte(input);
+	struct irq_line line = pc_pci_line(&machine.pc, which >> 2 & 31, which & 3);
+
+	irq_set(&line, how & 1);
 }
 
 /* From nanoseconds to weeks. */
@@ -240,10 +280,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		access_known_port, access_known_port, access_known_port,
 		access_port, access_memory, access_hpet, access_hpet, wait, catch_up, receive,
 		take_interrupt, end_interrupt, flush,
+		access_ioapic, access_ioapic, tell_end, move_pci_line,
 	};
 	struct input input = { .data = data, .size = size };
 
-	begin();
+	begin(next_byte(&input) & 1);
 	while (input.size) {
 		uint8_t step = next_byte(&input);
 

@@ -30,12 +30,20 @@ static void put(uint64_t offset, uint32_t value)
 	store(HPET_BASE + offset, value, 4);
 }
 
-static void begin(void)
+static void begin_with(uint32_t routes)
 {
-	const struct irq_line irqs[HPET_ROUTED] = { bench_line(0), bench_line(8) };
+	struct hpet_config config = {
+		.clock = &bench.clock, .irqs = { bench_line(0), bench_line(8) },
+		.pins = bench_line(0), .routes = routes,
+	};
 
 	bench_begin();
-	hpet_init(&hpet, &bench.memory, &bench.clock, irqs);
+	hpet_init(&hpet, &bench.memory, &config);
+}
+
+static void begin(void)
+{
+	begin_with(0);
 }
 
 static void wait(uint64_t ticks)
@@ -243,6 +251,109 @@ static void where_interrupts_go(void)
 	CHECK(!taken(8));
 }
 
+/* --- pins of an I/O APIC --- */
+
+#define ROUTES		0x3c00
+#define ROUTE(pin)	((pin) << 9)
+
+static void routes(void)
+{
+	begin_with(ROUTES);
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		uint32_t fixed = n ? 0 : 0x10;
+
+		CHECK_EQUAL(get(TIMER(n) + 4), ROUTES);
+		put(TIMER(n) + 4, 0);
+		CHECK_EQUAL(get(TIMER(n) + 4), ROUTES);
+		put(TIMER(n), ROUTE(13));
+		CHECK_EQUAL(get(TIMER(n)), fixed | ROUTE(13));
+		put(TIMER(n), ROUTE(14) | INTERRUPTS);	/* there is none */
+		CHECK_EQUAL(get(TIMER(n)), fixed | ROUTE(13) | INTERRUPTS);
+		put(TIMER(n), ROUTE(31));
+		CHECK_EQUAL(get(TIMER(n)), fixed | ROUTE(13));
+	}
+}
+
+/* To and fro, so that either edge will do; and the wire is free for others. */
+static void edges_at_pins(void)
+{
+	begin_with(ROUTES);
+	put(CONFIG, ENABLE);
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		put(TIMER(n), ROUTE(10 + n) | INTERRUPTS);
+		put(COMPARATOR(n), 10);
+	}
+	CHECK_EQUAL(hpet_next_ns(&hpet), bench.now_ns + 10 * TICK_NS);
+	wait(10);
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		CHECK(taken(10 + n));
+		CHECK(!bench.lines[10 + n]);
+		CHECK_EQUAL(bench.rises[10 + n], 1);
+	}
+	CHECK(!taken(0) && !taken(8));
+	CHECK_EQUAL(get(STATUS), 0);
+	/* An edge that nobody has seen yet is one that another adds nothing to. */
+	put(COMPARATOR(0), 20);
+	bench.waits[10] = true;
+	CHECK(hpet_next_ns(&hpet) > bench.now_ns + 10 * TICK_NS);
+}
+
+static void levels_at_pins(void)
+{
+	begin_with(ROUTES);
+	put(CONFIG, ENABLE);
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		put(TIMER(n), ROUTE(11) | LEVEL | INTERRUPTS);
+		put(COMPARATOR(n), 10 + 10 * n);
+	}
+	wait(10);
+	CHECK(bench.lines[11]);
+	wait(20);
+	CHECK_EQUAL(get(STATUS), 7);
+	CHECK_EQUAL(bench.rises[11], 1);
+	CHECK_EQUAL(hpet_next_ns(&hpet), CLOCK_NEVER);
+	put(STATUS, 1);
+	CHECK(bench.lines[11]);			/* shared */
+	put(TIMER(1), ROUTE(12) | LEVEL | INTERRUPTS);
+	CHECK(bench.lines[11] && bench.lines[12]);
+	put(TIMER(2), ROUTE(11) | LEVEL);
+	CHECK(!bench.lines[11] && bench.lines[12]);
+	put(TIMER(1), ROUTE(12) | INTERRUPTS);
+	CHECK(!bench.lines[12]);
+	/* An edge at a wire that is held can't be seen, and doesn't let go of it. */
+	put(TIMER(2), ROUTE(11) | LEVEL | INTERRUPTS);
+	put(TIMER(1), ROUTE(11) | INTERRUPTS);
+	put(COMPARATOR(1), 100);
+	wait(100);
+	CHECK(bench.lines[11]);
+}
+
+/* Timer 2 has no interrupt of others', and keeps its own. */
+static void pins_and_the_old_interrupts(void)
+{
+	begin_with(ROUTES);
+	put(CONFIG, ENABLE | LEGACY);
+	for (unsigned int n = 0; n < HPET_TIMERS; n++) {
+		put(TIMER(n), ROUTE(11) | INTERRUPTS);
+		put(COMPARATOR(n), 10 + 10 * n);
+	}
+	wait(20);
+	CHECK(taken(0) && taken(8) && !taken(11));
+	CHECK_EQUAL(hpet_next_ns(&hpet), bench.now_ns + 10 * TICK_NS);
+	wait(10);
+	CHECK(taken(11));
+	/* A level goes along with where the timer goes. */
+	put(TIMER(0), ROUTE(11) | LEVEL | INTERRUPTS);
+	CHECK(!bench.lines[0]);
+	put(COMPARATOR(0), 40);
+	wait(10);
+	CHECK(bench.lines[0] && !bench.lines[11]);
+	put(CONFIG, ENABLE);
+	CHECK(!bench.lines[0] && bench.lines[11]);
+	put(CONFIG, ENABLE | LEGACY);
+	CHECK(bench.lines[0] && !bench.lines[11]);
+}
+
 const struct test tests[] = {
 	{ "capabilities", capabilities },
 	{ "what can be written", what_can_be_written },
@@ -253,5 +364,9 @@ const struct test tests[] = {
 	{ "periodic", periodically },
 	{ "level-triggered", level_triggered },
 	{ "where interrupts go", where_interrupts_go },
+	{ "routes", routes },
+	{ "edges at pins", edges_at_pins },
+	{ "levels at pins", levels_at_pins },
+	{ "pins and the old interrupts", pins_and_the_old_interrupts },
 	{ 0 }
 };

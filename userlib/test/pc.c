@@ -24,11 +24,12 @@ static void send_debug(void *arg, uint8_t byte)
 	debug[debug_count++ % sizeof(debug)] = byte;
 }
 
-static void begin(bool host_bridge)
+static void begin_with(ioapic_send_fn message_send, unsigned int cpus, bool host_bridge)
 {
 	struct pc_config config = {
 		.low_memory = 64 << 20, .clock = &bench.clock,
 		.serial_send = send_serial, .debug_send = send_debug,
+		.message_send = message_send, .cpus = cpus,
 		.arg = &bench, .host_bridge = host_bridge,
 	};
 
@@ -36,6 +37,11 @@ static void begin(bool host_bridge)
 	serial_count = 0;
 	debug_count = 0;
 	pc_init(&pc, &bench.ports, &bench.memory, &config);
+}
+
+static void begin(bool host_bridge)
+{
+	begin_with(NULL, 0, host_bridge);
 }
 
 /* Vectors 20H and 28H; all masked but what @mask's zeros say. */
@@ -295,6 +301,279 @@ static void exits(void)
 	CHECK_EQUAL(pc.exit_status, 0x12);
 }
 
+/* --- with an I/O APIC --- */
+
+#define LEVEL	0x8000
+#define LOW	0x2000
+#define MASKED	0x10000
+
+/* What a local APIC was sent: the last message, and how many there were. */
+static struct {
+	uint64_t address;
+	uint32_t data;
+	bool level;
+	unsigned int count;
+} sent;
+
+static void take_message(void *arg, uint64_t address, uint32_t data, bool level)
+{
+	CHECK(arg == &bench);
+	sent.address = address;
+	sent.data = data;
+	sent.level = level;
+	sent.count++;
+}
+
+static unsigned int messages(void)
+{
+	unsigned int count = sent.count;
+
+	sent.count = 0;
+	return count;
+}
+
+static uint32_t ioapic_register(uint8_t index)
+{
+	store(IOAPIC_BASE, index, 4);
+	return fetch(IOAPIC_BASE + 0x10, 4);
+}
+
+static void set_entry(unsigned int pin, uint32_t low)
+{
+	store(IOAPIC_BASE, 0x10 + 2 * pin, 4);
+	store(IOAPIC_BASE + 0x10, low, 4);
+}
+
+static void begin_ioapic(void)
+{
+	begin_with(take_message, 2, false);
+	memset(&sent, 0, sizeof(sent));
+}
+
+static void an_ioapic(void)
+{
+	static const struct {
+		unsigned int cpus;
+		unsigned int id;
+	} numbers[] = { { 1, 1 }, { 2, 2 }, { 15, 15 }, { 16, 0 }, { 64, 0 } };
+
+	begin(false);
+	CHECK_EQUAL(ioapic_register(1), 0xffffffff);
+	CHECK_EQUAL(fetch(HPET_BASE + 0x104, 4), 0);
+	for (unsigned int i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		begin_with(take_message, numbers[i].cpus, false);
+		CHECK_EQUAL(ioapic_register(0), numbers[i].id << 24);
+		CHECK_EQUAL(ioapic_register(1), 0x00170020);
+		CHECK_EQUAL(pc_next_ns(&pc), CLOCK_NEVER);
+	}
+	CHECK_EQUAL(fetch(HPET_BASE + 0x104, 4), 0x00f00000);
+}
+
+/* ISA's IRQs, each at both controllers: which of them is masked is the guest's affair. */
+static void interrupts_by_message(void)
+{
+	begin_ioapic();
+	set_up_pic(0xffff);
+	for (unsigned int pin = 0; pin < 16; pin++)
+		set_entry(pin, 0x30 + pin);
+	set_entry(9, LEVEL | 0x39);
+	CHECK_EQUAL(messages(), 0);
+	outb(0x3fc, 0x08);
+	outb(0x3f9, 0x01);
+	CHECK_EQUAL(pc_receive(&pc, (const uint8_t *)"x", 1), 1);
+	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(sent.data, 0x34);
+	CHECK(!sent.level);
+	outb(0x21, 0xef);			/* the other one has it, too */
+	CHECK_EQUAL(pc_acknowledge(&pc), 0x24);
+	outb(0x21, 0xff);
+	outb(0x70, 0x0b);
+	outb(0x71, 0x42);
+	bench.now_ns = pc_next_ns(&pc);
+	pc_advance(&pc);
+	CHECK_EQUAL(sent.data, 0x38);
+	outb(0x64, 0x60);
+	outb(0x60, 0x01);
+	outb(0x60, 0xff);
+	CHECK_EQUAL(sent.data, 0x31);
+	CHECK_EQUAL(messages(), 2);
+	out(0x602, 1, 2);
+	bench.now_ns += 1000 * SECOND;
+	pc_advance(&pc);
+	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(sent.data, 0xc039);
+	pc_eoi(&pc, 0x39);
+	CHECK_EQUAL(messages(), 1);		/* a level: still up */
+	out(0x600, 1, 2);
+	pc_eoi(&pc, 0x39);
+	CHECK_EQUAL(messages(), 0);
+	CHECK(!pc_interrupt_pending(&pc));
+}
+
+/* As with the 8259As: of a busy host's ticks none is lost, and they don't pile up. */
+static void ticks_by_message(void)
+{
+	uint64_t end, ticks = 0;
+
+	begin_ioapic();
+	set_up_pic(0xffff);
+	set_up_timer(4773);			/* 250 Hz */
+	set_entry(2, 0x30);
+	end = bench.now_ns + 10 * SECOND;
+	while (bench.now_ns < end) {
+		uint64_t next = pc_next_ns(&pc);
+
+		if (next < bench.now_ns)
+			next = bench.now_ns;
+		bench.now_ns = next + test_random() % (20 * MS);
+		pc_advance(&pc);
+		while (messages()) {
+			CHECK_EQUAL(sent.data, 0x30);
+			CHECK_EQUAL(sent.count, 0);
+			CHECK(sent.level);
+			ticks++;
+			pc_eoi(&pc, 0x31);	/* not its */
+			CHECK_EQUAL(sent.count, 0);
+			pc_eoi(&pc, 0x30);
+		}
+	}
+	CHECK(ticks >= 2499 && ticks <= 2506);
+}
+
+/* What waits at an 8259A that nobody listens to holds no ticks back, nor does a mask. */
+static void unmasking_the_pin_forgets(void)
+{
+	begin_ioapic();
+	set_up_pic(0xffff);
+	set_up_timer(1193);
+	bench.now_ns += SECOND / 2;
+	pc_advance(&pc);
+	CHECK_EQUAL(pc_next_ns(&pc), CLOCK_NEVER);
+	set_entry(2, 0x30);
+	CHECK_EQUAL(messages(), 0);
+	CHECK(pc_next_ns(&pc) < bench.now_ns + 2 * MS);
+	bench.now_ns = pc_next_ns(&pc);
+	pc_advance(&pc);
+	CHECK_EQUAL(messages(), 1);
+	pc_eoi(&pc, 0x30);
+	CHECK_EQUAL(messages(), 0);
+	/* While one waits there is no other to tell of, */
+	bench.now_ns = pc_next_ns(&pc);
+	pc_advance(&pc);
+	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(pc_next_ns(&pc), bench.now_ns + SECOND);
+	/* and masked it goes back to the 8259As. */
+	set_entry(2, MASKED | 0x30);
+	outb(0x21, 0xfe);
+	CHECK_EQUAL(pc_acknowledge(&pc), 0x20);
+	end_of_interrupt(0x20);
+	bench.now_ns = pc_next_ns(&pc);
+	CHECK(bench.now_ns != CLOCK_NEVER);
+	pc_advance(&pc);
+	CHECK_EQUAL(pc_acknowledge(&pc), 0x20);
+	CHECK_EQUAL(messages(), 0);
+}
+
+/* A tick that was sent to no CPU, or to one that was reset, isn't the last one. */
+static void a_lost_tick(void)
+{
+	uint64_t lost_ns;
+
+	begin_ioapic();
+	set_up_pic(0xffff);
+	set_up_timer(1193);
+	set_entry(2, 0x30);
+	bench.now_ns = pc_next_ns(&pc);
+	pc_advance(&pc);
+	CHECK_EQUAL(messages(), 1);
+	lost_ns = pc_next_ns(&pc);
+	CHECK_EQUAL(lost_ns, bench.now_ns + SECOND);
+	bench.now_ns = lost_ns - 1;
+	pc_advance(&pc);
+	CHECK_EQUAL(messages(), 0);
+	bench.now_ns = lost_ns;
+	pc_advance(&pc);
+	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(pc_next_ns(&pc), bench.now_ns + SECOND);
+}
+
+static void hpet_by_message(void)
+{
+	begin_ioapic();
+	set_up_pic(0xffff);
+	set_entry(2, 0x30);
+	set_up_hpet(100);
+	bench.now_ns = pc_next_ns(&pc);
+	pc_advance(&pc);
+	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(sent.data, 0x30);
+	/* A pin of its own, active low as PCI's are; edges either way. */
+	begin_ioapic();
+	set_entry(21, LEVEL | LOW | 0x45);
+	set_entry(22, LOW | 0x46);
+	set_entry(23, 0x47);
+	CHECK_EQUAL(messages(), 0);
+	for (unsigned int n = 0; n < 3; n++) {
+		store(HPET_BASE + 0x100 + 0x20 * n, (21 + n) << 9 | 4 | (n ? 0 : 2), 4);
+		store(HPET_BASE + 0x108 + 0x20 * n, 100 + 100 * n, 4);
+	}
+	store(HPET_BASE + 0x010, 1, 4);
+	for (unsigned int n = 0; n < 3; n++) {
+		bench.now_ns = pc_next_ns(&pc);
+		pc_advance(&pc);
+		CHECK_EQUAL(messages(), 1);
+		CHECK_EQUAL(sent.data, (n ? 0 : 0xc000) | (0x45 + n));
+	}
+	store(HPET_BASE + 0x020, 1, 4);
+	pc_eoi(&pc, 0x45);
+	CHECK_EQUAL(messages(), 0);
+}
+
+/* Each device's four on the four wires, one further on with each device. */
+static void pci_interrupts(void)
+{
+	struct irq_line line;
+
+	begin_ioapic();
+	for (unsigned int pin = 16; pin < 20; pin++)
+		set_entry(pin, LEVEL | LOW | (0x50 + pin));
+	CHECK_EQUAL(messages(), 0);
+	for (unsigned int device = 0; device < 32; device++) {
+		for (unsigned int pin = 0; pin < 4; pin++) {
+			unsigned int vector = 0x60 + (device + pin) % 4;
+
+			line = pc_pci_line(&pc, device, pin);
+			CHECK(!irq_waits(&line));
+			irq_set(&line, true);
+			CHECK_EQUAL(messages(), 1);
+			CHECK_EQUAL(sent.data, 0xc000 | vector);
+			CHECK(irq_waits(&line));
+			irq_set(&line, false);
+			pc_eoi(&pc, vector);
+			CHECK_EQUAL(messages(), 0);
+		}
+	}
+	/* Two on one wire. */
+	line = pc_pci_line(&pc, 1, 0);
+	irq_set(&line, true);
+	line = pc_pci_line(&pc, 5, 0);
+	irq_set(&line, true);
+	CHECK_EQUAL(messages(), 1);
+	irq_set(&line, false);
+	pc_eoi(&pc, 0x61);
+	CHECK_EQUAL(messages(), 1);
+	line = pc_pci_line(&pc, 1, 0);
+	irq_set(&line, false);
+	pc_eoi(&pc, 0x61);
+	CHECK_EQUAL(messages(), 0);
+	/* Without an I/O APIC they go nowhere. */
+	begin(false);
+	set_up_pic(0);
+	line = pc_pci_line(&pc, 1, 0);
+	irq_set(&line, true);
+	CHECK(!pc_interrupt_pending(&pc) && !irq_waits(&line));
+}
+
 const struct test tests[] = {
 	{ "quiet after power-on", quiet_after_power_on },
 	{ "ticks keep time on a busy host", ticks_keep_time },
@@ -308,5 +587,12 @@ const struct test tests[] = {
 	{ "a status", exits },
 	{ "a host bridge", with_a_host_bridge },
 	{ "the host's clock", the_hosts_clock },
+	{ "an I/O APIC", an_ioapic },
+	{ "interrupts by message", interrupts_by_message },
+	{ "ticks by message keep time on a busy host", ticks_by_message },
+	{ "unmasking the timer's pin forgets", unmasking_the_pin_forgets },
+	{ "a lost tick", a_lost_tick },
+	{ "the HPET by message", hpet_by_message },
+	{ "PCI's interrupts", pci_interrupts },
 	{ 0 }
 };

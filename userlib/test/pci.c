@@ -70,6 +70,20 @@ static void memory_attributes(void)
 	CHECK_EQUAL(in(0xcfc, 4), 0);
 }
 
+/* The pin is wired; the line is a note of the system's to itself. */
+static void an_interrupt(void)
+{
+	struct pci_function function = { .slot = 3 << 3 };
+
+	begin();
+	pci_set_interrupt_pin(&function, 2);
+	pci_add(&pci, &function);
+	out(0xcf8, 0x8000183c, 4);
+	CHECK_EQUAL(in(0xcfc, 4), 0x000002ff);
+	out(0xcfc, 0xffffff11, 4);
+	CHECK_EQUAL(in(0xcfc, 4), 0x00000211);
+}
+
 static void reset(void)
 {
 	begin();
@@ -90,6 +104,7 @@ const struct test tests[] = {
 	{ "the address register", the_address },
 	{ "the host bridge", the_host_bridge },
 	{ "memory attributes", memory_attributes },
+	{ "an interrupt", an_interrupt },
 	{ "reset", reset },
 	{ 0 }
 };
