@@ -272,6 +272,63 @@ int vee_vm_doorbell(struct vee_vm *vm, const struct vee_doorbell *doorbell);
  */
 int vee_vm_signal(struct vee_vm *vm, uint64_t address, uint32_t data, unsigned int flags);
 
+/* An I/O APIC, by which devices' wires are interrupts for local APICs. */
+struct vee_irqchip;
+
+#define VEE_IRQCHIP_PINS	24
+
+/**
+ * vee_irqchip_create() - make an I/O APIC, an 82093AA, at FEC00000H
+ * @vm: the VM, with local APICs
+ * @chip: where to put it; all of its pins are masked
+ *
+ * All functions on it may be called from any thread at any time.
+ *
+ * Return: 0, or -ENODEV (the VM has no local APICs), -ENOMEM.
+ */
+int vee_irqchip_create(struct vee_vm *vm, struct vee_irqchip **chip);
+
+/**
+ * vee_irqchip_destroy() - destroy an I/O APIC, before its VM
+ * @chip: the chip, which nobody uses any more; or NULL
+ */
+void vee_irqchip_destroy(struct vee_irqchip *chip);
+
+/**
+ * vee_irqchip_set() - move a wire
+ * @chip: the chip
+ * @pin: which: below VEE_IRQCHIP_PINS
+ * @level: whether it is high
+ *
+ * What the guest has made of the pin says whether that is an interrupt, and whose.
+ *
+ * Return: 0, or -EINVAL (@pin).
+ */
+int vee_irqchip_set(struct vee_irqchip *chip, unsigned int pin, bool level);
+
+/**
+ * vee_irqchip_access() - read or write its registers
+ * @chip: the struct vee_irqchip
+ * @gpa: guest-physical address
+ * @data: read: to fill in; write: what to write
+ * @bytes: 1, 2, 4 or 8
+ * @write: which
+ *
+ * A vee_mmio_fn: if there is no other device, vee_mmio_assist() can have it as it is.
+ *
+ * Return: 0, or -ENOENT (@gpa is not its).
+ */
+int vee_irqchip_access(void *chip, uint64_t gpa, void *data, unsigned int bytes, bool write);
+
+/**
+ * vee_irqchip_eoi() - the guest has ended a level-triggered interrupt
+ * @chip: the chip
+ * @vector: exit.eoi.vector of a VEE_EXIT_EOI
+ *
+ * If the wire is still asserted the interrupt comes again.
+ */
+void vee_irqchip_eoi(struct vee_irqchip *chip, uint8_t vector);
+
 /* --- vCPUs --- */
 
 /**

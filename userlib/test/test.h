@@ -92,6 +92,7 @@ extern struct fake_kernel {
 	struct vee_doorbell doorbell;
 	uint32_t vm_flags;
 	struct vee_signal signal;
+	unsigned int signals;
 	uint32_t apic[PAGE_BYTES / 16];	/* registers, by offset / 16 */
 	unsigned int apic_reads;
 	unsigned int apic_writes;
