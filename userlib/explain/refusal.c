@@ -25,7 +25,7 @@ static const struct member members[] = {
 	MEMBER(dirty, NULL, "VEE_STATE_ bits alone"),
 	MEMBER(intercept, NULL, "VEE_INTERCEPT_ bits alone, and such as this CPU can"),
 	MEMBER(resume, NULL, "VEE_RESUME_NEXT takes an exit of an instruction, and RIP as it was"),
-	MEMBER(options, NULL, "VEE_OPTION_ bits alone, of HLT_MASKED_SLEEPS not without HLT_SLEEPS"),
+	MEMBER(options, NULL, "VEE_OPTION_ bits alone, HLT_MASKED_SLEEPS not without HLT_SLEEPS"),
 	MEMBER(inject, NULL, "no such event: vector, type, error code or instruction length"),
 	MEMBER(segments.gdtr.limit, "SEGMENTS", "a limit is below 65536"),
 	MEMBER(segments.idtr.limit, "SEGMENTS", "a limit is below 65536"),
