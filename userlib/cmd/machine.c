@@ -243,7 +243,7 @@ static int load_image(struct machine *machine)
 static int put_tables(struct machine *machine)
 {
 	uint8_t tables[TABLES_BYTES];
-	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA);
+	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA, 0);
 	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
 
 	return err ? fail("can't write tables for the guest: %s",

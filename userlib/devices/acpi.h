@@ -5,8 +5,8 @@
  *
  * At 600H: PM1a event block (status, enable), at 604H PM1a control, at 608H the
  * power-management timer (32 bits, 3.579545 MHz). There is no SMI command port:
- * ACPI is always on. A system with ACPI but neither local nor I/O APIC has the
- * SCI at IRQ9 of the 8259As, level-triggered.
+ * ACPI is always on. The SCI is at IRQ9, level-triggered: the 8259As', and the I/O
+ * APIC's if there is one.
  *
  * The hardware-reduced model would need no PM1 blocks, but no interrupt controller
  * of a PC's either: systems with one take it that the 8259As aren't there.
@@ -65,10 +65,14 @@ uint64_t acpi_next_ns(const struct acpi *acpi);
 #define ACPI_AREA	0xe0000
 #define ACPI_AREA_END	0x100000
 
+#define ACPI_CPUS	64
+#define ACPI_TABLES_BYTES	0x1000	/* enough for as many */
+
 /*
  * Writes the tables to @buf, which the guest has at @gpa, a multiple of 64 in the
- * area above. Returns how many bytes they take, or -ENOSPC, -EINVAL.
+ * area above. @cpus: how many have a local APIC, of numbers from 0 up; 0: none, nor is
+ * there an I/O APIC. Returns how many bytes they take, or -ENOSPC, -EINVAL.
  */
-int acpi_build(void *buf, size_t size, uint64_t gpa);
+int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus);
 
 #endif /* VEE_ACPI_H */

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * After the ACPI Specification 5.0, "ACPI Software Programming Model", and the HPET's
- * table after the IA-PC HPET Specification 1.0a. There is no MADT: with neither local
- * nor I/O APIC it would have nothing to say.
+ * table after the IA-PC HPET Specification 1.0a. A machine with neither local nor I/O
+ * APIC has no MADT, which would have nothing to say.
  */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "acpi.h"
+#include "acpi_aml.h"
 #include "acpi_ports.h"
 #include "hpet.h"
+#include "ioapic.h"
+#include "pc.h"
 
 #define PACKED		__attribute__((packed))
 #define ALIGNMENT	64	/* the FACS' */
@@ -27,6 +30,7 @@
 #define FACS_VERSION	1
 #define DSDT_REVISION	2	/* 64-bit integers */
 #define HPET_REVISION	1
+#define MADT_REVISION	3
 
 /* FADT, IAPC_BOOT_ARCH. That of the 8042 is off: there is no keyboard. */
 #define LEGACY_DEVICES	0x0001	/* such as serial ports */
@@ -48,6 +52,20 @@
 #define CMOS_CENTURY	0x32
 #define RESET_PORT	0xcf9
 #define RESET_VALUE	0x06
+
+/* MADT. */
+#define LOCAL_APIC_GPA	0xfee00000
+#define PCAT_COMPAT	1	/* there are 8259As, too */
+#define MADT_CPU	0
+#define MADT_IOAPIC	1
+#define MADT_OVERRIDE	2
+#define MADT_NMI	4
+#define CPU_ENABLED	1
+#define BUS_ISA		0
+#define AS_ISA		0x0	/* edges, active high */
+#define LEVEL_HIGH	0xd
+#define ALL_CPUS	0xff
+#define LINT1		1
 
 /* Generic addresses. */
 #define SYSTEM_MEMORY	0
@@ -88,16 +106,17 @@ struct header {
 	uint32_t creator_revision;
 } PACKED;
 
+/* Of root tables' entries: FADT, HPET, and the MADT if there is one. */
+#define ROOT_TABLES	2
+
 struct rsdt {
 	struct header header;
-	uint32_t fadt;
-	uint32_t hpet;
+	uint32_t tables[];
 } PACKED;
 
 struct xsdt {
 	struct header header;
-	uint64_t fadt;
-	uint64_t hpet;
+	uint64_t tables[];
 } PACKED;
 
 struct fadt {
@@ -176,163 +195,88 @@ struct hpet_table {
 	uint8_t page_protection;
 } PACKED;
 
-/* --- AML, as far as the DSDT takes it --- */
-
-#define NAME_OP		0x08
-#define BYTE_PREFIX	0x0a
-#define DWORD_PREFIX	0x0c
-#define SCOPE_OP	0x10
-#define BUFFER_OP	0x11
-#define PACKAGE_OP	0x12
-#define EXT_OP_PREFIX	0x5b
-#define DEVICE_OP	0x82
-#define LENGTH_2	0x40	/* of a length's first byte: there is a second */
-#define NAME_BYTES	4
-/* Without the NUL: there is no room for it, which newer compilers warn of. */
-#define NAME(text)	{ (text)[0], (text)[1], (text)[2], (text)[3] }
-#define ROOT_NAME(text)	{ '\\', (text)[0], (text)[1], (text)[2], (text)[3] }
-
-/* Small resource descriptors: the tag's low three bits are the length. */
-#define IRQ_TAG		0x22
-#define IO_TAG		0x47
-#define END_TAG		0x79
-#define DECODE_16	0x01
-
-/* Name (\_S5, Package { SLP_TYPa, SLP_TYPb, 0, 0 }) */
-struct aml_s5 {
-	uint8_t name_op;
-	char name[1 + NAME_BYTES];
-	uint8_t package_op;
+struct madt_cpu {
+	uint8_t type;
 	uint8_t length;
-	uint8_t count;
-	uint8_t a_prefix, slp_typ_a;
-	uint8_t b_prefix, slp_typ_b;
-	uint8_t reserved[2];
+	uint8_t uid;
+	uint8_t apic_id;
+	uint32_t flags;
 } PACKED;
 
-/* IO (Decode16, port, port, 1, count), IRQNoFlags {irq} */
-struct aml_resources {
-	uint8_t io_tag;
-	uint8_t decode;
-	uint16_t min_port;
-	uint16_t max_port;
-	uint8_t alignment;
-	uint8_t count;
-	uint8_t irq_tag;
-	uint16_t irqs;
-	uint8_t end_tag;
-	uint8_t checksum;	/* 0: none */
-} PACKED;
-
-/* Device (name) { Name (_HID, EisaId (hid)) Name (_CRS, Buffer { resources }) } */
-struct aml_device {
-	uint8_t ext_op;
-	uint8_t device_op;
+struct madt_ioapic {
+	uint8_t type;
 	uint8_t length;
-	char name[NAME_BYTES];
-	uint8_t hid_op;
-	char hid_name[NAME_BYTES];
-	uint8_t hid_prefix;
-	uint8_t hid[4];
-	uint8_t crs_op;
-	char crs_name[NAME_BYTES];
-	uint8_t buffer_op;
-	uint8_t buffer_length;
-	uint8_t size_prefix;
-	uint8_t size;
-	struct aml_resources resources;
+	uint8_t id;
+	uint8_t reserved;
+	uint32_t address;
+	uint32_t first_gsi;
 } PACKED;
 
-/* Scope (\_SB) { what systems with ACPI don't look for elsewhere } */
-struct aml_scope {
-	uint8_t scope_op;
-	uint8_t length[2];
-	char name[1 + NAME_BYTES];
-	struct aml_device serial;
-	struct aml_device clock;
+struct madt_override {
+	uint8_t type;
+	uint8_t length;
+	uint8_t bus;
+	uint8_t irq;
+	uint32_t gsi;
+	uint16_t flags;
 } PACKED;
 
-struct aml {
-	struct aml_s5 s5;
-	struct aml_scope scope;
+struct madt_nmi {
+	uint8_t type;
+	uint8_t length;
+	uint8_t uid;
+	uint16_t flags;
+	uint8_t lint;
 } PACKED;
 
-/* A package's length counts from itself on. */
-#define LENGTH_FROM(type, member)	(sizeof(type) - offsetof(type, member))
-
-static struct aml_s5 soft_off(void)
-{
-	return (struct aml_s5) {
-		.name_op = NAME_OP, .name = ROOT_NAME("_S5_"),
-		.package_op = PACKAGE_OP,
-		.length = LENGTH_FROM(struct aml_s5, length), .count = 4,
-		.a_prefix = BYTE_PREFIX, .slp_typ_a = ACPI_SOFT_OFF,
-		.b_prefix = BYTE_PREFIX, .slp_typ_b = ACPI_SOFT_OFF,
-	};
-}
-
-static struct aml_resources resources(uint16_t port, uint8_t count,
-				      unsigned int irq)
-{
-	return (struct aml_resources) {
-		.io_tag = IO_TAG, .decode = DECODE_16, .min_port = port,
-		.max_port = port, .alignment = 1, .count = count,
-		.irq_tag = IRQ_TAG, .irqs = 1 << irq, .end_tag = END_TAG,
-	};
-}
-
-/* Its id is "PNP", compressed to two bytes, and the number. */
-static struct aml_device device(const char *name, uint16_t pnp,
-				struct aml_resources resources)
-{
-	struct aml_device device = {
-		.ext_op = EXT_OP_PREFIX, .device_op = DEVICE_OP,
-		.length = LENGTH_FROM(struct aml_device, length),
-		.hid_op = NAME_OP, .hid_name = NAME("_HID"),
-		.hid_prefix = DWORD_PREFIX,
-		.hid = { 0x41, 0xd0, pnp >> 8, pnp & 0xff },
-		.crs_op = NAME_OP, .crs_name = NAME("_CRS"), .buffer_op = BUFFER_OP,
-		.buffer_length = LENGTH_FROM(struct aml_device, buffer_length),
-		.size_prefix = BYTE_PREFIX, .size = sizeof(resources),
-		.resources = resources,
-	};
-
-	memcpy(device.name, name, NAME_BYTES);
-	return device;
-}
-
-static void put_aml(struct aml *aml)
-{
-	unsigned int length = LENGTH_FROM(struct aml_scope, length);
-
-	aml->s5 = soft_off();
-	aml->scope = (struct aml_scope) {
-		.scope_op = SCOPE_OP,
-		.length = { LENGTH_2 | (length & 15), length >> 4 },
-		.name = ROOT_NAME("_SB_"),
-		/* PNP0501: a 16550A; PNP0B00: an AT's clock. */
-		.serial = device("COM1", 0x0501, resources(0x3f8, 8, 4)),
-		.clock = device("RTC0", 0x0b00, resources(0x70, 2, 8)),
-	};
-}
+/* Then struct madt_cpu for each. */
+struct madt {
+	struct header header;
+	uint32_t local_apic;
+	uint32_t flags;
+	struct madt_ioapic ioapic;
+	struct madt_override timer;
+	struct madt_override sci;
+	struct madt_nmi nmi;
+	struct madt_cpu cpus[];
+} PACKED;
 
 /* --- the tables --- */
 
-struct dsdt {
-	struct header header;
-	struct aml aml;
-} PACKED;
-
-/* All of them, as they lie in the guest's memory. */
-struct tables {
-	struct rsdp rsdp;
-	struct facs facs __attribute__((aligned(ALIGNMENT)));
-	struct rsdt rsdt;
-	struct xsdt xsdt;
-	struct fadt fadt;
-	struct hpet_table hpet;
-	struct dsdt dsdt;
+/* Where each begins, from the first on; a MADT of no bytes is none. */
+struct places {
+	unsigned int cpus;
+	uint32_t facs;
+	uint32_t rsdt;
+	uint32_t xsdt;
+	uint32_t fadt;
+	uint32_t hpet;
+	uint32_t madt;
+	uint32_t dsdt;
 };
+
+static unsigned int root_tables(unsigned int cpus)
+{
+	return ROOT_TABLES + !!cpus;
+}
+
+static size_t madt_bytes(unsigned int cpus)
+{
+	return cpus ? sizeof(struct madt) + cpus * sizeof(struct madt_cpu) : 0;
+}
+
+static struct places find_places(unsigned int cpus)
+{
+	struct places at = { .cpus = cpus, .facs = ALIGNMENT };
+
+	at.rsdt = at.facs + sizeof(struct facs);
+	at.xsdt = at.rsdt + sizeof(struct rsdt) + root_tables(cpus) * sizeof(uint32_t);
+	at.fadt = at.xsdt + sizeof(struct xsdt) + root_tables(cpus) * sizeof(uint64_t);
+	at.hpet = at.fadt + sizeof(struct fadt);
+	at.madt = at.hpet + sizeof(struct hpet_table);
+	at.dsdt = at.madt + madt_bytes(cpus);
+	return at;
+}
 
 /* What must be at @sum so that all bytes add up to 0. */
 static void put_sum(uint8_t *sum, const void *table, size_t bytes)
@@ -383,19 +327,20 @@ static void put_pm_blocks(struct fadt *fadt)
 	fadt->x_pm_tmr_blk = io_port(ACPI_TIMER, ACPI_TIMER_BYTES, DWORD_ACCESS);
 }
 
-static void put_fadt(struct tables *tables, uint32_t gpa)
+/* Messages are supported as soon as there is someone who takes them. */
+static void put_fadt(struct fadt *fadt, uint32_t gpa, const struct places *at)
 {
-	struct fadt *fadt = &tables->fadt;
-
-	fadt->firmware_ctrl = gpa + offsetof(struct tables, facs);
-	fadt->dsdt = gpa + offsetof(struct tables, dsdt);
+	fadt->firmware_ctrl = gpa + at->facs;
+	fadt->dsdt = gpa + at->dsdt;
 	fadt->x_dsdt = fadt->dsdt;
 	put_pm_blocks(fadt);
 	fadt->p_lvl2_lat = NO_C2_LATENCY;
 	fadt->p_lvl3_lat = NO_C3_LATENCY;
 	fadt->century = CMOS_CENTURY;
 	fadt->iapc_boot_arch = LEGACY_DEVICES | VGA_NOT_PRESENT |
-			       MSI_NOT_SUPPORTED | PCIE_ASPM_CONTROLS;
+			       PCIE_ASPM_CONTROLS;
+	if (!at->cpus)
+		fadt->iapc_boot_arch |= MSI_NOT_SUPPORTED;
 	fadt->flags = WBINVD | PROC_C1 | PWR_BUTTON | SLP_BUTTON | FIX_RTC |
 		      TMR_VAL_EXT | RESET_REG_SUP;
 	fadt->reset_reg = io_port(RESET_PORT, 1, BYTE_ACCESS);
@@ -413,51 +358,105 @@ static void put_hpet(struct hpet_table *hpet)
 	put_header(&hpet->header, "HPET", sizeof(*hpet), HPET_REVISION);
 }
 
-static void put_rsdp(struct rsdp *rsdp, uint32_t gpa)
+static void put_madt(struct madt *madt, unsigned int cpus)
+{
+	madt->local_apic = LOCAL_APIC_GPA;
+	madt->flags = PCAT_COMPAT;
+	madt->ioapic = (struct madt_ioapic) {
+		.type = MADT_IOAPIC, .length = sizeof(madt->ioapic),
+		.id = ioapic_id(cpus), .address = IOAPIC_BASE,
+	};
+	madt->timer = (struct madt_override) {
+		.type = MADT_OVERRIDE, .length = sizeof(madt->timer),
+		.bus = BUS_ISA, .irq = 0, .gsi = PC_PIN_TIMER, .flags = AS_ISA,
+	};
+	madt->sci = (struct madt_override) {
+		.type = MADT_OVERRIDE, .length = sizeof(madt->sci),
+		.bus = BUS_ISA, .irq = ACPI_IRQ, .gsi = ACPI_IRQ, .flags = LEVEL_HIGH,
+	};
+	madt->nmi = (struct madt_nmi) {
+		.type = MADT_NMI, .length = sizeof(madt->nmi), .uid = ALL_CPUS,
+		.flags = AS_ISA, .lint = LINT1,
+	};
+	for (unsigned int n = 0; n < cpus; n++)
+		madt->cpus[n] = (struct madt_cpu) {
+			.type = MADT_CPU, .length = sizeof(*madt->cpus),
+			.uid = n, .apic_id = n, .flags = CPU_ENABLED,
+		};
+	put_header(&madt->header, "APIC", madt_bytes(cpus), MADT_REVISION);
+}
+
+static void put_facs(struct facs *facs)
+{
+	memcpy(facs->signature, "FACS", sizeof(facs->signature));
+	facs->length = sizeof(*facs);
+	facs->version = FACS_VERSION;
+}
+
+static void put_rsdp(struct rsdp *rsdp, uint32_t gpa, const struct places *at)
 {
 	memcpy(rsdp->signature, "RSD PTR ", sizeof(rsdp->signature));
 	memcpy(rsdp->oem_id, OEM_ID, sizeof(rsdp->oem_id));
 	rsdp->revision = RSDP_REVISION;
-	rsdp->rsdt = gpa + offsetof(struct tables, rsdt);
+	rsdp->rsdt = gpa + at->rsdt;
 	rsdp->length = sizeof(*rsdp);
-	rsdp->xsdt = gpa + offsetof(struct tables, xsdt);
+	rsdp->xsdt = gpa + at->xsdt;
 	put_sum(&rsdp->checksum, rsdp, RSDP_V1_BYTES);
 	put_sum(&rsdp->extended_checksum, rsdp, sizeof(*rsdp));
 }
 
-static void put_tables(struct tables *tables, uint32_t gpa)
+static void put_roots(struct rsdt *rsdt, struct xsdt *xsdt, uint32_t gpa,
+		      const struct places *at)
 {
-	uint32_t fadt = gpa + offsetof(struct tables, fadt);
-	uint32_t hpet = gpa + offsetof(struct tables, hpet);
+	const uint32_t tables[ROOT_TABLES + 1] = { at->fadt, at->hpet, at->madt };
+	unsigned int count = root_tables(at->cpus);
 
-	put_rsdp(&tables->rsdp, gpa);
-	memcpy(tables->facs.signature, "FACS", sizeof(tables->facs.signature));
-	tables->facs.length = sizeof(tables->facs);
-	tables->facs.version = FACS_VERSION;
-	tables->rsdt.fadt = fadt;
-	tables->rsdt.hpet = hpet;
-	put_header(&tables->rsdt.header, "RSDT", sizeof(tables->rsdt),
+	for (unsigned int i = 0; i < count; i++) {
+		rsdt->tables[i] = gpa + tables[i];
+		xsdt->tables[i] = gpa + tables[i];
+	}
+	put_header(&rsdt->header, "RSDT", sizeof(*rsdt) + count * sizeof(*rsdt->tables),
 		   RSDT_REVISION);
-	tables->xsdt.fadt = fadt;
-	tables->xsdt.hpet = hpet;
-	put_header(&tables->xsdt.header, "XSDT", sizeof(tables->xsdt),
+	put_header(&xsdt->header, "XSDT", sizeof(*xsdt) + count * sizeof(*xsdt->tables),
 		   RSDT_REVISION);
-	put_fadt(tables, gpa);
-	put_hpet(&tables->hpet);
-	put_aml(&tables->dsdt.aml);
-	put_header(&tables->dsdt.header, "DSDT", sizeof(tables->dsdt),
-		   DSDT_REVISION);
 }
 
-int acpi_build(void *buf, size_t size, uint64_t gpa)
+static size_t put_dsdt(struct header *dsdt, unsigned int cpus)
 {
-	struct tables tables = { 0 };
+	size_t bytes = sizeof(*dsdt) + aml_build((uint8_t *)(dsdt + 1), cpus);
 
-	if (gpa % ALIGNMENT || gpa < ACPI_AREA || gpa >= ACPI_AREA_END)
+	put_header(dsdt, "DSDT", bytes, DSDT_REVISION);
+	return bytes;
+}
+
+/* Returns how many bytes there are, up to where a next one could begin. */
+static size_t put_tables(uint8_t *tables, uint32_t gpa, unsigned int cpus)
+{
+	struct places at = find_places(cpus);
+	size_t end;
+
+	put_rsdp((void *)tables, gpa, &at);
+	put_facs((void *)&tables[at.facs]);
+	put_roots((void *)&tables[at.rsdt], (void *)&tables[at.xsdt], gpa, &at);
+	put_fadt((void *)&tables[at.fadt], gpa, &at);
+	put_hpet((void *)&tables[at.hpet]);
+	if (cpus)
+		put_madt((void *)&tables[at.madt], cpus);
+	end = at.dsdt + put_dsdt((void *)&tables[at.dsdt], cpus);
+	return (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus)
+{
+	uint8_t tables[ACPI_TABLES_BYTES] = { 0 };
+	size_t bytes;
+
+	if (gpa % ALIGNMENT || gpa < ACPI_AREA || gpa >= ACPI_AREA_END ||
+	    cpus > ACPI_CPUS)
 		return -EINVAL;
-	if (size < sizeof(tables) || ACPI_AREA_END - gpa < sizeof(tables))
+	bytes = put_tables(tables, gpa, cpus);
+	if (size < bytes || ACPI_AREA_END - gpa < bytes)
 		return -ENOSPC;
-	put_tables(&tables, gpa);
-	memcpy(buf, &tables, sizeof(tables));
-	return sizeof(tables);
+	memcpy(buf, tables, bytes);
+	return bytes;
 }

@@ -2,8 +2,9 @@
 /*
  * A guest that does anything at all to the devices of a PC (libFuzzer). The input
  * is a list of steps: an access to a port, to memory, some time, input, the taking
- * of an interrupt, the end of one that came by message, a PCI device's. What is checked besides what the sanitizers see: that every
- * moment the devices name comes, and that nothing takes longer than it should.
+ * of an interrupt, the end of one that came by message, a PCI device's. What is checked
+ * besides what the sanitizers see: that every moment the devices name comes, and that
+ * nothing takes longer than it should.
  */
 #include <stdlib.h>
 #include <string.h>

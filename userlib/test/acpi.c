@@ -111,10 +111,15 @@ static bool is_table(uint32_t gpa, const char *signature, uint8_t revision)
 	       CHECK_EQUAL(sum(gpa, dword(gpa + 4)), 0);
 }
 
-static int build(void)
+static int build_with(unsigned int cpus)
 {
 	memset(area, 0xcc, sizeof(area));
-	return acpi_build(area, sizeof(area), GPA);
+	return acpi_build(area, sizeof(area), GPA, cpus);
+}
+
+static int build(void)
+{
+	return build_with(0);
 }
 
 static void root_pointer(void)
@@ -212,12 +217,122 @@ static void aml_lengths(void)
 
 static void places(void)
 {
-	CHECK_EQUAL(acpi_build(area, 100, GPA), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xfffc0), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA + 16), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xdffc0), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0x100000), -EINVAL);
-	CHECK(acpi_build(area, sizeof(area), 0xf0000) > 0);
+	CHECK_EQUAL(acpi_build(area, 100, GPA, 0), -ENOSPC);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xfffc0, 0), -ENOSPC);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA + 16, 0), -EINVAL);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xdffc0, 0), -EINVAL);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0x100000, 0), -EINVAL);
+	CHECK(acpi_build(area, sizeof(area), 0xf0000, 0) > 0);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA, 65), -EINVAL);
+	CHECK_EQUAL(acpi_build(area, 0x400, GPA, 64), -ENOSPC);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xffc00, 64), -ENOSPC);
+	CHECK(acpi_build(area, ACPI_TABLES_BYTES, GPA, ACPI_CPUS) > 0);
+}
+
+/* What a machine without APICs has had from the first version on, to the byte. */
+static void without_apics(void)
+{
+	uint64_t hash = 0xcbf29ce484222325;	/* FNV-1a */
+	int bytes = build();
+
+	for (int i = 0; i < bytes; i++)
+		hash = (hash ^ area[i]) * 0x100000001b3;
+	CHECK_EQUAL(bytes, 704);
+	CHECK_EQUAL(hash, 0x56d2f3e41a7dd905);
+}
+
+/* --- with APICs --- */
+
+static const unsigned int cpu_counts[] = { 1, 2, 3, 4, 15, 16, 63, 64 };
+
+static unsigned int byte(uint32_t gpa)
+{
+	return dword(gpa) & 0xff;
+}
+
+static void check_cpus(uint32_t at, unsigned int cpus)
+{
+	for (unsigned int n = 0; n < cpus; n++, at += 8) {
+		CHECK_EQUAL(dword(at), n << 24 | n << 16 | 0x0800);
+		CHECK_EQUAL(dword(at + 4), 1);
+	}
+}
+
+static void madt(void)
+{
+	for (unsigned int i = 0; i < sizeof(cpu_counts) / sizeof(*cpu_counts); i++) {
+		unsigned int cpus = cpu_counts[i];
+		uint32_t at, fadt;
+		int bytes = build_with(cpus);
+
+		test_case("%u CPUs", cpus);
+		CHECK(bytes > 0 && area[bytes] == 0xcc);
+		is_table(dword(GPA + 16), "RSDT", 1);
+		is_table(dword(GPA + 24), "XSDT", 1);
+		fadt = dword(dword(GPA + 16) + 36);
+		is_table(fadt, "FACP", 4);
+		CHECK_EQUAL(dword(fadt + 109) & 0xffff, 0x0015);	/* MSIs */
+		at = dword(dword(GPA + 16) + 44);
+		CHECK_EQUAL(at, dword(dword(GPA + 24) + 52));
+		CHECK_EQUAL(dword(dword(GPA + 16) + 4), 48);
+		CHECK_EQUAL(dword(dword(GPA + 24) + 4), 60);
+		if (!is_table(at, "APIC", 3))
+			continue;
+		CHECK_EQUAL(dword(at + 4), 82 + 8 * cpus);
+		CHECK_EQUAL(dword(at + 36), 0xfee00000);
+		CHECK_EQUAL(dword(at + 40), 1);
+		CHECK_EQUAL(dword(at + 44), 0x0c01 | (cpus < 16 ? cpus : 0) << 16);
+		CHECK_EQUAL(dword(at + 48), 0xfec00000);
+		CHECK_EQUAL(dword(at + 52), 0);
+		CHECK_EQUAL(dword(at + 56), 0x00000a02);	/* IRQ0 */
+		CHECK_EQUAL(dword(at + 60), 2);
+		CHECK_EQUAL(dword(at + 64), 0x0a020000);	/* no flags; IRQ9 */
+		CHECK_EQUAL(dword(at + 68), 0x00090900);
+		CHECK_EQUAL(dword(at + 72), 0x000d0000);
+		CHECK_EQUAL(dword(at + 76), 0x00ff0604);	/* LINT1 of all */
+		CHECK_EQUAL(dword(at + 80) & 0xffff, 0x0100);
+		check_cpus(at + 82, cpus);
+	}
+	test_case("%s", "");
+}
+
+/* From the scope's first byte: how many the length takes, and what it is. */
+static unsigned int package_length(uint32_t gpa, uint32_t *length)
+{
+	unsigned int more = byte(gpa) >> 6;
+
+	*length = more ? byte(gpa) & 15 : byte(gpa);
+	for (unsigned int i = 1; i <= more; i++)
+		*length |= byte(gpa + i) << (8 * i - 4);
+	return more + 1;
+}
+
+static void processors(void)
+{
+	for (unsigned int i = 0; i < sizeof(cpu_counts) / sizeof(*cpu_counts); i++) {
+		unsigned int cpus = cpu_counts[i];
+		uint32_t at, end, length;
+
+		test_case("%u CPUs", cpus);
+		build_with(cpus);
+		at = dword(dword(dword(GPA + 16) + 36) + 40);
+		is_table(at, "DSDT", 2);
+		end = at + dword(at + 4);
+		at += 36 + 15 + 1;
+		CHECK_EQUAL(package_length(at, &length), 2);
+		CHECK_EQUAL(at + length, end);
+		at = end - 13 * cpus;
+		for (unsigned int n = 0; n < cpus; n++, at += 13) {
+			char name[12];
+
+			CHECK_EQUAL(dword(at) & 0xffffff, 0x0b835b);
+			snprintf(name, sizeof(name), "C0%02X", n);
+			CHECK(!memcmp(&area[at + 3 - GPA], name, 4));
+			CHECK_EQUAL(dword(at + 7), n);
+			CHECK_EQUAL(dword(at + 11) & 0xffff, 0);
+		}
+	}
+	test_case("%s", "");
 }
 
 const struct test tests[] = {
@@ -231,5 +346,8 @@ const struct test tests[] = {
 	{ "the soft-off state", soft_off },
 	{ "AML lengths", aml_lengths },
 	{ "where tables can be", places },
+	{ "without APICs all is as ever", without_apics },
+	{ "MADT", madt },
+	{ "processors", processors },
 	{ 0 }
 };

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The definition block of ACPI's DSDT. */
+#ifndef VEE_ACPI_AML_H
+#define VEE_ACPI_AML_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Writes it, with objects for @cpus processors; returns how many bytes it takes. */
+size_t aml_build(uint8_t *bytes, unsigned int cpus);
+
+#endif /* VEE_ACPI_AML_H */
