@@ -223,6 +223,11 @@ static int apic_access(struct guest *g, __u32 flags, __u32 offset, __u32 *value)
 	return ret;
 }
 
+static int apic_store(struct guest *g, __u32 offset, __u32 value)
+{
+	return apic_access(g, VEE_APIC_WRITE, offset, &value);
+}
+
 /* As libvee would: MMIO at the APIC's page. */
 static bool assist(struct __test_metadata *_metadata, struct guest *g)
 {
@@ -420,13 +425,12 @@ TEST_F(apic, moved)
 TEST_F(apic, request_and_page)
 {
 	struct guest *g = &self->g;
-	__u32 value = 0x70;
 
 	SET_LONG(g, rdmsr_hlt);
 	g->page->regs.rcx = MSR_APIC_BASE;
 	ASSERT_RUN(g, VEE_EXIT_HLT);
 	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC | VEE_STATE_CONTROL));
-	ASSERT_EQ(0, apic_access(g, VEE_APIC_WRITE, TPR, &value));
+	ASSERT_EQ(0, apic_store(g, TPR, 0x70));
 	EXPECT_EQ(7, g->page->control.cr8);
 	EXPECT_EQ(0, g->page->valid & VEE_STATE_APIC);
 	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
@@ -546,16 +550,14 @@ TEST_F(apic, ended_by_the_caller)
 	EXPECT_EQ(0, apic_access(g, 0, PPR, &value));
 	EXPECT_EQ(HIGH & 0xf0, value);
 	/* First the edge, whose end nobody is told of. */
-	value = 0;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(0, apic_store(g, EOI, 0));
 	EXPECT_EQ(0, apic_access(g, 0, PPR, &value));
 	EXPECT_EQ(LOW & 0xf0, value);
 	EXPECT_EQ(-1, TAKEN());
 	/* It is held off by the one in service, until that is ended, too. */
 	EXPECT_EQ(0, signal_vector(g, 0, LOW, VEE_SIGNAL_LEVEL));
 	EXPECT_EQ(-1, TAKEN());
-	value = 0;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(0, apic_store(g, EOI, 0));
 	EXPECT_EQ(0, apic_access(g, 0, ISR + 16 * (LOW / 32), &value));
 	EXPECT_EQ(0, value);
 	SET_LONG(g, open_for_one);
@@ -565,11 +567,9 @@ TEST_F(apic, ended_by_the_caller)
 	/* In service still as an edge comes, which is what its end tells then. */
 	EXPECT_EQ(0, signal_vector(g, 0, LOW, 0));
 	EXPECT_EQ(-1, TAKEN());
-	value = 0;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(0, apic_store(g, EOI, 0));
 	EXPECT_EQ(LOW, TAKEN());
-	value = 0;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(0, apic_store(g, EOI, 0));
 	EXPECT_EQ(-1, TAKEN());
 }
 
@@ -577,20 +577,15 @@ TEST_F(apic, ended_by_the_caller)
 TEST_F(apic, accessed_by_the_caller)
 {
 	struct guest *g = &self->g;
-	__u32 value = SVR_ON;
 
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, SVR, &value));
+	EXPECT_EQ(0, apic_store(g, SVR, SVR_ON));
 	EXPECT_EQ(SVR_ON, LOAD(SVR));
-	value = ICR_SELF | HIGH;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, ICR, &value));
-	value = 0x60;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, TPR, &value));
+	EXPECT_EQ(0, apic_store(g, ICR, ICR_SELF | HIGH));
+	EXPECT_EQ(0, apic_store(g, TPR, 0x60));
 	EXPECT_EQ(-1, TAKEN());
-	value = 0x40;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, TPR, &value));
+	EXPECT_EQ(0, apic_store(g, TPR, 0x40));
 	EXPECT_EQ(HIGH, TAKEN());
-	value = 0;
-	EXPECT_EQ(0, apic_access(g, VEE_APIC_WRITE, EOI, &value));
+	EXPECT_EQ(0, apic_store(g, EOI, 0));
 	EXPECT_EQ(-1, TAKEN());
 }
 

@@ -11,8 +11,6 @@
 #define LOW_MEMORY_END	(3ULL << 30)
 #define HIGH_MEMORY	(4ULL << 30)
 
-#define TABLES_BYTES	0x1000
-
 #define ROM_ALIGN	0x10000
 #define ROM_MAX		0x1000000
 #define SHADOW_BYTES	0x20000
@@ -242,7 +240,7 @@ static int load_image(struct machine *machine)
 /* Before the image, which may well want the memory that they are in. */
 static int put_tables(struct machine *machine)
 {
-	uint8_t tables[TABLES_BYTES];
+	uint8_t tables[ACPI_TABLES_BYTES];
 	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA, 0);
 	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
 

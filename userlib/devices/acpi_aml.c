@@ -14,7 +14,6 @@
 #define EXT_OP_PREFIX	0x5b
 #define DEVICE_OP	0x82
 #define PROCESSOR_OP	0x83
-#define NAME_BYTES	4
 
 /* A package's length: in its first byte up to 63, else with more that follow it. */
 #define SHORT_LENGTH	0x3f

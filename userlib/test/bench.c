@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "../devices/ioapic.h"
 #include "bench.h"
 
 struct bench bench;
@@ -44,6 +45,23 @@ void bench_call(void *arg)
 	bench.calls++;
 }
 
+void bench_take_message(void *arg, uint64_t address, uint32_t data, bool level)
+{
+	CHECK(arg == &bench);
+	bench.sent.address = address;
+	bench.sent.data = data;
+	bench.sent.level = level;
+	bench.sent.count++;
+}
+
+unsigned int bench_messages(void)
+{
+	unsigned int count = bench.sent.count;
+
+	bench.sent.count = 0;
+	return count;
+}
+
 void bench_begin(void)
 {
 	memset(&bench, 0, sizeof(bench));
@@ -85,4 +103,16 @@ uint64_t fetch(uint64_t address, unsigned int bytes)
 
 	bus_access(&bench.memory, address, &value, bytes, false);
 	return value;
+}
+
+uint32_t ioapic_get(uint8_t index)
+{
+	store(IOAPIC_BASE, index, 4);
+	return fetch(IOAPIC_BASE + 0x10, 4);
+}
+
+void ioapic_put(uint8_t index, uint32_t value)
+{
+	store(IOAPIC_BASE, index, 4);
+	store(IOAPIC_BASE + 0x10, value, 4);
 }

@@ -22,6 +22,7 @@
  * @rises: how often each rose
  * @waits: a wire rose, and the test has not set this back
  * @calls: bench_call()'s
+ * @sent: the last message to a local APIC, and how many there were
  */
 extern struct bench {
 	struct clock clock;
@@ -33,6 +34,12 @@ extern struct bench {
 	unsigned int rises[BENCH_IRQS];
 	bool waits[BENCH_IRQS];
 	unsigned int calls;
+	struct {
+		uint64_t address;
+		uint32_t data;
+		bool level;
+		unsigned int count;
+	} sent;
 } bench;
 
 /* Clears the bench; time begins at an odd moment. */
@@ -40,6 +47,10 @@ void bench_begin(void);
 struct irq_line bench_line(unsigned int irq);
 /* For whatever a device calls; @arg must be the bench. */
 void bench_call(void *arg);
+/* An ioapic_send_fn; @arg must be the bench. */
+void bench_take_message(void *arg, uint64_t address, uint32_t data, bool level);
+/* How many messages since the last call. */
+unsigned int bench_messages(void);
 
 void out(uint16_t port, uint32_t value, unsigned int bytes);
 uint32_t in(uint16_t port, unsigned int bytes);
@@ -47,5 +58,8 @@ void outb(uint16_t port, uint8_t value);
 uint8_t inb(uint16_t port);
 void store(uint64_t address, uint64_t value, unsigned int bytes);
 uint64_t fetch(uint64_t address, unsigned int bytes);
+/* An I/O APIC's registers, by its index. */
+uint32_t ioapic_get(uint8_t index);
+void ioapic_put(uint8_t index, uint32_t value);
 
 #endif /* VEE_BENCH_H */

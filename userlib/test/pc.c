@@ -91,6 +91,17 @@ static void quiet_after_power_on(void)
 	CHECK_EQUAL(in(0x4d0, 2), 0x0200);	/* the SCI's level */
 }
 
+/* When the devices ask for it, or up to 20 ms after. */
+static void wake_up_late(void)
+{
+	uint64_t next = pc_next_ns(&pc);
+
+	if (next < bench.now_ns)
+		next = bench.now_ns;
+	bench.now_ns = next + test_random() % (20 * MS);
+	pc_advance(&pc);
+}
+
 /* How long a guest sleeps that counts ticks, on a host that is late at random. */
 static void ticks_keep_time(void)
 {
@@ -101,12 +112,7 @@ static void ticks_keep_time(void)
 	set_up_timer(4773);			/* 250 Hz */
 	end = bench.now_ns + 10 * SECOND;
 	while (bench.now_ns < end) {
-		uint64_t next = pc_next_ns(&pc);
-
-		if (next < bench.now_ns)
-			next = bench.now_ns;
-		bench.now_ns = next + test_random() % (20 * MS);
-		pc_advance(&pc);
+		wake_up_late();
 		while (pc_interrupt_pending(&pc)) {
 			uint8_t vector = pc_acknowledge(&pc);
 
@@ -307,47 +313,14 @@ static void exits(void)
 #define LOW	0x2000
 #define MASKED	0x10000
 
-/* What a local APIC was sent: the last message, and how many there were. */
-static struct {
-	uint64_t address;
-	uint32_t data;
-	bool level;
-	unsigned int count;
-} sent;
-
-static void take_message(void *arg, uint64_t address, uint32_t data, bool level)
-{
-	CHECK(arg == &bench);
-	sent.address = address;
-	sent.data = data;
-	sent.level = level;
-	sent.count++;
-}
-
-static unsigned int messages(void)
-{
-	unsigned int count = sent.count;
-
-	sent.count = 0;
-	return count;
-}
-
-static uint32_t ioapic_register(uint8_t index)
-{
-	store(IOAPIC_BASE, index, 4);
-	return fetch(IOAPIC_BASE + 0x10, 4);
-}
-
 static void set_entry(unsigned int pin, uint32_t low)
 {
-	store(IOAPIC_BASE, 0x10 + 2 * pin, 4);
-	store(IOAPIC_BASE + 0x10, low, 4);
+	ioapic_put(0x10 + 2 * pin, low);
 }
 
 static void begin_ioapic(void)
 {
-	begin_with(take_message, 2, false);
-	memset(&sent, 0, sizeof(sent));
+	begin_with(bench_take_message, 2, false);
 }
 
 static void an_ioapic(void)
@@ -358,12 +331,12 @@ static void an_ioapic(void)
 	} numbers[] = { { 1, 1 }, { 2, 2 }, { 15, 15 }, { 16, 0 }, { 64, 0 } };
 
 	begin(false);
-	CHECK_EQUAL(ioapic_register(1), 0xffffffff);
+	CHECK_EQUAL(ioapic_get(1), 0xffffffff);
 	CHECK_EQUAL(fetch(HPET_BASE + 0x104, 4), 0);
 	for (unsigned int i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		begin_with(take_message, numbers[i].cpus, false);
-		CHECK_EQUAL(ioapic_register(0), numbers[i].id << 24);
-		CHECK_EQUAL(ioapic_register(1), 0x00170020);
+		begin_with(bench_take_message, numbers[i].cpus, false);
+		CHECK_EQUAL(ioapic_get(0), numbers[i].id << 24);
+		CHECK_EQUAL(ioapic_get(1), 0x00170020);
 		CHECK_EQUAL(pc_next_ns(&pc), CLOCK_NEVER);
 	}
 	CHECK_EQUAL(fetch(HPET_BASE + 0x104, 4), 0x00f00000);
@@ -377,13 +350,13 @@ static void interrupts_by_message(void)
 	for (unsigned int pin = 0; pin < 16; pin++)
 		set_entry(pin, 0x30 + pin);
 	set_entry(9, LEVEL | 0x39);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	outb(0x3fc, 0x08);
 	outb(0x3f9, 0x01);
 	CHECK_EQUAL(pc_receive(&pc, (const uint8_t *)"x", 1), 1);
-	CHECK_EQUAL(messages(), 1);
-	CHECK_EQUAL(sent.data, 0x34);
-	CHECK(!sent.level);
+	CHECK_EQUAL(bench_messages(), 1);
+	CHECK_EQUAL(bench.sent.data, 0x34);
+	CHECK(!bench.sent.level);
 	outb(0x21, 0xef);			/* the other one has it, too */
 	CHECK_EQUAL(pc_acknowledge(&pc), 0x24);
 	outb(0x21, 0xff);
@@ -391,22 +364,22 @@ static void interrupts_by_message(void)
 	outb(0x71, 0x42);
 	bench.now_ns = pc_next_ns(&pc);
 	pc_advance(&pc);
-	CHECK_EQUAL(sent.data, 0x38);
+	CHECK_EQUAL(bench.sent.data, 0x38);
 	outb(0x64, 0x60);
 	outb(0x60, 0x01);
 	outb(0x60, 0xff);
-	CHECK_EQUAL(sent.data, 0x31);
-	CHECK_EQUAL(messages(), 2);
+	CHECK_EQUAL(bench.sent.data, 0x31);
+	CHECK_EQUAL(bench_messages(), 2);
 	out(0x602, 1, 2);
 	bench.now_ns += 1000 * SECOND;
 	pc_advance(&pc);
-	CHECK_EQUAL(messages(), 1);
-	CHECK_EQUAL(sent.data, 0xc039);
+	CHECK_EQUAL(bench_messages(), 1);
+	CHECK_EQUAL(bench.sent.data, 0xc039);
 	pc_eoi(&pc, 0x39);
-	CHECK_EQUAL(messages(), 1);		/* a level: still up */
+	CHECK_EQUAL(bench_messages(), 1);		/* a level: still up */
 	out(0x600, 1, 2);
 	pc_eoi(&pc, 0x39);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	CHECK(!pc_interrupt_pending(&pc));
 }
 
@@ -421,19 +394,14 @@ static void ticks_by_message(void)
 	set_entry(2, 0x30);
 	end = bench.now_ns + 10 * SECOND;
 	while (bench.now_ns < end) {
-		uint64_t next = pc_next_ns(&pc);
-
-		if (next < bench.now_ns)
-			next = bench.now_ns;
-		bench.now_ns = next + test_random() % (20 * MS);
-		pc_advance(&pc);
-		while (messages()) {
-			CHECK_EQUAL(sent.data, 0x30);
-			CHECK_EQUAL(sent.count, 0);
-			CHECK(sent.level);
+		wake_up_late();
+		while (bench_messages()) {
+			CHECK_EQUAL(bench.sent.data, 0x30);
+			CHECK_EQUAL(bench.sent.count, 0);
+			CHECK(bench.sent.level);
 			ticks++;
 			pc_eoi(&pc, 0x31);	/* not its */
-			CHECK_EQUAL(sent.count, 0);
+			CHECK_EQUAL(bench.sent.count, 0);
 			pc_eoi(&pc, 0x30);
 		}
 	}
@@ -450,17 +418,17 @@ static void unmasking_the_pin_forgets(void)
 	pc_advance(&pc);
 	CHECK_EQUAL(pc_next_ns(&pc), CLOCK_NEVER);
 	set_entry(2, 0x30);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	CHECK(pc_next_ns(&pc) < bench.now_ns + 2 * MS);
 	bench.now_ns = pc_next_ns(&pc);
 	pc_advance(&pc);
-	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(bench_messages(), 1);
 	pc_eoi(&pc, 0x30);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	/* While one waits there is no other to tell of, */
 	bench.now_ns = pc_next_ns(&pc);
 	pc_advance(&pc);
-	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(bench_messages(), 1);
 	CHECK_EQUAL(pc_next_ns(&pc), bench.now_ns + SECOND);
 	/* and masked it goes back to the 8259As. */
 	set_entry(2, MASKED | 0x30);
@@ -471,7 +439,7 @@ static void unmasking_the_pin_forgets(void)
 	CHECK(bench.now_ns != CLOCK_NEVER);
 	pc_advance(&pc);
 	CHECK_EQUAL(pc_acknowledge(&pc), 0x20);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 }
 
 /* A tick that was sent to no CPU, or to one that was reset, isn't the last one. */
@@ -485,15 +453,15 @@ static void a_lost_tick(void)
 	set_entry(2, 0x30);
 	bench.now_ns = pc_next_ns(&pc);
 	pc_advance(&pc);
-	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(bench_messages(), 1);
 	lost_ns = pc_next_ns(&pc);
 	CHECK_EQUAL(lost_ns, bench.now_ns + SECOND);
 	bench.now_ns = lost_ns - 1;
 	pc_advance(&pc);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	bench.now_ns = lost_ns;
 	pc_advance(&pc);
-	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(bench_messages(), 1);
 	CHECK_EQUAL(pc_next_ns(&pc), bench.now_ns + SECOND);
 }
 
@@ -505,14 +473,14 @@ static void hpet_by_message(void)
 	set_up_hpet(100);
 	bench.now_ns = pc_next_ns(&pc);
 	pc_advance(&pc);
-	CHECK_EQUAL(messages(), 1);
-	CHECK_EQUAL(sent.data, 0x30);
+	CHECK_EQUAL(bench_messages(), 1);
+	CHECK_EQUAL(bench.sent.data, 0x30);
 	/* A pin of its own, active low as PCI's are; edges either way. */
 	begin_ioapic();
 	set_entry(21, LEVEL | LOW | 0x45);
 	set_entry(22, LOW | 0x46);
 	set_entry(23, 0x47);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	for (unsigned int n = 0; n < 3; n++) {
 		store(HPET_BASE + 0x100 + 0x20 * n, (21 + n) << 9 | 4 | (n ? 0 : 2), 4);
 		store(HPET_BASE + 0x108 + 0x20 * n, 100 + 100 * n, 4);
@@ -521,12 +489,12 @@ static void hpet_by_message(void)
 	for (unsigned int n = 0; n < 3; n++) {
 		bench.now_ns = pc_next_ns(&pc);
 		pc_advance(&pc);
-		CHECK_EQUAL(messages(), 1);
-		CHECK_EQUAL(sent.data, (n ? 0 : 0xc000) | (0x45 + n));
+		CHECK_EQUAL(bench_messages(), 1);
+		CHECK_EQUAL(bench.sent.data, (n ? 0 : 0xc000) | (0x45 + n));
 	}
 	store(HPET_BASE + 0x020, 1, 4);
 	pc_eoi(&pc, 0x45);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 }
 
 /* Each device's four on the four wires, one further on with each device. */
@@ -537,7 +505,7 @@ static void pci_interrupts(void)
 	begin_ioapic();
 	for (unsigned int pin = 16; pin < 20; pin++)
 		set_entry(pin, LEVEL | LOW | (0x50 + pin));
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	for (unsigned int device = 0; device < 32; device++) {
 		for (unsigned int pin = 0; pin < 4; pin++) {
 			unsigned int vector = 0x60 + (device + pin) % 4;
@@ -545,12 +513,12 @@ static void pci_interrupts(void)
 			line = pc_pci_line(&pc, device, pin);
 			CHECK(!irq_waits(&line));
 			irq_set(&line, true);
-			CHECK_EQUAL(messages(), 1);
-			CHECK_EQUAL(sent.data, 0xc000 | vector);
+			CHECK_EQUAL(bench_messages(), 1);
+			CHECK_EQUAL(bench.sent.data, 0xc000 | vector);
 			CHECK(irq_waits(&line));
 			irq_set(&line, false);
 			pc_eoi(&pc, vector);
-			CHECK_EQUAL(messages(), 0);
+			CHECK_EQUAL(bench_messages(), 0);
 		}
 	}
 	/* Two on one wire. */
@@ -558,14 +526,14 @@ static void pci_interrupts(void)
 	irq_set(&line, true);
 	line = pc_pci_line(&pc, 5, 0);
 	irq_set(&line, true);
-	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(bench_messages(), 1);
 	irq_set(&line, false);
 	pc_eoi(&pc, 0x61);
-	CHECK_EQUAL(messages(), 1);
+	CHECK_EQUAL(bench_messages(), 1);
 	line = pc_pci_line(&pc, 1, 0);
 	irq_set(&line, false);
 	pc_eoi(&pc, 0x61);
-	CHECK_EQUAL(messages(), 0);
+	CHECK_EQUAL(bench_messages(), 0);
 	/* Without an I/O APIC they go nowhere. */
 	begin(false);
 	set_up_pic(0);
