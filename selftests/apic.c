@@ -660,18 +660,37 @@ TEST_F(apic, cut_short)
 	}
 }
 
+#define RFLAGS_IF	0x200
+
+/*
+ * The emulated CPU delivers what is pending, interrupts off or not, as soon as it sees one of
+ * the host's: here in LOW's handler, before its first instruction.
+ */
+static bool came_in_its_handler(struct guest *g)
+{
+	__u64 frame = g->page->regs.rsp;
+
+	return g->page->regs.rip == STUB(HIGH) && guest_read64(g, frame) == STUB(LOW) &&
+	       !(guest_read64(g, frame + 16) & RFLAGS_IF);
+}
+
 /* The caller's goes past the APIC, when it is cut short as well. */
 TEST_F(apic, callers_cut_short)
 {
 	struct guest *g = &self->g;
+	int tries = 3;
 
 	set_x2apic(_metadata, g);
-	SET_LONG(g, open_for_one);
-	forget_page(_metadata, g, GPA_IDT);
-	forget_page(_metadata, g, GPA_STACK - PAGE_BYTES);
-	guest_inject(g, VEE_EVENT_INTERRUPT, LOW);
-	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
-	ASSERT_VECTOR(g, LOW);
+	do {
+		WRMSR(EOI, 0);
+		SET_LONG(g, open_for_one);
+		forget_page(_metadata, g, GPA_IDT);
+		forget_page(_metadata, g, GPA_STACK - PAGE_BYTES);
+		guest_inject(g, VEE_EVENT_INTERRUPT, LOW);
+		EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
+		ASSERT_RUN(g, VEE_EXIT_HYPERCALL);
+	} while (came_in_its_handler(g) && --tries);
+	EXPECT_EQ(STUB(LOW), g->page->regs.rip);
 	EXPECT_EQ(0, RDMSR(ISR + 16 * (LOW / 32)));
 	EXPECT_EQ(HIGH, TAKEN());
 }
