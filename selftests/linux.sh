@@ -4,77 +4,10 @@
 # Systems that others wrote, as packaged, under "vee run". They are looked for in
 # the folder $VEE_GUESTS: vmlinuz-6.1 and vmlinuz-6.12 (Debian's cloud kernels) with
 # linux.cpio.gz, an initramfs with a shell on ttyS0; bios.bin (SeaBIOS), gnumach,
-# u-boot.rom. What is not there is skipped.
+# u-boot.rom.
 
-guests=${VEE_GUESTS:-/root/guests}
-cmdline='console=ttyS0 panic=-1 quiet cryptomgr.notests'
-count=0
-failed=0
-
-# --- KTAP ---
-
-comment() {
-	printf '# %s\n' "$*"
-}
-
-report() {
-	count=$((count + 1))
-	printf '%s %d %s\n' "$1" "$count" "$2"
-	comment "$(now) hundredths since boot"
-	[ "$1" = ok ] || failed=$((failed + 1))
-}
-
-# Test $1 if the files $3... are there: function $2.
-check() {
-	name=$1
-	function=$2
-	shift 2
-	for file; do
-		if [ ! -e "$guests/$file" ]; then
-			report ok "$name # SKIP no $guests/$file (VEE_GUESTS)"
-			return
-		fi
-	done
-	if "$function"; then
-		report ok "$name"
-	else
-		report 'not ok' "$name"
-	fi
-}
-
-# --- a guest's console: two FIFOs, of which descriptors 3 and 4 are our ends ---
-
-connect() {
-	mkfifo "$work/$1.in" "$work/$1.out"
-	exec 3<>"$work/$1.out" 4<>"$work/$1.in"
-}
-
-say() {
-	printf '%s\n' "$1" >&4
-}
-
-# Hundredths of a second.
-now() {
-	read -r up rest </proc/uptime
-	echo "${up%.*}${up#*.}"
-}
-
-# Reads until a line is like $1, for $2 seconds; it is in $line then. A line that
-# comes in parts is no matter: there is nothing in the middle of what is expected.
-expect() {
-	end=$(($(now) + $2 * 100))
-	while [ "$(now)" -lt "$end" ]; do
-		line=
-		# shellcheck disable=SC3045 # busybox has -t
-		read -r -t 2 line <&3 || [ -n "$line" ] || continue
-		line=${line%"$(printf '\r')"}
-		comment "$line"
-		# shellcheck disable=SC2254 # a pattern
-		case $line in $1) return 0 ;; esac
-	done
-	comment "no \"$1\" after $2 s"
-	return 1
-}
+# shellcheck source=selftests/guest_util.sh
+. "$(dirname "$0")/guest_util.sh"
 
 # A line like $1 is in file $2, within $3 seconds.
 wait_for_line() {
@@ -301,15 +234,11 @@ corrupt_files() {
 		refused 'is empty' "-m 128M -k $guests/vmlinuz-6.1 -i $work/empty"
 }
 
-work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 linux='vmlinuz-6.1 linux.cpio.gz'
 
 echo 'KTAP version 1'
-if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
-	echo '1..0 # SKIP no command "vee", or no /dev/vee'
-	exit 4
-fi
+need_vee
 echo '1..15'
 # shellcheck disable=SC2086 # file names
 {

@@ -48,12 +48,15 @@ struct options {
 	const char *gdb;	/* where it connects to; NULL: nowhere */
 	bool gdb_stop;		/* before the first instruction */
 	uint64_t memory;	/* bytes */
+	unsigned int cpus;	/* with local APICs; 0: one without */
 	double timeout;		/* seconds; 0: none */
 	bool trace;
 	const char *trace_path;	/* NULL: standard error */
 	bool trace_io;
 	bool stats;
 };
+
+#define CPU_NAME_BYTES	32
 
 #define OUTLET_BYTES	65536
 #define OUTLET_PATIENCE	2	/* tenths of a second that the end waits for it */
@@ -91,6 +94,14 @@ struct file {
 	size_t bytes;
 };
 
+/* One of a machine's. */
+struct cpu {
+	struct machine *machine;
+	struct vee_vcpu *vcpu;
+	char name[CPU_NAME_BYTES];	/* begins what is said of it */
+	pthread_t thread;	/* not the first one's */
+};
+
 struct machine {
 	const struct options *options;
 	const char *name;	/* begins what is said of it */
@@ -98,18 +109,24 @@ struct machine {
 	struct file image;	/* until it is loaded */
 	struct file initrd;
 	struct vee_vm *vm;
-	struct vee_vcpu *vcpu;
-	pthread_mutex_t lock;	/* guards the three that follow */
+	struct cpu cpus[VEE_MAX_VCPUS];
+	unsigned int cpu_count;
+	pthread_mutex_t lock;	/* guards what follows, up to @rom */
 	struct bus ports;
 	struct bus memory;
 	struct pc pc;
+	struct cpu *keeper;	/* whose run ends when the devices next have to advance... */
+	uint64_t kept_ns;	/* ...at this moment */
+	bool told;		/* the first CPU knows that INTR is asserted */
 	struct rom rom;
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 	struct console console;
 	struct vee_gdb *gdb;	/* NULL: none */
 	uint64_t end_ns;	/* when its time is up; 0: never */
-	pthread_t thread;	/* not the first guest's */
+	struct cpu *_Atomic ender;	/* the CPU that ends it; NULL: it goes on */
+	bool timed_out;		/* the ender's, as is this, until all have ended: */
 	int status;
+	pthread_t thread;	/* not the first guest's */
 	struct machine *next;	/* terminal.c's */
 };
 
@@ -118,6 +135,13 @@ struct machine {
 	(machine_flush(machine), \
 	 fprintf(stderr, "%s: " format, (machine)->name, ##__VA_ARGS__), \
 	 end_failure())
+
+/* As fail_of(), by the CPU that ends the guest: if another one has, it is silent. */
+#define fail_cpu(cpu, format, ...) \
+	(cpu_ends_machine(cpu) ? \
+	 (machine_flush((cpu)->machine), \
+	  fprintf(stderr, "%s: " format, (cpu)->name, ##__VA_ARGS__), \
+	  end_failure()) : STATUS_FAILED)
 
 /* An answer where a program could end: go on, or end with an exit status. */
 #define GO_ON	(-1)
@@ -129,8 +153,35 @@ struct machine {
 /* Runs the guests that @options describe; an exit status. */
 int run(const struct options *options, unsigned int count);
 
-/* A signal, Ctrl-A x, or its time is up. */
+/* --- cpu.c: the CPUs of a machine, each with a thread --- */
+
+/* Until the guest is done: machine->status. The first CPU has this thread. */
+void machine_go(struct machine *machine);
+/* A signal, Ctrl-A x, or its time is up, or a CPU has ended it. */
 bool machine_is_over(const struct machine *machine);
+/* False: another one has already, and says why. Else the others' runs end. */
+bool cpu_ends_machine(struct cpu *cpu);
+/* Ends a run: the one under way, or the next as soon as it begins. In signal handlers, too. */
+void cpu_kick(const struct cpu *cpu);
+void machine_kick(const struct machine *machine);
+
+/* --- exits.c --- */
+
+/* What an exit asks for. GO_ON, or the machine's status. */
+int exit_handle(struct cpu *cpu);
+/* When no run has come to be. The machine's status. */
+int exit_give_up(struct cpu *cpu);
+/* After a line, if any, of what the command itself could not do. */
+void exit_show_last(struct cpu *cpu);
+
+/* --- apic.c: what is around the local APICs, if there are any --- */
+
+/* As firmware leaves them. -errno. */
+int apic_prepare(struct machine *machine);
+/* The I/O APIC's, for struct pc_config. */
+void apic_send(void *arg, uint64_t address, uint32_t data, bool level);
+/* The 8259As' INTR gets through to the CPU, which doesn't run. */
+bool apic_passes_intr(struct cpu *cpu);
 
 /* --- gdb.c --- */
 
@@ -141,7 +192,7 @@ bool machine_is_over(const struct machine *machine);
 /* Says what is wrong, and returns an exit status. */
 int gdb_open(struct machine *machine);
 /* After a run, and before the first. */
-int gdb_serve(struct machine *machine);
+int gdb_serve(struct cpu *cpu);
 bool gdb_is_stepping(const struct machine *machine);
 /* With the machine's status. */
 void gdb_close(struct machine *machine);
@@ -196,8 +247,6 @@ int start_thread(pthread_t *thread, void *(*function)(void *arg), void *arg);
 /* Raw mode, if its input is a terminal; from now on signals are about it too. */
 void terminal_begin(struct machine *machine);
 void terminal_end(struct machine *machine);
-/* Ends a run. */
-void console_kick(const struct machine *machine);
 /* All guests are to end: a signal, the escape, the end of the first of them. */
 void console_quit(void);
 bool console_quits(void);
@@ -230,18 +279,18 @@ void host_cpuid(uint32_t leaf, struct host_cpuid *regs);
 
 /* --- cpuid.c --- */
 
-/* Before the vCPU first runs. -errno. */
-int cpuid_prepare(struct machine *machine, uint32_t tsc_khz);
+/* Before the CPU first runs. -errno. */
+int cpuid_prepare(struct cpu *cpu, uint32_t tsc_khz);
 
 /* --- msr.c --- */
 
 /* false: the guest has no such register. */
-bool msr_read(struct machine *machine, uint32_t index, uint64_t *value);
-bool msr_write(struct machine *machine, uint32_t index, uint64_t value);
+bool msr_read(struct cpu *cpu, uint32_t index, uint64_t *value);
+bool msr_write(struct cpu *cpu, uint32_t index, uint64_t value);
 
 /* --- report.c: for people --- */
 
-void report_stats(struct vee_vcpu *vcpu);
+void report_stats(struct cpu *cpu);
 
 /* VM exits for one reason. */
 struct reason_count {
@@ -253,7 +302,7 @@ struct reason_count {
 void sort_exits(struct reason_count *sorted, const __u64 *exits);
 /* Each exit. A status. */
 int trace_open(struct machine *machine);
-void trace_exit(const struct machine *machine);
+void trace_exit(const struct cpu *cpu);
 /* For struct bus: tells of an access; @arg is a name for the bus. */
 void trace_io(void *arg, const struct bus_event *event);
 void report_misses(const struct bus *bus, const char *name);

@@ -87,7 +87,7 @@ static void deliver(struct machine *machine, const uint8_t *bytes, size_t count)
 		bytes += n;
 		count -= n;
 		if (n)
-			console_kick(machine);	/* it may raise an interrupt */
+			cpu_kick(&machine->cpus[0]);	/* INTR, or a deadline */
 		if (count)
 			wait_for_room(machine);
 	}

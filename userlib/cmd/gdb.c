@@ -15,7 +15,7 @@ int gdb_open(struct machine *machine)
 
 	if (!options->gdb)
 		return STATUS_OK;
-	err = vee_gdb_open(machine->vcpu, options->gdb, &machine->gdb);
+	err = vee_gdb_open(machine->cpus[0].vcpu, options->gdb, &machine->gdb);
 	if (err == -EINVAL)
 		return fail("--gdb %s: not a port, 1 to 65535", options->gdb);
 	if (err == -EADDRINUSE)
@@ -43,8 +43,9 @@ static int serve(struct machine *machine)
 	return ret == -EINTR ? -EAGAIN : ret;
 }
 
-int gdb_serve(struct machine *machine)
+int gdb_serve(struct cpu *cpu)
 {
+	struct machine *machine = cpu->machine;
 	int ret;
 
 	if (!machine->gdb)

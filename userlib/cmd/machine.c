@@ -99,7 +99,8 @@ int cannot_create(int err)
 static int create_vm(struct machine *machine)
 {
 	uint64_t bytes = machine->options->memory;
-	int err = vee_vm_create(&machine->vm);
+	bool apics = machine->options->cpus;
+	int err = vee_vm_create_with(&machine->vm, apics ? VEE_VM_LOCAL_APIC : 0);
 
 	if (err)
 		return cannot_create(err);
@@ -108,12 +109,39 @@ static int create_vm(struct machine *machine)
 		return fail("can't give the guest %llu MiB of memory: %s; try less (--memory)",
 			    (unsigned long long)(bytes >> 20), err == -EINVAL ?
 			    "more than guests have addresses for" : strerror(-err));
-	err = vee_vcpu_create(machine->vm, 0, &machine->vcpu);
-	if (!err)
-		err = vee_vcpu_keep_exits(machine->vcpu);
-	if (err)
-		return fail("can't make a virtual CPU: %s", strerror(-err));
 	return STATUS_OK;
+}
+
+/* The guest's TSCs count from its own beginning, as after a reset. */
+static int create_cpu(struct machine *machine, unsigned int id, uint32_t tsc_khz)
+{
+	struct cpu *cpu = &machine->cpus[id];
+	int err = vee_vcpu_create(machine->vm, id, &cpu->vcpu);
+
+	if (err)
+		return err;
+	cpu->machine = machine;
+	snprintf(cpu->name, sizeof(cpu->name),
+		 machine->options->cpus > 1 ? "%s: CPU %u" : "%s", machine->name, id);
+	cpu->vcpu->page->msrs.tsc_offset = machine->tsc_offset;
+	cpu->vcpu->page->dirty |= VEE_STATE_MSRS;
+	machine->cpu_count++;
+	err = vee_vcpu_keep_exits(cpu->vcpu);
+	return err ? err : cpuid_prepare(cpu, tsc_khz);
+}
+
+static int create_cpus(struct machine *machine)
+{
+	unsigned int count = machine->options->cpus ? machine->options->cpus : 1;
+	struct vee_info info;
+	int err = vee_get_info(&info);
+
+	machine->tsc_offset = -__rdtsc();
+	for (unsigned int id = 0; id < count && !err; id++)
+		err = create_cpu(machine, id, info.tsc_khz);
+	if (!err)
+		err = apic_prepare(machine);
+	return err ? fail("can't make a virtual CPU: %s", strerror(-err)) : STATUS_OK;
 }
 
 static void init_devices(struct machine *machine)
@@ -122,7 +150,8 @@ static void init_devices(struct machine *machine)
 	struct pc_config config = {
 		.low_memory = options->memory, .serial_send = console_send,
 		.debug_send = console_debug, .arg = machine,
-		.host_bridge = options->bios,
+		.message_send = options->cpus ? apic_send : NULL,
+		.cpus = options->cpus, .host_bridge = options->bios,
 	};
 
 	if (options->memory > LOW_MEMORY_END) {
@@ -139,35 +168,19 @@ static void init_devices(struct machine *machine)
 	machine->memory.trace_arg = "memory";
 }
 
-/* The guest's counts from its own beginning, as after a reset. */
-static void start_tsc(struct machine *machine)
-{
-	struct vee_vcpu_page *page = machine->vcpu->page;
-
-	machine->tsc_offset = -__rdtsc();
-	page->msrs.tsc_offset = machine->tsc_offset;
-	page->dirty |= VEE_STATE_MSRS;
-}
-
 int machine_create(struct machine *machine, const struct options *options,
 		   const char *name)
 {
-	struct vee_info info;
-	int status, err;
+	int status;
 
 	machine->options = options;
 	machine->name = name;
 	status = create_vm(machine);
-	if (status)
-		return status;
-	err = vee_get_info(&info);
-	if (!err)
-		err = cpuid_prepare(machine, info.tsc_khz);
-	if (err)
-		return fail("can't set up the guest's CPU: %s", strerror(-err));
-	start_tsc(machine);
-	init_devices(machine);
-	return STATUS_OK;
+	if (!status)
+		status = create_cpus(machine);
+	if (!status)
+		init_devices(machine);
+	return status;
 }
 
 void machine_access(struct machine *machine, struct bus *bus, uint64_t address,
@@ -216,7 +229,7 @@ static int load_linux(struct machine *machine)
 		.initrd = machine->initrd.data,
 		.initrd_bytes = machine->initrd.bytes,
 	};
-	int err = vee_load_linux(machine->vcpu, machine->image.data,
+	int err = vee_load_linux(machine->cpus[0].vcpu, machine->image.data,
 				 machine->image.bytes, &boot);
 
 	if (err == -ENOEXEC)
@@ -232,8 +245,8 @@ static int load_image(struct machine *machine)
 
 	if (options->initrd)
 		return load_linux(machine);
-	err = vee_load(machine->vcpu, machine->image.data, machine->image.bytes,
-		       options->cmdline);
+	err = vee_load(machine->cpus[0].vcpu, machine->image.data,
+		       machine->image.bytes, options->cmdline);
 	return err ? cannot_load(options->path, err) : STATUS_OK;
 }
 
@@ -241,7 +254,8 @@ static int load_image(struct machine *machine)
 static int put_tables(struct machine *machine)
 {
 	uint8_t tables[ACPI_TABLES_BYTES];
-	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA, 0);
+	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA,
+			       machine->options->cpus);
 	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
 
 	return err ? fail("can't write tables for the guest: %s",

@@ -17,7 +17,7 @@ static const struct {
 	uint64_t value;
 } registers[] = {
 	{ 0x00000017, 0 },			/* IA32_PLATFORM_ID */
-	{ 0x0000001b, 0xfee00000 | APIC_BASE_BOOT_CPU }, /* IA32_APIC_BASE: off */
+	{ 0x0000001b, 0xfee00000 | APIC_BASE_BOOT_CPU }, /* IA32_APIC_BASE: none */
 	{ 0x0000002a, 0 },			/* EBL_CR_POWERON */
 	{ 0x00000034, 0 },			/* SMI counter */
 	{ 0x0000003a, 1 },			/* IA32_FEATURE_CONTROL: locked */
@@ -67,24 +67,24 @@ static bool is_tsc(uint32_t index)
 }
 
 /* The offset that the register is read with, and moves when written. */
-static bool read_tsc(struct machine *machine, uint32_t index, uint64_t *value)
+static bool read_tsc(struct cpu *cpu, uint32_t index, uint64_t *value)
 {
-	if (vee_vcpu_sync(machine->vcpu, VEE_STATE_MSRS))
+	if (vee_vcpu_sync(cpu->vcpu, VEE_STATE_MSRS))
 		return false;
-	*value = machine->vcpu->page->msrs.tsc_offset;
+	*value = cpu->vcpu->page->msrs.tsc_offset;
 	if (index == IA32_TSC)
 		*value += __rdtsc();
 	else
-		*value -= machine->tsc_offset;
+		*value -= cpu->machine->tsc_offset;
 	return true;
 }
 
-static bool write_tsc(struct machine *machine, uint32_t index, uint64_t value)
+static bool write_tsc(struct cpu *cpu, uint32_t index, uint64_t value)
 {
-	struct vee_vcpu_page *page = machine->vcpu->page;
+	struct vee_vcpu_page *page = cpu->vcpu->page;
 	uint64_t now;
 
-	if (!read_tsc(machine, index, &now))
+	if (!read_tsc(cpu, index, &now))
 		return false;
 	page->msrs.tsc_offset += value - now;
 	page->dirty |= VEE_STATE_MSRS;
@@ -93,21 +93,21 @@ static bool write_tsc(struct machine *machine, uint32_t index, uint64_t value)
 
 /* --- all of them --- */
 
-bool msr_read(struct machine *machine, uint32_t index, uint64_t *value)
+bool msr_read(struct cpu *cpu, uint32_t index, uint64_t *value)
 {
 	int at = find(index);
 
 	if (is_tsc(index))
-		return read_tsc(machine, index, value);
+		return read_tsc(cpu, index, value);
 	if (at >= 0)
 		*value = registers[at].value;
 	return at >= 0;
 }
 
 /* Known ones take a write and keep their value. */
-bool msr_write(struct machine *machine, uint32_t index, uint64_t value)
+bool msr_write(struct cpu *cpu, uint32_t index, uint64_t value)
 {
 	if (is_tsc(index))
-		return write_tsc(machine, index, value);
+		return write_tsc(cpu, index, value);
 	return find(index) >= 0;
 }

@@ -11,7 +11,10 @@
 
 #define DEFAULT_MEMORY	(64ULL << 20)
 #define MIN_MEMORY	0x100000ULL
+#define MAX_CPUS	VEE_MAX_VCPUS
 #define GDB_PORT	"1234"
+
+_Static_assert(MAX_CPUS == 64 && MAX_CPUS <= ACPI_CPUS, "as the texts say");
 
 static const char usage[] =
 	"usage: vee run [options] FILE [--and [options] FILE]...\n"
@@ -25,6 +28,8 @@ static const char usage[] =
 	"  -b, --bios FILE       run the BIOS in FILE, a ROM image, in place of a program\n"
 	"  -m, --memory SIZE     memory of the guest: a number with K, M or G, or of\n"
 	"                        MiB; 64M unless told otherwise\n"
+	"  -p, --cpus N          1 to 64 CPUs, each with a local APIC, and an I/O APIC; one\n"
+	"                        CPU without these unless told otherwise\n"
 	"  -a, --append CMDLINE  command line of a kernel\n"
 	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
 	"  -c, --serial PATH     where the serial port is: a terminal, a file for output,\n"
@@ -80,6 +85,17 @@ static bool parse_size(const char *text, uint64_t *bytes)
 	return *bytes >= MIN_MEMORY && !(*bytes % 4096);
 }
 
+static bool parse_cpus(const char *text, unsigned int *cpus)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || !number || number > MAX_CPUS)
+		return false;
+	*cpus = number;
+	return true;
+}
+
 static bool parse_seconds(const char *text, double *seconds)
 {
 	char *end;
@@ -106,6 +122,10 @@ static int take_option(int option, struct options *options)
 			return GO_ON;
 		return fail("--memory %s: not a size of at least 1M, in pages of 4K",
 			    optarg);
+	case 'p':
+		if (parse_cpus(optarg, &options->cpus))
+			return GO_ON;
+		return fail("--cpus %s: not a number from 1 to %d", optarg, MAX_CPUS);
 	case 't':
 		if (parse_seconds(optarg, &options->timeout))
 			return GO_ON;
@@ -152,6 +172,19 @@ static int take_option(int option, struct options *options)
 	}
 }
 
+/* What each of them alone can't tell. */
+static int check_together(const struct options *options)
+{
+	if (!options->path)
+		return fail("run takes a file; \"vee run --help\" tells more");
+	if (options->bios && (options->initrd || options->cmdline))
+		return fail("--initrd and --append are for kernels, not for a BIOS");
+	if (options->gdb && options->cpus > 1)
+		return fail("--gdb debugs a guest with one CPU: leave out --cpus %u",
+			    options->cpus);
+	return GO_ON;
+}
+
 /* Not the file to run: a number, or a path of what is not there yet. */
 static bool is_where(const char *text)
 {
@@ -175,6 +208,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		{ "kernel", required_argument, NULL, 'k' },
 		{ "bios", required_argument, NULL, 'b' },
 		{ "memory", required_argument, NULL, 'm' },
+		{ "cpus", required_argument, NULL, 'p' },
 		{ "append", required_argument, NULL, 'a' },
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "serial", required_argument, NULL, 'c' },
@@ -192,7 +226,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 
 	*status = GO_ON;
 	while (*status == GO_ON) {
-		option = getopt_long(argc, argv, "k:b:m:a:i:c:sSTInd:t:h", longs, NULL);
+		option = getopt_long(argc, argv, "k:b:m:p:a:i:c:sSTInd:t:h", longs, NULL);
 		if (option < 0)
 			break;
 		if (option == 's')
@@ -201,13 +235,10 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 	}
 	while (*status == GO_ON && optind < argc)
 		*status = take_path(options, argv[optind++]);
-	if (*status == GO_ON && !options->path)
-		*status = fail("run takes a file; \"vee run --help\" tells more");
-	if (*status == GO_ON && options->bios &&
-	    (options->initrd || options->cmdline))
-		*status = fail("--initrd and --append are for kernels, not for a BIOS");
 	if (options->gdb_stop && !options->gdb)
 		options->gdb = GDB_PORT;
+	if (*status == GO_ON)
+		*status = check_together(options);
 	return *status == GO_ON;
 }
 

@@ -76,7 +76,7 @@ static void *write_output(void *arg)
 		pthread_mutex_unlock(&outlet->lock);
 		write_some(outlet, head, count);
 	}
-	console_kick(outlet->machine);
+	machine_kick(outlet->machine);
 	return NULL;
 }
 

@@ -28,10 +28,12 @@ void trace_io(void *arg, const struct bus_event *event)
 		return;
 	memcpy(&value, event->data,
 	       event->bytes < sizeof(value) ? event->bytes : sizeof(value));
+	flockfile(stderr);
 	fputs("vee: ", stderr);
 	report_access(arg, event->address, event->bytes, event->write);
 	line(", %#llx: %s", U(value),
 	     event->device ? event->device->name : "nothing is there");
+	funlockfile(stderr);
 }
 
 void report_misses(const struct bus *bus, const char *name)
@@ -66,16 +68,16 @@ void sort_exits(struct reason_count *sorted, const __u64 *exits)
 	qsort(sorted, VEE_STATS_REASONS, sizeof(*sorted), most_first);
 }
 
-void report_stats(struct vee_vcpu *vcpu)
+void report_stats(struct cpu *cpu)
 {
 	struct reason_count counts[VEE_STATS_REASONS];
 	struct vee_stats stats;
 
-	if (vee_vcpu_stats(vcpu, &stats))
+	if (vee_vcpu_stats(cpu->vcpu, &stats))
 		return;
 	sort_exits(counts, stats.exits);
-	line("vee: %llu VM entries, %llu exits to this process, %llu first touches",
-	     U(stats.entries), U(stats.user_exits), U(stats.faults));
+	line("%s: %llu VM entries, %llu exits to this process, %llu first touches",
+	     cpu->name, U(stats.entries), U(stats.user_exits), U(stats.faults));
 	for (unsigned int i = 0; i < VEE_STATS_REASONS && counts[i].count; i++)
 		line("  %10llu  %s", U(counts[i].count),
 		     vee_hardware_reason_name(counts[i].reason));
@@ -105,12 +107,13 @@ static void trace_memory(const struct machine *machine,
 		memory->access & VEE_READ ? "r" : "-",
 		memory->access & VEE_WRITE ? "w" : "-",
 		memory->access & VEE_EXECUTE ? "x" : "-", U(memory->gpa), U(memory->gva),
-		device_name(&machine->memory, memory->gpa));
+		memory->apic ? "local APIC" : device_name(&machine->memory, memory->gpa));
 }
 
-static void trace_what(const struct machine *machine)
+static void trace_what(const struct cpu *cpu)
 {
-	const struct vee_exit *exit = &machine->vcpu->page->exit;
+	const struct vee_exit *exit = &cpu->vcpu->page->exit;
+	const struct machine *machine = cpu->machine;
 
 	switch (exit->reason) {
 	case VEE_EXIT_PIO:
@@ -124,6 +127,9 @@ static void trace_what(const struct machine *machine)
 	case VEE_EXIT_WRMSR:
 		fprintf(machine->trace, "%#x %#llx", exit->msr.index, U(exit->msr.value));
 		break;
+	case VEE_EXIT_EOI:
+		fprintf(machine->trace, "vector %#x", exit->eoi.vector);
+		break;
 	default:
 		fprintf(machine->trace, "(%s)",
 			vee_hardware_reason_name(exit->hardware_reason));
@@ -131,18 +137,21 @@ static void trace_what(const struct machine *machine)
 	}
 }
 
-/* The instruction at the end: what came before has columns. */
-void trace_exit(const struct machine *machine)
+/* The instruction at the end: what came before has columns. CPUs take turns by lines. */
+void trace_exit(const struct cpu *cpu)
 {
-	const struct vee_vcpu_page *page = machine->vcpu->page;
+	const struct vee_vcpu_page *page = cpu->vcpu->page;
+	FILE *trace = cpu->machine->trace;
 	char insn[INSN_TEXT];
 
-	fprintf(machine->trace, "%s: %016llx %s ", machine->name, U(page->regs.rip),
+	flockfile(trace);
+	fprintf(trace, "%s: %016llx %s ", cpu->name, U(page->regs.rip),
 		vee_exit_name(page->exit.reason));
-	trace_what(machine);
-	if (!vee_disassemble(machine->vcpu, insn, sizeof(insn)))
-		fprintf(machine->trace, " | %s", insn);
-	fputc('\n', machine->trace);
+	trace_what(cpu);
+	if (!vee_disassemble(cpu->vcpu, insn, sizeof(insn)))
+		fprintf(trace, " | %s", insn);
+	fputc('\n', trace);
+	funlockfile(trace);
 }
 
 /* Line by line: whoever looks into it, or is left with it, finds no half ones. */

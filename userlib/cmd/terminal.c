@@ -73,22 +73,10 @@ void terminal_end(struct machine *machine)
 
 /* --- the end --- */
 
-/*
- * The run under way ends; between runs the next one does, as soon as it begins.
- * So nothing is lost however the two race.
- */
-void console_kick(const struct machine *machine)
-{
-	struct vee_vcpu *vcpu = machine->vcpu;
-
-	vee_vcpu_kick(vcpu, __atomic_load_n(&vcpu->page->generation,
-					    __ATOMIC_RELAXED));
-}
-
 void console_quit(void)
 {
 	quit = 1;
-	for_each(console_kick);
+	for_each(machine_kick);
 }
 
 bool console_quits(void)

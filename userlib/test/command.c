@@ -63,6 +63,12 @@ static void files_come_first(void)
 	CHECK_SAYS("/nowhere: No such file", "--initrd", "/nowhere", path);
 	CHECK_SAYS("no initramfs", "--initrd", path, path);
 	CHECK_SAYS("/nowhere: No such file", path, "--and", "-c", "/dev/null", "/nowhere");
+	CHECK_SAYS("--cpus 0: not a number from 1 to 64", "--cpus", "0", path);
+	CHECK_SAYS("not a number from 1 to 64", "--cpus", "65", path);
+	CHECK_SAYS("not a number from 1 to 64", "-p", "2x", path);
+	CHECK_SAYS("leave out --cpus 2", "-p", "2", "--gdb=1234", path);
+	CHECK_SAYS("leave out --cpus 2", "-p", "2", "-S", path);
+	CHECK_SAYS("see \"vee check\"", "-p", "1", "-S", path);
 	CHECK_SAYS("see \"vee check\"", path);
 	fake.open_error = EACCES;
 	CHECK_SAYS("be root", path);

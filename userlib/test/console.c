@@ -36,7 +36,8 @@ static void begin(struct rig *rig)
 	rig_begin(rig);
 	memset(&machine, 0, sizeof(machine));
 	machine.options = &options;
-	machine.vcpu = rig->vcpu;
+	machine.cpus[0].vcpu = rig->vcpu;
+	machine.cpu_count = 1;
 	pthread_mutex_init(&machine.lock, NULL);
 	pc_init(&machine.pc, &machine.ports, &machine.memory, &config);
 	machine.console.in = open(ptsname(terminal), O_RDWR | O_NOCTTY);
@@ -72,8 +73,10 @@ static void output_that_is_lost(void)
 	static struct rig rig;
 
 	rig_begin(&rig);
-	for (unsigned int i = 0; i < 4; i++)
-		printers[i].vcpu = rig.vcpu;
+	for (unsigned int i = 0; i < 4; i++) {
+		printers[i].cpus[0].vcpu = rig.vcpu;
+		printers[i].cpu_count = 1;
+	}
 	CHECK_EQUAL(print_to(&printers[0], "/dev/null", STATUS_OK), STATUS_OK);
 	CHECK_EQUAL(print_to(&printers[1], "/dev/null", 7), 7);
 	CHECK_EQUAL(print_to(&printers[2], "/dev/full", STATUS_OK), STATUS_FAILED);

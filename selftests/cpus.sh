@@ -1,0 +1,142 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Linux with several CPUs, as packaged, under "vee run --cpus". Which kernels and with how
+# many is in $VEE_GUEST_CPUS, a list of KERNEL:CPUS, "6.1:2" unless told otherwise; with
+# :reboot behind it the guest ends by a reset and not by power-off. What they take is
+# looked for in the folder $VEE_GUESTS: vmlinuz-KERNEL, and linux.cpio.gz, an initramfs with
+# a shell on ttyS0.
+
+# shellcheck source=selftests/guest_util.sh
+. "$(dirname "$0")/guest_util.sh"
+
+# --- the module: the lab's CPU delivers interrupts wrongly (docs/lab.md) ---
+
+parameters=/sys/module/vee/parameters
+module=/lab/vee.ko
+
+insert() {
+	# shellcheck disable=SC2086 # words
+	rmmod vee && insmod "$module" $1
+}
+
+take_module() {
+	[ -e "$module" ] || return 0
+	before=
+	for file in "$parameters"/*; do
+		before="$before ${file##*/}=$(cat "$file")"
+	done
+	insert "$before interrupt_delivery=N"
+}
+
+# shellcheck disable=SC2317 # at the end
+give_back() {
+	if [ -n "$vee" ]; then
+		kill "$vee"
+		wait "$vee"
+	fi
+	[ ! -e "$module" ] || insert "$before"
+	rm -rf "$work"
+}
+
+# --- the tests, of $kernel with $cpus CPUs ---
+
+# A line of the shell's in the guest for each CPU, $cpu, and its $mask for taskset.
+# shellcheck disable=SC2016
+each='for cpu in $(seq 0 $(($(nproc) - 1))); do mask=$(printf %x $((1 << cpu)));'
+
+all_of() {
+	seq -s "$1" 0 $((cpus - 1))
+}
+
+boots() {
+	connect "$kernel-$cpus-$ending"
+	vee run -t 200 -m 192M -p "$cpus" -c "$work/$kernel-$cpus-$ending" \
+		-k "$guests/vmlinuz-$kernel" -i "$guests/linux.cpio.gz" \
+		-a "$cmdline" 2>"$work/output" 3>&- 4>&- &
+	vee=$!
+	# shellcheck disable=SC2016 # for the guest's shell
+	say 'cd /sys/devices/system/cpu; echo online:$(nproc):$(cat online cpu0/topology/package_cpus_list):'
+	range=0-$((cpus - 1))
+	expect "*online:$cpus:${range%-0} ${range%-0}:*" 100
+}
+
+# A program says which CPU it is on: field 39 of its stat (proc(5)).
+work_on_each() {
+	# shellcheck disable=SC2016
+	say "on=; $each"' on=$on:$(taskset $mask cut -d" " -f39 /proc/self/stat); done; echo on$on:'
+	expect "*on:$(all_of :):*" 20
+}
+
+# A CPU that is busy for a second has some 250 of them, and few while it is idle.
+# shellcheck disable=SC2016
+ticks_on_each() {
+	say 'ticks() { grep LOC: /proc/interrupts; }; before=$(ticks)'
+	say "$each"' taskset $mask timeout 1 sh -c "while :; do :; done"; done'
+	say "echo \$before \$(ticks) | awk '{ for (i = 2; i <= NF / 2 - 3; i++) { n = \$(i + NF / 2) - \$i; print \"ticked:\" (n > 50 && n < 1000) } }'"
+	for _ in $(all_of ' '); do
+		expect '*ticked:[01]*' $((20 + cpus * 2)) && [ "${line##*ticked:}" = 1 ] || return 1
+	done
+}
+
+# The last one.
+off_and_on_line() {
+	say "echo 0 >cpu$((cpus - 1))/online; echo left:\$(nproc):"
+	expect "*left:$((cpus - 1)):*" 20 || return 1
+	say "echo 1 >cpu$((cpus - 1))/online; echo again:\$(nproc):\$(taskset $(printf %x $((1 << cpus - 1))) cut -d' ' -f39 /proc/self/stat):"
+	expect "*again:$cpus:$((cpus - 1)):*" 20
+}
+
+ends() {
+	case $ending in
+	reboot) said='the guest has reset the machine' ;;
+	*) said='the guest has switched itself off' ;;
+	esac
+	say "$ending -f"
+	wait "$vee"
+	status=$?
+	vee=
+	sed 's/^/# /' "$work/output"
+	comment "status $status"
+	[ "$status" -eq 0 ] && grep -q "$said" "$work/output"
+}
+
+test_machine() {
+	kernel=${1%%:*}
+	cpus=${1#*:}
+	ending=poweroff
+	case $cpus in
+	*:reboot) ending=reboot ;;
+	esac
+	cpus=${cpus%%:*}
+	title="Linux $kernel, CPUs: $cpus:"
+	# shellcheck disable=SC2086 # file names
+	{
+		files="vmlinuz-$kernel linux.cpio.gz"
+		check "$title to a shell, all on line" boots $files
+		check "$title programs run on each" work_on_each $files
+		check "$title timer interrupts on each" ticks_on_each $files
+		if [ "$cpus" -gt 1 ]; then
+			check "$title one goes off line and comes back" off_and_on_line $files
+		else
+			report ok "$title one goes off line and comes back # SKIP there is one"
+		fi
+		check "$title $ending" ends $files
+	}
+}
+
+vee=
+before=
+machines=${VEE_GUEST_CPUS:-6.1:2}
+
+echo 'KTAP version 1'
+need_vee
+take_module
+trap give_back EXIT
+# shellcheck disable=SC2086 # a list
+set -- $machines
+echo "1..$(($# * 5))"
+for machine; do
+	test_machine "$machine"
+done
+[ "$failed" -eq 0 ]

@@ -1,0 +1,84 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# For tests of systems under "vee run": KTAP, a folder for a while, $work, which is theirs
+# to remove, and a guest's console. The systems are in the folder $VEE_GUESTS; what is not
+# there is skipped.
+
+guests=${VEE_GUESTS:-/root/guests}
+# shellcheck disable=SC2034 # for who reads this
+cmdline='console=ttyS0 panic=-1 quiet cryptomgr.notests'
+work=$(mktemp -d)
+count=0
+failed=0
+
+# --- KTAP ---
+
+comment() {
+	printf '# %s\n' "$*"
+}
+
+report() {
+	count=$((count + 1))
+	printf '%s %d %s\n' "$1" "$count" "$2"
+	comment "$(now) hundredths since boot"
+	[ "$1" = ok ] || failed=$((failed + 1))
+}
+
+need_vee() {
+	command -v vee >/dev/null && [ -e /dev/vee ] && return
+	echo '1..0 # SKIP no command "vee", or no /dev/vee'
+	exit 4
+}
+
+# Test $1 if the files $3... are there: function $2.
+check() {
+	name=$1
+	function=$2
+	shift 2
+	for file; do
+		if [ ! -e "$guests/$file" ]; then
+			report ok "$name # SKIP no $guests/$file (VEE_GUESTS)"
+			return
+		fi
+	done
+	if "$function"; then
+		report ok "$name"
+	else
+		report 'not ok' "$name"
+	fi
+}
+
+# --- a guest's console: two FIFOs, of which descriptors 3 and 4 are our ends ---
+
+connect() {
+	mkfifo "$work/$1.in" "$work/$1.out"
+	exec 3<>"$work/$1.out" 4<>"$work/$1.in"
+}
+
+say() {
+	printf '%s\n' "$1" >&4
+}
+
+# Hundredths of a second.
+now() {
+	read -r up rest </proc/uptime
+	echo "${up%.*}${up#*.}"
+}
+
+# Reads until a line is like $1, for $2 seconds; it is in $line then. A line that
+# comes in parts is no matter: there is nothing in the middle of what is expected.
+expect() {
+	end=$(($(now) + $2 * 100))
+	while [ "$(now)" -lt "$end" ]; do
+		line=
+		# shellcheck disable=SC3045 # busybox has -t
+		read -r -t 2 line <&3 || [ -n "$line" ] || continue
+		line=${line%"$(printf '\r')"}
+		comment "$line"
+		# shellcheck disable=SC2254 # a pattern
+		case $line in $1) return 0 ;; esac
+	done
+	comment "no \"$1\" after $2 s"
+	return 1
+}
