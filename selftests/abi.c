@@ -134,6 +134,10 @@ static const struct layout layouts[] = {
 	SIZE(vee_doorbell, 40),
 	OFFSET(vee_doorbell, eventfd, 28),
 	OFFSET(vee_doorbell, width, 32),
+	SIZE(vee_bind, 32),
+	OFFSET(vee_bind, data, 16),
+	OFFSET(vee_bind, eventfd, 20),
+	OFFSET(vee_bind, remove, 24),
 	SIZE(vee_post, 24),
 	OFFSET(vee_post, vcpu, 22),
 	OFFSET(vee_post_ring, tail, 64),
@@ -164,6 +168,7 @@ TEST(request_numbers)
 	EXPECT_EQ(0xee13, VEE_VM_COALESCE);
 	EXPECT_EQ(0xee14, VEE_VM_DOORBELL);
 	EXPECT_EQ(0xee15, VEE_VM_SIGNAL);
+	EXPECT_EQ(0xee16, VEE_VM_BIND);
 	EXPECT_EQ(0xee20, VEE_VCPU_RUN);
 	EXPECT_EQ(0xee21, VEE_VCPU_KICK);
 	EXPECT_EQ(0xee22, VEE_VCPU_SYNC);
@@ -192,6 +197,10 @@ static struct vee_cpuid_entry cpuid_table[VEE_MAX_CPUID];
 static struct vee_vmcs_value vmcs_values[1024];
 static unsigned char xsave_area[16384];
 
+#define MSI_ADDRESS	0xfee00000ULL
+
+static int apic_vm;	/* one with local APICs */
+
 enum fd_kind { ON_DEV, ON_VM, ON_VCPU };
 
 /**
@@ -211,6 +220,7 @@ struct request {
 	size_t reserved;
 	void (*good)(struct guest *g, void *arg);
 	size_t first;		/* what was published first, if it has grown */
+	bool needs_apics;	/* of a VM with local APICs */
 };
 
 static void good_nothing(struct guest *g,
@@ -281,6 +291,27 @@ static void good_doorbell(struct guest *g, void *arg)
 	last.remove = 1;
 	vee_call(g->vm, VEE_VM_DOORBELL, &last);
 	bell->eventfd = last.eventfd;
+}
+
+static void good_signal(struct guest *g, void *arg)
+{
+	struct vee_signal *signal = arg;
+
+	signal->address = MSI_ADDRESS;
+}
+
+static void good_bind(struct guest *g, void *arg)
+{
+	struct vee_bind *bind = arg;
+	static struct vee_bind last;
+
+	if (!last.size)
+		last.eventfd = eventfd(0, EFD_CLOEXEC);
+	last.size = sizeof(last);
+	last.remove = 1;
+	vee_call(apic_vm, VEE_VM_BIND, &last);
+	bind->address = MSI_ADDRESS;
+	bind->eventfd = last.eventfd;
 }
 
 static void good_kick(struct guest *g, void *arg)
@@ -361,9 +392,12 @@ static void good_snapshot(struct guest *g, void *arg)
 }
 
 #define REQUEST(number, on, type, reserved, good) \
-	{ #number, number, on, sizeof(struct type), reserved, good, 0 }
+	{ #number, number, on, sizeof(struct type), reserved, good, 0, false }
+#define APIC_REQUEST(number, type, good) \
+	{ #number, number, ON_VM, sizeof(struct type), offsetof(struct type, reserved), good, \
+	  0, true }
 #define GROWN_REQUEST(number, on, type, reserved, good, first) \
-	{ #number, number, on, sizeof(struct type), reserved, good, first }
+	{ #number, number, on, sizeof(struct type), reserved, good, first, false }
 
 static const struct request requests[] = {
 	GROWN_REQUEST(VEE_GET_INFO, ON_DEV, vee_info, 0, good_nothing, INFO_FIRST_SIZE),
@@ -378,6 +412,8 @@ static const struct request requests[] = {
 	REQUEST(VEE_VM_COALESCE, ON_VM, vee_coalesce, 0, good_coalesce),
 	REQUEST(VEE_VM_DOORBELL, ON_VM, vee_doorbell,
 		offsetof(struct vee_doorbell, reserved), good_doorbell),
+	APIC_REQUEST(VEE_VM_SIGNAL, vee_signal, good_signal),
+	APIC_REQUEST(VEE_VM_BIND, vee_bind, good_bind),
 	REQUEST(VEE_VCPU_KICK, ON_VCPU, vee_kick, 0, good_kick),
 	REQUEST(VEE_VCPU_SYNC, ON_VCPU, vee_sync,
 		offsetof(struct vee_sync, reserved), good_nothing),
@@ -414,11 +450,14 @@ FIXTURE(abi) {
 FIXTURE_SETUP(abi)
 {
 	guest_open(_metadata, &self->g);
+	apic_vm = vm_create_with(self->g.dev, VEE_VM_LOCAL_APIC);
+	ASSERT_LE(0, apic_vm);
 	GUEST_LONG(&self->g, halt);
 }
 
 FIXTURE_TEARDOWN(abi)
 {
+	close(apic_vm);
 	guest_close(&self->g);
 }
 
@@ -438,7 +477,8 @@ static void good_arg(struct guest *g, const struct request *request, void *arg,
 /* Makes the request; what it created is closed again. */
 static int call(struct guest *g, const struct request *request, void *arg)
 {
-	int ret = vee_call(fd_of(g, request->on), request->number, arg);
+	int fd = request->needs_apics ? apic_vm : fd_of(g, request->on);
+	int ret = vee_call(fd, request->number, arg);
 
 	if (ret > 0) {
 		close(ret);
@@ -549,6 +589,13 @@ TEST_F(abi, longest)
 	}
 }
 
+/* Bit 0 is VEE_VM_LOCAL_APIC or VEE_SIGNAL_LEVEL. */
+static bool has_flag(const struct request *r)
+{
+	return r->number == VEE_VM_CREATE || r->number == VEE_VM_SIGNAL ||
+	       r->number == VEE_VM_BIND;
+}
+
 TEST_F(abi, unknown_flags)
 {
 	const struct request *r;
@@ -556,8 +603,7 @@ TEST_F(abi, unknown_flags)
 
 	for (r = requests; r < requests_end; r++) {
 		for (bit = 0; bit < 32; bit += 31) {
-			/* VEE_VM_LOCAL_APIC */
-			if (!bit && r->number == VEE_VM_CREATE)
+			if (!bit && has_flag(r))
 				continue;
 			good_arg(&self->g, r, &self->arg, sizeof(self->arg));
 			self->arg.words[1] = 1U << bit;
@@ -651,7 +697,7 @@ TEST_F(abi, unknown_requests)
 {
 	static const unsigned long unknown[] = {
 		_IO(VEE_IOCTL, 0x03), _IO(VEE_IOCTL, 0x0f),
-		_IO(VEE_IOCTL, 0x16), _IO(VEE_IOCTL, 0x2e),
+		_IO(VEE_IOCTL, 0x17), _IO(VEE_IOCTL, 0x2e),
 		_IO(VEE_IOCTL, 0xff), _IO(0xae, 0x00),
 		_IOW(VEE_IOCTL, 0x00, struct vee_info),
 		_IOWR(VEE_IOCTL, 0x10, struct vee_map),

@@ -108,24 +108,10 @@ FIXTURE_VARIANT_ADD(apic, nothing) {
 	.parameters = "tpr_shadow=N",
 };
 
-static int vm_create_with(int dev, __u32 flags)
-{
-	struct vee_vm_create create = { .size = sizeof(create), .flags = flags };
-
-	return vee_call(dev, VEE_VM_CREATE, &create);
-}
-
-/* guest_open(), but that the VM has local APICs, and the page tables map their page. */
+/* With local APICs, whose page the page tables map. */
 static void open_guest(struct __test_metadata *_metadata, struct guest *g)
 {
-	memset(g, 0, sizeof(*g));
-	g->dev = vee_open(_metadata);
-	g->vm = vm_create_with(g->dev, VEE_VM_LOCAL_APIC);
-	ASSERT_LE(0, g->vm) TH_LOG("VM: %s", strerror(-g->vm));
-	g->mem = anon_memory(GUEST_BYTES);
-	ASSERT_NE(MAP_FAILED, g->mem);
-	ASSERT_EQ(0, vm_map(g->vm, 0, g->mem, GUEST_BYTES, VEE_RWX));
-	guest_add_vcpu(_metadata, g, 0);
+	guest_open_with(_metadata, g, VEE_VM_LOCAL_APIC);
 	guest_write64(g, GPA_PT + 8 * PAGE_IN_2M(APIC_PAGE), APIC_PAGE | PTE_ALL | PTE_PS);
 }
 

@@ -16,6 +16,7 @@
 
 #define MAP_GPA		0x10000000ULL
 #define PORT		0x50
+#define MSI_ADDRESS	0xfee00000ULL
 
 GUEST_CODE(halt, 64, "hlt");
 GUEST_CODE(touch, 64, "movl $1, (%rbx); hlt");
@@ -121,6 +122,7 @@ static struct vee_vmcs_value vmcs_values[1024];
 static unsigned char old_xsave[16384], new_xsave[16384];
 static __u32 xsave_bytes;
 static int bell_fd;
+static int apic_vm;	/* one with local APICs */
 
 static int map_call(struct guest *g)
 {
@@ -135,6 +137,11 @@ static int map_undo(struct guest *g, int ret)
 static int create_call(struct guest *g)
 {
 	return vm_create(g->dev);
+}
+
+static int create_apic_call(struct guest *g)
+{
+	return vm_create_with(g->dev, VEE_VM_LOCAL_APIC);
 }
 
 static int close_undo(struct guest *g, int ret)
@@ -214,6 +221,28 @@ static int doorbell_call(struct guest *g)
 static int doorbell_undo(struct guest *g, int ret)
 {
 	return doorbell(g, 1);
+}
+
+static int bind_bell(__u32 remove)
+{
+	struct vee_bind arg = {
+		.size = sizeof(arg),
+		.address = remove ? 0 : MSI_ADDRESS,
+		.eventfd = bell_fd,
+		.remove = remove,
+	};
+
+	return vee_call(apic_vm, VEE_VM_BIND, &arg);
+}
+
+static int bind_call(struct guest *g)
+{
+	return bind_bell(0);
+}
+
+static int bind_undo(struct guest *g, int ret)
+{
+	return bind_bell(1);
 }
 
 static int cpuid(struct guest *g, unsigned long request, struct vee_cpuid_entry *table,
@@ -345,6 +374,11 @@ FIXTURE_VARIANT_ADD(request, vm_create) {
 	.undo = close_undo,
 };
 
+FIXTURE_VARIANT_ADD(request, vm_create_with_apics) {
+	.call = create_apic_call,
+	.undo = close_undo,
+};
+
 FIXTURE_VARIANT_ADD(request, vm_map) {
 	.call = map_call,
 	.undo = map_undo,
@@ -369,6 +403,11 @@ FIXTURE_VARIANT_ADD(request, coalesce_no_more) {
 FIXTURE_VARIANT_ADD(request, doorbell) {
 	.call = doorbell_call,
 	.undo = doorbell_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, bind) {
+	.call = bind_call,
+	.undo = bind_undo,
 };
 
 FIXTURE_VARIANT_ADD(request, set_cpuid) {
@@ -409,6 +448,8 @@ static int prepare(struct __test_metadata *_metadata, struct guest *g)
 	GUEST_LONG(g, halt);
 	ASSERT_HLT(g, GPA_CODE);
 	bell_fd = eventfd(0, EFD_CLOEXEC);
+	apic_vm = create_apic_call(g);
+	ASSERT_LE(0, apic_vm);
 	ASSERT_EQ(0, cpuid(g, VEE_VCPU_GET_CPUID, old_cpuid, VEE_MAX_CPUID));
 	xsave_bytes = vee_info(g->dev).xsave_bytes;
 	ASSERT_EQ(0, xsave(g, VEE_VCPU_GET_XSAVE, old_xsave));
@@ -425,6 +466,7 @@ FIXTURE_SETUP(request)
 FIXTURE_TEARDOWN(request)
 {
 	injection_end(self->fail_nth);
+	close(apic_vm);
 	close(bell_fd);
 	guest_close(&self->g);
 }
@@ -479,6 +521,7 @@ FIXTURE_SETUP(nomem)
 FIXTURE_TEARDOWN(nomem)
 {
 	injection_end(self->fail_nth);
+	close(apic_vm);
 	close(bell_fd);
 	guest_close(&self->g);
 }

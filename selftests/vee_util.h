@@ -299,11 +299,16 @@ static inline int vee_open(struct __test_metadata *_metadata)
 	return fd;
 }
 
-static inline int vm_create(int dev)
+static inline int vm_create_with(int dev, __u32 flags)
 {
-	struct vee_vm_create create = { .size = sizeof(create) };
+	struct vee_vm_create create = { .size = sizeof(create), .flags = flags };
 
 	return vee_call(dev, VEE_VM_CREATE, &create);
+}
+
+static inline int vm_create(int dev)
+{
+	return vm_create_with(dev, 0);
 }
 
 static inline int vm_map(int vm, __u64 gpa, const void *hva, __u64 bytes,
@@ -670,17 +675,23 @@ static inline void guest_add_vcpu(struct __test_metadata *_metadata,
 	g->page->deadline_ns = DEADLINE_NS;
 }
 
-static inline void guest_open(struct __test_metadata *_metadata,
-			      struct guest *g)
+static inline void guest_open_with(struct __test_metadata *_metadata, struct guest *g,
+				   __u32 flags)
 {
 	memset(g, 0, sizeof(*g));
 	g->dev = vee_open(_metadata);
-	g->vm = vm_create(g->dev);
+	g->vm = vm_create_with(g->dev, flags);
 	ASSERT_LE(0, g->vm) TH_LOG("VM: %s", strerror(-g->vm));
 	g->mem = anon_memory(GUEST_BYTES);
 	ASSERT_NE(MAP_FAILED, g->mem);
 	ASSERT_EQ(0, vm_map(g->vm, 0, g->mem, GUEST_BYTES, VEE_RWX));
 	guest_add_vcpu(_metadata, g, 0);
+}
+
+static inline void guest_open(struct __test_metadata *_metadata,
+			      struct guest *g)
+{
+	guest_open_with(_metadata, g, 0);
 }
 
 /* A further vCPU of the VM of @g. */

@@ -26,6 +26,28 @@ int vee_vm_signal(struct vee_vm *vm, uint64_t address, uint32_t data, unsigned i
 	return vee_request(vee_vm_fd(vm), VEE_VM_SIGNAL, &signal);
 }
 
+static int change_bind(struct vee_vm *vm, struct vee_bind bind)
+{
+	bind.size = sizeof(bind);
+	return vee_request(vee_vm_fd(vm), VEE_VM_BIND, &bind);
+}
+
+int vee_vm_bind(struct vee_vm *vm, int eventfd, uint64_t address, uint32_t data,
+		unsigned int flags)
+{
+	return change_bind(vm, (struct vee_bind) {
+		.flags = flags,
+		.address = address,
+		.data = data,
+		.eventfd = eventfd,
+	});
+}
+
+int vee_vm_unbind(struct vee_vm *vm, int eventfd)
+{
+	return change_bind(vm, (struct vee_bind) { .eventfd = eventfd, .remove = 1 });
+}
+
 /* --- registers --- */
 
 static int request(struct vee_vcpu *vcpu, uint32_t offset, uint32_t flags, uint32_t *value)

@@ -272,6 +272,37 @@ int vee_vm_doorbell(struct vee_vm *vm, const struct vee_doorbell *doorbell);
  */
 int vee_vm_signal(struct vee_vm *vm, uint64_t address, uint32_t data, unsigned int flags);
 
+/**
+ * vee_vm_bind() - have an eventfd send an interrupt by message
+ * @vm: the VM, with local APICs
+ * @eventfd: an eventfd(2), which stays the caller's
+ * @address: as for vee_vm_signal()
+ * @data: likewise
+ * @flags: likewise
+ *
+ * Whoever signals the eventfd from then on, this process, another or the kernel, sends the
+ * message, and no thread of the caller's has a part in it. What was signalled before is sent
+ * at once. That ends by vee_vm_unbind(), with the eventfd's last descriptor, or with the VM.
+ *
+ * Return: 0, or the errors of VEE_VM_BIND: -EINVAL (as for vee_vm_signal(), or not an
+ * eventfd), -EBADF, -EEXIST (it is bound already), -ENOSPC (VEE_MAX_BINDS), -ENOMEM, -ENODEV
+ * (the VM has no local APICs), -ENOTTY (the module is too old for it), -EIO.
+ */
+int vee_vm_bind(struct vee_vm *vm, int eventfd, uint64_t address, uint32_t data,
+		unsigned int flags);
+
+/**
+ * vee_vm_unbind() - have it send nothing any more
+ * @vm: the VM
+ * @eventfd: what was bound
+ *
+ * Once this returns nothing more comes: what is signalled is counted, for who reads it or
+ * binds it again.
+ *
+ * Return: 0, or -ENOENT (it isn't bound), -EINVAL, -EBADF, -ENODEV, -ENOTTY, -EIO.
+ */
+int vee_vm_unbind(struct vee_vm *vm, int eventfd);
+
 /* An I/O APIC, by which devices' wires are interrupts for local APICs. */
 struct vee_irqchip;
 

@@ -18,8 +18,11 @@ struct apic_bus *bus_create(void (*nudge)(struct apic *apic))
 {
 	struct apic_bus *bus = kzalloc(sizeof(*bus), GFP_KERNEL_ACCOUNT);
 
-	if (bus)
-		bus->nudge = nudge;
+	if (!bus)
+		return NULL;
+	bus->nudge = nudge;
+	mutex_init(&bus->change);
+	INIT_LIST_HEAD(&bus->binds);
 	return bus;
 }
 
@@ -191,20 +194,27 @@ static bool mode_fits(u32 mode)
 	       mode == APIC_DM_INIT || mode == APIC_DM_SMI;
 }
 
-int bus_signal(struct apic_bus *bus, const struct vee_signal *signal)
+int bus_message(struct apic_message *message, u64 address, u32 data, u32 flags)
 {
-	const struct apic_message message = {
-		.destination = MSI_DESTINATION(signal->address),
-		.vector = signal->data & APIC_VECTOR_MASK,
-		.mode = signal->data & APIC_MODE_MASK,
-		.logical = signal->address & MSI_LOGICAL,
-		.level = signal->flags & VEE_SIGNAL_LEVEL,
+	*message = (struct apic_message) {
+		.destination = MSI_DESTINATION(address),
+		.vector = data & APIC_VECTOR_MASK,
+		.mode = data & APIC_MODE_MASK,
+		.logical = address & MSI_LOGICAL,
+		.level = flags & VEE_SIGNAL_LEVEL,
 		.but = -1,
 	};
+	return (address & MSI_ADDRESS_MASK) == MSI_ADDRESS && mode_fits(message->mode) ?
+	       0 : -EINVAL;
+}
 
-	if ((signal->address & MSI_ADDRESS_MASK) != MSI_ADDRESS || signal->reserved ||
-	    !mode_fits(message.mode))
-		return -EINVAL;
-	bus_send(bus, &message, NULL);
-	return 0;
+int bus_signal(struct apic_bus *bus, const struct vee_signal *signal)
+{
+	struct apic_message message;
+	int err = signal->reserved ? -EINVAL :
+		  bus_message(&message, signal->address, signal->data, signal->flags);
+
+	if (!err)
+		bus_send(bus, &message, NULL);
+	return err;
 }

@@ -5,6 +5,8 @@
 #ifndef _VEE_APIC_BUS_H
 #define _VEE_APIC_BUS_H
 
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/types.h>
 
@@ -16,10 +18,16 @@ struct apic;
  * struct apic_bus - a VM's
  * @seats: its APICs, by number; under RCU
  * @nudge: has the thread that runs an APIC's vCPU look into its mailbox; from any context
+ * @change: taken to change @binds
+ * @binds: eventfds that send messages: bind.c
+ * @bind_count: how many
  */
 struct apic_bus {
 	struct apic __rcu *seats[VEE_MAX_VCPUS];
 	void (*nudge)(struct apic *apic);
+	struct mutex change;
+	struct list_head binds;
+	unsigned int bind_count;
 };
 
 /**
@@ -42,13 +50,15 @@ struct apic_message {
 	int but;
 };
 
-/* For kfree(); NULL: no memory. */
+/* For kfree(), once it has no binds; NULL: no memory. */
 struct apic_bus *bus_create(void (*nudge)(struct apic *apic));
 void bus_join(struct apic_bus *bus, struct apic *apic);
 /* When this returns nobody is at @apic by the bus. Sleeps. */
 void bus_leave(struct apic_bus *bus, struct apic *apic);
-/* @from: the sender, which is not nudged; NULL: none */
+/* From any context. @from: the sender, which is not nudged; NULL: none */
 void bus_send(struct apic_bus *bus, const struct apic_message *message, struct apic *from);
+/* The message of an MSI; @flags: VEE_SIGNAL_. -EINVAL */
+int bus_message(struct apic_message *message, u64 address, u32 data, u32 flags);
 /* -EINVAL */
 int bus_signal(struct apic_bus *bus, const struct vee_signal *signal);
 

@@ -11,6 +11,7 @@
 #include <asm/tsc.h>
 
 #include "trace.h"
+#include "apic/bind.h"
 #include "apic/bus.h"
 #include "door/each.h"
 #include "door/fdinfo.h"
@@ -82,6 +83,13 @@ static long do_signal(void *object, union argument *arg)
 	return vm->bus ? bus_signal(vm->bus, &arg->signal) : -ENODEV;
 }
 
+static long do_bind(void *object, union argument *arg)
+{
+	struct vee_vm *vm = object;
+
+	return vm->bus ? bind_change(vm->bus, &arg->bind) : -ENODEV;
+}
+
 static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_MAP, vee_map, do_map),
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
@@ -89,6 +97,7 @@ static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),
 	REQUEST(VEE_VM_SIGNAL, vee_signal, do_signal, .flags = VEE_SIGNAL_LEVEL),
+	REQUEST(VEE_VM_BIND, vee_bind, do_bind, .flags = VEE_SIGNAL_LEVEL),
 };
 
 static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)

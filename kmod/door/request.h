@@ -27,6 +27,7 @@ union argument {
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;
 	struct vee_signal signal;
+	struct vee_bind bind;
 	struct vee_kick kick;
 	struct vee_inject inject;
 	struct vee_sync sync;

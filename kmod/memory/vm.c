@@ -25,7 +25,8 @@ static void vm_free(struct vee_vm *vm)
 {
 	memory_destroy(&vm->memory);
 	post_destroy(&vm->office);
-	kfree(vm->bus);
+	if (vm->bus)
+		vm->bus_free(vm->bus);
 	kfree(vm);
 }
 

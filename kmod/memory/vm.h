@@ -22,7 +22,8 @@ struct apic_bus;
  * @ref: one for its descriptor, one for each vCPU
  * @ids: which ids of vCPUs are taken, under @memory.lock
  * @office: writes that end no run
- * @bus: where its local APICs hear of each other, NULL: it has none; freed with it
+ * @bus: where its local APICs hear of each other, NULL: it has none
+ * @bus_free: ends it with the VM
  */
 struct vee_vm {
 	struct memory memory;
@@ -32,6 +33,7 @@ struct vee_vm {
 	DECLARE_BITMAP(ids, VEE_MAX_VCPUS);
 	struct post_office office;
 	struct apic_bus *bus;
+	void (*bus_free)(struct apic_bus *bus);
 };
 
 struct vee_vm *vm_create(void);

@@ -23,6 +23,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
+#include "apic/bind.h"
 #include "apic/bus.h"
 #include "apic/virtual.h"
 #include "memory/vm.h"
@@ -55,6 +56,12 @@ static void nudge(struct apic *apic)
 	runner_nudge(&vcpu_of_apic(apic)->runner);
 }
 
+static void bus_free(struct apic_bus *bus)
+{
+	bind_end_all(bus);
+	kfree(bus);
+}
+
 int local_begin(struct vee_vm *vm)
 {
 	struct apic_bus *bus = bus_create(nudge);
@@ -68,6 +75,7 @@ int local_begin(struct vee_vm *vm)
 		return err;
 	}
 	vm->bus = bus;
+	vm->bus_free = bus_free;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "memory/vm.h"
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
+#include "vcpu/local.h"
 #include "vcpu/pio.h"
 #include "vcpu/vcpu.h"
 #include "vmx/exits.h"
@@ -84,7 +85,9 @@ static noinline enum next out_watched(struct vee_vcpu *vcpu)
 	switch (post_write(&vcpu->vm->office, vcpu->id, VEE_SPACE_PORT, IO_PORT(q),
 			   out_data(vcpu, q), IO_WIDTH(q))) {
 	case POST_DONE:
-		return event_skip(vcpu);
+		event_skip(vcpu);
+		/* By way of a bell it may have an interrupt for itself. */
+		return local_has_mail(&vcpu->apic) ? NEXT_HOST : NEXT_ENTER;
 	case POST_BELL:
 		io_user(vcpu);
 		vcpu->exit.sleeper = out_bell;

@@ -10,7 +10,7 @@
  *	a VM		VEE_VM_CREATE		VEE_VM_MAP, VEE_VM_UNMAP,
  *						VEE_VM_CREATE_VCPU,
  *						VEE_VM_COALESCE, VEE_VM_DOORBELL,
- *						VEE_VM_SIGNAL, mmap(2)
+ *						VEE_VM_SIGNAL, VEE_VM_BIND, mmap(2)
  *	a vCPU		VEE_VM_CREATE_VCPU	mmap(2) and the VEE_VCPU_ requests
  *
  * What every request has in common:
@@ -56,6 +56,7 @@
 #define VEE_VM_COALESCE		_IO(VEE_IOCTL, 0x13)	/* struct vee_coalesce */
 #define VEE_VM_DOORBELL		_IO(VEE_IOCTL, 0x14)	/* struct vee_doorbell */
 #define VEE_VM_SIGNAL		_IO(VEE_IOCTL, 0x15)	/* struct vee_signal */
+#define VEE_VM_BIND		_IO(VEE_IOCTL, 0x16)	/* struct vee_bind */
 
 #define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0, or a generation */
 #define VEE_VCPU_KICK		_IO(VEE_IOCTL, 0x21)	/* struct vee_kick */
@@ -75,6 +76,7 @@
 #define VEE_MAX_VCPUS		64	/* vCPUs of one VM; ids 0 to 63 */
 #define VEE_MAX_SLOTS		512	/* memory slots of one VM */
 #define VEE_MAX_WATCHES		64	/* ranges and doorbells of one VM, together */
+#define VEE_MAX_BINDS		1024	/* of one VM */
 #define VEE_MAX_STEPS		1024	/* of one VEE_RUN_EACH */
 
 /* --- /dev/vee ------------------------------------------------------------ */
@@ -360,7 +362,7 @@ struct vee_doorbell {
 	__u8 reserved[5];
 };
 
-/* struct vee_signal, @flags */
+/* struct vee_signal, struct vee_bind, @flags */
 #define VEE_SIGNAL_LEVEL	0x01U	/* level-triggered: its end is VEE_EXIT_EOI */
 
 /**
@@ -387,6 +389,44 @@ struct vee_signal {
 	__u32 flags;
 	__u64 address;
 	__u32 data;
+	__u32 reserved;
+};
+
+/**
+ * struct vee_bind - have an eventfd send an interrupt by message (VEE_VM_BIND)
+ * @size: in: sizeof(struct vee_bind)
+ * @flags: in: 0, or VEE_SIGNAL_LEVEL
+ * @address: in: message address, as in struct vee_signal
+ * @data: in: message data, likewise
+ * @eventfd: in: an eventfd(2)
+ * @remove: in: 1 to remove what was bound to @eventfd, with 0 for @flags, @address and
+ *	@data; otherwise 0
+ * @reserved: in: must be zero
+ *
+ * Whenever the eventfd is signalled, by write(2) in any process or by the kernel, the
+ * message is sent then and there, as by VEE_VM_SIGNAL, whether any thread of the caller's
+ * runs or not. What was signalled before is sent at once, as one message. The counter is
+ * taken as by read(2): who reads the eventfd as well, or binds it in a second VM, takes
+ * signals away.
+ *
+ * An eventfd sends one message: for another one remove it and bind it again; what is
+ * signalled meanwhile is counted, and sent then. Once it is removed nothing more is sent.
+ * The bind ends when the last descriptor of the eventfd is closed, anywhere, or with the VM.
+ *
+ * With VEE_SIGNAL_LEVEL the end of the interrupt is VEE_EXIT_EOI, as for VEE_VM_SIGNAL.
+ *
+ * Returns 0, or -EINVAL (bits 63:20 of @address, a delivery mode, @remove, @reserved; with
+ * @remove a member that isn't 0; not an eventfd), -EBADF, -EEXIST (it is bound in this VM),
+ * -ENOENT (remove: it isn't), -ENOSPC (VEE_MAX_BINDS), -ENOMEM, -ENODEV (the VM has no
+ * local APICs).
+ */
+struct vee_bind {
+	__u32 size;
+	__u32 flags;
+	__u64 address;
+	__u32 data;
+	__s32 eventfd;
+	__u32 remove;
 	__u32 reserved;
 };
 

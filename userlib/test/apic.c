@@ -99,6 +99,31 @@ static void what_is_asked_for(void)
 	fake.error = 0;
 }
 
+static void binds(void)
+{
+	struct vee_vm *vm;
+
+	CHECK_EQUAL(vee_vm_create_with(&vm, VEE_VM_LOCAL_APIC), 0);
+	CHECK_EQUAL(vee_vm_bind(vm, 7, APIC_PAGE | 3 << 12, 0x31, VEE_SIGNAL_LEVEL), 0);
+	CHECK_EQUAL(fake.bind.size, sizeof(fake.bind));
+	CHECK_EQUAL(fake.bind.flags, VEE_SIGNAL_LEVEL);
+	CHECK_EQUAL(fake.bind.address, APIC_PAGE | 3 << 12);
+	CHECK_EQUAL(fake.bind.data, 0x31);
+	CHECK_EQUAL(fake.bind.eventfd, 7);
+	CHECK_EQUAL(fake.bind.remove, 0);
+	CHECK_EQUAL(fake.bind.reserved, 0);
+	CHECK_EQUAL(vee_vm_unbind(vm, 7), 0);
+	CHECK(!memcmp(&fake.bind, &(struct vee_bind) {
+		.size = sizeof(fake.bind), .eventfd = 7, .remove = 1,
+	}, sizeof(fake.bind)));
+	fake.error = -ENOENT;
+	CHECK_EQUAL(vee_vm_unbind(vm, 7), -ENOENT);
+	fake.error = -EEXIST;
+	CHECK_EQUAL(vee_vm_bind(vm, 7, APIC_PAGE, 0x31, 0), -EEXIST);
+	fake.error = 0;
+	vee_vm_destroy(vm);
+}
+
 /* One request each, and none besides. */
 static void whole_registers(void)
 {
@@ -302,6 +327,8 @@ static void in_words(void)
 
 const struct test tests[] = {
 	{ "what is asked for", what_is_asked_for },
+	{ "binds", binds },
+	{ "binds", binds },
 	{ "whole registers", whole_registers },
 	{ "other widths", other_widths },
 	{ "other instructions", other_instructions },

@@ -346,6 +346,9 @@ static int answer(unsigned long request, void *arg)
 		fake.signal = *(struct vee_signal *)arg;
 		__atomic_fetch_add(&fake.signals, 1, __ATOMIC_RELAXED);
 		return 0;
+	case VEE_VM_BIND:
+		fake.bind = *(struct vee_bind *)arg;
+		return 0;
 	case VEE_VCPU_GET_CPUID:
 		return 0;
 	case VEE_VCPU_APIC:

@@ -93,6 +93,7 @@ extern struct fake_kernel {
 	uint32_t vm_flags;
 	struct vee_signal signal;
 	unsigned int signals;
+	struct vee_bind bind;
 	uint32_t apic[PAGE_BYTES / 16];	/* registers, by offset / 16 */
 	unsigned int apic_reads;
 	unsigned int apic_writes;

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Eventfds that send a VM's local APICs a message when they are signalled.
+ */
+#ifndef _VEE_APIC_BIND_H
+#define _VEE_APIC_BIND_H
+
+struct apic_bus;
+struct vee_bind;
+
+/* VEE_VM_BIND. When one is removed it sends nothing from the return on. Sleeps. */
+int bind_change(struct apic_bus *bus, const struct vee_bind *arg);
+/* All of them, with nobody left who could make one. Sleeps. */
+void bind_end_all(struct apic_bus *bus);
+
+#endif /* _VEE_APIC_BIND_H */
