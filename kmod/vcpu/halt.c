@@ -49,14 +49,25 @@ static u32 windows_to_look_at(void)
 	return VEE_INTERCEPT_NMI_WINDOW;
 }
 
+/*
+ * One that the CPU is to deliver ends it, too. Bochs (2.7) with more than one CPU enters
+ * HLT all the same, and doesn't look at it before the host's next interrupt.
+ */
+static bool apic_wakes(struct vee_vcpu *vcpu)
+{
+	if (!local_wakes(vcpu, &vcpu->apic))
+		return false;
+	vmcs_write(VMCS_GUEST_ACTIVITY, VEE_ACTIVITY_ACTIVE);
+	return true;
+}
+
 /* With a window asked for, the CPU is to say whether it is open. */
 bool halt_lasts(struct vee_vcpu *vcpu)
 {
 	return vmcs_read(VMCS_GUEST_ACTIVITY) == VEE_ACTIVITY_HLT &&
 	       !vmcs_read(VMCS_GUEST_PENDING_DEBUG) &&
 	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) && !event_wakes(&vcpu->events) &&
-	       !local_wakes(vcpu, &vcpu->apic) &&
-	       !(vcpu->wishes.intercept & windows_to_look_at());
+	       !apic_wakes(vcpu) && !(vcpu->wishes.intercept & windows_to_look_at());
 }
 
 /* Whoever makes one of these true calls runner_interrupt() after it. */
