@@ -47,9 +47,12 @@ check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ..
 	@lab/check --debug
 
 ##@ Measure
-.PHONY: bench bench-plot bench-trace bench-boot bench-uring
+.PHONY: bench bench-apic bench-plot bench-trace bench-boot bench-uring
 bench: ## What an exit costs, beside KVM, in the same boot of the lab
 	@lab/bench
+	@lab/bench-apic
+bench-apic: ## ... of that the local APICs alone, with one CPU and with two
+	@lab/bench-apic
 bench-plot: ## Draw what "make bench" has measured
 	@lab/bench-plot
 bench-boot: ## The boot of Linux, on the bare lab machine and as a guest

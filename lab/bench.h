@@ -32,6 +32,10 @@
 #define TOUCH_BYTES	(64 * MIB)
 #define GPA_MMIO	(512 * MIB)	/* no slot */
 
+/* Where vCPU 1 begins. */
+#define GPA_CODE_OF(id)		(GPA_CODE + 0x1000 * (id))
+#define GPA_STACK_OF(id)	(GPA_STACK - 0x1000 * (id))
+
 #define VECTOR		0x40
 #define PORT		0x10
 #define PORT_DONE	0xff
@@ -67,6 +71,10 @@ struct vee_guest {
 	struct vee_vm *vm;
 	struct vee_vcpu *vcpu;
 };
+
+/* Into a VM that has been made: @g's memory, and a vCPU in long mode. */
+void guest_map_memory(struct guest *g);
+void guest_add_vcpu(struct guest *g, unsigned int id);
 
 struct engine {
 	const char *name;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_kvm.h"
 
 #define CR0_LONG	0x80000021	/* PG, NE, PE */
 #define CR4_LONG	0x20		/* PAE */
@@ -28,7 +29,7 @@ static int open_kvm(void)
 	return run_bytes < 0 ? -errno : 0;
 }
 
-static int check(int ret, const char *what)
+int kvm_check(int ret, const char *what)
 {
 	need(ret < 0 ? -errno : 0, what);
 	return ret;
@@ -44,7 +45,7 @@ static void add_slot(struct guest *g, uint32_t slot, uint64_t gpa, void *hva,
 		.userspace_addr = (uintptr_t)hva,
 	};
 
-	check(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region), "memory");
+	kvm_check(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region), "memory");
 }
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
@@ -59,7 +60,15 @@ static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)
  * Linux 6.12 has no long mode for a vCPU without a CPUID that has it. 6.1 does without,
  * and is quicker so.
  */
-static bool wants_cpuid;
+bool kvm_has_cpuid;
+
+/* KVM leaves it to the program to say that its local APIC has TSC deadlines. */
+static void offer_deadline(struct kvm_cpuid2 *table)
+{
+	for (uint32_t i = 0; i < table->nent; i++)
+		if (table->entries[i].function == 1)
+			table->entries[i].ecx |= 1 << 24;
+}
 
 static void set_cpuid(struct guest *g)
 {
@@ -71,29 +80,30 @@ static void set_cpuid(struct guest *g)
 	/* Once: it is no part of a VM's life. */
 	if (!all.table.nent) {
 		all.table.nent = 256;
-		check(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &all), "CPUID");
+		kvm_check(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &all), "CPUID");
+		offer_deadline(&all.table);
 	}
-	check(ioctl(g->vcpu, KVM_SET_CPUID2, &all), "CPUID");
+	kvm_check(ioctl(g->vcpu, KVM_SET_CPUID2, &all), "CPUID");
 }
 
 static void set_sregs(struct guest *g, struct kvm_sregs *sregs)
 {
 	int ret = ioctl(g->vcpu, KVM_SET_SREGS, sregs);
 
-	if (ret && errno == EINVAL && !wants_cpuid) {
-		wants_cpuid = true;
+	if (ret && errno == EINVAL && !kvm_has_cpuid) {
+		kvm_has_cpuid = true;
 		set_cpuid(g);
 		ret = ioctl(g->vcpu, KVM_SET_SREGS, sregs);
 	}
-	check(ret, "registers");
+	kvm_check(ret, "registers");
 }
 
-static void set_long_mode(struct guest *g)
+static void set_long_mode(struct guest *g, unsigned int id)
 {
-	struct kvm_regs regs = { .rip = GPA_CODE, .rsp = GPA_STACK, .rflags = 2 };
+	struct kvm_regs regs = { .rip = GPA_CODE_OF(id), .rsp = GPA_STACK_OF(id), .rflags = 2 };
 	struct kvm_sregs sregs;
 
-	check(ioctl(g->vcpu, KVM_GET_SREGS, &sregs), "registers");
+	kvm_check(ioctl(g->vcpu, KVM_GET_SREGS, &sregs), "registers");
 	sregs.cs = segment(SELECTOR_CODE, 0xb, true);
 	sregs.ss = segment(SELECTOR_DATA, 0x3, false);
 	sregs.ds = sregs.ss;
@@ -107,7 +117,7 @@ static void set_long_mode(struct guest *g)
 	sregs.cr4 = CR4_LONG;
 	sregs.efer = EFER_LONG;
 	set_sregs(g, &sregs);
-	check(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
+	kvm_check(ioctl(g->vcpu, KVM_SET_REGS, &regs), "registers");
 }
 
 /* So that the guest's TSC is the host's. */
@@ -120,28 +130,43 @@ static void set_tsc_offset(struct guest *g)
 		.addr = (uintptr_t)&offset,
 	};
 
-	check(ioctl(g->vcpu, KVM_SET_DEVICE_ATTR, &attr), "TSC offset");
+	kvm_check(ioctl(g->vcpu, KVM_SET_DEVICE_ATTR, &attr), "TSC offset");
+}
+
+void kvm_create_vm(struct guest *g)
+{
+	g->vm = kvm_check(ioctl(kvm, KVM_CREATE_VM, 0), "VM");
+	add_slot(g, 0, 0, g->memory, GUEST_BYTES);
+	if (g->touch)
+		add_slot(g, 1, GPA_TOUCH, g->touch, TOUCH_BYTES);
+}
+
+void kvm_create_vcpu(struct guest *g, unsigned int id)
+{
+	g->vcpu = kvm_check(ioctl(g->vm, KVM_CREATE_VCPU, id), "vCPU");
+	g->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
+	kvm_check(g->run == MAP_FAILED ? -1 : 0, "mmap");
+	if (kvm_has_cpuid)
+		set_cpuid(g);
+	set_long_mode(g, id);
+	set_tsc_offset(g);
+}
+
+void kvm_destroy_vcpu(struct guest *g)
+{
+	munmap(g->run, run_bytes);
+	close(g->vcpu);
 }
 
 static void create(struct guest *g)
 {
-	g->vm = check(ioctl(kvm, KVM_CREATE_VM, 0), "VM");
-	add_slot(g, 0, 0, g->memory, GUEST_BYTES);
-	if (g->touch)
-		add_slot(g, 1, GPA_TOUCH, g->touch, TOUCH_BYTES);
-	g->vcpu = check(ioctl(g->vm, KVM_CREATE_VCPU, 0), "vCPU");
-	g->run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->vcpu, 0);
-	check(g->run == MAP_FAILED ? -1 : 0, "mmap");
-	if (wants_cpuid)
-		set_cpuid(g);
-	set_long_mode(g);
-	set_tsc_offset(g);
+	kvm_create_vm(g);
+	kvm_create_vcpu(g, 0);
 }
 
 static void destroy(struct guest *g)
 {
-	munmap(g->run, run_bytes);
-	close(g->vcpu);
+	kvm_destroy_vcpu(g);
 	close(g->vm);
 }
 
@@ -149,7 +174,7 @@ static enum stop run(struct guest *g)
 {
 	struct kvm_run *page = g->run;
 
-	check(ioctl(g->vcpu, KVM_RUN, 0), "run");
+	kvm_check(ioctl(g->vcpu, KVM_RUN, 0), "run");
 	switch (page->exit_reason) {
 	case KVM_EXIT_IO:
 		return page->io.port == PORT_DONE ? STOP_DONE : STOP_PIO;
@@ -184,7 +209,7 @@ static void change_regs(struct guest *g, bool rip)
 	struct kvm_run *page = g->run;
 
 	if (!page->kvm_valid_regs) {
-		check(ioctl(g->vcpu, KVM_GET_REGS, &page->s.regs.regs), "registers");
+		kvm_check(ioctl(g->vcpu, KVM_GET_REGS, &page->s.regs.regs), "registers");
 		page->kvm_valid_regs = KVM_SYNC_X86_REGS;
 	}
 	page->s.regs.regs.rax = page->s.regs.regs.rip;

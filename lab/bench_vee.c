@@ -14,23 +14,37 @@ static int open_vee(void)
 	return vee_get_info(&info);
 }
 
-static void create(struct guest *g)
+void guest_map_memory(struct guest *g)
 {
-	struct vee_guest *v = calloc(1, sizeof(*v));
+	struct vee_vm *vm = ((struct vee_guest *)g->private)->vm;
 	const unsigned int all = VEE_READ | VEE_WRITE | VEE_EXECUTE;
 
-	need(v ? vee_vm_create(&v->vm) : -ENOMEM, "VM");
-	need(vee_vm_map(v->vm, 0, g->memory, GUEST_BYTES, all), "memory");
+	need(vee_vm_map(vm, 0, g->memory, GUEST_BYTES, all), "memory");
 	if (g->touch)
-		need(vee_vm_map(v->vm, GPA_TOUCH, g->touch, TOUCH_BYTES, all), "memory");
-	need(vee_vcpu_create(v->vm, 0, &v->vcpu), "vCPU");
-	vee_vcpu_set_long_mode(v->vcpu, GPA_PML4, GPA_CODE);
-	v->vcpu->page->regs.rsp = GPA_STACK;
+		need(vee_vm_map(vm, GPA_TOUCH, g->touch, TOUCH_BYTES, all), "memory");
+}
+
+void guest_add_vcpu(struct guest *g, unsigned int id)
+{
+	struct vee_guest *v = g->private;
+
+	need(vee_vcpu_create(v->vm, id, &v->vcpu), "vCPU");
+	vee_vcpu_set_long_mode(v->vcpu, GPA_PML4, GPA_CODE_OF(id));
+	v->vcpu->page->regs.rsp = GPA_STACK_OF(id);
 	v->vcpu->page->segments.idtr.base = GPA_IDT;
 	v->vcpu->page->segments.idtr.limit = 0xfff;
 	v->vcpu->page->segments.gdtr.base = GPA_GDT;
 	v->vcpu->page->segments.gdtr.limit = 0x17;
+}
+
+static void create(struct guest *g)
+{
+	struct vee_guest *v = calloc(1, sizeof(*v));
+
+	need(v ? vee_vm_create(&v->vm) : -ENOMEM, "VM");
 	g->private = v;
+	guest_map_memory(g);
+	guest_add_vcpu(g, 0);
 }
 
 static void destroy(struct guest *g)

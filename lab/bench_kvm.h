@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the benchmarks' guests under KVM share. */
+#ifndef LAB_BENCH_KVM_H
+#define LAB_BENCH_KVM_H
+
+#include <stdbool.h>
+
+struct guest;
+
+/* Of a system call: -1 ends the program. */
+int kvm_check(int ret, const char *what);
+/* A VM with @g's memory. */
+void kvm_create_vm(struct guest *g);
+/* ... a vCPU of it, in long mode, with code and stack as @id says. */
+void kvm_create_vcpu(struct guest *g, unsigned int id);
+void kvm_destroy_vcpu(struct guest *g);
+
+/* Has each vCPU a table for CPUID? */
+extern bool kvm_has_cpuid;
+
+#endif /* LAB_BENCH_KVM_H */
