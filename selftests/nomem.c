@@ -13,6 +13,11 @@
 #define FAIL_NTH	"/proc/self/fail-nth"
 #define INJECTORS	"/sys/kernel/debug/"
 #define MOST_FAULTS	400	/* no request has as many */
+/*
+ * Now and then what the kernel allocates for itself (a slab's page, a debug kernel's record)
+ * takes the fault that was one of vee's in the sweep before: then another sweep tells.
+ */
+#define SWEEPS		8
 
 #define MAP_GPA		0x10000000ULL
 #define PORT		0x50
@@ -474,34 +479,38 @@ FIXTURE_TEARDOWN(request)
 /* All that can fail does, one after the other, until nothing is left to fail. */
 TEST_F(request, fails)
 {
-	unsigned int n, no_memory = 0, no_copy = 0;
+	bool copy_failed = variant->no_copy || access(INJECTORS "fail_usercopy", F_OK);
+	bool memory_failed = false, injected;
 	struct guest *g = &self->g;
-	bool injected = true;
+	unsigned int i, n;
 	int ret = 0;
 
 	/* A second watch, so that there is a table to make without the first. */
 	if (variant->begins_done)
 		ASSERT_EQ(0, doorbell_call(g) ?: variant->undo(g, 0));
-	for (n = 1; injected && n < MOST_FAULTS; n++) {
-		arm(self->fail_nth, n);
-		ret = variant->call(g);
-		injected = disarm(self->fail_nth);
-		no_memory += ret == -ENOMEM;
-		no_copy += ret == -EFAULT;
-		if (ret >= 0 && variant->undo)
-			EXPECT_EQ(0, variant->undo(g, ret)) TH_LOG("fault %u", n);
-		if (ret >= 0)
-			continue;
-		EXPECT_TRUE(injected && (ret == -ENOMEM || ret == -EFAULT))
-			TH_LOG("fault %u: %s", n, strerror(-ret));
-		EXPECT_TRUE(!variant->kept || variant->kept(g)) TH_LOG("fault %u", n);
-		EXPECT_TRUE(WAIT_FOR(module_users() == self->users))
-			TH_LOG("fault %u", n);
+	for (i = 0; i < SWEEPS && !(memory_failed && copy_failed); i++) {
+		injected = true;
+		for (n = 1; injected && n < MOST_FAULTS; n++) {
+			arm(self->fail_nth, n);
+			ret = variant->call(g);
+			injected = disarm(self->fail_nth);
+			memory_failed |= ret == -ENOMEM;
+			copy_failed |= ret == -EFAULT;
+			if (ret >= 0 && variant->undo)
+				EXPECT_EQ(0, variant->undo(g, ret)) TH_LOG("fault %u", n);
+			if (ret >= 0)
+				continue;
+			EXPECT_TRUE(injected && (ret == -ENOMEM || ret == -EFAULT))
+				TH_LOG("fault %u: %s", n, strerror(-ret));
+			EXPECT_TRUE(!variant->kept || variant->kept(g)) TH_LOG("fault %u", n);
+			EXPECT_TRUE(WAIT_FOR(module_users() == self->users))
+				TH_LOG("fault %u", n);
+		}
+		EXPECT_FALSE(injected);
+		EXPECT_LE(0, ret) TH_LOG("%s", strerror(-ret));
 	}
-	EXPECT_FALSE(injected);
-	EXPECT_LE(0, ret) TH_LOG("%s", strerror(-ret));
-	EXPECT_LT(0, no_memory);
-	EXPECT_TRUE(variant->no_copy || no_copy || access(INJECTORS "fail_usercopy", F_OK));
+	EXPECT_TRUE(memory_failed);
+	EXPECT_TRUE(copy_failed);
 	GUEST_LONG(g, halt);
 	ASSERT_HLT(g, GPA_CODE);
 }
@@ -526,40 +535,66 @@ FIXTURE_TEARDOWN(nomem)
 	guest_close(&self->g);
 }
 
-/* A process's first slot has more to allocate than others. */
-TEST_F(nomem, first_slot)
+/* What became of a process's first slot with a fault on the way. */
+enum first_slot {
+	MAPPED_NO_FAULT,
+	MAPPED,
+	NO_MEMORY,
+	NO_COPY,
+	WRONG_ERROR,
+	NOT_LATER,
+};
+
+static enum first_slot first_slot(struct guest g, unsigned int n)
+{
+	int ret, fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
+	bool injected;
+
+	g.dev = open("/dev/vee", O_RDWR | O_CLOEXEC);
+	g.vm = vm_create(g.dev);
+	mlockall(MCL_CURRENT);
+	arm(fd, n);
+	ret = map_call(&g);
+	injected = disarm(fd);
+	if (!ret)
+		return injected ? MAPPED : MAPPED_NO_FAULT;
+	if (ret != -ENOMEM && ret != -EFAULT)
+		return WRONG_ERROR;
+	if (map_call(&g))
+		return NOT_LATER;
+	return ret == -ENOMEM ? NO_MEMORY : NO_COPY;
+}
+
+/* How often there was no memory. */
+static unsigned int first_slot_sweep(struct __test_metadata *_metadata, struct guest *g)
 {
 	unsigned int n, no_memory = 0;
-	bool injected = true;
-	int status;
+	int status = 0;
 
-	for (n = 1; injected && n < MOST_FAULTS; n++) {
+	for (n = 1; n < MOST_FAULTS; n++) {
 		pid_t child = fork();
 
-		if (!child) {
-			struct guest g = self->g;
-			int ret, fd = open(FAIL_NTH, O_RDWR | O_CLOEXEC);
-
-			g.dev = open("/dev/vee", O_RDWR | O_CLOEXEC);
-			g.vm = vm_create(g.dev);
-			mlockall(MCL_CURRENT);
-			arm(fd, n);
-			ret = map_call(&g);
-			injected = disarm(fd);
-			if (ret && ret != -ENOMEM && ret != -EFAULT)
-				_exit(4);
-			if (ret && map_call(&g))
-				_exit(5);
-			_exit(!injected ? 1 : ret == -ENOMEM ? 2 : 3);
-		}
-		ASSERT_EQ(child, waitpid(child, &status, 0));
-		ASSERT_TRUE(WIFEXITED(status));
-		EXPECT_GE(3, WEXITSTATUS(status)) TH_LOG("fault %u: %#x", n, status);
-		injected = WEXITSTATUS(status) != 1;
-		no_memory += WEXITSTATUS(status) == 2;
+		if (!child)
+			_exit(first_slot(*g, n));
+		EXPECT_EQ(child, waitpid(child, &status, 0));
+		EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) <= NO_COPY)
+			TH_LOG("fault %u: %#x", n, status);
+		if (WEXITSTATUS(status) == MAPPED_NO_FAULT)
+			break;
+		no_memory += WEXITSTATUS(status) == NO_MEMORY;
 	}
-	EXPECT_FALSE(injected);
-	EXPECT_LT(1, no_memory);
+	EXPECT_GT(MOST_FAULTS, n);
+	return no_memory;
+}
+
+/* It has more to allocate than others: the slot, and the address space's notifiers. */
+TEST_F(nomem, first_slot)
+{
+	unsigned int i, no_memory = 0;
+
+	for (i = 0; i < SWEEPS && no_memory < 2; i++)
+		no_memory = first_slot_sweep(_metadata, &self->g);
+	EXPECT_LE(2, no_memory);
 	EXPECT_TRUE(WAIT_FOR(module_users() == self->users));
 }
 
@@ -576,10 +611,10 @@ static void *map_fresh(struct __test_metadata *_metadata, struct guest *g)
 	return mem;
 }
 
-TEST_F(nomem, first_touch)
+static unsigned int first_touch_sweep(struct __test_metadata *_metadata, struct guest *g,
+				      int fail_nth)
 {
 	unsigned int n, no_memory = 0;
-	struct guest *g = &self->g;
 	bool injected = true;
 
 	for (n = 1; injected && n < MOST_FAULTS; n++) {
@@ -589,9 +624,9 @@ TEST_F(nomem, first_touch)
 
 		GUEST_LONG(g, touch);
 		g->page->regs.rbx = MAP_GPA;
-		arm(self->fail_nth, n);
+		arm(fail_nth, n);
 		ret = guest_run_once(g);
-		injected = disarm(self->fail_nth);
+		injected = disarm(fail_nth);
 		ASSERT_EQ(0, ret) TH_LOG("fault %u: %s", n, strerror(-ret));
 		if (exit->reason == VEE_EXIT_MEMORY) {
 			no_memory++;
@@ -607,8 +642,17 @@ TEST_F(nomem, first_touch)
 		munmap(mem, PAGES_2M);
 	}
 	EXPECT_FALSE(injected);
-	/* The caller's page, and the EPT's tables. */
-	EXPECT_LT(2, no_memory);
+	return no_memory;
+}
+
+/* The caller's page, and the EPT's tables. */
+TEST_F(nomem, first_touch)
+{
+	unsigned int i, no_memory = 0;
+
+	for (i = 0; i < SWEEPS && no_memory < 3; i++)
+		no_memory = first_touch_sweep(_metadata, &self->g, self->fail_nth);
+	EXPECT_LE(3, no_memory);
 }
 
 /* --- the module -------------------------------------------------------------------- */
