@@ -94,6 +94,12 @@ static int take_text(struct watch *watch, pid_t pid, const char *text, bool vcpu
 	return 0;
 }
 
+/* Who may list the descriptors of a process need not be one who may look at them. */
+static void note_denial(struct watch *watch)
+{
+	watch->hidden |= errno == EACCES || errno == EPERM;
+}
+
 /* It may be gone by now, or be another one. */
 static int look_at_fd(struct watch *watch, pid_t pid, int dir, const char *name)
 {
@@ -101,8 +107,10 @@ static int look_at_fd(struct watch *watch, pid_t pid, int dir, const char *name)
 	ssize_t bytes = readlinkat(dir, name, link, sizeof(link) - 1);
 	bool vcpu;
 
-	if (bytes < 0)
+	if (bytes < 0) {
+		note_denial(watch);
 		return 0;
+	}
 	link[bytes] = 0;
 	vcpu = !strcmp(link, "anon_inode:vee-vcpu");
 	if (!vcpu && strcmp(link, "anon_inode:vee-vm"))
@@ -125,7 +133,7 @@ static int look_at_process(struct watch *watch, pid_t pid)
 	snprintf(path, sizeof(path), "%s/%d/fd", watch_proc, (int)pid);
 	dir = opendir(path);
 	if (!dir) {
-		watch->hidden |= errno == EACCES || errno == EPERM;
+		note_denial(watch);
 		return 0;
 	}
 	while (!err && (entry = readdir(dir)))
