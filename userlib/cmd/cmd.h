@@ -11,6 +11,7 @@
 #include <termios.h>
 
 #include "../devices/bus.h"
+#include "../devices/mp_table.h"
 #include "../devices/pc.h"
 #include "../devices/rom.h"
 #include "../vee.h"
@@ -296,6 +297,8 @@ void host_cpuid(uint32_t leaf, struct host_cpuid *regs);
 
 /* Before the CPU first runs. -errno. */
 int cpuid_prepare(struct cpu *cpu, uint32_t tsc_khz);
+/* EAX and EDX of leaf 1. -errno. */
+int cpuid_identity(struct cpu *cpu, uint32_t *signature, uint32_t *features);
 
 /* --- msr.c --- */
 

@@ -178,6 +178,19 @@ static int put_topology(struct table *table, uint32_t id, unsigned int cpus)
 	return 0;
 }
 
+int cpuid_identity(struct cpu *cpu, uint32_t *signature, uint32_t *features)
+{
+	struct table table = { .count = VEE_MAX_CPUID };
+	int err = vee_vcpu_get_cpuid(cpu->vcpu, table.entries, &table.count);
+	struct vee_cpuid_entry *basic = err ? NULL : find(&table, LEAF_BASIC, 0);
+
+	if (!basic)
+		return err ? err : -ENOENT;
+	*signature = basic->eax;
+	*features = basic->edx;
+	return 0;
+}
+
 /* --- all of it --- */
 
 int cpuid_prepare(struct cpu *cpu, uint32_t tsc_khz)

@@ -251,6 +251,21 @@ static int load_image(struct machine *machine)
 	return err ? cannot_load(options->path, err) : STATUS_OK;
 }
 
+static int put_mp_table(struct machine *machine)
+{
+	struct mp_cpus cpus = { .count = machine->options->cpus };
+	uint8_t tables[MP_TABLE_BYTES];
+	int err, bytes;
+
+	if (!cpus.count)
+		return 0;
+	err = cpuid_identity(&machine->cpus[0], &cpus.signature, &cpus.features);
+	if (err)
+		return err;
+	bytes = mp_build(tables, sizeof(tables), MP_AREA, &cpus);
+	return vee_vm_write(machine->vm, MP_AREA, tables, bytes);
+}
+
 /* Before the image, which may well want the memory that they are in. */
 static int put_tables(struct machine *machine)
 {
@@ -259,6 +274,8 @@ static int put_tables(struct machine *machine)
 			       machine->options->cpus);
 	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
 
+	if (!err)
+		err = put_mp_table(machine);
 	return err ? fail("can't write tables for the guest: %s",
 			  strerror(-err)) : STATUS_OK;
 }

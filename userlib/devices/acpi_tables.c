@@ -14,6 +14,7 @@
 #include "hpet.h"
 #include "ioapic.h"
 #include "pc.h"
+#include "sum.h"
 
 #define PACKED		__attribute__((packed))
 #define ALIGNMENT	64	/* the FACS' */
@@ -276,16 +277,6 @@ static struct places find_places(unsigned int cpus)
 	at.madt = at.hpet + sizeof(struct hpet_table);
 	at.dsdt = at.madt + madt_bytes(cpus);
 	return at;
-}
-
-/* What must be at @sum so that all bytes add up to 0. */
-static void put_sum(uint8_t *sum, const void *table, size_t bytes)
-{
-	const uint8_t *at = table;
-
-	*sum = 0;
-	for (size_t i = 0; i < bytes; i++)
-		*sum -= &at[i] == sum ? 0 : at[i];
 }
 
 static void put_header(struct header *header, const char *signature,
