@@ -144,6 +144,57 @@ shares_debug_registers() {
 		'the guest has seen 2' 'exited with code 0102'
 }
 
+# In real mode the first CPU turns its APIC into an x2APIC and sends INIT, and SIPI for 8000H,
+# to the second one. That jumps to 0:8005H and counts there, INC CX; INC word [500H]; the
+# first one waits at 7C39H until the byte at 502H is other than 0, and ends with 33.
+make_two() {
+	{
+		bytes 31 c0 8e d8 66 b9 1b 00 00 00 0f 32 80 cc 04 0f 30 # IA32_APIC_BASE
+		bytes 66 b9 30 08 00 00 66 ba 01 00 00 00 # ICR, to 1
+		bytes 66 b8 00 45 00 00 0f 30 66 b8 08 46 00 00 0f 30 # INIT, SIPI
+		bytes 90 90 90 90 90 90 90 90 90 90 90 90 # up to 7C39H
+		bytes 80 3e 02 05 00 74 f9 b0 21 e6 f4 f4
+		head -c 955 /dev/zero
+		bytes ea 05 80 00 00 41 ff 06 00 05 eb f9
+	} >"$work/guest"
+}
+
+debugs_two() {
+	make_two
+	run_bytes "--cpus 2 --gdb=$work/two"
+	start_gdb <<-END
+		set architecture i386:x86-64
+		target remote $work/two
+		info threads
+		break *0x8006
+		continue
+		printf "thread %d broke\n", \$_thread
+		continue
+		printf "again, with %d and %d\n", \$rcx & 0xffff, *(short *)0x500
+		delete
+		stepi
+		printf "thread %d stepped to %#x\n", \$_thread, \$pc
+		thread 1
+		printf "the other one is in its loop: %d\n", \$pc == 0x7c39 || \$pc == 0x7c3e
+		set scheduler-locking on
+		stepi
+		stepi
+		printf "it alone has stepped: %d, %d\n", \$pc == 0x7c39 || \$pc == 0x7c3e, *(short *)0x500
+		set scheduler-locking off
+		thread 2
+		watch *(short *)0x500
+		continue
+		delete
+		set variable *(char *)0x502 = 1
+		continue
+	END
+	end_both
+	said 'two CPUs are two threads' '^\* 1 .*vCPU 0' '^  2 .*vCPU 1' '^thread 2 broke' \
+		'^again, with 2 and 1' '^thread 2 stepped to 0x800a' \
+		'the other one is in its loop: 1' 'it alone has stepped: 1, 2' \
+		'^New value = 3' 'exited with code 041'
+}
+
 # The guest is over before anybody has come.
 nobody_comes() {
 	vee run -S -t 1 "$work/guest" >"$work/vee" 2>&1 </dev/null
@@ -273,16 +324,18 @@ fi
 gdb_program=$guests/gdb
 [ -e "$gdb_program" ] || gdb_program=$(command -v gdb) || skip "$guests/gdb (VEE_GUESTS)"
 if has_linux; then
-	echo 1..11
+	echo 1..12
 	debugs_bytes
 	nobody_comes
 	shares_debug_registers
+	debugs_two
 	debugs_linux
 else
-	echo 1..5
+	echo 1..6
 	debugs_bytes
 	nobody_comes
 	shares_debug_registers
+	debugs_two
 	report ok "gdb on Linux # SKIP no $guests/$missing (VEE_GUESTS)"
 fi
 [ "$failed" -eq 0 ]

@@ -693,13 +693,10 @@ int vee_vcpu_stats(struct vee_vcpu *vcpu, struct vee_stats *stats);
 struct vee_ring;
 struct io_uring;
 
-/* vee_ring_event.data: a vee_ring_signal() has failed. */
-#define VEE_RING_SIGNAL	7ULL
-
 /**
  * struct vee_ring_event - something that was queued has ended
- * @vcpu: whose run; NULL: a request of the caller's own, or VEE_RING_SIGNAL
- * @data: the caller's own: its user_data; or VEE_RING_SIGNAL
+ * @vcpu: whose run; NULL: a request of the caller's own
+ * @data: the caller's own: its user_data
  * @result: a run: the exit's reason, VEE_EXIT_PIO and so on, or an error as a
  *	negative; the caller's own: what its request gave
  * @flags: the caller's own: flags of its completion
@@ -773,23 +770,6 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
  * Return: 0, or the errors of vee_ring_run().
  */
 int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu);
-
-/**
- * vee_ring_signal() - queue an interrupt by message
- * @ring: the ring
- * @vm: the VM, with local APICs
- * @address: as for vee_vm_signal()
- * @data: likewise
- * @flags: likewise
- *
- * vee_vm_signal() without a system call of its own: it is sent when vee_ring_wait() next
- * makes one, before runs that begin by the same. vee_ring_wait() gives nothing for it unless
- * it fails: then VEE_RING_SIGNAL, and the error as its result.
- *
- * Return: 0, or the errors of vee_ring_run().
- */
-int vee_ring_signal(struct vee_ring *ring, struct vee_vm *vm, uint64_t address, uint32_t data,
-		    unsigned int flags);
 
 /**
  * vee_ring_wait() - submit what is queued, and wait until something has ended
@@ -1229,7 +1209,7 @@ int vee_dump_exits(struct vee_vcpu *vcpu, FILE *out);
 
 /* --- gdb --- */
 
-/* A stub of gdb's remote serial protocol, for one vCPU. */
+/* A stub of gdb's remote serial protocol, for the vCPUs of one VM. */
 struct vee_gdb;
 
 /**
@@ -1260,6 +1240,18 @@ int vee_gdb_open(struct vee_vcpu *vcpu, const char *where, struct vee_gdb **gdb)
 int vee_gdb_open_fd(struct vee_vcpu *vcpu, int fd, struct vee_gdb **gdb);
 
 /**
+ * vee_gdb_add() - let gdb have one more vCPU, as a thread
+ * @gdb: the stub
+ * @vcpu: another vCPU of the same VM, not running, before gdb can have noticed any run
+ *
+ * Each vCPU is run by a thread of its own then, which calls vee_gdb_serve_vcpu() before
+ * its first run and after each. When one stops they all do.
+ *
+ * Return: 0, or -EXDEV (of another VM), -EEXIST (gdb has it already), -ENOMEM.
+ */
+int vee_gdb_add(struct vee_gdb *gdb, struct vee_vcpu *vcpu);
+
+/**
  * vee_gdb_stop() - have the guest stopped, as of the next vee_gdb_serve()
  * @gdb: the stub
  *
@@ -1286,13 +1278,28 @@ void vee_gdb_stop(struct vee_gdb *gdb);
 int vee_gdb_serve(struct vee_gdb *gdb, int timeout_ms);
 
 /**
+ * vee_gdb_serve_vcpu() - likewise, of several vCPUs the one that has run
+ * @gdb: the stub
+ * @vcpu: vee_gdb_open()'s, or one of vee_gdb_add()'s
+ * @timeout_ms: likewise, also while it waits for the other vCPUs
+ *
+ * One that stops has the others kicked, whose next call then waits, too, until gdb lets
+ * them go on. One thread talks to gdb meanwhile, whichever it is.
+ *
+ * Return: as vee_gdb_serve(), -ECANCELED to each vCPU's thread, -EINTR to the one alone that
+ * talks; or -EINVAL (gdb does not have this vCPU).
+ */
+int vee_gdb_serve_vcpu(struct vee_gdb *gdb, struct vee_vcpu *vcpu, int timeout_ms);
+
+/**
  * vee_gdb_is_stepping() - is the next run to be one instruction?
  * @gdb: the stub
  *
  * Who injects no interrupts then has gdb step through the guest's code, not through its
  * interrupt handlers.
  *
- * Return: true after "stepi" and its like, until the step is over.
+ * Return: true after "stepi" and its like, until the step is over, whichever vCPU
+ * does it.
  */
 bool vee_gdb_is_stepping(const struct vee_gdb *gdb);
 

@@ -23,6 +23,10 @@ int gdb_open(struct machine *machine)
 			    options->gdb);
 	if (err)
 		return fail("--gdb %s: %s", options->gdb, strerror(-err));
+	for (unsigned int i = 1; i < machine->cpu_count && !err; i++)
+		err = vee_gdb_add(machine->gdb, machine->cpus[i].vcpu);
+	if (err)
+		return fail("--gdb: can't have the CPUs: %s", strerror(-err));
 	if (options->gdb_stop) {
 		vee_gdb_stop(machine->gdb);
 		fprintf(stderr, "%s: the guest waits for gdb: target remote %s%s\n",
@@ -32,13 +36,14 @@ int gdb_open(struct machine *machine)
 }
 
 /* -EAGAIN: gdb has said nothing until the guest's end. */
-static int serve(struct machine *machine)
+static int serve(const struct cpu *cpu)
 {
-	int ret = vee_gdb_serve(machine->gdb, A_WHILE_MS);
+	struct machine *machine = cpu->machine;
+	int ret = vee_gdb_serve_vcpu(machine->gdb, cpu->vcpu, A_WHILE_MS);
 
 	while ((ret == -EAGAIN || ret == -EINTR) && !machine_is_over(machine)) {
 		machine_flush(machine);
-		ret = vee_gdb_serve(machine->gdb, A_WHILE_MS);
+		ret = vee_gdb_serve_vcpu(machine->gdb, cpu->vcpu, A_WHILE_MS);
 	}
 	return ret == -EINTR ? -EAGAIN : ret;
 }
@@ -50,14 +55,15 @@ int gdb_serve(struct cpu *cpu)
 
 	if (!machine->gdb)
 		return GDB_NOT;
-	ret = serve(machine);
+	ret = serve(cpu);
 	if (ret >= 0)
 		return ret ? GDB_OVER : GDB_NOT;
 	if (ret == -EAGAIN)
 		return GDB_OVER;	/* who runs the guest says why */
 	if (ret == -ECANCELED) {
 		machine_flush(machine);
-		fprintf(stderr, "%s: gdb has ended the guest\n", machine->name);
+		if (cpu_ends_machine(cpu))
+			fprintf(stderr, "%s: gdb has ended the guest\n", machine->name);
 		return STATUS_OK;
 	}
 	return fail_of(machine, "can't go on with gdb: %s", strerror(-ret));

@@ -179,9 +179,6 @@ static int check_together(const struct options *options)
 		return fail("run takes a file; \"vee run --help\" tells more");
 	if (options->bios && (options->initrd || options->cmdline))
 		return fail("--initrd and --append are for kernels, not for a BIOS");
-	if (options->gdb && options->cpus > 1)
-		return fail("--gdb debugs a guest with one CPU: leave out --cpus %u",
-			    options->cpus);
 	return GO_ON;
 }
 

@@ -3,7 +3,8 @@
  * A gdb that sends anything at all (libFuzzer). The input is the bytes of a connection;
  * with a first byte below 80H they are the contents of packets, a NUL between two, so
  * that most have a checksum that is right. The guest has memory, and the kernel answers
- * what the stub asks of it. When gdb has it go on it meets #DB or #BP, as the input has it.
+ * what the stub asks of it. When gdb has it go on it meets #DB or #BP, as the input has it,
+ * on either of two vCPUs.
  * What is checked besides what the sanitizers see: that it never waits,
  * and that it leaves breakpoints nowhere else.
  */
@@ -25,9 +26,10 @@
 #define CODE_BYTE	0x90
 #define INSN_BYTES	5	/* the input's last are the guest's code */
 #define TURNS		64
+#define CPUS		2
 
 static struct vee_vm *vm;
-static struct vee_vcpu *vcpu;
+static struct vee_vcpu *vcpus[CPUS];
 static uint8_t *ram;
 static uint8_t xsave[XSAVE_BYTES];
 
@@ -73,7 +75,8 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VM_CREATE_VCPU:
 		return new_fd();
 	case VEE_VCPU_SYNC:
-		vcpu->page->valid |= ((struct vee_sync *)arg)->groups;
+		for (unsigned int i = 0; i < CPUS; i++)
+			vcpus[i]->page->valid |= ((struct vee_sync *)arg)->groups;
 		return 0;
 	case VEE_VCPU_TRANSLATE:
 		return translate(arg);
@@ -141,26 +144,33 @@ static void put_packets(int wire, const uint8_t *data, size_t size)
 
 static void prepare(void)
 {
-	if (vee_vm_create(&vm) || vee_vcpu_create(vm, 0, &vcpu) ||
-	    vee_vm_alloc(vm, 0, RAM_BYTES, (void **)&ram))
+	if (vee_vm_create(&vm) || vee_vm_alloc(vm, 0, RAM_BYTES, (void **)&ram))
 		abort();
+	for (unsigned int i = 0; i < CPUS; i++)
+		if (vee_vcpu_create(vm, i, &vcpus[i]))
+			abort();
 }
 
-static void reset(void)
+static void reset_page(struct vee_vcpu_page *page)
 {
-	struct vee_vcpu_page *page = vcpu->page;
-
+	page->exit = (struct vee_exit) { 0 };
 	memset(&page->regs, 0, sizeof(page->regs));
 	memset(&page->segments, 0, sizeof(page->segments));
 	memset(&page->debug, 0, sizeof(page->debug));
 	page->control.cr0 = CR0_PE;
 	page->control.efer = EFER_LMA;
+}
+
+static void reset(void)
+{
+	for (unsigned int i = 0; i < CPUS; i++)
+		reset_page(vcpus[i]->page);
 	memset(xsave, 0, sizeof(xsave));
 	memset(ram, CODE_BYTE, RAM_BYTES);
 }
 
 /* The input's bytes, one after the other and again, are what the guest does. */
-static void run(const uint8_t *data, size_t size, unsigned int turn)
+static void run(struct vee_vcpu *vcpu, const uint8_t *data, size_t size, unsigned int turn)
 {
 	uint8_t way = data[turn % size];
 	struct vee_vcpu_page *page = vcpu->page;
@@ -180,19 +190,33 @@ static void run(const uint8_t *data, size_t size, unsigned int turn)
 	page->segments.cs.access_rights ^= way & 1 ? VEE_AR_L : 0;
 }
 
-/* Whatever it wants; an exit that is gdb's or not, and a stop, in turn. */
+static void kicked(struct vee_vcpu *vcpu)
+{
+	vcpu->page->exit = (struct vee_exit) { .reason = VEE_EXIT_KICKED };
+}
+
+/*
+ * Whatever it wants; on either vCPU an exit that is gdb's or not, and a stop, in turn. Who
+ * waits for the other one does so no longer than the other takes.
+ */
 static void serve(struct vee_gdb *gdb, const uint8_t *data, size_t size)
 {
 	int ret = 0;
 
 	for (unsigned int turn = 0; turn < TURNS && gdb->link.peer >= 0; turn++) {
-		ret = vee_gdb_serve(gdb, 0);
+		struct vee_vcpu *vcpu = vcpus[turn / 2 % CPUS];
+
+		ret = vee_gdb_serve_vcpu(gdb, vcpu, 0);
+		if (ret == -EAGAIN)
+			continue;
 		if (ret < 0)
 			break;
 		if (turn % 2)
-			vee_gdb_stop(gdb);
+			kicked(vcpu);
 		else
-			run(data, size, turn);
+			run(vcpu, data, size, turn);
+		if (turn % 8 == 7)
+			vee_gdb_stop(gdb);
 	}
 	if (ret < 0 && ret != -EAGAIN && ret != -ECANCELED)
 		abort();
@@ -213,7 +237,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!vm)
 		prepare();
 	if (!size || size > INPUT_MAX || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) ||
-	    vee_gdb_open_fd(vcpu, ends[1], &gdb))
+	    vee_gdb_open_fd(vcpus[0], ends[1], &gdb) || vee_gdb_add(gdb, vcpus[1]))
 		return 0;
 	reset();
 	vee_gdb_stop(gdb);
@@ -227,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	vee_gdb_close(gdb, 0);
 	close(ends[0]);
 	close(ends[1]);
-	if (vcpu->page->intercept)
+	if (vcpus[0]->page->intercept || vcpus[1]->page->intercept)
 		abort();
 	return 0;
 }

@@ -30,7 +30,7 @@ static int insert_software(struct vee_gdb *gdb, uint64_t gva, unsigned int lengt
 {
 	struct breakpoint *new = find_free(gdb->software, SOFTWARE_BREAKS);
 	const uint8_t int3 = INT3;
-	struct vee_vm *vm = gdb->vcpu->vm;
+	struct vee_vm *vm = gdb->cpu->vcpu->vm;
 
 	if (!new)
 		return -ENOSPC;
@@ -76,7 +76,7 @@ int break_insert(struct vee_gdb *gdb, enum break_type type, uint64_t gva, unsign
 		return 0;
 	/* Where there is no memory yet, a kernel's code before it has made its tables. */
 	if (type == BREAK_SOFTWARE && !memory_find(gdb, gva, &gpa) &&
-	    vee_vm_at(gdb->vcpu->vm, gpa, 1))
+	    vee_vm_at(gdb->cpu->vcpu->vm, gpa, 1))
 		return insert_software(gdb, gva, length, gpa);
 	return insert_hardware(gdb, type, gva, length);
 }
@@ -87,8 +87,8 @@ static void take_out(struct vee_gdb *gdb, struct breakpoint *old)
 	uint8_t byte;
 
 	old->length = 0;
-	if (!vee_vm_read(gdb->vcpu->vm, old->gpa, &byte, 1) && byte == INT3)
-		vee_vm_write(gdb->vcpu->vm, old->gpa, &old->old, 1);
+	if (!vee_vm_read(gdb->cpu->vcpu->vm, old->gpa, &byte, 1) && byte == INT3)
+		vee_vm_write(gdb->cpu->vcpu->vm, old->gpa, &old->old, 1);
 }
 
 int break_remove(struct vee_gdb *gdb, enum break_type type, uint64_t gva, unsigned int length)
@@ -160,11 +160,13 @@ static bool has_software(const struct vee_gdb *gdb)
 	return false;
 }
 
-/* A breakpoint where it stands is not met again. */
+/* A breakpoint where it stands is not met again, if gdb knows that it stands there. */
 static void step_off(struct vee_gdb *gdb, uint64_t rip)
 {
-	struct vee_vcpu_page *page = gdb->vcpu->page;
+	struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
 
+	if (gdb->cpu != gdb->told || gdb->cpu->untold)
+		return;
 	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++) {
 		const struct breakpoint *at = &gdb->hardware[i];
 
@@ -177,7 +179,7 @@ static void step_off(struct vee_gdb *gdb, uint64_t rip)
 
 int break_arm(struct vee_gdb *gdb)
 {
-	struct vee_vcpu_page *page = gdb->vcpu->page;
+	struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
 	bool wanted = has_hardware(gdb);
 	uint64_t rip;
 	int err = memory_rip(gdb, &rip);
@@ -187,9 +189,9 @@ int break_arm(struct vee_gdb *gdb)
 		page->intercept |= VEE_INTERCEPT_BREAKPOINT;
 	if (wanted)
 		page->intercept |= VEE_INTERCEPT_DEBUG;
-	if (!err && (wanted || gdb->armed))
-		err = vee_vcpu_sync(gdb->vcpu, VEE_STATE_DEBUG);
-	if (err || (!wanted && !gdb->armed))
+	if (!err && (wanted || gdb->cpu->armed))
+		err = vee_vcpu_sync(gdb->cpu->vcpu, VEE_STATE_DEBUG);
+	if (err || (!wanted && !gdb->cpu->armed))
 		return err;
 	if (wanted)
 		debug_load(gdb);
@@ -203,14 +205,14 @@ int break_arm(struct vee_gdb *gdb)
 
 static enum break_verdict judge_int3(struct vee_gdb *gdb)
 {
-	struct vee_vcpu_page *page = gdb->vcpu->page;
+	struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
 	uint64_t rip;
 
 	if (memory_rip(gdb, &rip))
 		return BREAK_STOP;
 	for (unsigned int i = 0; i < SOFTWARE_BREAKS; i++)
 		if (gdb->software[i].length && gdb->software[i].gva == rip) {
-			strcpy(gdb->why, gdb->tells_breaks ? "swbreak:;" : "");
+			strcpy(gdb->cpu->why, gdb->tells_breaks ? "swbreak:;" : "");
 			return BREAK_STOP;
 		}
 	/* The guest's own. */
@@ -238,12 +240,13 @@ static bool is_met(struct vee_gdb *gdb, uint64_t dr6)
 			continue;
 		met = true;
 		if (at->type >= WATCH_WRITE) {
-			snprintf(gdb->why, sizeof(gdb->why), "%s:%llx;", words[at->type],
+			snprintf(gdb->cpu->why, sizeof(gdb->cpu->why), "%s:%llx;", words[at->type],
 				 (unsigned long long)at->gva);
 			break;
 		}
 		if (gdb->tells_breaks)
-			strcpy(gdb->why, at->type == BREAK_SOFTWARE ? "swbreak:;" : "hwbreak:;");
+			strcpy(gdb->cpu->why,
+			       at->type == BREAK_SOFTWARE ? "swbreak:;" : "hwbreak:;");
 	}
 	return met;
 }
@@ -264,13 +267,13 @@ static enum break_verdict judge_db(struct vee_gdb *gdb, uint64_t dr6)
 
 enum break_verdict break_judge(struct vee_gdb *gdb)
 {
-	const struct vee_exit_debug *debug = &gdb->vcpu->page->exit.debug;
+	const struct vee_exit_debug *debug = &gdb->cpu->vcpu->page->exit.debug;
 
-	*gdb->why = 0;
+	*gdb->cpu->why = 0;
 	if (debug->vector != VECTOR_DB)
-		return gdb->vcpu->page->intercept & VEE_INTERCEPT_BREAKPOINT ?
+		return gdb->cpu->vcpu->page->intercept & VEE_INTERCEPT_BREAKPOINT ?
 		       judge_int3(gdb) : BREAK_NONE;
 	if (debug->step)
-		return gdb->stepping ? BREAK_STOP : BREAK_NONE;
-	return gdb->armed ? judge_db(gdb, debug->dr6) : BREAK_NONE;
+		return gdb->cpu->stepping ? BREAK_STOP : BREAK_NONE;
+	return gdb->cpu->armed ? judge_db(gdb, debug->dr6) : BREAK_NONE;
 }

@@ -59,15 +59,12 @@ void command_resend(struct vee_gdb *gdb)
 		link_hang_up(&gdb->link);
 }
 
-static uint64_t thread_id(const struct vee_gdb *gdb)
-{
-	return gdb->vcpu->id + 1;	/* 0 would be any */
-}
-
 static void say_stop(struct vee_gdb *gdb)
 {
-	reply(gdb, "T%02xthread:%llx;%s", gdb->signal, (unsigned long long)thread_id(gdb),
-	      gdb->why);
+	const struct gdb_cpu *cpu = gdb->cpu;
+
+	reply(gdb, "T%02xthread:%llx;%s", cpu->signal, (unsigned long long)cpus_thread(cpu),
+	      cpu->why);
 }
 
 void command_tell_stop(struct vee_gdb *gdb)
@@ -220,17 +217,28 @@ static void set_physical(struct vee_gdb *gdb, const char *args)
 
 static int jump(struct vee_gdb *gdb, uint64_t rip)
 {
-	int err = vee_vcpu_sync(gdb->vcpu, VEE_STATE_REGS);
+	int err = vee_vcpu_sync(gdb->cpu->vcpu, VEE_STATE_REGS);
 
 	if (err)
 		return err;
-	gdb->vcpu->page->regs.rip = rip;
-	gdb->vcpu->page->dirty |= VEE_STATE_REGS;
+	gdb->cpu->vcpu->page->regs.rip = rip;
+	gdb->cpu->vcpu->page->dirty |= VEE_STATE_REGS;
 	return 0;
 }
 
+/* Without threads: as far as "Hc" has not named one, all of them do, but one alone steps. */
+static void wish_plainly(struct vee_gdb *gdb, enum gdb_action wish)
+{
+	cpus_wish(gdb, gdb->only ? GDB_WAIT : GDB_CONTINUE);
+	if (gdb->only)
+		gdb->only->wish = wish;
+	else if (wish == GDB_STEP)
+		gdb->cpu->wish = wish;
+	gdb->action = GDB_CONTINUE;
+}
+
 /* @args: an address to go on at, or nothing. */
-static void go(struct vee_gdb *gdb, const char *args, enum gdb_action action)
+static void go(struct vee_gdb *gdb, const char *args, enum gdb_action wish)
 {
 	uint64_t rip;
 	int err = 0;
@@ -240,7 +248,7 @@ static void go(struct vee_gdb *gdb, const char *args, enum gdb_action action)
 	if (err)
 		reply_error(gdb, err);
 	else
-		gdb->action = action;
+		wish_plainly(gdb, wish);
 }
 
 static void go_on(struct vee_gdb *gdb, const char *args)
@@ -272,9 +280,9 @@ static void step_signal(struct vee_gdb *gdb, const char *args)
 	step(gdb, skip_signal(args));
 }
 
-static bool is_thread(const struct vee_gdb *gdb, uint64_t thread)
+static bool is_any(uint64_t thread)
 {
-	return thread == THREAD_ANY || thread == THREAD_ALL || thread == thread_id(gdb);
+	return thread == THREAD_ANY || thread == THREAD_ALL;
 }
 
 static bool take_thread(const char **args, uint64_t *thread)
@@ -307,25 +315,51 @@ static bool take_action(const char **args, char *what, uint64_t *thread)
 	return take_thread(args, thread);
 }
 
-/* The first of the list that is for this thread counts. */
-static void continue_each(struct vee_gdb *gdb, const char *args)
+/* For those of @thread that have no wish yet: the first of the list that is for one counts. */
+static bool add_wish(const struct vee_gdb *gdb, enum gdb_action wishes[VEE_MAX_VCPUS],
+		     uint64_t thread, enum gdb_action wish)
 {
-	enum gdb_action action = GDB_WAIT;
+	bool found = false;
+
+	for (unsigned int i = 0; i < gdb->cpu_count; i++) {
+		if (!is_any(thread) && thread != cpus_thread(gdb->cpus[i]))
+			continue;
+		found = true;
+		if (wishes[i] == GDB_WAIT)
+			wishes[i] = wish;
+	}
+	return found;
+}
+
+/* A list as a whole, or nothing of it. */
+static bool take_wishes(const struct vee_gdb *gdb, enum gdb_action wishes[VEE_MAX_VCPUS],
+			const char *args)
+{
+	bool any = false;
 
 	while (*args) {
 		uint64_t thread;
 		char what;
 
-		if (*args++ != ';' || !*args || !take_action(&args, &what, &thread)) {
-			reply_error(gdb, -EINVAL);
-			return;
-		}
-		if (action == GDB_WAIT && is_thread(gdb, thread))
-			action = what == 's' ? GDB_STEP : GDB_CONTINUE;
+		if (*args++ != ';' || !*args || !take_action(&args, &what, &thread) ||
+		    !add_wish(gdb, wishes, thread, what == 's' ? GDB_STEP : GDB_CONTINUE))
+			return false;
+		any = true;
 	}
-	if (action == GDB_WAIT)
+	return any;
+}
+
+static void continue_each(struct vee_gdb *gdb, const char *args)
+{
+	enum gdb_action wishes[VEE_MAX_VCPUS] = { GDB_WAIT };
+
+	if (!take_wishes(gdb, wishes, args)) {
 		reply_error(gdb, -EINVAL);
-	gdb->action = action;
+		return;
+	}
+	for (unsigned int i = 0; i < gdb->cpu_count; i++)
+		gdb->cpus[i]->wish = wishes[i];
+	gdb->action = GDB_CONTINUE;
 }
 
 static void say_continue(struct vee_gdb *gdb, const char *args)
@@ -394,34 +428,51 @@ static void remove_break(struct vee_gdb *gdb, const char *args)
 
 /* --- threads --- */
 
+/* Which the packets of @what are for: "c" and "s", or those about registers and memory. */
+static int choose_thread(struct vee_gdb *gdb, char what, uint64_t thread)
+{
+	struct gdb_cpu *cpu = cpus_find(gdb, thread);
+
+	if (!cpu && !is_any(thread))
+		return -EINVAL;
+	if (what == 'c')
+		gdb->only = cpu;
+	else if (cpu)
+		gdb->cpu = cpu;
+	return 0;
+}
+
 static void set_thread(struct vee_gdb *gdb, const char *args)
 {
 	uint64_t thread;
+	char what = *args;
 
-	if (*args)		/* for which packets: it is all the same */
+	if (what)
 		args++;
-	reply_error(gdb, take_thread(&args, &thread) && !*args && is_thread(gdb, thread) ?
-			 0 : -EINVAL);
+	reply_error(gdb, take_thread(&args, &thread) && !*args ?
+			 choose_thread(gdb, what, thread) : -EINVAL);
 }
 
 static void is_alive(struct vee_gdb *gdb, const char *args)
 {
 	uint64_t thread;
 
-	reply_error(gdb, take_thread(&args, &thread) && !*args && thread == thread_id(gdb) ?
+	reply_error(gdb, take_thread(&args, &thread) && !*args && cpus_find(gdb, thread) ?
 			 0 : -EINVAL);
 }
 
 static void current_thread(struct vee_gdb *gdb, const char *args)
 {
 	(void)args;
-	reply(gdb, "QC%llx", (unsigned long long)thread_id(gdb));
+	reply(gdb, "QC%llx", (unsigned long long)cpus_thread(gdb->cpu));
 }
 
 static void list_threads(struct vee_gdb *gdb, const char *args)
 {
 	(void)args;
-	reply(gdb, "m%llx", (unsigned long long)thread_id(gdb));
+	for (unsigned int i = 0; i < gdb->cpu_count; i++)
+		reply(gdb, "%c%llx", i ? ',' : 'm',
+		      (unsigned long long)cpus_thread(gdb->cpus[i]));
 }
 
 static void end_threads(struct vee_gdb *gdb, const char *args)
@@ -432,11 +483,17 @@ static void end_threads(struct vee_gdb *gdb, const char *args)
 
 static void name_thread(struct vee_gdb *gdb, const char *args)
 {
+	struct gdb_cpu *cpu = NULL;
+	uint64_t thread;
 	char name[32];
-	int count = snprintf(name, sizeof(name), "vCPU %u", gdb->vcpu->id);
 
-	(void)args;
-	reply_hex(gdb, name, count);
+	if (take_thread(&args, &thread) && !*args)
+		cpu = cpus_find(gdb, thread);
+	if (!cpu) {
+		reply_error(gdb, -EINVAL);
+		return;
+	}
+	reply_hex(gdb, name, snprintf(name, sizeof(name), "vCPU %u", cpu->vcpu->id));
 }
 
 /* --- the rest --- */

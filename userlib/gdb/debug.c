@@ -47,26 +47,26 @@ static void set(struct vee_debug *debug, unsigned int n, uint64_t gva, uint64_t 
 /* To the guest's breakpoint @own the next one from *@n on that is not gdb's. */
 static void lend(struct vee_gdb *gdb, unsigned int own, unsigned int *n)
 {
-	uint64_t enable = gdb->own.dr7 >> ENABLE_SHIFT(own) & ENABLE_BITS;
+	uint64_t enable = gdb->cpu->own.dr7 >> ENABLE_SHIFT(own) & ENABLE_BITS;
 
 	while (*n < HARDWARE_BREAKS && gdb->hardware[*n].length)
 		++*n;
 	if (!enable || *n == HARDWARE_BREAKS)
 		return;
-	set(&gdb->vcpu->page->debug, *n, gdb->own.dr[own], enable,
-	    gdb->own.dr7 >> KIND_SHIFT(own) & KIND_BITS);
-	gdb->lent[(*n)++] = 1U << own;
+	set(&gdb->cpu->vcpu->page->debug, *n, gdb->cpu->own.dr[own], enable,
+	    gdb->cpu->own.dr7 >> KIND_SHIFT(own) & KIND_BITS);
+	gdb->cpu->lent[(*n)++] = 1U << own;
 }
 
 void debug_load(struct vee_gdb *gdb)
 {
-	struct vee_debug *debug = &gdb->vcpu->page->debug;
+	struct vee_debug *debug = &gdb->cpu->vcpu->page->debug;
 	unsigned int next = 0;
 
-	if (!gdb->armed)
-		gdb->own = *debug;
+	if (!gdb->cpu->armed)
+		gdb->cpu->own = *debug;
 	memset(debug->dr, 0, sizeof(debug->dr));
-	memset(gdb->lent, 0, sizeof(gdb->lent));
+	memset(gdb->cpu->lent, 0, sizeof(gdb->cpu->lent));
 	debug->dr7 = DR7_ONE | DR7_GD;
 	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++)
 		if (gdb->hardware[i].length)
@@ -74,20 +74,20 @@ void debug_load(struct vee_gdb *gdb)
 			    kind_of(&gdb->hardware[i]));
 	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++)
 		lend(gdb, i, &next);
-	gdb->armed = true;
-	gdb->vcpu->page->dirty |= VEE_STATE_DEBUG;
+	gdb->cpu->armed = true;
+	gdb->cpu->vcpu->page->dirty |= VEE_STATE_DEBUG;
 }
 
 /* The guest's own are again in force; DR6 it had all along. */
 void debug_unload(struct vee_gdb *gdb)
 {
-	struct vee_debug *debug = &gdb->vcpu->page->debug;
+	struct vee_debug *debug = &gdb->cpu->vcpu->page->debug;
 	uint64_t dr6 = debug->dr6;
 
-	*debug = gdb->own;
+	*debug = gdb->cpu->own;
 	debug->dr6 = dr6;
-	gdb->armed = false;
-	gdb->vcpu->page->dirty |= VEE_STATE_DEBUG;
+	gdb->cpu->armed = false;
+	gdb->cpu->vcpu->page->dirty |= VEE_STATE_DEBUG;
 }
 
 /* --- what the guest gets to know --- */
@@ -98,24 +98,24 @@ uint64_t debug_guest_dr6(const struct vee_gdb *gdb, uint64_t dr6)
 
 	for (unsigned int i = 0; i < HARDWARE_BREAKS; i++)
 		if (dr6 >> i & 1)
-			own |= gdb->lent[i];
+			own |= gdb->cpu->lent[i];
 	return own;
 }
 
 /* As kmod/vcpu/exit.c delivers it. */
 int debug_raise(struct vee_gdb *gdb, uint64_t dr6)
 {
-	struct vee_vcpu_page *page = gdb->vcpu->page;
+	struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
 	unsigned int int1 = page->exit.instruction_length;
-	int err = vee_vcpu_sync(gdb->vcpu, VEE_STATE_DEBUG);
+	int err = vee_vcpu_sync(gdb->cpu->vcpu, VEE_STATE_DEBUG);
 
 	if (!err)
-		err = vee_vcpu_vmcs_write(gdb->vcpu, GUEST_DEBUGCTL, 0);
+		err = vee_vcpu_vmcs_write(gdb->cpu->vcpu, GUEST_DEBUGCTL, 0);
 	if (err)
 		return err;
 	page->debug.dr6 = (page->debug.dr6 & ~BREAKPOINT_BITS) | dr6;
 	page->dirty |= VEE_STATE_DEBUG;
-	gdb->own.dr7 &= ~DR7_GD;
+	gdb->cpu->own.dr7 &= ~DR7_GD;
 	page->inject = (struct vee_event) {
 		.vector = VECTOR_DB,
 		.type = int1 ? VEE_EVENT_PRIV_SOFT_EXCEPTION : VEE_EVENT_EXCEPTION,
@@ -186,18 +186,18 @@ static bool decode_move(struct vee_gdb *gdb, uint64_t rip, unsigned int mode,
 static uint64_t read_own(const struct vee_gdb *gdb, unsigned int dr)
 {
 	if (dr < HARDWARE_BREAKS)
-		return gdb->own.dr[dr];
-	return dr & 1 ? gdb->own.dr7 : gdb->vcpu->page->debug.dr6;
+		return gdb->cpu->own.dr[dr];
+	return dr & 1 ? gdb->cpu->own.dr7 : gdb->cpu->vcpu->page->debug.dr6;
 }
 
 static void write_own(struct vee_gdb *gdb, unsigned int dr, uint64_t value)
 {
 	if (dr < HARDWARE_BREAKS)
-		gdb->own.dr[dr] = value;
+		gdb->cpu->own.dr[dr] = value;
 	else if (dr & 1)
-		gdb->own.dr7 = (value & ~DR7_ZERO) | DR7_ONE;
+		gdb->cpu->own.dr7 = (value & ~DR7_ZERO) | DR7_ONE;
 	else
-		gdb->vcpu->page->debug.dr6 = value;
+		gdb->cpu->vcpu->page->debug.dr6 = value;
 }
 
 static bool is_refused(const struct guest *guest, const struct dr_move *move)
@@ -210,14 +210,14 @@ static bool is_refused(const struct guest *guest, const struct dr_move *move)
 
 static int do_move(struct vee_gdb *gdb, const struct guest *guest, const struct dr_move *move)
 {
-	struct vee_vcpu_page *page = gdb->vcpu->page;
+	struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
 	unsigned int bytes = guest->mode == 8 ? 8 : 4;
 
 	if (move->is_load) {
 		write_own(gdb, move->dr, page->regs.gpr[move->gpr] & low_bits(bytes));
 		debug_load(gdb);
 	} else {
-		set_gpr(gdb->vcpu, move->gpr, bytes, read_own(gdb, move->dr));
+		set_gpr(gdb->cpu->vcpu, move->gpr, bytes, read_own(gdb, move->dr));
 	}
 	page->regs.rip += move->length;
 	page->regs.rflags &= ~RFLAGS_RF;
@@ -227,14 +227,14 @@ static int do_move(struct vee_gdb *gdb, const struct guest *guest, const struct 
 
 int debug_move(struct vee_gdb *gdb)
 {
-	struct vee_vcpu_page *page = gdb->vcpu->page;
-	struct guest guest = { .vcpu = gdb->vcpu };
+	struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
+	struct guest guest = { .vcpu = gdb->cpu->vcpu };
 	struct dr_move move;
 	uint64_t rip;
 	int err = memory_rip(gdb, &rip);
 
 	if (!err)
-		err = vee_vcpu_sync(gdb->vcpu, VEE_STATE_DEBUG);
+		err = vee_vcpu_sync(gdb->cpu->vcpu, VEE_STATE_DEBUG);
 	if (err)
 		return err;
 	guest.mode = page->segments.cs.access_rights & VEE_AR_L && page->control.efer & EFER_LMA ?
@@ -242,7 +242,7 @@ int debug_move(struct vee_gdb *gdb)
 	guest.traps = page->regs.rflags & RFLAGS_TF;
 	if (!decode_move(gdb, rip, guest.mode, &move))
 		return -EFAULT;
-	if (gdb->own.dr7 & DR7_GD && !guest_cpl(&guest))
+	if (gdb->cpu->own.dr7 & DR7_GD && !guest_cpl(&guest))
 		return debug_raise(gdb, DR6_BD);
 	if (!is_refused(&guest, &move))
 		return do_move(gdb, &guest, &move);

@@ -4,7 +4,7 @@
  * alone, but for break.c, which takes breakpoints out of what memory.c reads:
  *
  *	serve.c -> commands.c -> monitor.c, registers.c, break.c -> debug.c -> memory.c
- *	  -> link.c, packet.c
+ *	  -> cpus.c -> link.c, packet.c
  *
  * What gdb sends is anybody's choice: all of it is checked before use.
  */
@@ -63,9 +63,12 @@ bool hex_bytes(const char *text, void *bytes, size_t count);
  * @wake: an eventfd that has the watcher look again
  * @serving: somebody reads; the watcher doesn't look
  * @attention: the watcher has seen something and ended a run for it
+ * @kick: ends the runs, with...
+ * @arg: ...this
  */
 struct link {
-	struct vee_vcpu *vcpu;
+	void (*kick)(void *arg);
+	void *arg;
 	int listener;
 	int peer;
 	int turned_away;
@@ -84,7 +87,7 @@ struct link {
 
 /* All return 0 or -errno. */
 int link_listen(struct link *link, const char *where);
-int link_begin(struct link *link, struct vee_vcpu *vcpu);
+int link_begin(struct link *link, void (*kick)(void *arg), void *arg);
 void link_end(struct link *link);
 /* From now on what comes is read, not watched; and back. */
 void link_hold(struct link *link);
@@ -125,7 +128,14 @@ struct breakpoint {
 enum gdb_action { GDB_WAIT, GDB_CONTINUE, GDB_STEP, GDB_DETACH, GDB_KILL };
 
 /*
- * @stopped: the guest waits for gdb
+ * A vCPU, which to gdb is a thread.
+ *
+ * @runs: to gdb it does
+ * @waits: its thread does, for that; it may be away for a while, as its timeout was over
+ * @wish: what gdb wants of it next: GDB_WAIT, GDB_CONTINUE, GDB_STEP
+ * @untold: it has stopped for a reason of its own, and gdb has not been told
+ * @lasting: and will not stop for that again when it goes on
+ * @killed: its thread is still to be told that gdb wants the guest killed
  * @signal: by which it has stopped, as gdb counts them
  * @why: what the stop's reply has besides
  * @exit_is_ours: nothing of the exit that stopped it is left to the caller
@@ -133,10 +143,49 @@ enum gdb_action { GDB_WAIT, GDB_CONTINUE, GDB_STEP, GDB_DETACH, GDB_KILL };
  * @own: ...this, but for DR6, which is the CPU's
  * @lent: by debug register: the bit of DR6 by which the guest knows it, if it has it
  * @area: the guest's XSAVE area, as far as @has_area
- * @avx_at: where that has AVX's component; 0: there is none
+ */
+struct gdb_cpu {
+	struct vee_vcpu *vcpu;
+	bool runs;
+	bool waits;
+	enum gdb_action wish;
+	bool untold;
+	bool lasting;
+	bool killed;
+	bool stepping;
+	bool exit_is_ours;
+	unsigned int signal;
+	char why[40];
+	bool armed;
+	struct vee_debug own;
+	uint8_t lent[HARDWARE_BREAKS];
+	bool has_area;
+	uint8_t *area;
+};
+
+/*
+ * All of it is its holder's who has @lock; @link has one of its own.
+ *
+ * @changed: what a thread may wait for has come
+ * @cpus: as they were added
+ * @cpu: the one that gdb asks about, or that is being looked at
+ * @told: the one whose stop gdb was told of last
+ * @only: the one that a plain "continue" or "step" is for; NULL: all
+ * @stopping: who runs is to stop as soon as it can
+ * @talking: one of the threads that wait is reading what gdb sends
+ * @action: of the guest as a whole, GDB_CONTINUE standing for what each CPU's wish is
+ * @avx_at: where an XSAVE area has AVX's component; 0: there is none
  */
 struct vee_gdb {
-	struct vee_vcpu *vcpu;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct gdb_cpu *cpus[VEE_MAX_VCPUS];
+	unsigned int cpu_count;
+	struct gdb_cpu *cpu;
+	struct gdb_cpu *told;
+	struct gdb_cpu *only;
+	bool stopping;
+	bool talking;
 	struct link link;
 	struct packet packet;
 	char reply[PACKET_BYTES];
@@ -147,29 +196,44 @@ struct vee_gdb {
 	bool tells_breaks;
 	bool physical;
 	bool i386;
-	bool stopped;
-	bool stepping;
-	bool exit_is_ours;
 	enum gdb_action action;
-	unsigned int signal;
-	char why[40];
 	struct breakpoint software[SOFTWARE_BREAKS];
 	struct breakpoint hardware[HARDWARE_BREAKS];
-	bool armed;
-	struct vee_debug own;
-	uint8_t lent[HARDWARE_BREAKS];
-	bool has_area;
-	uint8_t *area;
 	unsigned int avx_at;
 	char *description;
 	size_t description_bytes;
 };
 
-/* --- commands.c --- */
+/* --- cpus.c --- */
 
 #define SIGNAL_INT	2
 #define SIGNAL_TRAP	5
 #define SIGNAL_ABRT	6
+
+/* 0, -EEXIST, -ENOMEM. */
+int cpus_add(struct vee_gdb *gdb, struct vee_vcpu *vcpu);
+void cpus_free(struct vee_gdb *gdb);
+/* NULL: it has not been added. */
+struct gdb_cpu *cpus_of(const struct vee_gdb *gdb, const struct vee_vcpu *vcpu);
+/* By gdb's number of it; NULL: there is none. */
+struct gdb_cpu *cpus_find(const struct vee_gdb *gdb, uint64_t thread);
+uint64_t cpus_thread(const struct gdb_cpu *cpu);
+/* Does any? */
+bool cpus_run(const struct vee_gdb *gdb);
+bool cpus_step(const struct vee_gdb *gdb);
+/* One with a stop to tell of, perhaps a @lasting one, and a wish to go on; NULL. */
+struct gdb_cpu *cpus_untold(const struct vee_gdb *gdb, bool lasting);
+/* The run of each that runs, or its next one, ends. */
+void cpus_kick(const struct vee_gdb *gdb);
+/* This one waits for gdb; and goes on. */
+void cpus_halt(struct gdb_cpu *cpu);
+void cpus_release(struct gdb_cpu *cpu);
+/* All are to wait for gdb. */
+void cpus_stop(struct vee_gdb *gdb);
+/* Each gets the same wish. */
+void cpus_wish(struct vee_gdb *gdb, enum gdb_action wish);
+
+/* --- commands.c --- */
 
 /* What is in @packet; the reply is sent. */
 void command_do(struct vee_gdb *gdb);

@@ -110,19 +110,13 @@ static void turn_away(struct link *link)
 }
 
 /*
- * With the lock held. The run that ends may be the next one; serve.c sees to the case
- * that it was about to end anyway.
+ * With the lock held. The runs that end may be the next ones; serve.c sees to the case
+ * that one was about to end anyway.
  */
 static void ask_attention(struct link *link)
 {
-	const struct vee_vcpu_page *page = link->vcpu->page;
-	int err;
-
 	link->attention = true;
-	do {
-		err = vee_vcpu_kick(link->vcpu, __atomic_load_n(&page->generation,
-								__ATOMIC_RELAXED));
-	} while (err == -ESTALE);
+	link->kick(link->arg);
 }
 
 static void *watch(void *arg)
@@ -177,11 +171,12 @@ static void wake(struct link *link)
 		return;		/* it is awake: the count is at its end */
 }
 
-int link_begin(struct link *link, struct vee_vcpu *vcpu)
+int link_begin(struct link *link, void (*kick)(void *arg), void *arg)
 {
 	int err;
 
-	link->vcpu = vcpu;
+	link->kick = kick;
+	link->arg = arg;
 	link->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (link->wake < 0)
 		return -errno;

@@ -4,8 +4,8 @@
 
 int memory_rip(struct vee_gdb *gdb, uint64_t *gva)
 {
-	const struct vee_vcpu_page *page = gdb->vcpu->page;
-	int err = vee_vcpu_sync(gdb->vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS |
+	const struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
+	int err = vee_vcpu_sync(gdb->cpu->vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS |
 				VEE_STATE_CONTROL);
 
 	if (err)
@@ -25,7 +25,7 @@ int memory_find(struct vee_gdb *gdb, uint64_t gva, uint64_t *gpa)
 	if (gdb->physical)
 		return 0;
 	do {
-		err = vee_vcpu_translate(gdb->vcpu, gva, &at);
+		err = vee_vcpu_translate(gdb->cpu->vcpu, gva, &at);
 	} while (err == -EINTR);
 	if (!err)
 		*gpa = at.gpa;
@@ -48,7 +48,7 @@ ssize_t memory_read(struct vee_gdb *gdb, uint64_t gva, uint8_t *bytes, size_t co
 		int err = memory_find(gdb, gva + done, &gpa);
 
 		if (!err)
-			err = vee_vm_read(gdb->vcpu->vm, gpa, bytes + done, now);
+			err = vee_vm_read(gdb->cpu->vcpu->vm, gpa, bytes + done, now);
 		if (err)
 			return done ? (ssize_t)done : err;
 		break_hide(gdb, gpa, bytes + done, now);
@@ -66,13 +66,13 @@ int memory_write(struct vee_gdb *gdb, uint64_t gva, const uint8_t *bytes, size_t
 		uint64_t gpa;
 		int err = memory_find(gdb, gva + done, &gpa);
 
-		if (!err && !vee_vm_at(gdb->vcpu->vm, gpa, now))
+		if (!err && !vee_vm_at(gdb->cpu->vcpu->vm, gpa, now))
 			err = -EFAULT;
 		if (err)
 			return err;
 		memcpy(copy, bytes + done, now);
 		break_keep(gdb, gpa, copy, now);
-		vee_vm_write(gdb->vcpu->vm, gpa, copy, now);
+		vee_vm_write(gdb->cpu->vcpu->vm, gpa, copy, now);
 		done += now;
 	}
 	return 0;

@@ -19,26 +19,26 @@ static void complain(FILE *out, int err)
 static void say_exits(struct vee_gdb *gdb, const char *args, FILE *out)
 {
 	(void)args;
-	if (vee_dump_exits(gdb->vcpu, out))
+	if (vee_dump_exits(gdb->cpu->vcpu, out))
 		fputs("vee: they are not kept: vee_vcpu_keep_exits()\n", out);
 }
 
 static void say_registers(struct vee_gdb *gdb, const char *args, FILE *out)
 {
 	(void)args;
-	complain(out, vee_dump_registers(gdb->vcpu, out));
+	complain(out, vee_dump_registers(gdb->cpu->vcpu, out));
 }
 
 static void say_why(struct vee_gdb *gdb, const char *args, FILE *out)
 {
 	(void)args;
-	complain(out, vee_explain(gdb->vcpu, out));
+	complain(out, vee_explain(gdb->cpu->vcpu, out));
 }
 
 static void say_vmcs(struct vee_gdb *gdb, const char *args, FILE *out)
 {
 	struct vee_snapshot *snapshot;
-	int err = vee_snapshot_take(gdb->vcpu, &snapshot);
+	int err = vee_snapshot_take(gdb->cpu->vcpu, &snapshot);
 
 	(void)args;
 	if (!err) {
@@ -72,7 +72,7 @@ static void say_walk(struct vee_gdb *gdb, const char *args, FILE *out)
 	struct scratch *scratch = malloc(sizeof(*scratch));
 	char *end;
 	uint64_t gva = strtoull(args, &end, 0);
-	int err = scratch ? scratch_begin(scratch, gdb->vcpu) : -ENOMEM;
+	int err = scratch ? scratch_begin(scratch, gdb->cpu->vcpu) : -ENOMEM;
 
 	if (end == args || *end)
 		fputs("vee: \"monitor walk ADDRESS\", a number\n", out);
@@ -102,7 +102,7 @@ static void say_physical(struct vee_gdb *gdb, const char *args, FILE *out)
 		fprintf(out, "vee: \"monitor phys ADDRESS [BYTES]\", up to %d\n", DUMP_MAX);
 		return;
 	}
-	if (vee_vm_read(gdb->vcpu->vm, gpa, bytes, count)) {
+	if (vee_vm_read(gdb->cpu->vcpu->vm, gpa, bytes, count)) {
 		fprintf(out, "vee: the guest has no memory at %#llx\n", U(gpa));
 		return;
 	}

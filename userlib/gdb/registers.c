@@ -205,13 +205,13 @@ unsigned int register_bytes(const struct vee_gdb *gdb, unsigned int number)
 
 /* --- the XSAVE area --- */
 
-static int fetch_area(struct vee_gdb *gdb)
+static int fetch_area(struct gdb_cpu *cpu)
 {
 	int err = 0;
 
-	if (!gdb->has_area)
-		err = vee_vcpu_get_xsave(gdb->vcpu, gdb->area, vm_xsave_bytes(gdb->vcpu->vm));
-	gdb->has_area = !err;
+	if (!cpu->has_area)
+		err = vee_vcpu_get_xsave(cpu->vcpu, cpu->area, vm_xsave_bytes(cpu->vcpu->vm));
+	cpu->has_area = !err;
 	return err;
 }
 
@@ -224,7 +224,7 @@ static unsigned int component(const struct reg *reg)
 
 static uint8_t *in_area(struct vee_gdb *gdb, const struct reg *reg)
 {
-	return gdb->area + reg->at + (reg->kind == UPPER ? gdb->avx_at : 0);
+	return gdb->cpu->area + reg->at + (reg->kind == UPPER ? gdb->avx_at : 0);
 }
 
 static bool is_mxcsr(const struct reg *reg)
@@ -235,7 +235,7 @@ static bool is_mxcsr(const struct reg *reg)
 /* A component that is in its initial state has none in the area, but for MXCSR. */
 static bool is_initial(const struct vee_gdb *gdb, const struct reg *reg)
 {
-	return !is_mxcsr(reg) && !(gdb->area[AREA_BV] & component(reg));
+	return !is_mxcsr(reg) && !(gdb->cpu->area[AREA_BV] & component(reg));
 }
 
 static void make_present(struct vee_gdb *gdb, const struct reg *reg)
@@ -244,18 +244,18 @@ static void make_present(struct vee_gdb *gdb, const struct reg *reg)
 
 	if (!is_initial(gdb, reg))
 		return;
-	gdb->area[AREA_BV] |= component(reg);
+	gdb->cpu->area[AREA_BV] |= component(reg);
 	if (reg->kind == UPPER) {
-		memset(gdb->area + gdb->avx_at, 0, 16 * AVX_BYTES);
+		memset(gdb->cpu->area + gdb->avx_at, 0, 16 * AVX_BYTES);
 		return;
 	}
 	if (reg->kind == SIMD) {
-		memset(gdb->area + AREA_XMM, 0, 16 * AREA_XMM_BYTES);
+		memset(gdb->cpu->area + AREA_XMM, 0, 16 * AREA_XMM_BYTES);
 		return;
 	}
-	memset(gdb->area, 0, AREA_MXCSR);
-	memset(gdb->area + AREA_ST, 0, ST_COUNT * AREA_ST_BYTES);
-	memcpy(gdb->area + AREA_FCW, &fcw, sizeof(fcw));
+	memset(gdb->cpu->area, 0, AREA_MXCSR);
+	memset(gdb->cpu->area + AREA_ST, 0, ST_COUNT * AREA_ST_BYTES);
+	memcpy(gdb->cpu->area + AREA_FCW, &fcw, sizeof(fcw));
 }
 
 /* Two bits a register, where the area has one: not empty. gdb finds out the rest. */
@@ -283,12 +283,12 @@ static int read_area(struct vee_gdb *gdb, const struct reg *reg, void *value)
 {
 	uint32_t initial = reg->kind == X87 && reg->at == AREA_FCW ? FCW_INITIAL : 0;
 	uint32_t tags;
-	int err = fetch_area(gdb);
+	int err = fetch_area(gdb->cpu);
 
 	if (err)
 		return err;
 	if (reg->kind == TAGS) {
-		tags = full_tags(is_initial(gdb, reg) ? 0 : gdb->area[AREA_TAGS]);
+		tags = full_tags(is_initial(gdb, reg) ? 0 : gdb->cpu->area[AREA_TAGS]);
 		memcpy(value, &tags, sizeof(tags));
 	} else if (is_initial(gdb, reg)) {
 		memcpy(value, &initial, sizeof(initial));
@@ -300,27 +300,28 @@ static int read_area(struct vee_gdb *gdb, const struct reg *reg, void *value)
 
 static int write_area(struct vee_gdb *gdb, const struct reg *reg, const void *value)
 {
+	struct gdb_cpu *cpu = gdb->cpu;
 	uint32_t tags;
-	int err = fetch_area(gdb);
+	int err = fetch_area(gdb->cpu);
 
 	if (err)
 		return err;
 	make_present(gdb, reg);
 	if (reg->kind == TAGS) {
 		memcpy(&tags, value, sizeof(tags));
-		gdb->area[AREA_TAGS] = abridged_tags(tags);
+		gdb->cpu->area[AREA_TAGS] = abridged_tags(tags);
 	} else {
 		memcpy(in_area(gdb, reg), value, reg->stored);
 	}
-	gdb->has_area = false;		/* what is refused is forgotten */
-	return vee_vcpu_set_xsave(gdb->vcpu, gdb->area, vm_xsave_bytes(gdb->vcpu->vm));
+	gdb->cpu->has_area = false;		/* what is refused is forgotten */
+	return vee_vcpu_set_xsave(cpu->vcpu, cpu->area, vm_xsave_bytes(cpu->vcpu->vm));
 }
 
 /* --- the page --- */
 
 static void *place(struct vee_gdb *gdb, const struct reg *reg)
 {
-	return (uint8_t *)gdb->vcpu->page + reg->at;
+	return (uint8_t *)gdb->cpu->vcpu->page + reg->at;
 }
 
 /* In real mode it has a base; elsewhere its descriptor would have to be looked at. */
@@ -329,11 +330,11 @@ static int write_selector(struct vee_gdb *gdb, const struct reg *reg, const void
 	struct vee_segment *segment = (void *)((uint8_t *)place(gdb, reg) -
 					       offsetof(struct vee_segment, selector));
 	uint16_t selector;
-	int err = vee_vcpu_sync(gdb->vcpu, VEE_STATE_CONTROL);
+	int err = vee_vcpu_sync(gdb->cpu->vcpu, VEE_STATE_CONTROL);
 
 	if (err)
 		return err;
-	if (gdb->vcpu->page->control.cr0 & CR0_PE)
+	if (gdb->cpu->vcpu->page->control.cr0 & CR0_PE)
 		return -EOPNOTSUPP;
 	memcpy(&selector, value, sizeof(selector));
 	segment->selector = selector;
@@ -343,8 +344,8 @@ static int write_selector(struct vee_gdb *gdb, const struct reg *reg, const void
 
 static int write_page(struct vee_gdb *gdb, const struct reg *reg, const void *value)
 {
-	struct vee_vcpu_page *page = gdb->vcpu->page;
-	int err = vee_vcpu_sync(gdb->vcpu, reg->group);
+	struct vee_vcpu_page *page = gdb->cpu->vcpu->page;
+	int err = vee_vcpu_sync(gdb->cpu->vcpu, reg->group);
 
 	if (!err && reg->kind == SELECTOR)
 		err = write_selector(gdb, reg, value);
@@ -365,7 +366,7 @@ int register_read(struct vee_gdb *gdb, unsigned int number, void *value)
 	memset(value, 0, reg->bytes);
 	if (reg->kind >= X87)
 		return read_area(gdb, reg, value);
-	err = vee_vcpu_sync(gdb->vcpu, reg->group);
+	err = vee_vcpu_sync(gdb->cpu->vcpu, reg->group);
 	if (!err)
 		memcpy(value, place(gdb, reg), reg->stored);
 	return err;

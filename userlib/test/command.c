@@ -66,8 +66,6 @@ static void files_come_first(void)
 	CHECK_SAYS("--cpus 0: not a number from 1 to 64", "--cpus", "0", path);
 	CHECK_SAYS("not a number from 1 to 64", "--cpus", "65", path);
 	CHECK_SAYS("not a number from 1 to 64", "-p", "2x", path);
-	CHECK_SAYS("leave out --cpus 2", "-p", "2", "--gdb=1234", path);
-	CHECK_SAYS("leave out --cpus 2", "-p", "2", "-S", path);
 	CHECK_SAYS("see \"vee check\"", "-p", "1", "-S", path);
 	CHECK_SAYS("see \"vee check\"", path);
 	fake.open_error = EACCES;

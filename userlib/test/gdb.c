@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -963,6 +964,334 @@ static void test_no_memory(void)
 	rig_end(&rig);
 }
 
+/* --- several vCPUs --- */
+
+static struct vee_vcpu *second;
+
+static void setup_two(void)
+{
+	setup(8);
+	if (vee_vcpu_create(rig.vm, 1, &second))
+		abort();
+	second->page->control = rig.vcpu->page->control;
+	second->page->segments = rig.vcpu->page->segments;
+	second->page->regs.rip = CODE + 0x10;
+	CHECK_EQUAL(vee_gdb_add(gdb, second), 0);
+}
+
+static void teardown_two(void)
+{
+	vee_gdb_close(gdb, 0);
+	gdb = NULL;
+	vee_vcpu_destroy(second);
+	teardown();
+}
+
+static int serve_second(void)
+{
+	return vee_gdb_serve_vcpu(gdb, second, 0);
+}
+
+static void resume_two(const char *packet)
+{
+	resume(packet);
+	CHECK_EQUAL(serve_second(), 1);
+	rig.vcpu->page->exit.reason = VEE_EXIT_KICKED;
+	second->page->exit.reason = VEE_EXIT_KICKED;
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	CHECK_EQUAL(serve_second(), 0);
+}
+
+/* The second one, with what @vcpu's exit will be. */
+static void second_exits(unsigned int vector, bool is_step, uint64_t dr6)
+{
+	second->page->exit = (struct vee_exit) {
+		.reason = VEE_EXIT_DEBUG,
+		.debug = { .vector = vector, .step = is_step, .dr6 = dr6 },
+	};
+}
+
+static void hear_nothing_from(struct vee_vcpu *vcpu)
+{
+	CHECK_EQUAL(vee_gdb_serve_vcpu(gdb, vcpu, 0), -EAGAIN);
+	hear();
+	check_heard("");
+}
+
+static void second_stops(const char *expected)
+{
+	CHECK_EQUAL(serve_second(), -EAGAIN);
+	hear();
+	check_heard(expected);
+}
+
+static void test_two(void)
+{
+	struct vee_vcpu stranger = { .vm = rig.vm, .id = 5 };
+	struct vee_vcpu foreigner = { .id = 6 };
+
+	setup_two();
+	stranger.vm = rig.vm;
+	CHECK_EQUAL(vee_gdb_add(gdb, second), -EEXIST);
+	CHECK_EQUAL(vee_gdb_add(gdb, &foreigner), -EXDEV);
+	CHECK_EQUAL(vee_gdb_serve_vcpu(gdb, &stranger, 0), -EINVAL);
+	check("qfThreadInfo", "m1,2");
+	check("qThreadExtraInfo,2", "764350552031");
+	check("qThreadExtraInfo,3", "E16");
+	check("T2", "OK");
+	check("T3", "E16");
+	check("Hg2", "OK");
+	check("qC", "QC2");
+	check("p10", "1010000000000000");
+	check("P0=2a00000000000000", "OK");
+	CHECK_EQUAL(second->page->regs.rax, 0x2a);
+	CHECK_EQUAL(rig.vcpu->page->regs.rax, 0);
+	check("Hg3", "E16");
+	check("Hg0", "OK");
+	check("qC", "QC2");
+	check("Hg1", "OK");
+	check("p10", "0010000000000000");
+	teardown_two();
+}
+
+/* One breaks; gdb hears of it when the other has stopped, which had something to do. */
+static void test_all_stop(void)
+{
+	setup_two();
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	resume_two("vCont;c");
+	CHECK(rig.vcpu->page->intercept & VEE_INTERCEPT_BREAKPOINT);
+	CHECK(second->page->intercept & VEE_INTERCEPT_BREAKPOINT);
+	second->page->generation = 9;
+	debug_exit(3, false, 0);
+	hear_nothing_from(rig.vcpu);
+	CHECK_EQUAL(fake.kick.generation, 9);
+	second->page->exit.reason = VEE_EXIT_PIO;
+	second->page->generation = 10;
+	CHECK_EQUAL(serve_second(), 0);
+	CHECK_EQUAL(fake.kick.generation, 10);	/* the next run is to end at once */
+	hear_nothing_from(rig.vcpu);
+	second->page->exit.reason = VEE_EXIT_KICKED;
+	second_stops("T05thread:1;");
+	check("?", "T05thread:1;");
+	check("qC", "QC1");
+	teardown_two();
+}
+
+/* At one moment: a breakpoint is met again later, what a watchpoint has seen is kept. */
+static void test_stops_at_once(void)
+{
+	setup_two();
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	check("Z2,2000,4", "OK");
+	resume_two("c");
+	debug_exit(3, false, 0);
+	second_exits(1, false, 1);
+	hear_nothing_from(rig.vcpu);
+	second_stops("T05thread:1;");
+	resume("vCont;s:1");		/* not the second one */
+	CHECK(rig.vcpu->page->intercept & VEE_INTERCEPT_STEP);
+	hear_nothing_from(second);
+	debug_exit(1, true, 0);
+	stops("T05thread:1;");
+	put_packet("c");
+	stops("T05thread:2;watch:2000;");	/* and nobody has gone on */
+	CHECK_EQUAL(serve_second(), -EAGAIN);
+	resume_two("c");
+	/* The other way round. */
+	second_exits(3, false, 0);
+	second->page->regs.rip = CODE;
+	second_stops("");
+	debug_exit(3, false, 0);
+	stops("T05thread:1;");
+	resume_two("c");
+	teardown_two();
+}
+
+/* A hardware breakpoint that gdb has not heard of is met again, not stepped off. */
+static void test_untold_breakpoint(void)
+{
+	setup_two();
+	second->page->regs.rip = CODE;
+	check("Z1,1000,1", "OK");
+	resume_two("c");
+	debug_exit(1, false, 1);
+	second_exits(1, false, 1);
+	hear_nothing_from(rig.vcpu);
+	second_stops("T05thread:1;");
+	rig.vcpu->page->regs.rflags &= ~RFLAGS_RF;
+	second->page->regs.rflags &= ~RFLAGS_RF;
+	resume_two("c");
+	CHECK(rig.vcpu->page->regs.rflags & RFLAGS_RF);
+	CHECK(!(second->page->regs.rflags & RFLAGS_RF));
+	teardown_two();
+}
+
+static void test_some_go_on(void)
+{
+	setup_two();
+	check("vCont;s:2;x", "E16");		/* all of it or nothing */
+	check("vCont;c:1;c:3", "E16");
+	hear_nothing_from(second);
+	put_packet("vCont;s:2");
+	CHECK_EQUAL(serve_second(), 1);
+	CHECK(second->page->intercept & VEE_INTERCEPT_STEP);
+	CHECK(vee_gdb_is_stepping(gdb));
+	hear_nothing_from(rig.vcpu);
+	second_exits(1, true, 0);
+	second_stops("T05thread:2;");
+	CHECK(!vee_gdb_is_stepping(gdb));
+	/* The first of the list that is for a thread counts. */
+	resume_two("vCont;s:2;c");
+	CHECK(second->page->intercept & VEE_INTERCEPT_STEP);
+	CHECK(!(rig.vcpu->page->intercept & VEE_INTERCEPT_STEP));
+	second_exits(1, true, 0);
+	second_stops("");
+	stops("T05thread:2;");
+	check("Hc1", "OK");
+	put_packet("c");
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	hear_nothing_from(second);
+	/* What comes for the others comes to the one that runs. */
+	rig.vcpu->page->generation = 12;
+	put("\x03", 1);
+	CHECK(wait_for_kick());
+	CHECK_EQUAL(fake.kick.generation, 12);
+	rig.vcpu->page->exit.reason = VEE_EXIT_KICKED;
+	stops("T02thread:1;");
+	check("Hc-1", "OK");
+	resume_two("s");
+	CHECK(rig.vcpu->page->intercept & VEE_INTERCEPT_STEP);
+	CHECK(!(second->page->intercept & VEE_INTERCEPT_STEP));
+	teardown_two();
+}
+
+/* gdb detaches, kills, goes away: all of them are told, and free. */
+static void test_goodbye_to_two(void)
+{
+	setup_two();
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	check("Z2,2000,4", "OK");
+	resume_two("c");
+	close(wire);
+	CHECK(wait_for_kick());
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);	/* the other one may be at INT3 */
+	CHECK_EQUAL(ram[CODE], INT3);
+	CHECK_EQUAL(serve_second(), 1);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK_EQUAL(ram[CODE], 0x90);
+	CHECK_EQUAL(rig.vcpu->page->intercept | second->page->intercept, 0);
+	CHECK_EQUAL(second->page->debug.dr7 & 0xff, 0);
+	teardown_two();
+	setup_two();
+	put_packet("k");
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -ECANCELED);
+	CHECK_EQUAL(serve_second(), -ECANCELED);
+	put_packet("D");
+	CHECK_EQUAL(serve_second(), 1);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	teardown_two();
+}
+
+#define TALKS		300
+
+static atomic_bool threads_end;
+
+struct runner {
+	struct vee_vcpu *vcpu;
+	pthread_t thread;
+	atomic_uint runs;
+	int error;
+};
+
+/* Its runs are short, and each ends as if kicked. */
+static void *run_and_serve(void *arg)
+{
+	struct runner *runner = arg;
+
+	while (!threads_end && !runner->error) {
+		int ret = vee_gdb_serve_vcpu(gdb, runner->vcpu, 10);
+
+		if (ret >= 0) {
+			runner->runs++;
+			runner->vcpu->page->exit.reason = VEE_EXIT_KICKED;
+			sched_yield();
+		} else if (ret != -EAGAIN) {
+			runner->error = ret;
+		}
+	}
+	return NULL;
+}
+
+static bool hear_within_seconds(void)
+{
+	struct pollfd fds = { .fd = wire, .events = POLLIN };
+
+	do {
+		if (poll(&fds, 1, 10000) != 1)
+			return false;
+		hear();
+	} while (!heard_count);
+	return true;
+}
+
+/* Both do. */
+static void go_on(struct runner runners[2])
+{
+	unsigned int before[2] = { runners[0].runs, runners[1].runs };
+
+	put_packet("vCont;c");
+	for (unsigned int i = 0; i < 2; i++) {
+		for (unsigned int wait = 0; runners[i].runs == before[i] && wait < 10000; wait++)
+			usleep(1000);
+		CHECK(runners[i].runs != before[i]);
+	}
+}
+
+/* While gdb has its say neither runs. */
+static void talk_to(struct runner runners[2])
+{
+	unsigned int before[2];
+
+	put("\x03", 1);
+	if (!CHECK(hear_within_seconds()))
+		return;
+	CHECK(!strncmp(heard, "T02thread:", 10));
+	for (unsigned int i = 0; i < 2; i++)
+		before[i] = runners[i].runs;
+	put_packet("qfThreadInfo");
+	CHECK(hear_within_seconds());
+	check_heard("m1,2");
+	for (unsigned int i = 0; i < 2; i++)
+		CHECK_EQUAL(runners[i].runs, before[i]);
+	go_on(runners);
+}
+
+static void test_threads_of_two(void)
+{
+	struct runner runners[2] = { 0 };
+
+	setup_two();
+	runners[0].vcpu = rig.vcpu;
+	runners[1].vcpu = second;
+	threads_end = false;
+	for (unsigned int i = 0; i < 2; i++)
+		if (pthread_create(&runners[i].thread, NULL, run_and_serve, &runners[i]))
+			abort();
+	go_on(runners);
+	for (unsigned int i = 0; i < TALKS; i++)
+		talk_to(runners);
+	threads_end = true;
+	for (unsigned int i = 0; i < 2; i++) {
+		pthread_join(runners[i].thread, NULL);
+		CHECK_EQUAL(runners[i].error, 0);
+	}
+	teardown_two();
+}
+
 /* --- nonsense --- */
 
 #define ROUNDS	30000
@@ -1065,6 +1394,13 @@ const struct test tests[] = {
 	{ "a second gdb", test_second_gdb },
 	{ "TCP port", test_port },
 	{ "no memory", test_no_memory },
+	{ "two vCPUs", test_two },
+	{ "all stop when one does", test_all_stop },
+	{ "stops at one moment", test_stops_at_once },
+	{ "a breakpoint that gdb has not heard of", test_untold_breakpoint },
+	{ "some go on", test_some_go_on },
+	{ "goodbye to both", test_goodbye_to_two },
+	{ "two threads, and gdb", test_threads_of_two },
 	{ "a packet that is too long", test_too_long },
 	{ "nonsense", test_nonsense },
 	{ 0 }
