@@ -252,7 +252,7 @@ static void measure_signals(const char *what, bool by_eventfd, unsigned int idle
 	COPY(GPA_HANDLER, note_handler);
 	clear_mailbox();
 	apic->create(cpus, 1);
-	if (by_eventfd && apic->bind)
+	if (by_eventfd)
 		bound = apic->bind(cpus, VECTOR);
 	thread = begin_elsewhere(&cpus[0]);
 	time_signals(cpus, bound, idle_us, ticks);

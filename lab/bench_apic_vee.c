@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Guests with local APICs under vee. */
 #include <errno.h>
+#include <sys/eventfd.h>
 
 #include <vee.h>
 
@@ -54,8 +55,18 @@ static void signal_vcpu(struct guest *cpus, uint8_t vector)
 	need(vee_vm_signal(vee_of(&cpus[0])->vm, MSI_ADDRESS, vector, 0), "message");
 }
 
+static int bind_eventfd(struct guest *cpus, uint8_t vector)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	need(fd < 0 ? -errno : 0, "eventfd");
+	need(vee_vm_bind(vee_of(&cpus[0])->vm, fd, MSI_ADDRESS, vector, 0), "binding");
+	return fd;
+}
+
 const struct apic_engine apic_vee = {
 	.create = create,
 	.destroy = destroy,
 	.signal = signal_vcpu,
+	.bind = bind_eventfd,
 };
