@@ -4,7 +4,6 @@
  * APIC Register Address Map" and "Extended XAPIC (x2APIC)").
  */
 #include <linux/types.h>
-#include <asm/msr-index.h>
 
 #include "apic/apic.h"
 #include "apic/bus.h"
@@ -263,15 +262,6 @@ void apic_was_written(struct apic *apic, u32 offset)
 
 /* --- x2APIC mode ------------------------------------------------------------------------------ */
 
-bool apic_has_msr(const struct apic *apic, u32 index)
-{
-	if (!apic->regs)
-		return false;
-	return (index >= X2APIC_MSRS && index <= X2APIC_LAST) ||
-	       index == MSR_IA32_APICBASE ||
-	       (index == MSR_IA32_TSC_DEADLINE && apic->offers & APIC_OFFERS_DEADLINE);
-}
-
 static u32 offset_of(u32 index)
 {
 	return (index - X2APIC_MSRS) << 4;
@@ -318,7 +308,7 @@ bool apic_rdmsr(struct apic *apic, u32 index, u64 *value)
 	}
 }
 
-static bool write_icr_wide(struct apic *apic, u64 value)
+bool apic_write_icr(struct apic *apic, u64 value)
 {
 	if ((u32)value & ~ICR_BITS)
 		return false;
@@ -335,7 +325,7 @@ static bool write_wide(struct apic *apic, u32 offset, u64 value)
 	if (!apic_is_x2apic(apic) || !(reg->access & MAY_WRITE_WIDE))
 		return false;
 	if (offset == APIC_ICR)
-		return write_icr_wide(apic, value);
+		return apic_write_icr(apic, value);
 	if (offset == APIC_LVTT && !(apic->offers & APIC_OFFERS_DEADLINE))
 		bits &= ~APIC_LVT_TIMER_TSCDEADLINE;
 	if (value & ~(u64)bits)

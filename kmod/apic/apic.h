@@ -18,6 +18,7 @@
 #include <linux/limits.h>
 #include <linux/types.h>
 #include <asm/apicdef.h>
+#include <asm/msr-index.h>
 
 #include "linux/vee.h"
 
@@ -214,6 +215,27 @@ void apic_ended(struct apic *apic, u8 vector);
 /* What only the CPU has changed lately is not known by @requested and @in_service. */
 void apic_forget_words(struct apic *apic);
 
+/*
+ * EOI, if nothing follows from it: of an edge-triggered one that is the only one, and none
+ * waits. False: it is yet to be done. The priority in the page stays as it was.
+ *
+ * Of who doesn't know, since the CPU has changed them, no bit of @requested is 0.
+ */
+static inline bool apic_end_alone(struct apic *apic)
+{
+	u32 words = apic->in_service, *isr, word;
+
+	if (apic->requested || !words || words & (words - 1))
+		return false;
+	isr = apic_reg(apic, APIC_WORD(APIC_ISR, __fls(words)));
+	word = *isr;
+	if (word & (word - 1) || word & isr[(APIC_TMR - APIC_ISR) / sizeof(*isr)])
+		return false;
+	*isr = 0;
+	apic->in_service = 0;
+	return true;
+}
+
 /* --- mail --------------------------------------------------------------------------- */
 
 static inline bool apic_has_mail(const struct apic *apic)
@@ -244,11 +266,21 @@ void apic_note_error(struct apic *apic, u32 error);
 
 /* Which accesses of an MSR of x2APIC mode the CPU does with these secondary controls. */
 u8 apic_direct(u32 index, u32 controls);
-/* The MSRs of x2APIC mode, IA32_APIC_BASE and IA32_TSC_DEADLINE */
-bool apic_has_msr(const struct apic *apic, u32 index);
+#define X2APIC_MSR(offset)	(X2APIC_MSRS + ((offset) >> 4))
+
+/* The MSRs of x2APIC mode, IA32_APIC_BASE and IA32_TSC_DEADLINE; of who has an APIC. */
+static inline bool apic_has_msr(const struct apic *apic, u32 index)
+{
+	return (index >= X2APIC_MSRS && index <= X2APIC_LAST) ||
+	       (index == MSR_IA32_TSC_DEADLINE && apic->offers & APIC_OFFERS_DEADLINE) ||
+	       index == MSR_IA32_APICBASE;
+}
+
 /* False: #GP. @guest_ahead: how much the guest's TSC is more than host_time() */
 bool apic_rdmsr(struct apic *apic, u32 index, u64 *value);
 bool apic_wrmsr(struct apic *apic, u32 index, u64 value, u64 guest_ahead);
+/* In x2APIC mode: the interrupt command register. False: #GP. */
+bool apic_write_icr(struct apic *apic, u64 value);
 /* In xAPIC mode; what isn't there is noted as an error. @offset: a multiple of 16 */
 u32 apic_read(struct apic *apic, u32 offset);
 void apic_write(struct apic *apic, u32 offset, u32 value);

@@ -43,12 +43,6 @@ int apic_in_service(struct apic *apic)
 	return highest(apic, APIC_ISR, &apic->in_service);
 }
 
-static void request(struct apic *apic, u8 vector)
-{
-	apic_set_bit(apic, APIC_IRR, vector);
-	apic->requested |= BIT(vector / 32);
-}
-
 u32 apic_priority(struct apic *apic)
 {
 	int in_service = apic_in_service(apic);
@@ -72,6 +66,8 @@ int apic_deliverable(struct apic *apic)
 void apic_accept(struct apic *apic, u8 vector)
 {
 	apic_clear_bit(apic, APIC_IRR, vector);
+	if (!apic_get(apic, apic_bit_word(APIC_IRR, vector)))
+		apic->requested &= ~BIT(vector / 32);
 	apic_set_bit(apic, APIC_ISR, vector);
 	apic->in_service |= BIT(vector / 32);
 	apic_priority(apic);
@@ -115,30 +111,39 @@ bool apic_post(struct apic *apic, u8 vector, bool level)
 	return !test_and_set_bit(vector, mail->requests) && apic_call(apic, CALL_INTERRUPT);
 }
 
-static void take_request(struct apic *apic, u8 vector)
+/* @came: vectors of word @n, of which @level are level-triggered */
+static void take_word(struct apic *apic, int n, u32 came, u32 level)
 {
-	request(apic, vector);
-	if (test_bit(vector, apic->mail.level))
-		apic_set_bit(apic, APIC_TMR, vector);
-	else
-		apic_clear_bit(apic, APIC_TMR, vector);
+	u32 *irr = apic_reg(apic, APIC_WORD(APIC_IRR, n));
+	u32 *tmr = apic_reg(apic, APIC_WORD(APIC_TMR, n));
+
+	*irr |= came;
+	*tmr = (*tmr & ~came) | (level & came);
+	apic->requested |= BIT(n);
 }
 
+static void take_words(struct apic *apic, int n, u64 came, u64 level)
+{
+	if ((u32)came)
+		take_word(apic, 2 * n, came, level);
+	if (came >> 32)
+		take_word(apic, 2 * n + 1, came >> 32, level >> 32);
+}
+
+/* The highest. */
 static int take_requests(struct apic *apic)
 {
+	struct mailbox *mail = &apic->mail;
 	int last = -1;
 
-	for (int n = 0; n < ARRAY_SIZE(apic->mail.requests); n++) {
-		unsigned long bits = READ_ONCE(apic->mail.requests[n]);
+	for (int n = 0; n < ARRAY_SIZE(mail->requests); n++) {
+		unsigned long came;
 
-		if (!bits)
+		if (!READ_ONCE(mail->requests[n]))
 			continue;
-		bits = xchg(&apic->mail.requests[n], 0);
-		while (bits) {
-			last = n * BITS_PER_LONG + __ffs(bits);
-			take_request(apic, last);
-			bits &= bits - 1;
-		}
+		came = xchg(&mail->requests[n], 0);
+		take_words(apic, n, came, READ_ONCE(mail->level[n]));
+		last = n * BITS_PER_LONG + __fls(came);
 	}
 	return last;
 }

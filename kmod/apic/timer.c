@@ -41,6 +41,15 @@ static void stop(struct apic *apic)
 	apic->timer.period = 0;
 }
 
+void apic_timer_set_left(struct apic *apic, u32 left)
+{
+	struct apic_timer *timer = &apic->timer;
+
+	timer->at = host_time() + to_ticks(timer, left);
+	if (timer->mode == APIC_LVT_TIMER_PERIODIC)
+		timer->period = to_period(apic);
+}
+
 void apic_timer_set_count(struct apic *apic, u32 count)
 {
 	struct apic_timer *timer = &apic->timer;
@@ -62,15 +71,6 @@ u32 apic_timer_count(const struct apic *apic)
 	    timer->at <= now)
 		return 0;
 	return mul_u64_u32_div(timer->at - now, USEC_PER_SEC, tsc_khz) >> timer->shift;
-}
-
-void apic_timer_set_left(struct apic *apic, u32 left)
-{
-	struct apic_timer *timer = &apic->timer;
-
-	timer->at = host_time() + to_ticks(timer, left);
-	if (timer->mode == APIC_LVT_TIMER_PERIODIC)
-		timer->period = to_period(apic);
 }
 
 /* The guest compares its TSC with the deadline, both as unsigned numbers. */

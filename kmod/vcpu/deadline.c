@@ -35,11 +35,13 @@ MODULE_PARM_DESC(slice_us,
 		 "End each stay in the guest after so many microseconds, for machines where an interrupt does not end that of a guest that was entered with interrupts off: Bochs 2.7 (default: 0, never)");
 
 bool limits_in_hardware __ro_after_init;
+bool limits_unsliced __ro_after_init;
 
 int deadline_setup(void)
 {
 	limits_in_hardware = preemption_timer && tsc_khz &&
 			     caps_has(VEE_FEATURE_PREEMPTION_TIMER);
+	limits_unsliced = limits_in_hardware && !slice_us;
 	return 0;
 }
 
@@ -171,12 +173,6 @@ void budget_set_timer(struct limits *limits, u32 budget_us)
 	limits->under_way |= LIMIT_BUDGET;
 }
 
-/* What the timer is set to: it is a timer of 32 bits. */
-static u32 timer_value(u64 ticks)
-{
-	return min_t(u64, ticks >> vee_caps.timer_shift, U32_MAX);
-}
-
 static u64 ticks_in(u32 us)
 {
 	return (u64)us * tsc_khz / USEC_PER_MSEC;
@@ -220,6 +216,7 @@ void deadline_prepare(struct limits *limits, struct vmcs_controls *controls)
 {
 	u64 ticks = U64_MAX;
 
+	limits->timer_is_set = false;
 	if (limits_in_hardware)
 		ticks = min3(ticks_until(limits->deadline.tsc), budget_left(limits),
 			     ticks_until(limits->timer_at));

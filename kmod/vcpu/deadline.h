@@ -9,10 +9,12 @@
 #include <linux/compiler.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
+#include <linux/minmax.h>
 #include <linux/types.h>
 
 #include "vcpu/runner.h"
 #include "vcpu/vmexit.h"
+#include "vmx/caps.h"
 #include "vmx/controls.h"
 #include "vmx/tsc.h"
 #include "vmx/vmcs.h"
@@ -42,6 +44,7 @@ struct limit {
  * @budget: when an inline run is to be paused
  * @timer_at: when the timer of the local APIC is due, by host_time(); U64_MAX: never
  * @timer: without the VMX-preemption timer: has the thread look then
+ * @timer_is_set: the preemption timer is set for it, for the next entry
  * @budget_us: a budget in microseconds, 0: none yet
  * @budget_ticks: ... of the TSC
  * @budget_timer: ... as preemption-timer value
@@ -52,6 +55,7 @@ struct limits {
 	struct limit budget;
 	u64 timer_at;
 	struct hrtimer timer;
+	bool timer_is_set;
 	u32 budget_us;
 	u64 budget_ticks;
 	u32 budget_timer;
@@ -64,6 +68,14 @@ void deadline_clear(struct limits *limits);
 extern unsigned int slice_us;
 /* By the CPU's timer, not by an hrtimer. */
 extern bool limits_in_hardware;
+/* ... and there is no slice_us. */
+extern bool limits_unsliced;
+
+/* What the timer is set to: it is a timer of 32 bits. */
+static inline u32 timer_value(u64 ticks)
+{
+	return min_t(u64, ticks >> vee_caps.timer_shift, U32_MAX);
+}
 
 /* @ns: 0: there is none */
 static inline void deadline_start(struct limits *limits, u64 ns)
@@ -102,8 +114,35 @@ void timer_end(struct limits *limits);
 /* The timer of the local APIC is due at @at. */
 static inline void timer_limit(struct limits *limits, u64 at)
 {
+	limits->timer_is_set = false;
 	if (at != limits->timer_at)
 		timer_set(limits, at);
+}
+
+/*
+ * ... and right after this the guest is entered: the preemption timer is set at once, if
+ * that is the only limit. False: no; nor for a timer that is due, or doesn't run.
+ */
+static inline bool timer_set_for_entry(struct limits *limits, struct vmcs_controls *controls,
+				       u64 at)
+{
+	s64 left = at - host_time();
+
+	if (!limits_unsliced || limits->under_way & ~LIMIT_TIMER || left <= 0)
+		return false;
+	limits->timer_at = at;
+	limits->under_way = LIMIT_TIMER;
+	limits->timer_is_set = true;
+	vmcs_set_timer(controls, timer_value(left));
+	return true;
+}
+
+static inline bool timer_was_set(struct limits *limits)
+{
+	bool set = limits->timer_is_set;
+
+	limits->timer_is_set = false;
+	return set;
 }
 
 static inline bool timer_passed(const struct limits *limits)

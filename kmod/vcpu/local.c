@@ -126,11 +126,19 @@ static bool steps_by_trap(const struct vee_vcpu *vcpu)
 	       !caps_has(VEE_FEATURE_MONITOR_TRAP_FLAG);
 }
 
+static bool controls_fit(const struct vee_vcpu *vcpu)
+{
+	const struct local *local = &vcpu->local;
+
+	return local->controls != LOCAL_UNKNOWN && local->base == vcpu->apic.base &&
+	       local->steps == steps_by_trap(vcpu);
+}
+
 static u32 wanted_controls(const struct vee_vcpu *vcpu)
 {
 	u32 wanted = apic_controls(&vcpu->apic);
 
-	if (steps_by_trap(vcpu))
+	if (vcpu->local.steps)
 		wanted &= ~PROC2_VIRTUAL_INTERRUPT_DELIVERY;
 	return apic_may_shadow() ? wanted | LOCAL_SHADOW : wanted;
 }
@@ -185,7 +193,7 @@ static void flush_translations(struct vee_vcpu *vcpu)
 	vpid_flush(&vcpu->vpid);
 }
 
-static noinline void set_controls(struct vee_vcpu *vcpu, u32 wanted)
+static void set_controls(struct vee_vcpu *vcpu, u32 wanted)
 {
 	u32 old = vmcs_read(VMCS_PROC2_CONTROLS), proc2 = old & ~LOCAL_CONTROLS;
 
@@ -210,6 +218,17 @@ static noinline void set_controls(struct vee_vcpu *vcpu, u32 wanted)
 	write_status(&vcpu->apic);
 	memset(vcpu->local.level, 0xff, sizeof(vcpu->local.level));
 	set_level(vcpu);
+}
+
+static noinline void choose_controls(struct vee_vcpu *vcpu)
+{
+	u32 wanted;
+
+	vcpu->local.base = vcpu->apic.base;
+	vcpu->local.steps = steps_by_trap(vcpu);
+	wanted = wanted_controls(vcpu);
+	if (wanted != vcpu->local.controls)
+		set_controls(vcpu, wanted);
 }
 
 void local_reload(struct vee_vcpu *vcpu)
@@ -294,10 +313,8 @@ bool local_has_interrupt(struct vee_vcpu *vcpu)
 /* The CPU and the limits are told how the APIC is now. Before an entry. */
 void local_prepare(struct vee_vcpu *vcpu)
 {
-	u32 wanted = wanted_controls(vcpu);
-
-	if (unlikely(wanted != vcpu->local.controls))
-		set_controls(vcpu, wanted);
+	if (unlikely(!controls_fit(vcpu)))
+		choose_controls(vcpu);
 	if (local_delivers(&vcpu->local))
 		vcpu->events.apic_waits = false;
 	else
@@ -335,18 +352,14 @@ u32 local_vectoring(const struct vee_vcpu *vcpu, u32 info)
 
 /* --- state ------------------------------------------------------------------------ */
 
-u64 local_guest_ahead(struct vee_vcpu *vcpu)
-{
-	return guest_tsc_offset(&vcpu->vmcs.tsc);
-}
-
 void local_load(struct vee_vcpu *vcpu)
 {
-	apic_load(&vcpu->apic, &vcpu->staged.apic, local_guest_ahead(vcpu));
+	apic_load(&vcpu->apic, &vcpu->staged.apic, guest_tsc_offset(&vcpu->vmcs.tsc));
 	local_reload(vcpu);
 }
 
 void local_tsc_changed(struct vee_vcpu *vcpu)
 {
-	apic_timer_set_deadline(&vcpu->apic, vcpu->apic.timer.deadline, local_guest_ahead(vcpu));
+	apic_timer_set_deadline(&vcpu->apic, vcpu->apic.timer.deadline,
+				guest_tsc_offset(&vcpu->vmcs.tsc));
 }

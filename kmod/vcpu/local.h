@@ -20,11 +20,14 @@ struct vee_vm;
 /**
  * struct local - how the CPU sees to the APIC
  * @controls: LOCAL_ bits: what it does; LOCAL_UNKNOWN: it is yet to be set
+ * @base: IA32_APIC_BASE, @steps: whether a caller steps the guest by RFLAGS.TF, that this is for
  * @threshold: the TPR threshold in the VMCS
  * @level: the TMR that its EOI-exit bitmaps are for
  */
 struct local {
 	u32 controls;
+	bool steps;
+	u64 base;
 	u32 threshold;
 	u32 level[APIC_WORDS];
 };
@@ -48,8 +51,6 @@ u32 local_vectoring(const struct vee_vcpu *vcpu, u32 info);
 /* State was loaded that it depends on. */
 void local_reload(struct vee_vcpu *vcpu);
 void local_load(struct vee_vcpu *vcpu);
-/* How much the guest's TSC is more than host_time(). */
-u64 local_guest_ahead(struct vee_vcpu *vcpu);
 /* The guest's TSC was set. */
 void local_tsc_changed(struct vee_vcpu *vcpu);
 
@@ -85,7 +86,7 @@ static inline bool local_has_mail(const struct apic *apic)
 
 static inline bool local_has_msr(const struct apic *apic, u32 index)
 {
-	return static_branch_unlikely(&apics) && apic_has_msr(apic, index);
+	return local_is_there(apic) && apic_has_msr(apic, index);
 }
 
 static inline bool local_is_xapic(const struct apic *apic)

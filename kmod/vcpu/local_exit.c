@@ -5,6 +5,7 @@
  */
 #include <linux/compiler.h>
 
+#include "vcpu/deadline.h"
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
 #include "vcpu/local.h"
@@ -98,12 +99,85 @@ enum next local_rdmsr(struct vee_vcpu *vcpu, u32 index)
 	return event_skip(vcpu);
 }
 
-enum next local_wrmsr(struct vee_vcpu *vcpu, u32 index, u64 value)
+/* The timer may have another moment, and nothing else has changed. */
+static enum next timer_changed(struct vee_vcpu *vcpu)
 {
-	if (!apic_wrmsr(&vcpu->apic, index, value, local_guest_ahead(vcpu)))
+	if (timer_set_for_entry(&vcpu->limits, &vcpu->controls, vcpu->apic.timer.at))
+		return NEXT_PREPARE;
+	return changed(vcpu);
+}
+
+/* The vCPU's own may be among the receivers. */
+static enum next sent(struct vee_vcpu *vcpu)
+{
+	return apic_has_mail(&vcpu->apic) ? changed(vcpu) : NEXT_ENTER;
+}
+
+static u64 written(struct vee_vcpu *vcpu)
+{
+	const struct vee_regs *regs = guest_regs(vcpu);
+
+	return READ_ONCE(regs->rdx) << 32 | (u32)READ_ONCE(regs->rax);
+}
+
+static noinline enum next wrmsr_seldom(struct vee_vcpu *vcpu, u32 index)
+{
+	if (!apic_wrmsr(&vcpu->apic, index, written(vcpu), guest_tsc_offset(&vcpu->vmcs.tsc)))
 		return event_gp(vcpu);
 	event_skip(vcpu);
 	return changed(vcpu);
+}
+
+static enum next write_eoi(struct vee_vcpu *vcpu)
+{
+	if (written(vcpu) || !apic_end_alone(&vcpu->apic))
+		return wrmsr_seldom(vcpu, X2APIC_MSR(APIC_EOI));
+	return event_skip(vcpu);
+}
+
+static noinline enum next write_icr(struct vee_vcpu *vcpu)
+{
+	if (!apic_write_icr(&vcpu->apic, written(vcpu)))
+		return event_gp(vcpu);
+	event_skip(vcpu);
+	return sent(vcpu);
+}
+
+static noinline enum next write_count(struct vee_vcpu *vcpu)
+{
+	u64 value = written(vcpu);
+
+	if (value >> 32)
+		return event_gp(vcpu);
+	apic_timer_set_count(&vcpu->apic, value);
+	event_skip(vcpu);
+	return timer_changed(vcpu);
+}
+
+static noinline enum next write_deadline(struct vee_vcpu *vcpu)
+{
+	apic_timer_set_deadline(&vcpu->apic, written(vcpu), guest_tsc_offset(&vcpu->vmcs.tsc));
+	event_skip(vcpu);
+	return timer_changed(vcpu);
+}
+
+/* What comes with each interrupt, IPI and tick does no more than that takes. */
+enum next local_wrmsr(struct vee_vcpu *vcpu, u32 index)
+{
+	if (index == MSR_IA32_TSC_DEADLINE)
+		return write_deadline(vcpu);
+	if (!apic_is_x2apic(&vcpu->apic))
+		return wrmsr_seldom(vcpu, index);
+	switch (index) {
+	case X2APIC_MSR(APIC_EOI):
+		return write_eoi(vcpu);
+	case X2APIC_MSR(APIC_ICR):
+		return write_icr(vcpu);
+	case X2APIC_MSR(APIC_TMICT):
+		return write_count(vcpu);
+	default:
+		return wrmsr_seldom(vcpu, index);
+	}
 }
 
 void local_access(struct vee_vcpu *vcpu, struct vee_apic_access *access)

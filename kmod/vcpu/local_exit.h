@@ -15,7 +15,7 @@
 enum next local_attend(struct vee_vcpu *vcpu);
 
 enum next local_rdmsr(struct vee_vcpu *vcpu, u32 index);
-enum next local_wrmsr(struct vee_vcpu *vcpu, u32 index, u64 value);
+enum next local_wrmsr(struct vee_vcpu *vcpu, u32 index);
 enum next exit_apic_write(struct vee_vcpu *vcpu);
 enum next exit_eoi(struct vee_vcpu *vcpu);
 /* For VEE_VCPU_APIC. */

@@ -134,7 +134,7 @@ static const struct handler *find_handler(struct vee_vcpu *vcpu, u32 index)
 
 /* --- exits ---------------------------------------------------------------------------- */
 
-static enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, u32 index, u64 value)
+static noinline enum next ask_caller(struct vee_vcpu *vcpu, u32 reason, u32 index, u64 value)
 {
 	vcpu->page->exit.msr = (struct vee_exit_msr) {
 		.index = index,
@@ -158,13 +158,6 @@ static noinline enum next rdmsr_elsewhere(struct vee_vcpu *vcpu, u32 index)
 	return ask_caller(vcpu, VEE_EXIT_RDMSR, index, 0);
 }
 
-static noinline enum next wrmsr_elsewhere(struct vee_vcpu *vcpu, u32 index, u64 value)
-{
-	if (local_has_msr(&vcpu->apic, index))
-		return local_wrmsr(vcpu, index, value);
-	return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
-}
-
 enum next exit_rdmsr(struct vee_vcpu *vcpu)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
@@ -184,11 +177,16 @@ enum next exit_wrmsr(struct vee_vcpu *vcpu)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
 	u32 index = READ_ONCE(regs->rcx);
-	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
-	const struct handler *handler = find_handler(vcpu, index);
+	const struct handler *handler;
+	u64 value;
 
+	/* The most frequent, if there is one. */
+	if (local_has_msr(&vcpu->apic, index))
+		return local_wrmsr(vcpu, index);
+	value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
+	handler = find_handler(vcpu, index);
 	if (!handler)
-		return wrmsr_elsewhere(vcpu, index, value);
+		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
 	if (!handler->write(vcpu, (void *)&vcpu->msrs.values + handler->place, index, value))
 		return event_gp(vcpu);
 	return event_skip(vcpu);

@@ -299,8 +299,12 @@ static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
 	if (likely(!(event | step))) {
 		if (!limit)
 			return enter_plainly(vcpu);
-		if (budget_is_set(&vcpu->limits, &vcpu->controls))
+		if (vcpu->limits.under_way == LIMIT_TIMER) {
+			if (timer_was_set(&vcpu->limits))
+				return enter_and_handle(vcpu, true);
+		} else if (budget_is_set(&vcpu->limits, &vcpu->controls)) {
 			return enter_within_budget(vcpu);
+		}
 	}
 	return enter_prepared(vcpu, (event ? NEEDS_EVENT : 0) | (limit ? NEEDS_LIMIT : 0) |
 				    (step ? NEEDS_STEP : 0));
