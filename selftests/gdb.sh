@@ -121,6 +121,32 @@ debugs_bytes() {
 	verdict $? 'a port that is taken'
 }
 
+# A value of each component: after a step it is what the CPU had.
+debugs_vectors() {
+	if ! grep -qw avx512f /proc/cpuinfo; then
+		report ok 'registers of AVX-512 # SKIP the CPU has none'
+		return
+	fi
+	bytes 90 b0 21 e6 f4 f4 >"$work/guest"
+	run_bytes -s
+	start_gdb <<-'END'
+		set architecture i386:x86-64
+		target remote 127.0.0.1:1234
+		set $k1 = 0x1234
+		set $zmm3.v16_int32[15] = 73
+		set $xmm17.v4_int32[1] = 71
+		set $zmm17.v16_int32[15] = 77
+		stepi
+		printf "k1 is %#x\n", $k1
+		print $zmm3.v16_int32[15]
+		print $zmm17.v16_int32
+		continue
+	END
+	end_both
+	said 'registers of AVX-512' 'k1 is 0x1234' '^.1 = 73' '^.2 = {0, 71, 0 .*, 77}' \
+		'exited with code 041'
+}
+
 # In real mode the guest has #DB go to 7C36H, and a breakpoint of its own, DR1, on writes of
 # the byte at 500H; reads DR7 back, into EBX; INC byte [500H]; and, at 7C2BH, ends with DR7's
 # low byte and B0 to B3 of the DR6 that its handler has seen, half a byte each.
@@ -324,15 +350,17 @@ fi
 gdb_program=$guests/gdb
 [ -e "$gdb_program" ] || gdb_program=$(command -v gdb) || skip "$guests/gdb (VEE_GUESTS)"
 if has_linux; then
-	echo 1..12
+	echo 1..13
 	debugs_bytes
+	debugs_vectors
 	nobody_comes
 	shares_debug_registers
 	debugs_two
 	debugs_linux
 else
-	echo 1..6
+	echo 1..7
 	debugs_bytes
+	debugs_vectors
 	nobody_comes
 	shares_debug_registers
 	debugs_two

@@ -83,7 +83,7 @@ void command_tell_end(struct vee_gdb *gdb, unsigned int status)
 
 static void read_registers(struct vee_gdb *gdb, const char *args)
 {
-	uint8_t value[16];
+	uint8_t value[REGISTER_BYTES];
 
 	(void)args;
 	for (unsigned int i = 0; i < registers_count(gdb); i++) {
@@ -100,7 +100,7 @@ static void read_registers(struct vee_gdb *gdb, const char *args)
 static int write_one(struct vee_gdb *gdb, unsigned int number, const char **at)
 {
 	unsigned int bytes = register_bytes(gdb, number);
-	uint8_t value[16];
+	uint8_t value[REGISTER_BYTES];
 
 	if (!hex_bytes(*at, value, bytes))
 		return -EINVAL;
@@ -120,7 +120,7 @@ static void write_registers(struct vee_gdb *gdb, const char *args)
 
 static void read_register(struct vee_gdb *gdb, const char *args)
 {
-	uint8_t value[16];
+	uint8_t value[REGISTER_BYTES];
 	uint64_t number;
 	int err;
 

@@ -104,6 +104,8 @@ void link_hang_up(struct link *link);
 
 /* --- the stub --- */
 
+#define REGISTER_BYTES	32	/* of the largest */
+#define XSAVE_COMPONENTS	8	/* those that gdb knows */
 #define SOFTWARE_BREAKS	64
 #define HARDWARE_BREAKS	4
 
@@ -174,7 +176,7 @@ struct gdb_cpu {
  * @stopping: who runs is to stop as soon as it can
  * @talking: one of the threads that wait is reading what gdb sends
  * @action: of the guest as a whole, GDB_CONTINUE standing for what each CPU's wish is
- * @avx_at: where an XSAVE area has AVX's component; 0: there is none
+ * @at: where an XSAVE area has AVX's component and AVX-512's, by their numbers; 0: it hasn't
  */
 struct vee_gdb {
 	pthread_mutex_t lock;
@@ -199,7 +201,7 @@ struct vee_gdb {
 	enum gdb_action action;
 	struct breakpoint software[SOFTWARE_BREAKS];
 	struct breakpoint hardware[HARDWARE_BREAKS];
-	unsigned int avx_at;
+	unsigned int at[XSAVE_COMPONENTS];
 	char *description;
 	size_t description_bytes;
 };
@@ -254,8 +256,8 @@ unsigned int register_bytes(const struct vee_gdb *gdb, unsigned int number);
 /* 0, or -errno: then the register is as it was. */
 int register_read(struct vee_gdb *gdb, unsigned int number, void *value);
 int register_write(struct vee_gdb *gdb, unsigned int number, const void *value);
-/* For @avx_at. */
-unsigned int registers_avx_at(const struct vee_vcpu *vcpu);
+/* Fills @at. */
+void registers_look(struct vee_gdb *gdb);
 /* In @description: as gdb's "Target Descriptions" has it. 0, -ENOMEM. */
 int registers_describe(struct vee_gdb *gdb);
 

@@ -23,24 +23,29 @@
 #define AREA_XMM	160
 #define AREA_XMM_BYTES	16
 #define AREA_BV		512
-#define BV_X87		1U
-#define BV_SSE		2U
-#define BV_AVX		4U
-#define AVX_COMPONENT	2
 #define AVX_BYTES	16	/* of each register: the upper half */
+#define MASK_BYTES	8
+#define UPPER_BYTES	32	/* of ZMM0 to ZMM15: the upper half */
+#define ZMM_BYTES	64	/* of ZMM16 to ZMM31: all of it */
 #define FCW_INITIAL	0x37f
 
 #define ST_COUNT	8
 #define TAG_EMPTY	3U
 
-enum feature { CORE, SSE, AVX, SEGMENTS, SYSTEM, FEATURES };
+/* SDM 1, "XSAVE-Supported Features and State-Component Bitmaps". */
+enum component {
+	COMPONENT_X87, COMPONENT_SSE, COMPONENT_AVX, COMPONENT_MASKS = 5, COMPONENT_ZMM_HIGH,
+	COMPONENT_HIGH_ZMM,
+};
+
+enum feature { CORE, SSE, AVX, AVX512, SEGMENTS, SYSTEM, FEATURES };
 
 /*
  * PLAIN: at @at in the vCPU page, once @group is valid. SELECTOR: likewise. X87, SIMD: at
  * @at in the XSAVE area, of that component. TAGS: the tag word, which that has abridged.
- * UPPER: at @at in AVX's component, wherever that is.
+ * The others: at @at in a component of AVX's or AVX-512's, wherever that is.
  */
-enum kind { PLAIN, SELECTOR, X87, SIMD, TAGS, UPPER };
+enum kind { PLAIN, SELECTOR, X87, SIMD, TAGS, UPPER, MASK, ZMM_HIGH, HIGH_ZMM };
 
 /* @bytes: as gdb has it; @stored: as it is at @at */
 struct reg {
@@ -66,6 +71,13 @@ struct reg {
 #define XMM(n)		{ "xmm" #n, "vec128", SSE, SIMD, 16, 16, 0, \
 			  AREA_XMM + (n) * AREA_XMM_BYTES }
 #define YMMH(n)		{ "ymm" #n "h", "uint128", AVX, UPPER, 16, 16, 0, (n) * AVX_BYTES }
+#define MASK(n)		{ "k" #n, "uint64", AVX512, MASK, 8, 8, 0, (n) * MASK_BYTES }
+#define ZMMH(n)		{ "zmm" #n "h", "v2ui128", AVX512, ZMM_HIGH, 32, 32, 0, (n) * UPPER_BYTES }
+#define HIGH(name, type, bytes, n, at)	\
+	{ name, type, AVX512, HIGH_ZMM, bytes, bytes, 0, ((n) - 16) * ZMM_BYTES + (at) }
+#define HIGH_XMM(n)	HIGH("xmm" #n, "vec128", 16, n, 0)
+#define HIGH_YMMH(n)	HIGH("ymm" #n "h", "uint128", 16, n, 16)
+#define HIGH_ZMMH(n)	HIGH("zmm" #n "h", "v2ui128", 32, n, 32)
 #define BASE(name, member)	\
 	GROUPED(name, "int64", SEGMENTS, 8, VEE_STATE_SEGMENTS, segments.member.base)
 #define OF_SYSTEM(name, group, member) \
@@ -117,6 +129,32 @@ static const struct reg more_upper_halves[] = {
 	YMMH(8), YMMH(9), YMMH(10), YMMH(11), YMMH(12), YMMH(13), YMMH(14), YMMH(15),
 };
 
+static const struct reg masks[] = {
+	MASK(0), MASK(1), MASK(2), MASK(3), MASK(4), MASK(5), MASK(6), MASK(7),
+};
+
+static const struct reg zmm_highs[] = {
+	ZMMH(0), ZMMH(1), ZMMH(2), ZMMH(3), ZMMH(4), ZMMH(5), ZMMH(6), ZMMH(7),
+};
+
+static const struct reg more_zmm_highs[] = {
+	ZMMH(8), ZMMH(9), ZMMH(10), ZMMH(11), ZMMH(12), ZMMH(13), ZMMH(14), ZMMH(15),
+};
+
+static const struct reg high_zmms[] = {
+	HIGH_XMM(16), HIGH_XMM(17), HIGH_XMM(18), HIGH_XMM(19), HIGH_XMM(20), HIGH_XMM(21),
+	HIGH_XMM(22), HIGH_XMM(23), HIGH_XMM(24), HIGH_XMM(25), HIGH_XMM(26), HIGH_XMM(27),
+	HIGH_XMM(28), HIGH_XMM(29), HIGH_XMM(30), HIGH_XMM(31),
+	HIGH_YMMH(16), HIGH_YMMH(17), HIGH_YMMH(18), HIGH_YMMH(19), HIGH_YMMH(20),
+	HIGH_YMMH(21), HIGH_YMMH(22), HIGH_YMMH(23), HIGH_YMMH(24), HIGH_YMMH(25),
+	HIGH_YMMH(26), HIGH_YMMH(27), HIGH_YMMH(28), HIGH_YMMH(29), HIGH_YMMH(30),
+	HIGH_YMMH(31),
+	HIGH_ZMMH(16), HIGH_ZMMH(17), HIGH_ZMMH(18), HIGH_ZMMH(19), HIGH_ZMMH(20),
+	HIGH_ZMMH(21), HIGH_ZMMH(22), HIGH_ZMMH(23), HIGH_ZMMH(24), HIGH_ZMMH(25),
+	HIGH_ZMMH(26), HIGH_ZMMH(27), HIGH_ZMMH(28), HIGH_ZMMH(29), HIGH_ZMMH(30),
+	HIGH_ZMMH(31),
+};
+
 static const struct reg bases[] = {
 	BASE("fs_base", fs), BASE("gs_base", gs),
 };
@@ -157,6 +195,12 @@ static const struct list lists_64_avx[] = {
 	LIST(upper_halves), LIST(more_upper_halves), LIST(bases), LIST(system_regs), { NULL, 0 },
 };
 
+static const struct list lists_64_avx512[] = {
+	LIST(general_64), LIST(other_core), LIST(vectors), LIST(more_vectors),
+	LIST(upper_halves), LIST(more_upper_halves), LIST(masks), LIST(zmm_highs),
+	LIST(more_zmm_highs), LIST(high_zmms), LIST(bases), LIST(system_regs), { NULL, 0 },
+};
+
 static const struct list lists_32[] = {
 	LIST(general_32), LIST(other_core), LIST(vectors), LIST(system_regs), { NULL, 0 },
 };
@@ -166,18 +210,48 @@ static const struct list lists_32_avx[] = {
 	LIST(system_regs), { NULL, 0 },
 };
 
-static const struct list *lists(const struct vee_gdb *gdb)
+static const struct list lists_32_avx512[] = {
+	LIST(general_32), LIST(other_core), LIST(vectors), LIST(upper_halves), LIST(masks),
+	LIST(zmm_highs), LIST(system_regs), { NULL, 0 },
+};
+
+static bool has_avx(const struct vee_gdb *gdb)
 {
-	if (gdb->i386)
-		return gdb->avx_at ? lists_32_avx : lists_32;
-	return gdb->avx_at ? lists_64_avx : lists_64;
+	return gdb->at[COMPONENT_AVX];
 }
 
-unsigned int registers_avx_at(const struct vee_vcpu *vcpu)
+/* gdb knows all three components or none. */
+static bool has_avx512(const struct vee_gdb *gdb)
 {
-	unsigned int at = xsave_offset(AVX_COMPONENT);
+	return has_avx(gdb) && gdb->at[COMPONENT_MASKS] && gdb->at[COMPONENT_ZMM_HIGH] &&
+	       gdb->at[COMPONENT_HIGH_ZMM];
+}
 
-	return at && within(at, 16 * AVX_BYTES, vm_xsave_bytes(vcpu->vm)) ? at : 0;
+static const struct list *lists(const struct vee_gdb *gdb)
+{
+	if (has_avx512(gdb))
+		return gdb->i386 ? lists_32_avx512 : lists_64_avx512;
+	if (has_avx(gdb))
+		return gdb->i386 ? lists_32_avx : lists_64_avx;
+	return gdb->i386 ? lists_32 : lists_64;
+}
+
+static const unsigned int component_bytes[XSAVE_COMPONENTS] = {
+	[COMPONENT_AVX] = 16 * AVX_BYTES,
+	[COMPONENT_MASKS] = 8 * MASK_BYTES,
+	[COMPONENT_ZMM_HIGH] = 16 * UPPER_BYTES,
+	[COMPONENT_HIGH_ZMM] = 16 * ZMM_BYTES,
+};
+
+void registers_look(struct vee_gdb *gdb)
+{
+	uint32_t room = vm_xsave_bytes(gdb->cpu->vcpu->vm);
+
+	for (unsigned int i = 0; i < XSAVE_COMPONENTS; i++) {
+		unsigned int at = component_bytes[i] ? xsave_offset(i) : 0;
+
+		gdb->at[i] = at && within(at, component_bytes[i], room) ? at : 0;
+	}
 }
 
 unsigned int registers_count(const struct vee_gdb *gdb)
@@ -215,16 +289,21 @@ static int fetch_area(struct gdb_cpu *cpu)
 	return err;
 }
 
-static unsigned int component(const struct reg *reg)
+static enum component component(const struct reg *reg)
 {
-	if (reg->kind == UPPER)
-		return BV_AVX;
-	return reg->kind == SIMD ? BV_SSE : BV_X87;
+	static const enum component of[] = {
+		[X87] = COMPONENT_X87, [TAGS] = COMPONENT_X87, [SIMD] = COMPONENT_SSE,
+		[UPPER] = COMPONENT_AVX, [MASK] = COMPONENT_MASKS,
+		[ZMM_HIGH] = COMPONENT_ZMM_HIGH, [HIGH_ZMM] = COMPONENT_HIGH_ZMM,
+	};
+
+	return of[reg->kind];
 }
 
+/* What is in the area's first 512 bytes is at 0 there. */
 static uint8_t *in_area(struct vee_gdb *gdb, const struct reg *reg)
 {
-	return gdb->cpu->area + reg->at + (reg->kind == UPPER ? gdb->avx_at : 0);
+	return gdb->cpu->area + gdb->at[component(reg)] + reg->at;
 }
 
 static bool is_mxcsr(const struct reg *reg)
@@ -235,7 +314,7 @@ static bool is_mxcsr(const struct reg *reg)
 /* A component that is in its initial state has none in the area, but for MXCSR. */
 static bool is_initial(const struct vee_gdb *gdb, const struct reg *reg)
 {
-	return !is_mxcsr(reg) && !(gdb->cpu->area[AREA_BV] & component(reg));
+	return !is_mxcsr(reg) && !(gdb->cpu->area[AREA_BV] >> component(reg) & 1);
 }
 
 static void make_present(struct vee_gdb *gdb, const struct reg *reg)
@@ -244,9 +323,10 @@ static void make_present(struct vee_gdb *gdb, const struct reg *reg)
 
 	if (!is_initial(gdb, reg))
 		return;
-	gdb->cpu->area[AREA_BV] |= component(reg);
-	if (reg->kind == UPPER) {
-		memset(gdb->cpu->area + gdb->avx_at, 0, 16 * AVX_BYTES);
+	gdb->cpu->area[AREA_BV] |= 1U << component(reg);
+	if (reg->kind >= UPPER) {
+		memset(gdb->cpu->area + gdb->at[component(reg)], 0,
+		       component_bytes[component(reg)]);
 		return;
 	}
 	if (reg->kind == SIMD) {
@@ -375,7 +455,7 @@ int register_read(struct vee_gdb *gdb, unsigned int number, void *value)
 int register_write(struct vee_gdb *gdb, unsigned int number, const void *value)
 {
 	const struct reg *reg = find(gdb, number);
-	uint8_t now[16];
+	uint8_t now[REGISTER_BYTES];
 	int err = register_read(gdb, number, now);
 
 	if (err || !memcmp(now, value, reg->bytes))
@@ -389,6 +469,7 @@ static const char *const features[FEATURES] = {
 	[CORE] = "org.gnu.gdb.i386.core",
 	[SSE] = "org.gnu.gdb.i386.sse",
 	[AVX] = "org.gnu.gdb.i386.avx",
+	[AVX512] = "org.gnu.gdb.i386.avx512",
 	[SEGMENTS] = "org.gnu.gdb.i386.segments",
 	[SYSTEM] = "org.vee.system",
 };
@@ -440,8 +521,10 @@ static void describe_feature(struct vee_gdb *gdb, FILE *out, enum feature featur
 	fprintf(out, "<feature name=\"%s\">\n", features[feature]);
 	if (feature == CORE)
 		describe_eflags(out);
-	else if (feature == SSE)
+	else if (feature == SSE || feature == AVX512)
 		describe_vectors(out);
+	if (feature == AVX512)
+		fputs("<vector id=\"v2ui128\" type=\"uint128\" count=\"2\"/>\n", out);
 	for (unsigned int i = 0; i < registers_count(gdb); i++) {
 		const struct reg *reg = find(gdb, i);
 
@@ -450,6 +533,20 @@ static void describe_feature(struct vee_gdb *gdb, FILE *out, enum feature featur
 				reg->name, reg->bytes * 8, reg->type);
 	}
 	fputs("</feature>\n", out);
+}
+
+static bool has_feature(const struct vee_gdb *gdb, enum feature feature)
+{
+	switch (feature) {
+	case AVX:
+		return has_avx(gdb);
+	case AVX512:
+		return has_avx512(gdb);
+	case SEGMENTS:
+		return !gdb->i386;
+	default:
+		return true;
+	}
 }
 
 int registers_describe(struct vee_gdb *gdb)
@@ -465,7 +562,7 @@ int registers_describe(struct vee_gdb *gdb)
 		"<target version=\"1.0\">\n<architecture>%s</architecture>\n",
 		gdb->i386 ? "i386" : "i386:x86-64");
 	for (enum feature i = 0; i < FEATURES; i++)
-		if ((i != SEGMENTS || !gdb->i386) && (i != AVX || gdb->avx_at))
+		if (has_feature(gdb, i))
 			describe_feature(gdb, out, i);
 	fputs("</target>\n", out);
 	return fclose(out) ? -ENOMEM : 0;

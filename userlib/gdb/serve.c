@@ -22,7 +22,7 @@ static int prepare(struct vee_gdb *gdb, struct vee_vcpu *vcpu)
 		return err;
 	gdb->cpu = gdb->cpus[0];
 	gdb->told = gdb->cpu;
-	gdb->avx_at = registers_avx_at(vcpu);
+	registers_look(gdb);
 	pthread_mutex_init(&gdb->lock, NULL);
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);

@@ -294,9 +294,10 @@ static void test_vector_registers(void)
 static void test_avx(void)
 {
 	setup(8);
-	CHECK_EQUAL(gdb->avx_at, XSAVE_YMM);
+	CHECK_EQUAL(gdb->at[2], XSAVE_YMM);
 	ask("qXfer:features:read:target.xml:0,ffff");
 	CHECK(strstr(heard, "org.gnu.gdb.i386.avx") && strstr(heard, "\"ymm15h\""));
+	CHECK(!strstr(heard, "avx512"));
 	fake.xsave[XSAVE_BV] = 0;
 	fake.xsave[XSAVE_YMM] = 0x55;		/* not there, by XSTATE_BV */
 	check("p39", "00000000000000000000000000000000");
@@ -306,6 +307,65 @@ static void test_avx(void)
 	CHECK_EQUAL(fake.xsave[XSAVE_YMM + 16], 1);
 	CHECK_EQUAL(fake.xsave[XSAVE_YMM + 31], 2);
 	check("p3a", "01000000000000000000000000000002");
+	teardown();
+}
+
+/* What "p" has of register @number in 64-bit mode, and "P" changes, is @bytes at @at. */
+static void check_register(unsigned int number, unsigned int at, unsigned int bytes)
+{
+	char packet[128], value[2 * REGISTER_BYTES + 1] = "";
+
+	test_case("register %u", number);
+	for (unsigned int i = 0; i < bytes; i++)
+		sprintf(value + 2 * i, "%02x", i + 1);
+	snprintf(packet, sizeof(packet), "P%x=%s", number, value);
+	check(packet, "OK");
+	for (unsigned int i = 0; i < bytes; i++)
+		CHECK_EQUAL(fake.xsave[at + i], i + 1);
+	snprintf(packet, sizeof(packet), "p%x", number);
+	check(packet, value);
+}
+
+static unsigned int registers_in(const char *description)
+{
+	unsigned int count = 0;
+
+	while ((description = strstr(description, "<reg "))) {
+		description++;
+		count++;
+	}
+	return count;
+}
+
+static void test_avx512(void)
+{
+	const unsigned int k0 = 0x39 + 16, zmm0h = k0 + 8, xmm16 = zmm0h + 16;
+
+	fake.avx512 = true;
+	setup(8);
+	CHECK(strstr(gdb->description, "\"org.gnu.gdb.i386.avx512\""));
+	CHECK(strstr(gdb->description, "\"zmm31h\" bitsize=\"256\""));
+	CHECK_EQUAL(registers_in(gdb->description), registers_count(gdb));
+	memset(fake.xsave + XSAVE_MASKS, 0x55, XSAVE_BYTES - XSAVE_MASKS);
+	fake.xsave[XSAVE_BV] = 0;	/* none of that is there */
+	check("p49", "0000000000000000");
+	check_register(k0 + 7, XSAVE_MASKS + 56, 8);
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], 1 << 5);
+	CHECK_EQUAL(fake.xsave[XSAVE_MASKS], 0);
+	check_register(zmm0h, XSAVE_ZMM_HIGH, 32);
+	check_register(zmm0h + 15, XSAVE_ZMM_HIGH + 480, 32);
+	check_register(xmm16, XSAVE_HIGH_ZMM, 16);
+	check_register(xmm16 + 16, XSAVE_HIGH_ZMM + 16, 16);
+	check_register(xmm16 + 32, XSAVE_HIGH_ZMM + 32, 32);
+	check_register(xmm16 + 15, XSAVE_HIGH_ZMM + 960, 16);
+	check_register(xmm16 + 47, XSAVE_HIGH_ZMM + 992, 32);
+	CHECK_EQUAL(fake.xsave[XSAVE_BV], 7 << 5);
+	ask("g");
+	CHECK(heard_count > 2 * (64 + 512 + 1024));
+	ask("qRcmd,617263682069333836");	/* arch i386 */
+	CHECK(strstr(gdb->description, "\"zmm7h\"") && !strstr(gdb->description, "\"zmm8h\""));
+	CHECK(!strstr(gdb->description, "\"xmm16\""));
+	CHECK_EQUAL(registers_in(gdb->description), registers_count(gdb));
 	teardown();
 }
 
@@ -1370,6 +1430,7 @@ const struct test tests[] = {
 	{ "all registers at once", test_all_registers },
 	{ "registers of the FPU and SSE", test_vector_registers },
 	{ "registers of AVX", test_avx },
+	{ "registers of AVX-512", test_avx512 },
 	{ "real mode, as i386", test_real_mode },
 	{ "target description", test_description },
 	{ "memory", test_memory },

@@ -282,7 +282,15 @@ static int translate(struct vee_translate *at)
 
 unsigned int __wrap_xsave_offset(unsigned int component)
 {
-	return component == 9 ? XSAVE_PKRU : component == 2 ? XSAVE_YMM : 0;
+	static const unsigned int offsets[] = {
+		[2] = XSAVE_YMM, [5] = XSAVE_MASKS, [6] = XSAVE_ZMM_HIGH, [7] = XSAVE_HIGH_ZMM,
+		[9] = XSAVE_PKRU,
+	};
+	bool avx512 = component >= 5 && component <= 7;
+
+	if (component >= sizeof(offsets) / sizeof(*offsets) || (avx512 && !fake.avx512))
+		return 0;
+	return offsets[component];
 }
 
 static int move_xsave(const struct vee_xsave *xsave, bool set)

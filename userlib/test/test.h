@@ -48,12 +48,15 @@ struct fake_page {
 
 #define FAKE_PAGES 16
 
-/* SDM 1, "XSAVE Area": with AVX, and PKRU behind it. */
-#define XSAVE_BYTES	840
+/* SDM 1, "XSAVE Area": with AVX, and PKRU behind it; then AVX-512, if the test says so. */
+#define XSAVE_BYTES	2688
 #define XSAVE_PKRU	832
 #define XSAVE_XMM	160
 #define XSAVE_BV	512
 #define XSAVE_YMM	576
+#define XSAVE_MASKS	1088
+#define XSAVE_ZMM_HIGH	1152
+#define XSAVE_HIGH_ZMM	1664
 
 /* The linker's names for a wrapped function and the wrapper. */
 int __real_open(const char *path, int flags, ...);
@@ -102,6 +105,7 @@ extern struct fake_kernel {
 	uint64_t vmcs_value;		/* of every field */
 	uint64_t rip;			/* after a run, which is what the page says already */
 	uint8_t xsave[XSAVE_BYTES];
+	bool avx512;
 } fake;
 
 /* A VM with one vCPU, for the length of a test. */
