@@ -306,6 +306,20 @@ static int move_xsave(const struct vee_xsave *xsave, bool set)
 	return 0;
 }
 
+static int move_cpuid(struct vee_cpuid *cpuid, bool set)
+{
+	void *entries = (void *)(uintptr_t)cpuid->entries;
+
+	if (set) {
+		fake.cpuid_count = cpuid->count;
+		memcpy(fake.cpuid, entries, cpuid->count * sizeof(*fake.cpuid));
+	} else {
+		cpuid->count = fake.cpuid_count;
+		memcpy(entries, fake.cpuid, cpuid->count * sizeof(*fake.cpuid));
+	}
+	return 0;
+}
+
 static int create_vm(const struct vee_vm_create *create)
 {
 	fake.vm_flags = create->flags;
@@ -358,7 +372,9 @@ static int answer(unsigned long request, void *arg)
 		fake.bind = *(struct vee_bind *)arg;
 		return 0;
 	case VEE_VCPU_GET_CPUID:
-		return 0;
+		return move_cpuid(arg, false);
+	case VEE_VCPU_SET_CPUID:
+		return move_cpuid(arg, true);
 	case VEE_VCPU_APIC:
 		return access_apic(arg);
 	case VEE_VCPU_SYNC:

@@ -94,6 +94,8 @@ extern struct fake_kernel {
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;
 	uint32_t vm_flags;
+	struct vee_cpuid_entry cpuid[VEE_MAX_CPUID];
+	unsigned int cpuid_count;
 	struct vee_signal signal;
 	unsigned int signals;
 	struct vee_bind bind;
