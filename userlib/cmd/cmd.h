@@ -121,6 +121,7 @@ struct machine {
 	bool told;		/* the first CPU knows that INTR is asserted */
 	struct rom rom;
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
+	uint32_t microcode;	/* its revision */
 	struct console console;
 	struct vee_gdb *gdb;	/* NULL: none */
 	uint64_t end_ns;	/* when its time is up; 0: never */
@@ -289,6 +290,8 @@ int cpuid_identity(struct cpu *cpu, uint32_t *signature, uint32_t *features);
 
 /* false: the guest has no such register. */
 bool msr_read(struct cpu *cpu, uint32_t index, uint64_t *value);
+/* 0: not known. */
+uint32_t msr_host_microcode(void);
 bool msr_write(struct cpu *cpu, uint32_t index, uint64_t value);
 
 /* --- report.c: for people --- */

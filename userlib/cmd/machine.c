@@ -137,6 +137,7 @@ static int create_cpus(struct machine *machine)
 	int err = vee_get_info(&info);
 
 	machine->tsc_offset = -__rdtsc();
+	machine->microcode = machine->options->cpus ? msr_host_microcode() : 0;
 	for (unsigned int id = 0; id < count && !err; id++)
 		err = create_cpu(machine, id, info.tsc_khz);
 	if (!err)

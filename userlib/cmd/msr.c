@@ -3,6 +3,8 @@
  * Model-specific registers of the guest that the module leaves to its caller.
  * What is not here faults, as a register does that a CPU has not got.
  */
+#include <stdlib.h>
+#include <string.h>
 #include <x86intrin.h>
 
 #include "cmd.h"
@@ -24,7 +26,7 @@ static const struct {
 	{ 0x00000048, 0 },			/* IA32_SPEC_CTRL */
 	{ 0x00000049, 0 },			/* IA32_PRED_CMD */
 	{ 0x00000079, 0 },			/* IA32_BIOS_UPDT_TRIG */
-	{ 0x0000008b, 0 },			/* IA32_BIOS_SIGN_ID */
+	{ 0x0000008b, 0 },			/* IA32_BIOS_SIGN_ID: see below */
 	{ 0x000000ce, 0 },			/* platform information */
 	{ 0x000000fe, 0 },			/* IA32_MTRRCAP: none variable or fixed */
 	{ 0x0000010a, 0 },			/* IA32_ARCH_CAPABILITIES */
@@ -91,6 +93,22 @@ static bool write_tsc(struct cpu *cpu, uint32_t index, uint64_t value)
 	return true;
 }
 
+/* --- the microcode's revision: by it Linux knows where IA32_TSC_DEADLINE works --- */
+
+#define IA32_BIOS_SIGN_ID	0x8b
+#define REVISION_SHIFT		32
+#define TEXT_BYTES		256
+
+uint32_t msr_host_microcode(void)
+{
+	char text[TEXT_BYTES], *colon;
+
+	if (!host_line("/proc/cpuinfo", "microcode", text, sizeof(text)))
+		return 0;
+	colon = strchr(text, ':');
+	return colon ? strtoul(colon + 1, NULL, 0) : 0;
+}
+
 /* --- all of them --- */
 
 bool msr_read(struct cpu *cpu, uint32_t index, uint64_t *value)
@@ -99,7 +117,9 @@ bool msr_read(struct cpu *cpu, uint32_t index, uint64_t *value)
 
 	if (is_tsc(index))
 		return read_tsc(cpu, index, value);
-	if (at >= 0)
+	if (index == IA32_BIOS_SIGN_ID)
+		*value = (uint64_t)cpu->machine->microcode << REVISION_SHIFT;
+	else if (at >= 0)
 		*value = registers[at].value;
 	return at >= 0;
 }
