@@ -8,11 +8,8 @@
 
 #include "uring_util.h"
 
-#define MSI(id)		(0xfee00000ULL | (__u64)(id) << 12)
 #define LOW		0x31
 #define HIGH		0x52
-#define SVR_ON		0x1ff
-#define BASE_X2APIC	0x400ULL
 #define PORT		0x10
 #define NAP_US		2000
 
@@ -35,25 +32,6 @@ FIXTURE(bind) {
 	int fd;
 };
 
-/* It takes interrupts from here on. */
-static void turn_on(struct __test_metadata *_metadata, struct guest *g)
-{
-	GUEST_LONG(g, eoi);
-	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
-	g->page->apic.start = 0;
-	g->page->apic.base |= BASE_X2APIC;
-	g->page->apic.svr = SVR_ON;
-	g->page->dirty |= VEE_STATE_APIC;
-	g->page->options = VEE_OPTION_HLT_SLEEPS;
-	ASSERT_RUN(g, VEE_EXIT_HLT);
-}
-
-static void open_guest(struct __test_metadata *_metadata, struct guest *g)
-{
-	guest_open_with(_metadata, g, VEE_VM_LOCAL_APIC);
-	turn_on(_metadata, g);
-}
-
 static int new_eventfd(struct __test_metadata *_metadata)
 {
 	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -64,7 +42,7 @@ static int new_eventfd(struct __test_metadata *_metadata)
 
 FIXTURE_SETUP(bind)
 {
-	open_guest(_metadata, &self->g);
+	guest_open_apic(_metadata, &self->g);
 	self->fd = new_eventfd(_metadata);
 }
 
@@ -207,7 +185,7 @@ TEST_F(bind, to_another)
 	struct runner r;
 
 	guest_open_sibling(_metadata, g, &other, 17);
-	turn_on(_metadata, &other);
+	guest_turn_apic_on(_metadata, &other);
 	ASSERT_EQ(0, change(g->vm, (struct vee_bind) {
 		.address = MSI(17),
 		.data = LOW,
@@ -355,7 +333,7 @@ TEST_F(bind, in_two_vms)
 {
 	struct guest other;
 
-	open_guest(_metadata, &other);
+	guest_open_apic(_metadata, &other);
 	ASSERT_EQ(0, bind_to(&self->g, self->fd, HIGH));
 	ASSERT_EQ(0, bind_to(&other, self->fd, HIGH));
 	EXPECT_TRUE(add(self->fd, 1));
@@ -517,7 +495,7 @@ TEST_F(bind, closed_in_each_order)
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		int fd = new_eventfd(_metadata), copy = dup(fd);
 
-		open_guest(_metadata, &other);
+		guest_open_apic(_metadata, &other);
 		ASSERT_EQ(0, bind_to(&other, fd, HIGH));
 		close(fd);
 		for (j = 0; j < 3; j++) {
@@ -546,7 +524,7 @@ TEST_F(bind, owner_killed)
 	if (!child) {
 		struct guest g;
 
-		open_guest(_metadata, &g);
+		guest_open_apic(_metadata, &g);
 		ready = !bind_to(&g, self->fd, HIGH);
 		GUEST_LONG(&g, count_on);
 		write(up[1], &ready, 1);
@@ -663,7 +641,7 @@ TEST_F(bind, vm_closed_meanwhile)
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, signal_on, &self->fd));
 	for (i = 0; i < 20; i++) {
-		open_guest(_metadata, &other);
+		guest_open_apic(_metadata, &other);
 		ASSERT_EQ(0, bind_to(&other, self->fd, HIGH));
 		usleep(i % 4 * 200);
 		if (i % 2) {

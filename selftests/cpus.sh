@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Linux with several CPUs, as packaged, under "vee run --cpus". Which kernels and with how
+# Guests with several CPUs under "vee run --cpus": a few bytes of machine code, SeaBIOS
+# (bios.bin), and Linux as packaged. Which kernels and with how
 # many is in $VEE_GUEST_CPUS, a list of KERNEL:CPUS, "6.1:2" unless told otherwise; with
 # :reboot behind it the guest ends by a reset and not by power-off. What they take is
 # looked for in the folder $VEE_GUESTS: vmlinuz-KERNEL, and linux.cpio.gz, an initramfs with
@@ -37,6 +38,53 @@ give_back() {
 	fi
 	[ ! -e "$module" ] || insert "$before"
 	rm -rf "$work"
+}
+
+# --- small ones ---
+
+# Bytes, in hexadecimal.
+bytes() {
+	for byte; do
+		# shellcheck disable=SC2059 # the format is the byte
+		printf "\\$(printf %03o "0x$byte")"
+	done
+}
+
+# The first CPU is at 7C00H, in real mode: it goes to x2APIC mode, starts all others at
+# 8000H (INIT and SIPI to all but itself), and does CLI and HLT. There they wait a while
+# with interrupts off, and do $1.
+two_programs() {
+	{
+		bytes fa 66 b9 1b 00 00 00 0f 32 66 0d 00 0c 00 00 0f 30
+		bytes 66 b9 30 08 00 00 66 31 d2 66 b8 00 45 0c 00 0f 30
+		bytes 66 b8 08 46 0c 00 0f 30 f4 eb fd
+		head -c $((1024 - 45)) /dev/zero
+		bytes 66 b9 00 00 20 00 66 49 75 fc
+		# shellcheck disable=SC2086 # a list
+		bytes $1
+	} >"$work/program"
+	timeout 20 vee run -t 10 -p "$2" "$work/program" 2>"$work/output" </dev/null
+	status=$?
+	sed 's/^/# /' "$work/output"
+	comment "status $status"
+}
+
+# MOV AL, 33; OUT F4H, AL
+halted_is_not_done() {
+	two_programs 'b0 21 e6 f4' 2
+	[ "$status" -eq 33 ]
+}
+
+# HLT; with one CPU nobody is started.
+all_halted_is_done() {
+	two_programs 'f4' 4
+	[ "$status" -eq 0 ] || return 1
+	two_programs 'f4' 1
+	[ "$status" -eq 0 ]
+}
+
+seabios() {
+	says bios '*Found 3 cpu(s)*' "-m 4M -p 3 --bios $guests/bios.bin"
 }
 
 # --- the tests, of $kernel with $cpus CPUs ---
@@ -135,7 +183,10 @@ take_module
 trap give_back EXIT
 # shellcheck disable=SC2086 # a list
 set -- $machines
-echo "1..$(($# * 5))"
+echo "1..$(($# * 5 + 3))"
+check 'one CPU in HLT, with interrupts off, is not the end' halted_is_not_done
+check 'all of them are' all_halted_is_done
+check 'SeaBIOS finds three CPUs' seabios bios.bin
 for machine; do
 	test_machine "$machine"
 done

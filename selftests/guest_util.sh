@@ -82,3 +82,17 @@ expect() {
 	comment "no \"$1\" after $2 s"
 	return 1
 }
+
+# The system that options $3 start is done when it has said $2, and stays idle then. To
+# give it a time and look afterwards is too long or, on a slow kernel, not enough.
+says() {
+	connect "$1"
+	# shellcheck disable=SC2086 # options without spaces
+	vee run -t 60 $3 >"$work/$1.out" 2>&1 </dev/null 3>&- 4>&- &
+	vee=$!
+	expect "$2" 50
+	said=$?
+	kill "$vee"
+	wait "$vee" 2>/dev/null
+	return "$said"
+}

@@ -126,7 +126,7 @@ TEST_F(uring, errors)
 	EXPECT_EQ(-EINVAL, request(&self->ring, g->vcpu, VEE_VCPU_SYNC, &sync));
 	EXPECT_EQ(-EFAULT, request(&self->ring, g->vcpu, VEE_VCPU_SYNC, NULL));
 	EXPECT_EQ(-EINVAL, request(&self->ring, g->vcpu, VEE_VCPU_RUN, &sync));
-	EXPECT_EQ(-EOPNOTSUPP, request(&self->ring, g->vm, VEE_VCPU_SYNC, &sync));
+	EXPECT_EQ(-ENOTTY, request(&self->ring, g->vm, VEE_VCPU_SYNC, &sync));
 	sqe = ring_request(&self->ring, g->vcpu, VEE_VCPU_RUN, NULL, 1);
 	ring_payload(sqe)->flags = 1;
 	EXPECT_EQ(-EINVAL, ring_result(&self->ring));
@@ -417,6 +417,151 @@ TEST_F(uring, iopoll_is_refused)
 	ring_run(&ring, g->vcpu, LONG_US, 1);
 	EXPECT_EQ(-EOPNOTSUPP, ring_result(&ring));
 	ring_close(&ring);
+}
+
+/* --- interrupts by message ------------------------------------------------------- */
+
+GUEST_CODE(wait_for_one, 64, "1: sti; hlt; cli; jmp 1b");
+
+/* All of it is in the SQE: the caller may forget it at once. */
+static void ring_signal(struct ring *ring, int vm, struct vee_uring_signal signal, __u8 flags)
+{
+	struct io_uring_sqe *sqe = ring_queue(ring, IORING_OP_URING_CMD, vm, 1);
+
+	sqe->cmd_op = VEE_VM_SIGNAL;
+	sqe->flags = flags;
+	memcpy(sqe->cmd, &signal, sizeof(signal));
+	ring_publish(ring);
+}
+
+static int signal_result(struct ring *ring, int vm, __u64 address, __u32 data, __u32 flags)
+{
+	ring_signal(ring, vm, (struct vee_uring_signal) {
+		.address = address, .data = data, .flags = flags,
+	}, 0);
+	return ring_result(ring);
+}
+
+/* To one that sleeps: by the thread that submits it, or a worker. */
+TEST_F(uring, signal)
+{
+	static const __u8 ways[] = { 0, IOSQE_ASYNC };
+	struct guest g;
+	struct runner r;
+	unsigned int i;
+
+	guest_open_apic(_metadata, &g);
+	for (i = 0; i < 2; i++) {
+		GUEST_LONG(&g, wait_for_one);
+		ASSERT_EQ(0, runner_start(&r, &g));
+		usleep(2000);
+		EXPECT_FALSE(runner_done(&r));
+		ring_signal(&self->ring, g.vm, (struct vee_uring_signal) {
+			.address = MSI(0), .data = VECTOR + 0x10 * i,
+		}, ways[i]);
+		EXPECT_EQ(0, ring_result(&self->ring));
+		ASSERT_EQ(0, runner_join(&r));
+		EXPECT_EQ(VEE_EXIT_HYPERCALL, g.page->exit.reason)
+			TH_LOG("%s", guest_describe(&g));
+		EXPECT_EQ(STUB(VECTOR + 0x10 * i), g.page->regs.rip);
+	}
+	guest_close(&g);
+}
+
+TEST_F(uring, signal_is_sent_at_once)
+{
+	int before = threads();
+	struct io_uring_cqe cqe;
+	struct guest g;
+
+	guest_open_apic(_metadata, &g);
+	ring_signal(&self->ring, g.vm, (struct vee_uring_signal) {
+		.address = MSI(0), .data = VECTOR, .flags = VEE_SIGNAL_LEVEL,
+	}, 0);
+	EXPECT_EQ(1, ring_submit(&self->ring));
+	ASSERT_TRUE(ring_peek(&self->ring, &cqe));
+	EXPECT_EQ(0, cqe.res);
+	EXPECT_EQ(before, threads());
+	GUEST_LONG(&g, wait_for_one);
+	ASSERT_VECTOR(&g, VECTOR);
+	ASSERT_EQ(0, vcpu_sync(g.vcpu, VEE_STATE_APIC));
+	EXPECT_EQ(1U << VECTOR % 32, g.page->apic.tmr[VECTOR / 32]);
+	guest_close(&g);
+}
+
+/* Behind a device's read: when that has ended, and only then. */
+TEST_F(uring, signal_linked)
+{
+	struct io_uring_sqe *sqe;
+	struct guest g;
+	int ends[2];
+	char byte = 0;
+	__u64 id;
+
+	guest_open_apic(_metadata, &g);
+	ASSERT_EQ(0, pipe2(ends, O_CLOEXEC));
+	sqe = ring_queue(&self->ring, IORING_OP_READ, ends[0], 2);
+	sqe->addr = (unsigned long)&byte;
+	sqe->len = 1;
+	sqe->flags = IOSQE_IO_LINK;
+	ring_publish(&self->ring);
+	ring_signal(&self->ring, g.vm, (struct vee_uring_signal) {
+		.address = MSI(0), .data = VECTOR,
+	}, 0);
+	EXPECT_EQ(2, ring_submit(&self->ring));
+	GUEST_LONG(&g, wait_for_one);
+	g.page->deadline_ns = NAP_NS;
+	ASSERT_RUN(&g, VEE_EXIT_DEADLINE);
+	EXPECT_EQ(1, write(ends[1], "x", 1));
+	EXPECT_EQ(1, ring_next(&self->ring, &id));
+	EXPECT_EQ(0, ring_next(&self->ring, &id));
+	EXPECT_EQ(1, id);
+	g.page->deadline_ns = DEADLINE_NS;
+	ASSERT_VECTOR(&g, VECTOR);
+	EXPECT_EQ('x', byte);
+	close(ends[0]);
+	close(ends[1]);
+	guest_close(&g);
+}
+
+TEST_F(uring, signal_refused)
+{
+	int plain = self->g.vm, vm = vm_create_with(self->g.dev, VEE_VM_LOCAL_APIC);
+	struct vee_unmap unmap = { .size = sizeof(unmap) };
+	struct ring *ring = &self->ring, polled;
+
+	ASSERT_LE(0, vm);
+	EXPECT_EQ(0, signal_result(ring, vm, MSI(9), VECTOR, 0));
+	EXPECT_EQ(-EINVAL, signal_result(ring, vm, 0, VECTOR, 0));
+	EXPECT_EQ(-EINVAL, signal_result(ring, vm, MSI(0x100), VECTOR, 0));
+	EXPECT_EQ(-EINVAL, signal_result(ring, vm, MSI(0), 0x700 | VECTOR, 0));
+	EXPECT_EQ(-EINVAL, signal_result(ring, vm, MSI(0), VECTOR, 2));
+	EXPECT_EQ(-EINVAL, signal_result(ring, vm, MSI(0), VECTOR, 1U << 31));
+	EXPECT_EQ(-ENODEV, signal_result(ring, plain, MSI(0), VECTOR, 0));
+	EXPECT_EQ(-EBADF, signal_result(ring, -1, MSI(0), VECTOR, 0));
+	EXPECT_EQ(-ENOTTY, request(ring, vm, VEE_VM_UNMAP, &unmap));
+	EXPECT_EQ(-ENOTTY, request(ring, vm, VEE_VCPU_RUN, NULL));
+	open_ring(_metadata, &polled, IORING_SETUP_IOPOLL);
+	EXPECT_EQ(-EOPNOTSUPP, signal_result(&polled, vm, MSI(0), VECTOR, 0));
+	ring_close(&polled);
+	close(vm);
+}
+
+TEST_F(uring, signal_from_another_mm)
+{
+	int status, vm = vm_create_with(self->g.dev, VEE_VM_LOCAL_APIC);
+	pid_t child = fork();
+
+	if (!child) {
+		struct ring ring;
+
+		if (ring_open(&ring, 0))
+			_exit(2);
+		_exit(signal_result(&ring, vm, MSI(0), VECTOR, 0) != -EIO);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	close(vm);
 }
 
 /* --- who may -------------------------------------------------------------------- */

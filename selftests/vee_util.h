@@ -928,6 +928,34 @@ static inline void catch_sigusr1(void)
 	sigaction(SIGUSR1, &action, NULL);
 }
 
+/* --- local APICs ------------------------------------------------------------ */
+
+#define MSI(id)		(0xfee00000ULL | (__u64)(id) << 12)
+#define APIC_X2APIC	0x400ULL	/* of IA32_APIC_BASE */
+#define APIC_SVR_ON	0x1ff
+
+GUEST_CODE(begin_apic, 64, "hlt");
+
+/* In x2APIC mode it takes interrupts from here on, and they wake it from HLT. */
+static inline void guest_turn_apic_on(struct __test_metadata *_metadata, struct guest *g)
+{
+	GUEST_LONG(g, begin_apic);
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	g->page->apic.start = 0;
+	g->page->apic.base |= APIC_X2APIC;
+	g->page->apic.svr = APIC_SVR_ON;
+	g->page->dirty |= VEE_STATE_APIC;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	g->page->options = VEE_OPTION_HLT_SLEEPS;
+}
+
+/* guest_open() with such an APIC. */
+static inline void guest_open_apic(struct __test_metadata *_metadata, struct guest *g)
+{
+	guest_open_with(_metadata, g, VEE_VM_LOCAL_APIC);
+	guest_turn_apic_on(_metadata, g);
+}
+
 /* --- the machine ----------------------------------------------------------- */
 
 static inline __u64 host_tsc(void)

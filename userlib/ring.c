@@ -56,7 +56,10 @@ struct vee_ring {
 	int notes;
 };
 
-/* In user_data: bit 0 says that it is the library's, the rest is the vCPU, or 0. */
+/*
+ * In user_data: bit 0 says that it is the library's, the rest is the vCPU, or 0; or
+ * VEE_RING_SIGNAL.
+ */
 #define OURS	1ULL
 #define NUDGE	(2ULL | OURS)
 #define BATCH	(4ULL | OURS)
@@ -213,6 +216,16 @@ static uint64_t tag(const struct vee_vcpu *vcpu)
 	return (uintptr_t)vcpu | OURS;
 }
 
+#define PAYLOAD_BYTES	16U
+
+static void prep_request(struct io_uring_sqe *sqe, int fd, unsigned int request,
+			 const void *payload)
+{
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
+	sqe->cmd_op = request;
+	memcpy(sqe->cmd, payload, PAYLOAD_BYTES);
+}
+
 static int queue_request(struct vee_ring *ring, int fd, unsigned int request,
 			 struct vee_uring_cmd cmd, uint64_t user_data)
 {
@@ -221,9 +234,7 @@ static int queue_request(struct vee_ring *ring, int fd, unsigned int request,
 
 	if (!sqe)
 		return err;
-	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
-	sqe->cmd_op = request;
-	memcpy(sqe->cmd, &cmd, sizeof(cmd));
+	prep_request(sqe, fd, request, &cmd);
 	sqe->user_data = user_data;
 	return 0;
 }
@@ -439,11 +450,26 @@ static bool take_step(struct vee_ring *ring, struct vee_ring_event *event)
 	return event->vcpu;
 }
 
+int vee_ring_signal(struct vee_ring *ring, struct vee_vm *vm, uint64_t address, uint32_t data,
+		    unsigned int flags)
+{
+	struct vee_uring_signal signal = { .address = address, .data = data, .flags = flags };
+	int err;
+	struct io_uring_sqe *sqe = get_sqe(ring, &err);
+
+	if (!sqe)
+		return err;
+	prep_request(sqe, vee_vm_fd(vm), VEE_VM_SIGNAL, &signal);
+	sqe->user_data = VEE_RING_SIGNAL;
+	io_uring_sqe_set_flags(sqe, IOSQE_CQE_SKIP_SUCCESS);
+	return 0;
+}
+
 /* False: it is of no interest to the caller. */
 static bool take(struct vee_ring *ring, const struct io_uring_cqe *cqe,
 		 struct vee_ring_event *event)
 {
-	bool ours = cqe->user_data & OURS;
+	bool ours = cqe->user_data & OURS && cqe->user_data != VEE_RING_SIGNAL;
 
 	if (cqe->user_data == NUDGE) {
 		ring->served = ring->nudged;

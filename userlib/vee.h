@@ -693,10 +693,13 @@ int vee_vcpu_stats(struct vee_vcpu *vcpu, struct vee_stats *stats);
 struct vee_ring;
 struct io_uring;
 
+/* vee_ring_event.data: a vee_ring_signal() has failed. */
+#define VEE_RING_SIGNAL	7ULL
+
 /**
  * struct vee_ring_event - something that was queued has ended
- * @vcpu: whose run; NULL: a request of the caller's own
- * @data: the caller's own: its user_data
+ * @vcpu: whose run; NULL: a request of the caller's own, or VEE_RING_SIGNAL
+ * @data: the caller's own: its user_data; or VEE_RING_SIGNAL
  * @result: a run: the exit's reason, VEE_EXIT_PIO and so on, or an error as a
  *	negative; the caller's own: what its request gave
  * @flags: the caller's own: flags of its completion
@@ -770,6 +773,23 @@ int vee_ring_run(struct vee_ring *ring, struct vee_vcpu *vcpu, unsigned int budg
  * Return: 0, or the errors of vee_ring_run().
  */
 int vee_ring_cancel(struct vee_ring *ring, struct vee_vcpu *vcpu);
+
+/**
+ * vee_ring_signal() - queue an interrupt by message
+ * @ring: the ring
+ * @vm: the VM, with local APICs
+ * @address: as for vee_vm_signal()
+ * @data: likewise
+ * @flags: likewise
+ *
+ * vee_vm_signal() without a system call of its own: it is sent when vee_ring_wait() next
+ * makes one, before runs that begin by the same. vee_ring_wait() gives nothing for it unless
+ * it fails: then VEE_RING_SIGNAL, and the error as its result.
+ *
+ * Return: 0, or the errors of vee_ring_run().
+ */
+int vee_ring_signal(struct vee_ring *ring, struct vee_vm *vm, uint64_t address, uint32_t data,
+		    unsigned int flags);
 
 /**
  * vee_ring_wait() - submit what is queued, and wait until something has ended

@@ -145,6 +145,7 @@ static const struct file_operations vm_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = vm_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.uring_cmd = vm_uring_cmd,
 	.mmap = vm_mmap_ring,
 	.release = vm_release,
 	.show_fdinfo = fdinfo_show_vm,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The other front door: a vCPU's and the device's requests as IORING_OP_URING_CMD.
+ * The other front door: a vCPU's and the device's requests as IORING_OP_URING_CMD, and of a
+ * VM's the one that devices make, which has no struct but the payload.
  *
  * io_uring issues a command first from the thread that submits it, with its ring
  * locked (IO_URING_F_NONBLOCK): whoever can't be done with it there says -EAGAIN,
@@ -18,6 +19,8 @@
 #include <linux/sched.h>
 
 #include "compat.h"
+#include "trace.h"
+#include "apic/bus.h"
 #include "door/request.h"
 #include "door/uring.h"
 #include "memory/vm.h"
@@ -25,6 +28,7 @@
 #include "vcpu/vcpu.h"
 
 static_assert(sizeof(struct vee_uring_cmd) == 16);
+static_assert(sizeof(struct vee_uring_signal) == sizeof(struct vee_uring_cmd));
 
 /*
  * In io_uring_cmd.flags: this request's run is paused, io_uring_cmd.pdu says which.
@@ -155,4 +159,36 @@ int vcpu_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
 	if (unlikely(ioucmd->cmd_op != VEE_VCPU_RUN))
 		return request_on_vcpu(ioucmd, issue_flags);
 	return READ_ONCE(cmd->flags) ? -EINVAL : run(ioucmd, issue_flags);
+}
+
+/* --- a VM's ------------------------------------------------------------------------ */
+
+static int send(struct vee_vm *vm, const struct vee_uring_signal *cmd)
+{
+	const struct vee_signal signal = {
+		.flags = READ_ONCE(cmd->flags),
+		.address = READ_ONCE(cmd->address),
+		.data = READ_ONCE(cmd->data),
+	};
+
+	if (signal.flags & ~VEE_SIGNAL_LEVEL)
+		return -EINVAL;
+	return vm->bus ? bus_signal(vm->bus, &signal) : -ENODEV;
+}
+
+/* Waits for nobody, so it is done in the thread that submits it. */
+int vm_uring_cmd(struct io_uring_cmd *ioucmd, unsigned int issue_flags)
+{
+	struct vee_vm *vm = ioucmd->file->private_data;
+	int ret;
+
+	if (vee_uring_polled(ioucmd))
+		return -EOPNOTSUPP;
+	if (ioucmd->cmd_op != VEE_VM_SIGNAL)
+		return -ENOTTY;
+	if (current->mm != vm->memory.mm)
+		return -EIO;
+	ret = send(vm, vee_uring_payload(ioucmd));
+	trace_vee_request(vm, NULL, "VEE_VM_SIGNAL", ret);
+	return ret;
 }

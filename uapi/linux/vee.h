@@ -29,8 +29,8 @@
  *    (VEE_VCPU_KICK and VEE_VCPU_INJECT apart, which are made for that).
  *  - A request that fails has changed nothing.
  *
- * A vCPU's requests, and those of /dev/vee, can also be made through io_uring:
- * struct vee_uring_cmd.
+ * A vCPU's requests, and those of /dev/vee, can also be made through io_uring: struct
+ * vee_uring_cmd. So can one of a VM's, VEE_VM_SIGNAL: struct vee_uring_signal.
  *
  * Terms are those of the Intel 64 and IA-32 Architectures Software Developer's
  * Manual (SDM); section titles are given where a rule comes from.
@@ -1605,6 +1605,26 @@ struct vee_stats {
 struct vee_uring_cmd {
 	__u64 arg;
 	__u32 budget_us;
+	__u32 flags;
+};
+
+/**
+ * struct vee_uring_signal - an interrupt by message through io_uring
+ * @address: in: message address, as in struct vee_signal
+ * @data: in: message data, likewise
+ * @flags: in: 0, or VEE_SIGNAL_LEVEL
+ *
+ * An SQE with opcode IORING_OP_URING_CMD, fd (or index of a fixed file) of a VM, cmd_op
+ * VEE_VM_SIGNAL, and this at cmd, which is all of it: there is no struct elsewhere. It is
+ * sent when it is submitted, and never waits. Linked behind a read, a device's completion is
+ * the guest's interrupt with no thread between them.
+ *
+ * The result is the ioctl's; -ENOTTY for other requests of a VM, -EOPNOTSUPP of a ring with
+ * IORING_SETUP_IOPOLL, and if the module is too old for it.
+ */
+struct vee_uring_signal {
+	__u64 address;
+	__u32 data;
 	__u32 flags;
 };
 

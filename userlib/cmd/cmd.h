@@ -101,6 +101,8 @@ struct cpu {
 	struct vee_vcpu *vcpu;
 	char name[CPU_NAME_BYTES];	/* begins what is said of it */
 	pthread_t thread;	/* not the first one's */
+	bool halted;		/* halt.c's, with the machine's lock, as is what follows */
+	uint64_t answered;	/* the machine's question that it was last to hear of */
 };
 
 struct machine {
@@ -119,6 +121,8 @@ struct machine {
 	struct cpu *keeper;	/* whose run ends when the devices next have to advance... */
 	uint64_t kept_ns;	/* ...at this moment */
 	bool told;		/* the first CPU knows that INTR is asserted */
+	uint64_t question;	/* halt.c's: how often whoever was last to halt has asked... */
+	pthread_cond_t answers;	/* ...and to this, with the machine's lock, others answer */
 	struct rom rom;
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 	uint32_t microcode;	/* its revision */
@@ -166,6 +170,17 @@ bool cpu_ends_machine(struct cpu *cpu);
 /* Ends a run: the one under way, or the next as soon as it begins. In signal handlers, too. */
 void cpu_kick(const struct cpu *cpu);
 void machine_kick(const struct machine *machine);
+
+/* --- halt.c: HLT with interrupts off --- */
+
+/* Before any of them runs: all but the first wait to be started. */
+void halt_begin(struct cpu *cpu);
+/* After each run. */
+void halt_look(struct cpu *cpu);
+/* It is at HLT. True: so are all others, and the guest is done. Else the next run does it. */
+bool halt_is_end(struct cpu *cpu);
+/* It runs no more. */
+void halt_leave(struct cpu *cpu);
 
 /* --- exits.c --- */
 

@@ -171,6 +171,7 @@ static int run_once(struct cpu *cpu)
 
 	if (err && err != -EINTR)
 		return exit_give_up(cpu);
+	halt_look(cpu);
 	if (!err && cpu->machine->trace)
 		trace_exit(cpu);
 	status = gdb_serve(cpu);
@@ -191,18 +192,11 @@ static int loop(struct cpu *cpu)
 	return status;
 }
 
-/*
- * HLT with interrupts off is the end of the guest on the first CPU. The others wait so:
- * that is how systems take them off line.
- */
 static void run_cpu(struct cpu *cpu)
 {
-	int status;
+	int status = loop(cpu);
 
-	cpu->vcpu->page->options = VEE_OPTION_HLT_SLEEPS;
-	if (!is_first(cpu))
-		cpu->vcpu->page->options |= VEE_OPTION_HLT_MASKED_SLEEPS;
-	status = loop(cpu);
+	halt_leave(cpu);
 	if (status != GO_ON && cpu_ends_machine(cpu))
 		cpu->machine->status = status;
 }
@@ -240,6 +234,8 @@ void machine_go(struct machine *machine)
 	if (timeout > 0)
 		machine->end_ns = clock_now(&host_clock) + (uint64_t)(timeout * CLOCK_NS);
 	machine->keeper = &machine->cpus[0];
+	for (unsigned int i = 0; i < machine->cpu_count; i++)
+		halt_begin(&machine->cpus[i]);
 	count = start(machine);
 	run_cpu(&machine->cpus[0]);
 	for (unsigned int i = 1; i < count; i++)

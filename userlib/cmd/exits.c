@@ -138,7 +138,7 @@ static int on_memory(struct cpu *cpu)
 	return exit_give_up(cpu);
 }
 
-/* With interrupts on it sleeps in the kernel, and none of it is seen here; see cpu.c. */
+/* With interrupts on it sleeps in the kernel, and none of it is seen here; see halt.c. */
 static int on_hlt(struct cpu *cpu)
 {
 	int err = vee_vcpu_sync(cpu->vcpu, VEE_STATE_REGS);
@@ -147,7 +147,7 @@ static int on_hlt(struct cpu *cpu)
 		return fail_cpu(cpu, "can't read the guest's registers: %s",
 				strerror(-err));
 	if (!(cpu->vcpu->page->regs.rflags & RFLAGS_TF))
-		return STATUS_OK;
+		return halt_is_end(cpu) ? STATUS_OK : GO_ON;
 	/* The single step's trap ends it (SDM 2A, "HLT-Halt"). */
 	vee_done(cpu->vcpu);
 	return GO_ON;

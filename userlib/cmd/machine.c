@@ -160,6 +160,7 @@ static void init_devices(struct machine *machine)
 		config.high_memory = options->memory - LOW_MEMORY_END;
 	}
 	pthread_mutex_init(&machine->lock, NULL);
+	pthread_cond_init(&machine->answers, NULL);
 	pc_init(&machine->pc, &machine->ports, &machine->memory, &config);
 	if (!options->trace_io)
 		return;

@@ -62,6 +62,7 @@ enum {
 #define CMOS_BOOT_3		0x38	/* third device; bit 0: no check of floppies */
 #define CMOS_BOOT_1_2		0x3d	/* second and first device */
 #define CMOS_ABOVE_4G		0x5b	/* in 64 KiB, three bytes */
+#define CMOS_OTHER_CPUS		0x5f
 #define BOOT_FLOPPY		1
 #define BOOT_DISK		2
 #define BOOT_CDROM		3
@@ -436,23 +437,24 @@ static void put_sum(struct rtc *rtc)
 	rtc->ram[CMOS_SUM + 1] = sum;
 }
 
-static void put_memory(struct rtc *rtc, const struct rtc_memory *memory)
+static void put_machine(struct rtc *rtc, const struct rtc_machine *machine)
 {
-	uint64_t extended = KB(above(memory->low, MB));
+	uint64_t extended = KB(above(machine->low, MB));
 
 	rtc->ram[CMOS_EQUIPMENT] = EQUIPMENT_FPU;
 	put(rtc, CMOS_BASE_KB, BASE_KB, 2);
 	put(rtc, CMOS_EXTENDED_KB, extended, 2);
 	put(rtc, CMOS_EXTENDED_KB_2, extended, 2);
-	put(rtc, CMOS_ABOVE_16M, above(memory->low, 16 * MB) >> UNIT_SHIFT, 2);
-	put(rtc, CMOS_ABOVE_4G, memory->high >> UNIT_SHIFT, 3);
+	put(rtc, CMOS_ABOVE_16M, above(machine->low, 16 * MB) >> UNIT_SHIFT, 2);
+	put(rtc, CMOS_ABOVE_4G, machine->high >> UNIT_SHIFT, 3);
+	rtc->ram[CMOS_OTHER_CPUS] = machine->cpus ? machine->cpus - 1 : 0;
 	rtc->ram[CMOS_BOOT_1_2] = BOOT_CDROM << 4 | BOOT_DISK;
 	rtc->ram[CMOS_BOOT_3] = BOOT_FLOPPY << 4 | NO_FLOPPY_CHECK;
 	put_sum(rtc);
 }
 
 void rtc_init(struct rtc *rtc, struct bus *ports, struct clock *clock,
-	      struct irq_line irq, const struct rtc_memory *memory)
+	      struct irq_line irq, const struct rtc_machine *machine)
 {
 	uint64_t date = clock->date_ns(clock);
 
@@ -466,7 +468,7 @@ void rtc_init(struct rtc *rtc, struct bus *ports, struct clock *clock,
 	rtc->ram[REG_A] = A_DV_32768 | A_RS_1024;
 	rtc->ram[REG_B] = B_24H;
 	rtc->ram[REG_D] = D_VRT;
-	put_memory(rtc, memory);
+	put_machine(rtc, machine);
 	rtc->bus = (struct bus_device) {
 		.name = "MC146818", .first = PORT, .count = 2, .width = 1,
 		.access = access_rtc,

@@ -39,14 +39,15 @@ struct rtc {
 	uint64_t seen_ns;
 };
 
-/* What a BIOS looks up: bytes of memory from 0 up, and from 4 GiB up. */
-struct rtc_memory {
+/* What a BIOS looks up: bytes of memory from 0 up, and from 4 GiB up; CPUs, 0: one. */
+struct rtc_machine {
 	uint64_t low;
 	uint64_t high;
+	unsigned int cpus;
 };
 
 void rtc_init(struct rtc *rtc, struct bus *ports, struct clock *clock,
-	      struct irq_line irq, const struct rtc_memory *memory);
+	      struct irq_line irq, const struct rtc_machine *machine);
 void rtc_advance(struct rtc *rtc);
 uint64_t rtc_next_ns(const struct rtc *rtc);
 

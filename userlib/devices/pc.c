@@ -192,13 +192,13 @@ static void init_hpet(struct pc *pc, struct bus *memory)
 static void init_timers(struct pc *pc, struct bus *ports, struct bus *memory,
 			const struct pc_config *config)
 {
-	struct rtc_memory bytes = {
-		.low = config->low_memory, .high = config->high_memory,
+	struct rtc_machine machine = {
+		.low = config->low_memory, .high = config->high_memory, .cpus = config->cpus,
 	};
 
 	init_hpet(pc, memory);
 	pit_init(&pc->pit, ports, pc->clock, legacy_line(pc, IRQ_TIMER));
-	rtc_init(&pc->rtc, ports, pc->clock, legacy_line(pc, IRQ_RTC), &bytes);
+	rtc_init(&pc->rtc, ports, pc->clock, legacy_line(pc, IRQ_RTC), &machine);
 }
 
 /* --- the I/O APIC --- */

@@ -7,18 +7,18 @@
 
 static struct rtc rtc;
 
-static void begin_with(uint64_t low, uint64_t high)
+static void begin_with(uint64_t low, uint64_t high, unsigned int cpus)
 {
-	struct rtc_memory memory = { .low = low, .high = high };
+	struct rtc_machine machine = { .low = low, .high = high, .cpus = cpus };
 
 	bench_begin();
 	bench.date_ns = DATE * SECOND + 600 * MS;
-	rtc_init(&rtc, &bench.ports, &bench.clock, bench_line(8), &memory);
+	rtc_init(&rtc, &bench.ports, &bench.clock, bench_line(8), &machine);
 }
 
 static void begin(void)
 {
-	begin_with(64 << 20, 0);
+	begin_with(64 << 20, 0, 0);
 }
 
 static uint8_t get(uint8_t index)
@@ -264,20 +264,22 @@ static unsigned int word(uint8_t index)
 	return get(index) | get(index + 1) << 8;
 }
 
-static void memory_sizes(void)
+static void sizes_of_machine(void)
 {
-	begin_with(64ULL << 20, 0);
+	begin_with(64ULL << 20, 0, 0);
 	CHECK_EQUAL(word(0x15), 640);
 	CHECK_EQUAL(word(0x17), 63 << 10);
 	CHECK_EQUAL(word(0x30), 63 << 10);
 	CHECK_EQUAL(word(0x34), 48 << 4);
-	begin_with(3ULL << 30, 5ULL << 30);
+	begin_with(3ULL << 30, 5ULL << 30, 4);
 	CHECK_EQUAL(word(0x30), 0xffff);
 	CHECK_EQUAL(word(0x34), (3072 - 16) << 4);
 	CHECK_EQUAL(word(0x5b), (5120 << 4) & 0xffff);
 	CHECK_EQUAL(get(0x5d), 5120 >> 12);
-	begin_with(1ULL << 20, 0);
+	CHECK_EQUAL(get(0x5f), 3);
+	begin_with(1ULL << 20, 0, 1);
 	CHECK_EQUAL(word(0x17) | word(0x34), 0);
+	CHECK_EQUAL(get(0x5f), 0);
 }
 
 static void bios_memory(void)
@@ -310,7 +312,7 @@ const struct test tests[] = {
 	{ "an interrupt that nobody reads", unread },
 	{ "alarms", alarms },
 	{ "an alarm seen late", late_alarm },
-	{ "sizes of memory", memory_sizes },
+	{ "sizes of memory", sizes_of_machine },
 	{ "what else a BIOS looks at", bios_memory },
 	{ 0 }
 };

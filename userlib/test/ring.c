@@ -227,6 +227,40 @@ static void own_requests(void)
 	ring_end(ring, &rig);
 }
 
+static const struct io_uring_sqe *last_queued(struct vee_ring *ring)
+{
+	const struct io_uring_sq *sq = &vee_ring_uring(ring)->sq;
+
+	return &sq->sqes[(sq->sqe_tail - 1) & sq->ring_mask];
+}
+
+/* The tests' VM is none: that is told, and that it has been sent is not. */
+static void signals(void)
+{
+	const struct vee_uring_signal wanted = {
+		.address = 0xfee00000 | 3 << 12, .data = 0x31, .flags = VEE_SIGNAL_LEVEL,
+	};
+	struct rig rig;
+	struct vee_ring *ring = ring_begin(1, &rig);
+	const struct io_uring_sqe *sqe;
+	struct vee_ring_event event;
+
+	if (!ring)
+		return;
+	CHECK(!vee_ring_signal(ring, rig.vm, wanted.address, wanted.data, wanted.flags));
+	sqe = last_queued(ring);
+	CHECK_EQUAL(sqe->opcode, IORING_OP_URING_CMD);
+	CHECK_EQUAL(sqe->fd, vee_vm_fd(rig.vm));
+	CHECK_EQUAL(sqe->cmd_op, VEE_VM_SIGNAL);
+	CHECK_EQUAL(sqe->flags, IOSQE_CQE_SKIP_SUCCESS);
+	CHECK(!memcmp(sqe->cmd, &wanted, sizeof(wanted)));
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK(!event.vcpu);
+	CHECK_EQUAL(event.data, VEE_RING_SIGNAL);
+	CHECK_EQUAL(event.result, -EOPNOTSUPP);
+	ring_end(ring, &rig);
+}
+
 static void workers(void)
 {
 	unsigned int now[2] = { 0 };
@@ -404,6 +438,7 @@ const struct test tests[] = {
 	{ "a batch that failed half way", failed_half_way },
 	{ "a timer beside short runs", timer_beside_short_runs },
 	{ "requests of one's own", own_requests },
+	{ "signals", signals },
 	{ "a worker for each vCPU", workers },
 	{ "errors", errors },
 	{ "no descriptors left", no_descriptors },
