@@ -278,6 +278,8 @@ int outlet_begin(struct outlet *outlet, struct machine *machine, int fd);
 void outlet_put(struct outlet *outlet, const uint8_t *bytes, size_t count);
 /* Until no more than @most are on their way, or never will be. */
 void outlet_wait(struct outlet *outlet, size_t most);
+/* For a change that a signal's handler can't tell of. False: none was told. */
+bool wait_a_while(pthread_cond_t *cond, pthread_mutex_t *lock);
 
 /* --- host.c: what "vee check" asks this machine --- */
 

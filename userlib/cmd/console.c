@@ -17,9 +17,6 @@
 #define ESCAPE_QUIT	'x'	/* ...then this */
 
 #define INPUT_BYTES	512
-#define A_WHILE_MS	100	/* between two looks at console_quits() */
-#define SECOND_NS	1000000000
-#define MS_NS		1000000
 
 /* --- output --- */
 
@@ -65,16 +62,8 @@ void console_look_for_room(struct machine *machine)
 
 static void wait_for_room(struct machine *machine)
 {
-	struct timespec until;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += A_WHILE_MS * MS_NS;
-	if (until.tv_nsec >= SECOND_NS) {
-		until.tv_nsec -= SECOND_NS;
-		until.tv_sec++;
-	}
 	machine->console.stalled = true;
-	pthread_cond_timedwait(&machine->console.room, &machine->lock, &until);
+	wait_a_while(&machine->console.room, &machine->lock);
 }
 
 /* Waits for the guest to take what there is no room for. */

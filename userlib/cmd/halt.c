@@ -97,7 +97,10 @@ static bool all_answered(const struct cpu *but)
 	return true;
 }
 
-/* Another one that asks has been woken since, so this one's question is void. */
+/*
+ * Another one that asks has been woken since, so this one's question is void. Who is in gdb's
+ * hands doesn't answer before gdb has this one, too: it asks again after the next run.
+ */
 static bool ask(struct cpu *cpu)
 {
 	struct machine *machine = cpu->machine;
@@ -106,8 +109,10 @@ static bool ask(struct cpu *cpu)
 	for (unsigned int i = 0; i < machine->cpu_count; i++)
 		if (&machine->cpus[i] != cpu)
 			cpu_kick(&machine->cpus[i]);
-	while (machine->question == question && all_halted(machine) && !all_answered(cpu))
-		pthread_cond_wait(&machine->answers, &machine->lock);
+	while (machine->question == question && all_halted(machine) && !all_answered(cpu)) {
+		if (!wait_a_while(&machine->answers, &machine->lock) && machine->gdb)
+			set(cpu, false);
+	}
 	return machine->question == question && all_halted(machine);
 }
 

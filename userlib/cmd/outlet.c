@@ -14,8 +14,7 @@
 #define A_WHILE_NS	100000000	/* between two looks at console_quits() */
 #define SECOND_NS	1000000000
 
-/* Waits for a change, but a signal's handler can't tell of one. */
-static void wait_for_change(struct outlet *outlet)
+bool wait_a_while(pthread_cond_t *cond, pthread_mutex_t *lock)
 {
 	struct timespec until;
 
@@ -25,7 +24,7 @@ static void wait_for_change(struct outlet *outlet)
 		until.tv_nsec -= SECOND_NS;
 		until.tv_sec++;
 	}
-	pthread_cond_timedwait(&outlet->changed, &outlet->lock, &until);
+	return !pthread_cond_timedwait(cond, lock, &until);
 }
 
 /* False: no more can be written. */
@@ -111,7 +110,7 @@ void outlet_wait(struct outlet *outlet, size_t most)
 		return;
 	pthread_mutex_lock(&outlet->lock);
 	while (outlet->count > most && !outlet->error && patience) {
-		wait_for_change(outlet);
+		wait_a_while(&outlet->changed, &outlet->lock);
 		if (console_quits())
 			patience--;
 	}
