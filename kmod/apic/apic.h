@@ -208,6 +208,8 @@ int apic_requested(struct apic *apic);
 int apic_in_service(struct apic *apic);
 /* INTA: it is in service from here on. */
 void apic_accept(struct apic *apic, u8 vector);
+/* By the vCPU's thread, past the mailbox: an edge-triggered one is in the IRR. */
+void apic_request(struct apic *apic, u8 vector);
 /* EOI of the highest in service. */
 void apic_end(struct apic *apic);
 /* ... of a level-triggered one that the CPU has ended itself. */

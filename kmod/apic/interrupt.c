@@ -63,6 +63,13 @@ int apic_deliverable(struct apic *apic)
 	return (vector & PRIORITY_CLASS) > (apic_priority(apic) & PRIORITY_CLASS) ? vector : -1;
 }
 
+void apic_request(struct apic *apic, u8 vector)
+{
+	apic_set_bit(apic, APIC_IRR, vector);
+	apic_clear_bit(apic, APIC_TMR, vector);
+	apic->requested |= BIT(vector / 32);
+}
+
 void apic_accept(struct apic *apic, u8 vector)
 {
 	apic_clear_bit(apic, APIC_IRR, vector);

@@ -253,12 +253,19 @@ static void ask_for_windows(struct vee_vcpu *vcpu)
 			 (vcpu->controls.proc & ~PROC_WINDOWS) | windows);
 }
 
-/* INTA: between the look whether the guest is ready and the entry. */
+/*
+ * INTA: between the look whether the guest is ready and the entry. If it isn't, the window
+ * is asked for.
+ */
 static noinline void accept(struct vee_vcpu *vcpu)
 {
 	struct events *events = &vcpu->events;
-	int vector = apic_deliverable(&vcpu->apic);
+	int vector;
 
+	events->apic_asked = !interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS));
+	if (events->apic_asked)
+		return;
+	vector = apic_deliverable(&vcpu->apic);
 	/* The guest has raised its TPR since: the exit for the window finds that out. */
 	if (vector < 0)
 		return;
@@ -270,12 +277,6 @@ static noinline void accept(struct vee_vcpu *vcpu)
 		.flags = VEE_EVENT_VALID,
 	};
 	inject(events, &events->interrupt);
-}
-
-static bool can_accept(const struct events *events)
-{
-	return events->apic_waits && !valid(&events->interrupt) &&
-	       interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS));
 }
 
 void event_prepare(struct vee_vcpu *vcpu)
@@ -293,7 +294,7 @@ void event_prepare(struct vee_vcpu *vcpu)
 	} else if (valid(&events->interrupt) &&
 		   interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS))) {
 		inject(events, &events->interrupt);
-	} else if (can_accept(events)) {
+	} else if (events->apic_waits && !valid(&events->interrupt)) {
 		accept(vcpu);
 	}
 	if (trace_vee_inject_enabled() && events->injecting)

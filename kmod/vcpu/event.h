@@ -25,6 +25,7 @@
  * @injecting: which of these the entry under way delivers, or NULL
  * @resume_flag_changed: RFLAGS.RF is not the guest's, but as its frame is to have it
  * @apic_waits: the local APIC has one, which is accepted when it is injected
+ * @apic_asked: ... the guest is not ready for it, and the CPU is asked to say when it is
  * @sent_interrupt: a struct vee_event from another thread, 0: none
  * @sent_nmi: likewise
  */
@@ -35,6 +36,7 @@ struct events {
 	struct vee_event *injecting;
 	bool resume_flag_changed;
 	bool apic_waits;
+	bool apic_asked;
 	u64 sent_interrupt;
 	u64 sent_nmi;
 };
@@ -94,6 +96,12 @@ static inline bool event_pending(const struct events *events)
 static inline bool event_windows(u32 intercept, u32 proc)
 {
 	return (intercept & INTERCEPT_WINDOWS) | (proc & PROC_WINDOWS);
+}
+
+/* The window that an interrupt of the local APIC waits for is all there is, and asked for. */
+static inline bool event_only_asked(const struct events *events, u32 intercept)
+{
+	return events->apic_asked && !event_pending(events) && !(intercept & INTERCEPT_WINDOWS);
 }
 
 /* The entry succeeded: delivered, unless event_collect() finds otherwise. */

@@ -253,10 +253,19 @@ static void offer(struct vee_vcpu *vcpu)
 	bool waits = apic_deliverable(&vcpu->apic) >= 0;
 
 	vcpu->events.apic_waits = waits;
+	vcpu->events.apic_asked = false;
 	/* It also makes the entry one that events are looked at for. */
 	if (waits)
 		vmcs_set_proc(&vcpu->controls, PROC_INTERRUPT_WINDOW_EXITING, true);
 	set_threshold(vcpu, waits ? -1 : apic_requested(&vcpu->apic));
+}
+
+/* Which of those that wait comes first is asked when the guest is ready. */
+void local_request(struct vee_vcpu *vcpu, u8 vector)
+{
+	apic_request(&vcpu->apic, vector);
+	if (!vcpu->events.apic_asked)
+		offer(vcpu);
 }
 
 /* The CPU is told of it. */
@@ -315,10 +324,12 @@ void local_prepare(struct vee_vcpu *vcpu)
 {
 	if (unlikely(!controls_fit(vcpu)))
 		choose_controls(vcpu);
-	if (local_delivers(&vcpu->local))
+	if (local_delivers(&vcpu->local)) {
 		vcpu->events.apic_waits = false;
-	else
+		vcpu->events.apic_asked = false;
+	} else {
 		offer(vcpu);
+	}
 	timer_limit(&vcpu->limits, vcpu->apic.timer.at);
 }
 

@@ -44,6 +44,8 @@ void local_leave(struct vee_vcpu *vcpu);
 /* What has come is in the registers from here on. */
 void local_take_mail(struct vee_vcpu *vcpu);
 void local_prepare(struct vee_vcpu *vcpu);
+/* The vCPU has sent itself an interrupt, which the CPU does not deliver. */
+void local_request(struct vee_vcpu *vcpu, u8 vector);
 /* Of one with a local APIC: would an interrupt of it end HLT? */
 bool local_has_interrupt(struct vee_vcpu *vcpu);
 /* The IDT-vectoring information of an exit, @info, as it should be. With a local APIC. */

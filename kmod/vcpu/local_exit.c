@@ -143,6 +143,19 @@ static noinline enum next write_icr(struct vee_vcpu *vcpu)
 	return sent(vcpu);
 }
 
+static noinline enum next write_self_ipi(struct vee_vcpu *vcpu)
+{
+	u64 vector = written(vcpu);
+	bool asked = vcpu->events.apic_asked;
+
+	if (vector < APIC_FIRST_VECTOR || vector >= APIC_VECTORS ||
+	    !apic_is_switched_on(&vcpu->apic) || local_delivers(&vcpu->local))
+		return wrmsr_seldom(vcpu, X2APIC_MSR(APIC_SELF_IPI));
+	local_request(vcpu, vector);
+	event_skip(vcpu);
+	return asked ? NEXT_ENTER : NEXT_PREPARE;
+}
+
 static noinline enum next write_count(struct vee_vcpu *vcpu)
 {
 	u64 value = written(vcpu);
@@ -173,6 +186,8 @@ enum next local_wrmsr(struct vee_vcpu *vcpu, u32 index)
 		return write_eoi(vcpu);
 	case X2APIC_MSR(APIC_ICR):
 		return write_icr(vcpu);
+	case X2APIC_MSR(APIC_SELF_IPI):
+		return write_self_ipi(vcpu);
 	case X2APIC_MSR(APIC_TMICT):
 		return write_count(vcpu);
 	default:

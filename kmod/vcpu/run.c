@@ -288,6 +288,12 @@ static __always_inline enum next enter_within_budget(struct vee_vcpu *vcpu)
 	return enter_and_handle(vcpu, true);
 }
 
+/* The CPU says when the guest is ready for what the local APIC has. */
+static noinline enum next enter_while_asked(struct vee_vcpu *vcpu)
+{
+	return enter_plainly(vcpu);
+}
+
 static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
 {
 	u32 intercept = vcpu->wishes.intercept, proc = vcpu->controls.proc;
@@ -305,6 +311,9 @@ static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
 		} else if (budget_is_set(&vcpu->limits, &vcpu->controls)) {
 			return enter_within_budget(vcpu);
 		}
+	} else if (local_is_there(&vcpu->apic) && !(limit | step) &&
+		   event_only_asked(&vcpu->events, intercept)) {
+		return enter_while_asked(vcpu);
 	}
 	return enter_prepared(vcpu, (event ? NEEDS_EVENT : 0) | (limit ? NEEDS_LIMIT : 0) |
 				    (step ? NEEDS_STEP : 0));
