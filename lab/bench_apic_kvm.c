@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Guests with local APICs under KVM, which is to have these in the kernel. */
 #include <linux/kvm.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -42,19 +43,18 @@ static void signal_vcpu(struct guest *cpus, uint8_t vector)
 
 static int bind_eventfd(struct guest *cpus, uint8_t vector)
 {
-	struct {
-		struct kvm_irq_routing table;
-		struct kvm_irq_routing_entry entry;
-	} routes = {
-		.table = { .nr = 1 },
-		.entry = {
-			.type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = { .address_lo = MSI_ADDRESS, .data = vector },
-		},
+	struct kvm_irq_routing_entry msi = {
+		.type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = MSI_ADDRESS, .data = vector },
 	};
+	struct kvm_irq_routing *routes = calloc(1, sizeof(*routes) + sizeof(msi));
 	struct kvm_irqfd bound = { .fd = kvm_check(eventfd(0, EFD_CLOEXEC), "eventfd") };
 
-	kvm_check(ioctl(cpus[0].vm, KVM_SET_GSI_ROUTING, &routes), "routes");
+	kvm_check(routes ? 0 : -1, "routes");
+	routes->nr = 1;
+	routes->entries[0] = msi;
+	kvm_check(ioctl(cpus[0].vm, KVM_SET_GSI_ROUTING, routes), "routes");
+	free(routes);
 	kvm_check(ioctl(cpus[0].vm, KVM_IRQFD, &bound), "irqfd");
 	return bound.fd;
 }
