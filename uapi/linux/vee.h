@@ -1098,7 +1098,7 @@ struct vee_exit {
  * @prefetch: caller: VEE_STATE_ groups to fill at each exit, and
  *	VEE_PREFETCH_INSN. Initially VEE_STATE_REGS | VEE_PREFETCH_INSN
  * @valid: kernel: groups below that hold the guest's state now. A new vCPU's are
- *	all valid
+ *	all valid but VEE_STATE_APIC, which others change: VEE_VCPU_SYNC fetches it
  * @dirty: caller: groups that the caller changed and the next run must load; the
  *	run clears it. One that is kicked, or has its deadline, while it waits for
  *	PDPTEs that it has to load (struct vee_control) leaves the page as it is, but
