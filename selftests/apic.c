@@ -62,6 +62,7 @@
 
 /* The basic exit reasons of what is done in the kernel. */
 #define EXIT_WRMSR	32
+#define EXIT_TIMER	52
 
 GUEST_CODE(raise_ud, 64, "ud2");
 GUEST_CODE(rdmsr_hlt, 64, "rdmsr; hlt");
@@ -73,6 +74,9 @@ GUEST_CODE(wait_for_one, 64, "1: sti; hlt; cli; jmp 1b");
 GUEST_CODE(cr8_hlt, 64, "sti; mov %rax, %cr8; nop; cli; hlt");
 GUEST_CODE(count_on, 64, "1: sti; nop; incl 0x20000; cli; jmp 1b");
 GUEST_CODE(many_eoi, 64, "1: wrmsr; dec %ebx; jnz 1b; hlt");
+GUEST_CODE(write_open, 64, "wrmsr; sti; nop; cli; hlt");
+GUEST_CODE(write_two_open, 64, "wrmsr; mov %ebx, %eax; wrmsr; sti; nop; cli; hlt");
+GUEST_CODE(write_go_on, 64, "wrmsr; 1: sti; nop; cli; jmp 1b");
 GUEST_CODE(ap_start, 16, "mov $0x1234, %ax; hlt");
 GUEST_CODE(ap_call, 16, "mov $0x1234, %ax; vmcall");
 GUEST_CODE(off_line, 64, "cli; hlt; sti; nop; cli; hlt");
@@ -471,6 +475,36 @@ TEST_F(apic, priority)
 	EXPECT_EQ(0x50, RDMSR(PPR));
 }
 
+/* Begins at a WRMSR, with interrupts closed. */
+#define SET_WRITING(g, code, msr, value)				\
+	do {								\
+		SET_LONG(g, code);					\
+		(g)->page->regs.rcx = (msr);				\
+		(g)->page->regs.rax = (__u32)(value);			\
+		(g)->page->regs.rdx = (__u64)(value) >> 32;		\
+	} while (0)
+
+/* What a write leads to comes in the same stay: no HLT has everything looked at anew. */
+TEST_F(apic, self_in_one_stay)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	SET_WRITING(g, write_open, MSR_OF(SELF_IPI), LOW);
+	ASSERT_VECTOR(g, LOW);
+	WRMSR(EOI, 0);
+	/* Of two that wait the higher one, which was the later. */
+	SET_WRITING(g, write_two_open, MSR_OF(SELF_IPI), LOW);
+	g->page->regs.rbx = HIGH;
+	ASSERT_VECTOR(g, HIGH);
+	EXPECT_EQ(1U << LOW % 32, RDMSR(IRR + 16 * (LOW / 32)));
+	SET_WRITING(g, write_open, MSR_OF(EOI), 0);
+	ASSERT_VECTOR(g, LOW);
+	EXPECT_EQ(0, RDMSR(ISR + 16 * (HIGH / 32)));
+	WRMSR(EOI, 0);
+	EXPECT_EQ(-1, TAKEN());
+}
+
 TEST_F(apic, illegal_vector)
 {
 	struct guest *g = &self->g;
@@ -790,6 +824,43 @@ TEST_F(apic, timer_once)
 	expect_timer(_metadata, g, since, COUNT_NS);
 	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
 	EXPECT_EQ(-1, TAKEN());
+}
+
+/* Did the CPU's timer end the stay? Once in a while the host's tick comes right before. */
+static bool timer_ends_stay(struct __test_metadata *_metadata, struct guest *g, __u32 msr)
+{
+	__u64 khz = vee_info(g->dev).tsc_khz, before = stat_of(g, EXIT_TIMER);
+
+	for (int i = 0; i < 5; i++) {
+		SET_WRITING(g, write_go_on, msr,
+			    msr == MSR_TSC_DEADLINE ? host_tsc() + khz / 2 : MS_NS / 4);
+		g->page->deadline_ns = 0;
+		EXPECT_EQ(0, guest_run(g));
+		EXPECT_EQ(STUB(HIGH), g->page->regs.rip);
+		wrmsr(_metadata, g, EOI, 0);
+		if (stat_of(g, EXIT_TIMER) > before)
+			return true;
+	}
+	return false;
+}
+
+TEST_F(apic, timer_in_one_stay)
+{
+	struct guest *g = &self->g;
+	char parameters[80];
+
+	if (!(vee_info(g->dev).features & VEE_FEATURE_PREEMPTION_TIMER))
+		VEE_SKIP("no preemption timer");
+	/* The lab has each stay end after so long. */
+	guest_close(g);
+	snprintf(parameters, sizeof(parameters), "%s slice_us=0", variant->parameters);
+	module_want(_metadata, parameters);
+	open_guest(_metadata, g);
+	set_x2apic(_metadata, g);
+	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
+	EXPECT_TRUE(timer_ends_stay(_metadata, g, MSR_TSC_DEADLINE));
+	WRMSR(LVT_TIMER, HIGH);
+	EXPECT_TRUE(timer_ends_stay(_metadata, g, MSR_OF(INITIAL_COUNT)));
 }
 
 TEST_F(apic, timer_periodic)
