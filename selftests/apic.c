@@ -76,7 +76,9 @@ GUEST_CODE(count_on, 64, "1: sti; nop; incl 0x20000; cli; jmp 1b");
 GUEST_CODE(many_eoi, 64, "1: wrmsr; dec %ebx; jnz 1b; hlt");
 GUEST_CODE(write_open, 64, "wrmsr; sti; nop; cli; hlt");
 GUEST_CODE(write_two_open, 64, "wrmsr; mov %ebx, %eax; wrmsr; sti; nop; cli; hlt");
-GUEST_CODE(write_go_on, 64, "wrmsr; 1: sti; nop; cli; jmp 1b");
+GUEST_CODE(count_go_on, 64, "wrmsr; 1: sti; nop; cli; jmp 1b");
+GUEST_CODE(deadline_go_on, 64,
+	   "rdtsc; add %ebx, %eax; adc $0, %edx; wrmsr; 1: sti; nop; cli; jmp 1b");
 GUEST_CODE(ap_start, 16, "mov $0x1234, %ax; hlt");
 GUEST_CODE(ap_call, 16, "mov $0x1234, %ax; vmcall");
 GUEST_CODE(off_line, 64, "cli; hlt; sti; nop; cli; hlt");
@@ -832,8 +834,11 @@ static bool timer_ends_stay(struct __test_metadata *_metadata, struct guest *g, 
 	__u64 khz = vee_info(g->dev).tsc_khz, before = stat_of(g, EXIT_TIMER);
 
 	for (int i = 0; i < 5; i++) {
-		SET_WRITING(g, write_go_on, msr,
-			    msr == MSR_TSC_DEADLINE ? host_tsc() + khz / 2 : MS_NS / 4);
+		if (msr == MSR_TSC_DEADLINE)
+			SET_WRITING(g, deadline_go_on, msr, 0);
+		else
+			SET_WRITING(g, count_go_on, msr, MS_NS / 4);
+		g->page->regs.rbx = khz / 2;
 		g->page->deadline_ns = 0;
 		EXPECT_EQ(0, guest_run(g));
 		EXPECT_EQ(STUB(HIGH), g->page->regs.rip);
