@@ -31,7 +31,6 @@
 #define DIVIDE		0x3e0
 #define SELF_IPI	0x3f0
 
-#define SVR_ON		0x1ff
 #define LVT_MASKED	0x10000
 #define LVT_PERIODIC	0x20000
 #define LVT_DEADLINE	0x40000
@@ -52,7 +51,6 @@
 #define MSR_OF(reg)		(0x800 + ((reg) >> 4))
 
 #define BASE_BSP	0x100ULL
-#define BASE_X2APIC	0x400ULL
 #define BASE_ENABLED	0x800ULL
 #define APIC_PAGE	0xfee00000ULL
 #define PAGE_IN_2M(gpa)	((gpa) >> 21 & 511)
@@ -197,8 +195,8 @@ static void set_base(struct __test_metadata *_metadata, struct guest *g, __u64 f
 
 static void set_x2apic(struct __test_metadata *_metadata, struct guest *g)
 {
-	set_base(_metadata, g, BASE_BSP | BASE_ENABLED | BASE_X2APIC);
-	wrmsr(_metadata, g, SVR, SVR_ON);
+	set_base(_metadata, g, BASE_BSP | BASE_ENABLED | APIC_X2APIC);
+	wrmsr(_metadata, g, SVR, APIC_SVR_ON);
 }
 
 static int apic_access(struct guest *g, __u32 flags, __u32 offset, __u32 *value)
@@ -307,7 +305,7 @@ TEST_F(apic, x2apic_registers)
 	EXPECT_EQ(0, RDMSR(ID));
 	EXPECT_EQ(0x50014, RDMSR(VERSION));
 	EXPECT_EQ(1, RDMSR(LDR));
-	EXPECT_EQ(SVR_ON, RDMSR(SVR));
+	EXPECT_EQ(APIC_SVR_ON, RDMSR(SVR));
 	/* Of the low half CR8 knows nothing, by which each run here begins. */
 	WRMSR(TPR, 0x50);
 	EXPECT_EQ(0x50, RDMSR(TPR));
@@ -341,8 +339,8 @@ TEST_F(apic, xapic_registers)
 	EXPECT_EQ(0, LOAD(ID));
 	EXPECT_EQ(0x50014, LOAD(VERSION));
 	EXPECT_EQ(0xff, LOAD(SVR));
-	STORE(SVR, SVR_ON);
-	EXPECT_EQ(SVR_ON, LOAD(SVR));
+	STORE(SVR, APIC_SVR_ON);
+	EXPECT_EQ(APIC_SVR_ON, LOAD(SVR));
 	EXPECT_EQ(0xffffffff, LOAD(DFR));
 	STORE(DFR, 0);
 	EXPECT_EQ(0x0fffffff, LOAD(DFR));
@@ -371,7 +369,7 @@ TEST_F(apic, base)
 
 	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_APIC_BASE, &value));
 	EXPECT_EQ(APIC_PAGE | BASE_BSP | BASE_ENABLED, value);
-	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, APIC_PAGE | BASE_X2APIC));
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, APIC_PAGE | APIC_X2APIC));
 	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, APIC_PAGE | BASE_ENABLED | 1));
 	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE, BASE_ENABLED | 1ULL << 60));
 	set_x2apic(_metadata, g);
@@ -381,7 +379,7 @@ TEST_F(apic, base)
 	set_base(_metadata, g, 0);
 	EXPECT_FALSE(try_rdmsr(_metadata, g, MSR_OF(TPR), &value));
 	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE,
-			       APIC_PAGE | BASE_ENABLED | BASE_X2APIC));
+			       APIC_PAGE | BASE_ENABLED | APIC_X2APIC));
 	set_base(_metadata, g, BASE_ENABLED);
 	EXPECT_EQ(0, LOAD(TPR));
 	EXPECT_EQ(0xff, LOAD(SVR));
@@ -406,7 +404,7 @@ TEST_F(apic, moved)
 	ASSERT_RUN(g, VEE_EXIT_MMIO);
 	EXPECT_EQ(0, g->page->exit.memory.apic);
 	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_APIC_BASE,
-			      OTHER_PAGE | BASE_ENABLED | BASE_X2APIC));
+			      OTHER_PAGE | BASE_ENABLED | APIC_X2APIC));
 	SET_LONG(g, load_hlt);
 	g->page->regs.rbx = OTHER_PAGE + TPR;
 	ASSERT_RUN(g, VEE_EXIT_MMIO);
@@ -530,7 +528,7 @@ TEST_F(apic, switched_off)
 	WRMSR(SVR, 0xff);
 	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
 	EXPECT_EQ(-1, TAKEN());
-	WRMSR(SVR, SVR_ON);
+	WRMSR(SVR, APIC_SVR_ON);
 	EXPECT_EQ(-1, TAKEN());
 	/* An NMI comes all the same. */
 	WRMSR(SVR, 0xff);
@@ -564,7 +562,7 @@ TEST_F(apic, ended_by_the_caller)
 	struct guest *g = &self->g;
 	__u32 value = 0;
 
-	STORE(SVR, SVR_ON);
+	STORE(SVR, APIC_SVR_ON);
 	EXPECT_EQ(0, signal_vector(g, 0, LOW, VEE_SIGNAL_LEVEL));
 	EXPECT_EQ(LOW, TAKEN());
 	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
@@ -600,8 +598,8 @@ TEST_F(apic, accessed_by_the_caller)
 {
 	struct guest *g = &self->g;
 
-	EXPECT_EQ(0, apic_store(g, SVR, SVR_ON));
-	EXPECT_EQ(SVR_ON, LOAD(SVR));
+	EXPECT_EQ(0, apic_store(g, SVR, APIC_SVR_ON));
+	EXPECT_EQ(APIC_SVR_ON, LOAD(SVR));
 	EXPECT_EQ(0, apic_store(g, ICR, ICR_SELF | HIGH));
 	EXPECT_EQ(0, apic_store(g, TPR, 0x60));
 	EXPECT_EQ(-1, TAKEN());
@@ -615,7 +613,7 @@ TEST_F(apic, xapic_interrupts)
 {
 	struct guest *g = &self->g;
 
-	STORE(SVR, SVR_ON);
+	STORE(SVR, APIC_SVR_ON);
 	STORE(ICR, ICR_SELF | LOW);
 	EXPECT_EQ(LOW, TAKEN());
 	STORE(EOI, 0);
@@ -954,7 +952,7 @@ TEST_F(apic, init_sipi_to_one_off_line)
 	SET_LONG(&ap, off_line);
 	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_APIC));
 	ap.page->apic.start = 0;
-	ap.page->apic.svr = SVR_ON;
+	ap.page->apic.svr = APIC_SVR_ON;
 	ap.page->dirty |= VEE_STATE_APIC;
 	ap.page->options = MASKED;
 	ap.page->deadline_ns = NAP_NS;
@@ -986,11 +984,7 @@ static void start_other(struct __test_metadata *_metadata, struct guest *g, stru
 	SET_LONG(other, count_on);
 	memcpy(g->mem + GPA_OTHER, count_on, count_on_end - count_on);
 	guest_set_rip(other, GPA_OTHER);
-	ASSERT_EQ(0, vcpu_sync(other->vcpu, VEE_STATE_APIC));
-	other->page->apic.start = 0;
-	other->page->apic.base |= BASE_X2APIC;
-	other->page->apic.svr = SVR_ON;
-	other->page->dirty |= VEE_STATE_APIC;
+	ASSERT_EQ(0, guest_set_apic_on(other));
 	ASSERT_EQ(0, runner_start(r, other));
 	ASSERT_TRUE(guest_counts(g));
 }
@@ -1045,7 +1039,7 @@ TEST_F(apic, saved_and_loaded)
 	EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
 	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
 	saved = g->page->apic;
-	EXPECT_EQ(APIC_PAGE | BASE_BSP | BASE_ENABLED | BASE_X2APIC, saved.base);
+	EXPECT_EQ(APIC_PAGE | BASE_BSP | BASE_ENABLED | APIC_X2APIC, saved.base);
 	EXPECT_EQ(0x20, saved.tpr);
 	EXPECT_EQ(1U << HIGH % 32, saved.irr[HIGH / 32]);
 	EXPECT_EQ(LOW, saved.lvt[VEE_APIC_LVT_TIMER]);
@@ -1066,7 +1060,7 @@ TEST_F(apic, bad_state)
 
 	SET_LONG(g, rdmsr_hlt);
 	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
-	g->page->apic.base = APIC_PAGE | BASE_X2APIC;
+	g->page->apic.base = APIC_PAGE | APIC_X2APIC;
 	g->page->dirty |= VEE_STATE_APIC;
 	EXPECT_EQ(-EINVAL, guest_run(g));
 	EXPECT_EQ(offsetof(struct vee_vcpu_page, apic.base), g->page->refused);

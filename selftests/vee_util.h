@@ -936,15 +936,25 @@ static inline void catch_sigusr1(void)
 
 GUEST_CODE(begin_apic, 64, "hlt");
 
-/* In x2APIC mode it takes interrupts from here on, and they wake it from HLT. */
-static inline void guest_turn_apic_on(struct __test_metadata *_metadata, struct guest *g)
+/* From its next run on: in x2APIC mode, and not waiting for a SIPI. */
+static inline int guest_set_apic_on(struct guest *g)
 {
-	GUEST_LONG(g, begin_apic);
-	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	int ret = vcpu_sync(g->vcpu, VEE_STATE_APIC);
+
+	if (ret)
+		return ret;
 	g->page->apic.start = 0;
 	g->page->apic.base |= APIC_X2APIC;
 	g->page->apic.svr = APIC_SVR_ON;
 	g->page->dirty |= VEE_STATE_APIC;
+	return 0;
+}
+
+/* In x2APIC mode it takes interrupts from here on, and they wake it from HLT. */
+static inline void guest_turn_apic_on(struct __test_metadata *_metadata, struct guest *g)
+{
+	GUEST_LONG(g, begin_apic);
+	ASSERT_EQ(0, guest_set_apic_on(g));
 	ASSERT_RUN(g, VEE_EXIT_HLT);
 	g->page->options = VEE_OPTION_HLT_SLEEPS;
 }
