@@ -6,23 +6,12 @@
 # in the folder $VEE_GUESTS: that kernel's vmlinuz-6.1, say; linux.cpio.gz, an initramfs with
 # a shell on ttyS0; symbols (lab/symbols.c); and gdb, unless one is installed.
 
-guests=${VEE_GUESTS:-/root/guests}
-cmdline='console=ttyS0 panic=-1 quiet cryptomgr.notests nokaslr'
-count=0
-failed=0
+# shellcheck source=selftests/guest_util.sh
+. "$(dirname "$0")/guest_util.sh"
 
-# --- KTAP ---
+cmdline="$cmdline nokaslr"
 
-comment() {
-	printf '# %s\n' "$*"
-}
-
-report() {
-	count=$((count + 1))
-	printf '%s %d %s\n' "$1" "$count" "$2"
-	comment "$(now) hundredths since boot"
-	[ "$1" = ok ] || failed=$((failed + 1))
-}
+# --- what gdb has said ---
 
 # Test $2, by the status $1.
 verdict() {
@@ -44,12 +33,6 @@ said() {
 		silent=1
 	done
 	verdict "$silent" "$name"
-}
-
-# Hundredths of a second.
-now() {
-	read -r up rest </proc/uptime
-	echo "${up%.*}${up#*.}"
 }
 
 # Bytes, in hexadecimal.
@@ -275,10 +258,6 @@ start_linux() {
 	END
 }
 
-say() {
-	printf '%s\n' "$1" >&4
-}
-
 # With Ctrl-C, as gdb has it from its terminal.
 interrupt_idle() {
 	# shellcheck disable=SC2016 # for the guest's shell
@@ -341,12 +320,9 @@ skip() {
 	exit 4
 }
 
-work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo 'KTAP version 1'
-if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
-	skip 'command "vee", or no /dev/vee'
-fi
+need_vee
 gdb_program=$guests/gdb
 [ -e "$gdb_program" ] || gdb_program=$(command -v gdb) || skip "$guests/gdb (VEE_GUESTS)"
 if has_linux; then
