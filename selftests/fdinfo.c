@@ -172,6 +172,75 @@ TEST_F(fdinfo, memory)
 	munmap(extra, bytes);
 }
 
+#define SPARSE_PAGES	65536U
+
+struct sparse_page {
+	unsigned int number;
+	bool gone;
+};
+
+/* How many are gone besides, from number @first to before @end. */
+static unsigned int take_pages(struct sparse_page *pages, size_t count, unsigned int first,
+			       unsigned int end)
+{
+	unsigned int taken = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (pages[i].gone || pages[i].number < first || pages[i].number >= end)
+			continue;
+		pages[i].gone = true;
+		taken++;
+	}
+	return taken;
+}
+
+/*
+ * Single pages, each far from the next, the first and the last of a table among them: what
+ * is taken away is just what the host takes, and at the end no table is left.
+ */
+TEST_F(fdinfo, sparse_memory)
+{
+	struct sparse_page pages[] = {
+		{ .number = 0 }, { .number = 1 }, { .number = 200 }, { .number = 511 },
+		{ .number = 512 }, { .number = 700 }, { .number = 1023 }, { .number = 40000 },
+		{ .number = SPARSE_PAGES - 1 },
+	};
+	static const struct {
+		unsigned int first, end;
+	} taken[] = { { 512, 513 }, { 1, 511 }, { 511, 600 }, { 701, 40000 }, { 40000, SPARSE_PAGES },
+		      { 0, 1024 } };
+	const __u64 bytes = SPARSE_PAGES * PAGE_BYTES;
+	unsigned int left = ARRAY_SIZE(pages);
+	unsigned char *sparse = anon_memory(bytes);
+	struct guest *g = &self->g;
+	long long before;
+
+	ASSERT_NE(MAP_FAILED, sparse);
+	madvise(sparse, bytes, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_map(g->vm, GPA_EXTRA, sparse, bytes, VEE_RWX));
+	GUEST_LONG(g, touches);
+	for (size_t i = 0; i < ARRAY_SIZE(pages); i++) {
+		g->page->regs.rsi = GPA_EXTRA + pages[i].number * PAGE_BYTES;
+		g->page->regs.rcx = 1;
+		guest_set_rip(g, GPA_CODE);
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+	}
+	before = number_of(g->vm, "vee-mapped-kib") - 4 * left;
+	for (size_t i = 0; i < ARRAY_SIZE(taken); i++) {
+		left -= take_pages(pages, ARRAY_SIZE(pages), taken[i].first, taken[i].end);
+		ASSERT_EQ(0, madvise(sparse + taken[i].first * PAGE_BYTES,
+				     (taken[i].end - taken[i].first) * PAGE_BYTES,
+				     MADV_DONTNEED));
+		EXPECT_EQ(before + 4 * left, number_of(g->vm, "vee-mapped-kib"))
+			TH_LOG("range %zu", i);
+	}
+	EXPECT_EQ(0, left);
+	ASSERT_EQ(0, vm_unmap(g->vm, 0, GUEST_BYTES));
+	EXPECT_EQ(0, number_of(g->vm, "vee-mapped-kib"));
+	EXPECT_EQ(4, number_of(g->vm, "vee-tables-kib"));
+	munmap(sparse, bytes);
+}
+
 /* A leaf of 2 MiB, and smaller ones in its place once the host has split it. */
 TEST_F(fdinfo, large_pages)
 {

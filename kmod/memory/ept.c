@@ -263,21 +263,24 @@ void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 /*
  * Empties @table from @gpa to @last as far as it reaches; true if anything went.
  * A larger leaf goes whole, even if it reaches further: faults bring the rest
- * back. Recurses at most EPT_LEVELS deep.
+ * back. Most of a table is mostly empty: it ends with the last entry that is there.
+ * Recurses at most EPT_LEVELS deep.
  */
 static bool ept_zap_table(struct ept *ept, u64 *table, int level, u64 gpa, u64 last,
 			  struct list_head *freed)
 {
 	const u64 span = ept_span(level);
+	unsigned long unseen = ept_count(table, 0);
 	bool zapped = false;
 	u64 next;
 
-	for (; gpa <= last; gpa = next) {
+	for (; unseen && gpa <= last; gpa = next) {
 		u64 *entry = ept_entry(table, gpa, level);
 
 		next = (gpa | (span - 1)) + 1;
 		if (!*entry)
 			continue;
+		unseen--;
 		if (!ept_is_leaf(*entry, level)) {
 			u64 *child = ept_child(*entry);
 
