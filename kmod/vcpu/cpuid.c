@@ -196,14 +196,11 @@ static void without_state(struct vee_cpuid_entry *entry)
 }
 
 /* What is not the host's to say. */
-static void own_answers(struct vee_cpuid_entry *entry, unsigned int id)
+static void own_answers(struct vee_cpuid_entry *entry)
 {
 	switch (entry->leaf) {
 	case 0x0:
 		entry->eax = MAX_BASIC;
-		break;
-	case 0x1:
-		entry->ebx |= id << APIC_ID_SHIFT;
 		break;
 	case 0xd:
 		if (entry->subleaf)
@@ -214,11 +211,6 @@ static void own_answers(struct vee_cpuid_entry *entry, unsigned int id)
 		break;
 	case 0x80000000:
 		entry->eax = MAX_EXTENDED;
-		break;
-	case 0x80000007:
-		/* The kernel says so, by what it has seen, or was told; and may at any time. */
-		if (check_tsc_unstable())
-			entry->edx &= ~INVARIANT_TSC;
 		break;
 	case 0x80000008:
 		entry->eax = vee_caps.gpa_bits | LINEAR_BITS << 8;
@@ -246,16 +238,7 @@ static void make_offer(struct vee_cpuid_entry *entry, const struct leaf_mask *ma
 	without_unused(entry);
 	without_controls(entry);
 	without_state(entry);
-}
-
-/* The same for each vCPU, and each CPUID is dear: an exit, where this runs in a VM. */
-static struct vee_cpuid_entry offers_made[ARRAY_SIZE(defaults)] __ro_after_init;
-
-int cpuid_init(void)
-{
-	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
-		make_offer(&offers_made[i], &defaults[i]);
-	return 0;
+	own_answers(entry);
 }
 
 /* --- look-up ---------------------------------------------------------------------- */
@@ -419,7 +402,7 @@ void cpuid_apply(struct vee_vcpu *vcpu)
 {
 	u32 enabling = vee_caps.control[VMX_PROC2] & PROC2_ENABLING;
 	u32 exiting = upper_32_bits(vee_caps.allowed[VMX_PROC2]) & PROC2_EXITING;
-	u32 offered = offered_proc2(&vcpu->cpuid);
+	u32 offered = vcpu->cpuid.proc2;
 	u32 proc2 = vmcs_read(VMCS_PROC2_CONTROLS) & ~(PROC2_ENABLING | PROC2_EXITING);
 
 	vmcs_write(VMCS_PROC2_CONTROLS,
@@ -427,8 +410,63 @@ void cpuid_apply(struct vee_vcpu *vcpu)
 	vcpu->msrs.has_tsc_aux = enabling & offered & PROC2_RDTSCP;
 	if (proc_has(PROC_RDTSC_EXITING))
 		vmcs_set_proc(&vcpu->controls, PROC_RDTSC_EXITING,
-			      !offers(&vcpu->cpuid, 0x1, EDX, F(TSC)));
+			      !vcpu->cpuid.has_tsc);
 	cr_own(vcpu);
+}
+
+/* --- the default's table ------------------------------------------------------------- */
+
+/* What follows from a table for the rest of a vCPU. */
+struct allowances {
+	u64 cr4;
+	u64 efer;
+	u64 xcr0;
+	u8 apic;
+};
+
+/*
+ * The same for each vCPU, and so are those who have nothing of their own in it: made as
+ * the module loads, since each CPUID is dear, an exit, where this runs in a VM.
+ */
+static struct vee_cpuid_entry offers_made[ARRAY_SIZE(defaults) + 1] __ro_after_init;
+static struct guest_cpuid offered __ro_after_init = { .entries = offers_made };
+static struct allowances offered_allows __ro_after_init;
+
+static u8 apic_offers(const struct guest_cpuid *cpuid)
+{
+	return (offers(cpuid, 0x1, ECX, F(X2APIC)) ? APIC_OFFERS_X2APIC : 0) |
+	       (offers(cpuid, 0x1, ECX, F(TSC_DEADLINE_TIMER)) ? APIC_OFFERS_DEADLINE : 0);
+}
+
+/* @table is sorted, and has room for find()'s entry behind @count of them. */
+static struct allowances index_table(struct guest_cpuid *cpuid, struct vee_cpuid_entry *table,
+				     unsigned int count)
+{
+	table[count] = (struct vee_cpuid_entry){ .leaf = U32_MAX };
+	cpuid->entries = table;
+	cpuid->count = count;
+	make_index(cpuid);
+	cpuid->proc2 = offered_proc2(cpuid);
+	cpuid->has_tsc = offers(cpuid, 0x1, EDX, F(TSC));
+	return (struct allowances){
+		.cr4 = allowed_cr4(cpuid),
+		.efer = allowed_efer(cpuid),
+		.xcr0 = allowed_xcr0(cpuid),
+		.apic = apic_offers(cpuid),
+	};
+}
+
+int cpuid_init(void)
+{
+	for (int i = 0; i < ARRAY_SIZE(defaults); i++)
+		make_offer(&offers_made[i], &defaults[i]);
+	offered_allows = index_table(&offered, offers_made, ARRAY_SIZE(defaults));
+	return 0;
+}
+
+u32 cpuid_signature(void)
+{
+	return find(&offered, 0x1, 0)->eax;
 }
 
 /* --- setting and getting ------------------------------------------------------------- */
@@ -439,48 +477,64 @@ static struct vee_cpuid_entry *make_table(unsigned int count)
 	return kcalloc(count + 1, sizeof(struct vee_cpuid_entry), GFP_KERNEL_ACCOUNT);
 }
 
-static u8 apic_offers(const struct guest_cpuid *cpuid)
+void cpuid_free(struct guest_cpuid *cpuid)
 {
-	return (offers(cpuid, 0x1, ECX, F(X2APIC)) ? APIC_OFFERS_X2APIC : 0) |
-	       (offers(cpuid, 0x1, ECX, F(TSC_DEADLINE_TIMER)) ? APIC_OFFERS_DEADLINE : 0);
+	if (cpuid->entries != offers_made)
+		kfree(cpuid->entries);
+}
+
+static void allow(struct vee_vcpu *vcpu, const struct allowances *allows)
+{
+	vcpu->cr.cr4_allowed = allows->cr4;
+	vcpu->cr.efer_allowed = allows->efer;
+	vcpu->fpu.xcr0_allowed = allows->xcr0;
+	vcpu->apic.offers = allows->apic;
 }
 
 /* Takes over @table, sorted. */
 static void use_table(struct vee_vcpu *vcpu, struct vee_cpuid_entry *table,
 		      unsigned int count)
 {
-	struct guest_cpuid *cpuid = &vcpu->cpuid;
+	struct allowances allows;
 
-	kfree(cpuid->entries);
-	cpuid->entries = table;
-	cpuid->count = count;
-	cpuid->entries[count] = (struct vee_cpuid_entry){ .leaf = U32_MAX };
-	make_index(cpuid);
-	vcpu->cr.cr4_allowed = allowed_cr4(cpuid);
-	vcpu->cr.efer_allowed = allowed_efer(cpuid);
-	vcpu->fpu.xcr0_allowed = allowed_xcr0(cpuid);
-	vcpu->apic.offers = apic_offers(cpuid);
+	cpuid_free(&vcpu->cpuid);
+	allows = index_table(&vcpu->cpuid, table, count);
+	allow(vcpu, &allows);
 }
 
-void cpuid_free(struct guest_cpuid *cpuid)
+/* The kernel says so, by what it has seen, or was told; and may at any time. */
+static void without_tsc(struct vee_cpuid_entry *entry)
 {
-	kfree(cpuid->entries);
+	if (entry->leaf == 0x80000007)
+		entry->edx &= ~INVARIANT_TSC;
 }
 
-int cpuid_reset(struct vee_vcpu *vcpu)
+static int reset_to_own(struct vee_vcpu *vcpu)
 {
-	struct vee_cpuid_entry *table;
+	struct vee_cpuid_entry *table = make_table(ARRAY_SIZE(defaults));
+	bool unstable = check_tsc_unstable();
 
-	table = make_table(ARRAY_SIZE(defaults));
 	if (!table)
 		return -ENOMEM;
 	memcpy(table, offers_made, sizeof(offers_made));
 	for (int i = 0; i < ARRAY_SIZE(defaults); i++) {
-		own_answers(&table[i], vcpu->id);
+		if (table[i].leaf == 0x1)
+			table[i].ebx |= vcpu->id << APIC_ID_SHIFT;
 		if (vcpu->apic.regs)
 			with_apic(&table[i]);
+		if (unstable)
+			without_tsc(&table[i]);
 	}
 	use_table(vcpu, table, ARRAY_SIZE(defaults));
+	return 0;
+}
+
+int cpuid_reset(struct vee_vcpu *vcpu)
+{
+	if (vcpu->id || vcpu->apic.regs || check_tsc_unstable())
+		return reset_to_own(vcpu);
+	vcpu->cpuid = offered;
+	allow(vcpu, &offered_allows);
 	return 0;
 }
 

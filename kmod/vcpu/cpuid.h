@@ -20,17 +20,23 @@ static_assert(VEE_MAX_CPUID <= U8_MAX);
  * struct guest_cpuid - answers to CPUID
  * @entries: sorted by leaf and subleaf; behind them one of zeros, for FFFFFFFFH
  * @count: how many
+ * @proc2: what follows from them: secondary controls of instructions that are there
+ * @has_tsc: ... RDTSC is
  * @first: which of them is the first in each slot of an index by leaf
  */
 struct guest_cpuid {
-	struct vee_cpuid_entry *entries;
+	const struct vee_cpuid_entry *entries;
 	unsigned int count;
+	u32 proc2;
+	bool has_tsc;
 	u8 first[CPUID_SLOTS];
 };
 
 /* With the capabilities known. */
 int cpuid_init(void);
 int cpuid_reset(struct vee_vcpu *vcpu);
+/* Family, model and stepping, as the host's CPUID has them. */
+u32 cpuid_signature(void);
 void cpuid_free(struct guest_cpuid *cpuid);
 /* Inside the bracket: to the controls and masks. */
 void cpuid_apply(struct vee_vcpu *vcpu);

@@ -68,7 +68,8 @@ static int vcpu_init(struct vee_vcpu *vcpu)
 		return err;
 	vcpu->page->size = sizeof(*vcpu->page);
 	vcpu->page->generation = vcpu->runner.generation;
-	return state_reset(vcpu);
+	state_reset(vcpu);
+	return 0;
 }
 
 struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id)

@@ -33,9 +33,10 @@ static void area_init(struct xregs_state *area)
 #define FCW_AFTER_RESET	0x40
 #define FTW_ALL_VALID	0xff
 
+/* @area is zeroed. */
 static void area_reset(struct xregs_state *area)
 {
-	area_init(area);
+	area->i387.mxcsr = MXCSR_DEFAULT;
 	area->i387.cwd = FCW_AFTER_RESET;
 	area->i387.twd = FTW_ALL_VALID;
 	area->header.xfeatures = XFEATURE_MASK_FP;

@@ -674,40 +674,50 @@ void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 #define DATA_AFTER_RESET { .limit = 0xffff, .access_rights = 0x93 }
 
 /* SDM 3A, "Processor State After Reset"; TR as VM entry wants it, busy. */
-static const struct vee_segments segments_after_reset = {
-	.es = DATA_AFTER_RESET,
-	.cs = { .base = 0xffff0000, .limit = 0xffff, .access_rights = 0x9b,
-		.selector = 0xf000 },
-	.ss = DATA_AFTER_RESET,
-	.ds = DATA_AFTER_RESET,
-	.fs = DATA_AFTER_RESET,
-	.gs = DATA_AFTER_RESET,
-	.ldtr = { .limit = 0xffff, .access_rights = 0x82 },
-	.tr = { .limit = 0xffff, .access_rights = 0x8b },
-	.gdtr = { .limit = 0xffff },
-	.idtr = { .limit = 0xffff },
-};
+#define SEGMENTS_AFTER_RESET {							\
+	.es = DATA_AFTER_RESET,							\
+	.cs = { .base = 0xffff0000, .limit = 0xffff, .access_rights = 0x9b,	\
+		.selector = 0xf000 },						\
+	.ss = DATA_AFTER_RESET,							\
+	.ds = DATA_AFTER_RESET,							\
+	.fs = DATA_AFTER_RESET,							\
+	.gs = DATA_AFTER_RESET,							\
+	.ldtr = { .limit = 0xffff, .access_rights = 0x82 },			\
+	.tr = { .limit = 0xffff, .access_rights = 0x8b },			\
+	.gdtr = { .limit = 0xffff },						\
+	.idtr = { .limit = 0xffff },						\
+}
 
 #define PAT_AFTER_RESET	0x0007040600070406ULL
 
-/* By the caller's own way in: there is only one. */
-int state_reset(struct vee_vcpu *vcpu)
+/* What the caller would have to set, so that there is nothing to check. */
+static const struct staged_state after_reset = {
+	.groups = VEE_STATE_ALL,
+	.regs = { .rip = 0xfff0, .rflags = X86_EFLAGS_FIXED },
+	.segments = SEGMENTS_AFTER_RESET,
+	.control = {
+		.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET,
+		.xcr0 = XFEATURE_MASK_FP,
+	},
+	.debug = { .dr6 = DR6_RESERVED, .dr7 = DR7_ALWAYS_ONE },
+	.msrs = { .pat = PAT_AFTER_RESET },
+};
+
+void state_reset(struct vee_vcpu *vcpu)
 {
 	struct vee_vcpu_page *page = vcpu->page;
+	struct staged_state *staged = &vcpu->staged;
 
-	page->regs.rdx = cpuid_eax(1);
-	page->regs.rip = 0xfff0;
-	page->regs.rflags = X86_EFLAGS_FIXED;
-	page->segments = segments_after_reset;
-	page->control.cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
-	page->control.xcr0 = XFEATURE_MASK_FP;
-	page->debug.dr6 = DR6_RESERVED;
-	page->debug.dr7 = DR7_ALWAYS_ONE;
-	page->msrs.pat = PAT_AFTER_RESET;
+	*staged = after_reset;
+	staged->regs.rdx = cpuid_signature();
+	page->regs = staged->regs;
+	page->segments = staged->segments;
+	page->control = staged->control;
+	page->debug = staged->debug;
+	page->msrs = staged->msrs;
 	page->prefetch = VEE_STATE_REGS | VEE_PREFETCH_INSN;
 	page->valid = VEE_STATE_ALL;
-	page->dirty = VEE_STATE_ALL;
-	return state_take(vcpu);
+	vcpu->wishes = read_wishes(page);
 }
 
 /*
@@ -719,9 +729,9 @@ void state_init(struct vee_vcpu *vcpu)
 	struct staged_state *staged = &vcpu->staged;
 	u64 kept = vcpu->cr.cr0 & (X86_CR0_CD | X86_CR0_NW);
 
-	*guest_regs(vcpu) = (struct vee_regs) { .rdx = cpuid_eax(1) };
+	*guest_regs(vcpu) = (struct vee_regs) { .rdx = cpuid_signature() };
 	staged->regs = (struct vee_regs) { .rip = 0xfff0, .rflags = X86_EFLAGS_FIXED };
-	staged->segments = segments_after_reset;
+	staged->segments = after_reset.segments;
 	staged->control = (struct vee_control) {
 		.cr0 = kept | X86_CR0_ET,
 		.xcr0 = vcpu->fpu.xcr0,

@@ -14,7 +14,7 @@
 
 /* Takes over and checks what the caller changed. Sleeps, or -EAGAIN in an inline run. */
 int state_take(struct vee_vcpu *vcpu);
-int state_reset(struct vee_vcpu *vcpu);
+void state_reset(struct vee_vcpu *vcpu);
 /* These inside the bracket. @wanted: VEE_STATE_ groups */
 void state_fill(struct vee_vcpu *vcpu, u32 wanted);
 void state_load_staged(struct vee_vcpu *vcpu);
