@@ -207,8 +207,10 @@ TEST_F(fdinfo, sparse_memory)
 	};
 	static const struct {
 		unsigned int first, end;
-	} taken[] = { { 512, 513 }, { 1, 511 }, { 511, 600 }, { 701, 40000 }, { 40000, SPARSE_PAGES },
-		      { 0, 1024 } };
+	} taken[] = {
+		{ 512, 513 }, { 1, 511 }, { 511, 600 }, { 701, 40000 }, { 40000, SPARSE_PAGES },
+		{ 0, 1024 },
+	};
 	const __u64 bytes = SPARSE_PAGES * PAGE_BYTES;
 	unsigned int left = ARRAY_SIZE(pages);
 	unsigned char *sparse = anon_memory(bytes);

@@ -51,7 +51,7 @@ static long do_vcpu_create(void *object, union argument *arg)
 
 	if (arg->vcpu_create.id >= VEE_MAX_VCPUS || arg->vcpu_create.reserved)
 		return -EINVAL;
-	vcpu = vcpu_create(object, arg->vcpu_create.id);
+	vcpu = vcpu_create(object, arg->vcpu_create.id, arg->vcpu_create.page);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
 	fd = vcpu_fd(vcpu);
@@ -93,7 +93,7 @@ static long do_bind(void *object, union argument *arg)
 static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_MAP, vee_map, do_map),
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
-	REQUEST(VEE_VM_CREATE_VCPU, vee_vcpu_create, do_vcpu_create),
+	REQUEST_GROWN(VEE_VM_CREATE_VCPU, vee_vcpu_create, reserved, do_vcpu_create),
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),
 	REQUEST(VEE_VM_SIGNAL, vee_signal, do_signal, .flags = VEE_SIGNAL_LEVEL),

@@ -53,6 +53,10 @@ static const struct vm_operations_struct vcpu_page_ops = {
 
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	const struct vee_vcpu *vcpu = file->private_data;
+
+	if (vcpu->borrowed)
+		return -EINVAL;
 	return map_all_of(vma, VEE_VCPU_PAGE_BYTES, &vcpu_page_ops);
 }
 

@@ -3,13 +3,13 @@
  * A vCPU's birth and death.
  */
 #include <linux/err.h>
-#include <linux/gfp.h>
 #include <linux/slab.h>
 
 #include "memory/vm.h"
 #include "vcpu/create.h"
 #include "vcpu/fetch.h"
 #include "vcpu/local.h"
+#include "vcpu/page.h"
 #include "vcpu/perf.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
@@ -44,18 +44,16 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	fetch_free(vcpu);
 	fpu_free(&vcpu->fpu);
 	tpr_free(&vcpu->tpr);
-	free_page((unsigned long)vcpu->page);
+	vcpu_page_free(vcpu);
 	kfree(vcpu);
 }
 
-static int vcpu_init(struct vee_vcpu *vcpu)
+static int vcpu_init(struct vee_vcpu *vcpu, u64 page_hva)
 {
-	int err;
+	int err = vcpu_page_make(vcpu, page_hva);
 
-	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!vcpu->page)
-		return -ENOMEM;
-	err = local_init(vcpu);
+	if (!err)
+		err = local_init(vcpu);
 	if (!err)
 		err = fpu_alloc(&vcpu->fpu);
 	if (!err)
@@ -72,14 +70,14 @@ static int vcpu_init(struct vee_vcpu *vcpu)
 	return 0;
 }
 
-struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id)
+struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id, u64 page_hva)
 {
 	struct vee_vcpu *vcpu = vcpu_alloc(vm, id);
 	int err;
 
 	if (!vcpu)
 		return ERR_PTR(-ENOMEM);
-	err = vcpu_init(vcpu);
+	err = vcpu_init(vcpu, page_hva);
 	if (!err)
 		err = vm_join(vm, id, &vcpu->presence);
 	if (err) {

@@ -42,6 +42,7 @@
 #include "vmx/vpid.h"
 
 struct fetch;
+struct page;
 struct vee_vm;
 
 /**
@@ -50,6 +51,7 @@ struct vee_vm;
  * @id: its number in the VM
  * @lock: held by a run and by every request but VEE_VCPU_KICK and VEE_VCPU_INJECT
  * @page: the vCPU page, shared with the caller
+ * @borrowed: ... one of the caller's own; NULL: the kernel's, which it maps
  *
  * @vmcs: its VMCS
  * @controls: copies of what is in it
@@ -89,6 +91,7 @@ struct vee_vcpu {
 	unsigned int id;
 	struct mutex lock;
 	struct vee_vcpu_page *page;
+	struct page *borrowed;
 
 	struct vmcs vmcs;
 	struct vmcs_controls controls;

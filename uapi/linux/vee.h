@@ -275,11 +275,20 @@ struct vee_unmap {
  * @flags: in: must be zero
  * @id: in: below vee_info.max_vcpus; also its initial APIC id in CPUID
  * @reserved: in: must be zero
+ * @page: in: 0, or which page of the caller's is to be the vCPU page, rather than one that
+ *	it maps by mmap(2) of the vCPU's descriptor: private anonymous memory, a multiple of
+ *	VEE_VCPU_PAGE_BYTES
  *
  * The vCPU starts as a processor does after RESET (SDM 3A, "Processor State
  * After Reset"): real mode, at F000:FFF0 with a code-segment base of FFFF0000H.
  *
- * Returns the vCPU's file descriptor (close-on-exec), or -EINVAL (@id),
+ * The page at @page is zeroed, and pinned as long as the vCPU lives. It is the caller's
+ * own to unmap, or replace: then it no longer sees the vCPU page. A child that fork(2)
+ * makes has a copy of it. mmap(2) of the vCPU's descriptor is -EINVAL. To be quick is all
+ * that it is for: the mapping costs more than the vCPU does otherwise.
+ *
+ * Returns the vCPU's file descriptor (close-on-exec), or -EINVAL (@id; @page is no
+ * multiple, or a file's), -EFAULT (nothing is mapped at @page, or not to be written),
  * -EEXIST (@id is taken), -ENOMEM, -EMFILE, -ENFILE.
  */
 struct vee_vcpu_create {
@@ -287,6 +296,7 @@ struct vee_vcpu_create {
 	__u32 flags;
 	__u32 id;
 	__u32 reserved;
+	__u64 page;
 };
 
 /* --- writes that end no run ------------------------------------------------ */
