@@ -3,37 +3,27 @@
 #include <cpuid.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "internal.h"
 
-static int map_page(struct vee_vcpu *vcpu)
-{
-	void *page = mmap(NULL, vm_page_bytes(vcpu->vm), PROT_READ | PROT_WRITE,
-			  MAP_SHARED, vcpu->fd, 0);
-
-	if (page == MAP_FAILED)
-		return -errno;
-	vcpu->page = page;
-	return 0;
-}
-
+/* The page is this process's own memory: to map the kernel's costs more than a vCPU. */
 static int create(struct vee_vcpu *vcpu)
 {
 	struct vee_vcpu_create create = {
 		.size = sizeof(create),
 		.id = vcpu->id,
 	};
-	int err;
 
+	vcpu->page = aligned_alloc(PAGE_BYTES, vm_page_bytes(vcpu->vm));
+	if (!vcpu->page)
+		return -ENOMEM;
+	create.page = (uintptr_t)vcpu->page;
 	vcpu->fd = vee_request(vee_vm_fd(vcpu->vm), VEE_VM_CREATE_VCPU, &create);
-	if (vcpu->fd < 0)
-		return vcpu->fd;
-	err = map_page(vcpu);
-	if (err)
-		close(vcpu->fd);
-	return err;
+	if (vcpu->fd >= 0)
+		return 0;
+	free(vcpu->page);
+	return vcpu->fd;
 }
 
 int vee_vcpu_create(struct vee_vm *vm, unsigned int id, struct vee_vcpu **vcpu)
@@ -57,8 +47,8 @@ void vee_vcpu_destroy(struct vee_vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
-	munmap(vcpu->page, vm_page_bytes(vcpu->vm));
 	close(vcpu->fd);
+	free(vcpu->page);
 	free(vcpu->assist);
 	free(vcpu->exits);
 	free(vcpu);

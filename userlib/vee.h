@@ -97,6 +97,20 @@ int vee_vm_create(struct vee_vm **vm);
 int vee_vm_create_with(struct vee_vm **vm, unsigned int flags);
 
 /**
+ * vee_vm_create_on() - make a VM by way of /dev/vee as it is open already
+ * @vm: where to put it
+ * @device: a descriptor of /dev/vee, which stays the caller's
+ * @flags: as for vee_vm_create_with()
+ *
+ * For who makes many VMs, since opening and closing the device is a good part of each; and
+ * for who could not open it any more.
+ *
+ * Return: 0, or the errors of vee_vm_create_with() but those of open(2), -EBADF, -ENOTTY
+ * (that is not /dev/vee).
+ */
+int vee_vm_create_on(struct vee_vm **vm, int device, unsigned int flags);
+
+/**
  * vee_vm_destroy() - destroy a VM
  * @vm: the VM, or NULL; its vCPUs must have been destroyed
  *

@@ -71,25 +71,18 @@ int vee_get_info(struct vee_info *info)
 	return err;
 }
 
-/* The VM's descriptor; the device's is needed no longer than this. */
-static int create_fd(struct vee_info *info, unsigned int flags)
+/* The VM's descriptor. */
+static int create_fd(int device, struct vee_info *info, unsigned int flags)
 {
 	struct vee_vm_create create = { .size = sizeof(create), .flags = flags };
-	int fd = open_device();
-	int ret;
+	int err = get_info(device, info);
 
-	if (fd < 0)
-		return fd;
-	ret = get_info(fd, info);
-	if (!ret && info->api_version != VEE_API_VERSION)
-		ret = -EPROTONOSUPPORT;
-	if (!ret)
-		ret = vee_request(fd, VEE_VM_CREATE, &create);
-	close(fd);
-	return ret;
+	if (!err && info->api_version != VEE_API_VERSION)
+		err = -EPROTONOSUPPORT;
+	return err ? err : vee_request(device, VEE_VM_CREATE, &create);
 }
 
-int vee_vm_create_with(struct vee_vm **vm, unsigned int flags)
+int vee_vm_create_on(struct vee_vm **vm, int device, unsigned int flags)
 {
 	struct vee_vm *new = calloc(1, sizeof(*new));
 	struct vee_info info;
@@ -97,7 +90,7 @@ int vee_vm_create_with(struct vee_vm **vm, unsigned int flags)
 
 	if (!new)
 		return -ENOMEM;
-	new->fd = create_fd(&info, flags);
+	new->fd = create_fd(device, &info, flags);
 	if (new->fd < 0) {
 		err = new->fd;
 		free(new);
@@ -111,6 +104,19 @@ int vee_vm_create_with(struct vee_vm **vm, unsigned int flags)
 	post_init(&new->office, new->fd);
 	*vm = new;
 	return 0;
+}
+
+/* The device's descriptor is needed no longer than this. */
+int vee_vm_create_with(struct vee_vm **vm, unsigned int flags)
+{
+	int device = open_device();
+	int err;
+
+	if (device < 0)
+		return device;
+	err = vee_vm_create_on(vm, device, flags);
+	close(device);
+	return err;
 }
 
 int vee_vm_create(struct vee_vm **vm)

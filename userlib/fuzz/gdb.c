@@ -71,8 +71,11 @@ static int answer(unsigned long request, void *arg)
 	switch (request) {
 	case VEE_GET_INFO:
 		return get_info(arg);
-	case VEE_VM_CREATE:
 	case VEE_VM_CREATE_VCPU:
+		memset((void *)(uintptr_t)((struct vee_vcpu_create *)arg)->page, 0,
+		       VEE_VCPU_PAGE_BYTES);
+		return new_fd();
+	case VEE_VM_CREATE:
 		return new_fd();
 	case VEE_VCPU_SYNC:
 		for (unsigned int i = 0; i < CPUS; i++)

@@ -124,6 +124,11 @@ void *__wrap_calloc(size_t count, size_t bytes)
 	return fails() ? NULL : __real_calloc(count, bytes);
 }
 
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
+{
+	return fails() ? NULL : __real_aligned_alloc(alignment, bytes);
+}
+
 void *__wrap_realloc(void *old, size_t bytes)
 {
 	return fails() ? NULL : __real_realloc(old, bytes);
@@ -220,12 +225,15 @@ static int remove_map(const struct vee_unmap *unmap)
 	return -ENOENT;
 }
 
-static int create_vcpu(void)
+static int create_vcpu(const struct vee_vcpu_create *create)
 {
-	int fd = new_fd(VEE_VCPU_PAGE_BYTES);
+	int fd;
 
-	page = mmap(NULL, VEE_VCPU_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    fd, 0);
+	if (!create->page || create->page % VEE_VCPU_PAGE_BYTES)
+		return -EINVAL;
+	fd = new_fd(0);
+	page = (void *)(uintptr_t)create->page;
+	memset(page, 0, VEE_VCPU_PAGE_BYTES);
 	page->size = sizeof(*page);
 	page->prefetch = VEE_STATE_REGS | VEE_PREFETCH_INSN;
 	page->valid = VEE_STATE_ALL;
@@ -357,7 +365,7 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VM_UNMAP:
 		return remove_map(arg);
 	case VEE_VM_CREATE_VCPU:
-		return create_vcpu();
+		return create_vcpu(arg);
 	case VEE_VM_COALESCE:
 		fake.coalesce = *(struct vee_coalesce *)arg;
 		return 0;
@@ -518,7 +526,6 @@ uint8_t *rig_begin_mode(struct rig *rig, unsigned int mode, uint64_t ram_bytes)
 
 void rig_end(struct rig *rig)
 {
-	munmap(page, VEE_VCPU_PAGE_BYTES);
 	vee_vcpu_destroy(rig->vcpu);
 	vee_vm_destroy(rig->vm);
 	fake.map_count = 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "test.h"
 
@@ -40,6 +42,28 @@ static void creation_has_errors_of_its_own(void)
 	CHECK_EQUAL(info.api_version, VEE_API_VERSION + 1);
 }
 
+/* It stays open, and is used as it is. */
+static void creation_on_an_open_device(void)
+{
+	int device = open("/dev/vee", O_RDWR | O_CLOEXEC);
+	struct vee_vm *vm = NULL;
+
+	CHECK(device >= 0);
+	fake.open_error = ENOENT;
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQUAL(vee_vm_create_on(&vm, device, VEE_VM_LOCAL_APIC), 0);
+		CHECK_EQUAL(fake.vm_flags, VEE_VM_LOCAL_APIC);
+		CHECK(vee_vm_fd(vm) != device);
+		vee_vm_destroy(vm);
+	}
+	fake.error = -ENOTTY;
+	CHECK_EQUAL(vee_vm_create_on(&vm, device, 0), -ENOTTY);
+	fake.error = 0;
+	fake.api_version = VEE_API_VERSION + 1;
+	CHECK_EQUAL(vee_vm_create_on(&vm, device, 0), -EPROTONOSUPPORT);
+	CHECK_EQUAL(close(device), 0);
+}
+
 static struct rig allocating;
 
 static int create_vm(void)
@@ -77,7 +101,7 @@ static void allocations_can_fail(void)
 	rig_begin(&allocating);
 	CHECK_EQUAL(fail_each_allocation(create_vm), 1);
 	CHECK_EQUAL(fail_each_allocation(alloc_slot), 1);
-	CHECK_EQUAL(fail_each_allocation(create_vcpu), 1);
+	CHECK_EQUAL(fail_each_allocation(create_vcpu), 2);
 	rig_end(&allocating);
 }
 
@@ -207,6 +231,7 @@ static void many_threads_look_up_while_one_maps(void)
 const struct test tests[] = {
 	{ "creation passes errors on", creation_passes_errors_on },
 	{ "creation has errors of its own", creation_has_errors_of_its_own },
+	{ "creation on an open device", creation_on_an_open_device },
 	{ "allocations can fail", allocations_can_fail },
 	{ "slots are found, and nothing beside them", slots_are_found },
 	{ "large memory is aligned with the guest's",

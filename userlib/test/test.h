@@ -67,6 +67,8 @@ void *__wrap_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *old, size_t bytes);
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
+void *__real_aligned_alloc(size_t alignment, size_t bytes);
 void *__wrap_realloc(void *old, size_t bytes);
 struct io_uring;
 int __real_io_uring_submit(struct io_uring *uring);
