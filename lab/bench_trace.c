@@ -3,7 +3,8 @@
  * Paths to be traced, one instruction after the other: a guest that does something
  * WARM times and then SECTIONS times more, each between two instructions at which
  * lab/run --trace begins and ends a section of its trace. Says what the sections
- * are, in their order: a line "section|engine|what" for each.
+ * are, in their order: a line "section|engine|what" for each. Some are of the program's
+ * own doing: the birth of a VM, a call, its death.
  */
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,82 @@ static void trace(const char *what, const uint8_t *code, const uint8_t *end,
 		printf("section|%s|%s\n", engine->name, what);
 }
 
+/* --- what the program does ------------------------------------------------------- */
+
+GUEST_CODE(calls, "1: out %al, $" VALUE(PORT) "; jmp 1b");
+
+static void section_edge(void)
+{
+	asm volatile("xchg %%bx, %%bx" : : : "memory");
+}
+
+static void be_born(struct guest *g)
+{
+	engine->create(g);
+	engine->run(g);
+}
+
+static void be_called(struct guest *g)
+{
+	engine->run(g);
+}
+
+static void sync_all(struct guest *g)
+{
+	need(vee_vcpu_sync(((struct vee_guest *)g->private)->vcpu, VEE_STATE_ALL), "state");
+}
+
+static void be_called_anew(struct guest *g)
+{
+	struct vee_vcpu_page *page = ((struct vee_guest *)g->private)->vcpu->page;
+
+	page->dirty = VEE_STATE_ALL;
+	page->resume = VEE_RESUME_HERE;
+	engine->run(g);
+}
+
+static void die_out(struct guest *g)
+{
+	engine->destroy(g);
+}
+
+/* A life; @part of it is what is traced. */
+static void (*const life[])(struct guest *g) = {
+	be_born, be_called, sync_all, be_called_anew, die_out,
+};
+
+static void live(void (*part)(struct guest *g), bool traced)
+{
+	struct guest g = { .memory = memory };
+
+	for (size_t i = 0; i < sizeof(life) / sizeof(*life); i++) {
+		if (traced && life[i] == part)
+			section_edge();
+		life[i](&g);
+		if (traced && life[i] == part)
+			section_edge();
+	}
+}
+
+static void trace_life(const char *what, void (*part)(struct guest *g))
+{
+	memcpy(memory + GPA_CODE, calls, calls_end - calls);
+	for (int i = 0; i < WARM; i++)
+		live(part, false);
+	for (int i = 0; i < SECTIONS; i++) {
+		live(part, true);
+		printf("section|%s|%s\n", engine->name, what);
+	}
+}
+
+static void trace_lives(void)
+{
+	trace_life("VM, slot, vCPU, to the first exit (vee alone)", be_born);
+	trace_life("a call (vee alone)", be_called);
+	trace_life("a call, all registers set anew (vee alone)", be_called_anew);
+	trace_life("all of it torn down (vee alone)", die_out);
+}
+
 void measure(void)
 {
 	trace("PIO OUT to user space and back", out, out_end, NULL);
@@ -82,6 +159,8 @@ void measure(void)
 	trace("first touch of a 2 MiB page, host page present", huge, huge_end, NULL);
 	munmap(touch, TOUCH_BYTES);
 	touch = NULL;
-	if (engine == &engine_vee)
+	if (engine == &engine_vee) {
 		trace("OUT that is posted (vee alone)", out, out_end, post_outs);
+		trace_lives();
+	}
 }
