@@ -3,7 +3,8 @@
  * One machine with two processors: the first starts the second as an operating system
  * does, by INIT and SIPI, and then they hand an interrupt to and fro. Their local APICs
  * are vee's, and neither INIT, SIPI nor interrupt is any business of this program: it
- * has a thread for each, and prints what they tell it.
+ * has a thread for each, and prints what they tell it. Their I/O APIC is libvee's, with
+ * nothing at its pins.
  */
 #include <err.h>
 #include <errno.h>
@@ -83,6 +84,7 @@ asm(".pushsection .rodata; .code16\n"
 
 #define NO_VEE	"/dev/vee (loaded? \"vee check\" tells more; \"make demo\" runs this without VMX)"
 
+static struct vee_irqchip *chip;
 static unsigned int interrupts;		/* one processor at a time has the interrupt */
 
 static void check(int ret, const char *what)
@@ -93,44 +95,36 @@ static void check(int ret, const char *what)
 	}
 }
 
-static void hear(unsigned int cpu, const struct vee_exit_pio *pio)
+static int hear(void *arg, uint16_t port, void *data, unsigned int bytes, bool write)
 {
-	unsigned int data = pio->data;
+	unsigned int cpu = ((struct vee_vcpu *)arg)->id, what = *(uint8_t *)data;
 
-	if (pio->port == UP) {
-		printf("CPU %u is up; its APIC says that it is number %u\n", cpu, data);
-		return;
+	if (bytes != 1 || !write)
+		return -EPROTO;
+	if (port == UP) {
+		printf("CPU %u is up; its APIC says that it is number %u\n", cpu, what);
+		return 0;
 	}
 	interrupts++;
-	printf("  interrupt %2u: CPU %u has it\n", data, cpu);
-	if (data != interrupts || cpu != (interrupts + 1) % 2)
+	printf("  interrupt %2u: CPU %u has it\n", what, cpu);
+	if (what != interrupts || cpu != (interrupts + 1) % 2)
 		errx(1, "interrupt %u was to come, and to CPU %u", interrupts,
 		     (interrupts + 1) % 2);
+	return 0;
 }
 
 /* A thread for each processor. The second sleeps in here until its SIPI comes. */
 static void *run(void *arg)
 {
 	struct vee_vcpu *vcpu = arg;
-	const struct vee_exit *exit = &vcpu->page->exit;
-	int ret;
+	const struct vee_bus devices = { .port = hear, .arg = vcpu };
+	int ret = vee_irqchip_run(vcpu, chip, &devices);
 
-	for (;;) {
-		ret = vee_vcpu_run(vcpu);
-		if (ret == -EINTR)	/* a signal, and no exit to answer */
-			continue;
-		if (ret)
-			vee_explain(vcpu, stderr);
-		check(ret, "running the guest");
-		if (exit->reason == VEE_EXIT_HLT)	/* with interrupts off */
-			return NULL;
-		if (exit->reason != VEE_EXIT_PIO) {
-			vee_explain(vcpu, stderr);
-			errx(1, "not what the guest should do: %s", vee_exit_name(exit->reason));
-		}
-		hear(vcpu->id, &exit->pio);
-		vee_done(vcpu);
+	if (ret || vcpu->page->exit.reason != VEE_EXIT_HLT) {	/* with interrupts off */
+		vee_explain(vcpu, stderr);
+		errx(1, "not what the guest should do");
 	}
+	return NULL;
 }
 
 int main(void)
@@ -141,6 +135,7 @@ int main(void)
 
 	setlinebuf(stdout);
 	check(vee_vm_create_with(&vm, VEE_VM_LOCAL_APIC), NO_VEE);
+	check(vee_irqchip_create(vm, &chip), "making an I/O APIC");
 	check(vee_vm_alloc(vm, 0, MEMORY, NULL), "giving the VM memory");
 	check(vee_vm_write(vm, CODE, guest, guest_end - guest), "copying the guest");
 	for (int i = 0; i < 2; i++) {
@@ -158,6 +153,7 @@ int main(void)
 		errx(1, "%d should have come", LAST);
 	for (int i = 0; i < 2; i++)
 		vee_vcpu_destroy(vcpus[i]);
+	vee_irqchip_destroy(chip);
 	vee_vm_destroy(vm);
 	return 0;
 }

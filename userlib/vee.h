@@ -1168,6 +1168,22 @@ struct vee_bus {
  */
 int vee_assist(struct vee_vcpu *vcpu, const struct vee_bus *bus);
 
+/**
+ * vee_irqchip_run() - run a vCPU, and answer what the I/O APIC and the devices can
+ * @vcpu: the vCPU
+ * @chip: the I/O APIC of its VM
+ * @devices: all other devices; NULL: there are none, as for what of it is NULL
+ *
+ * Runs it on and on, past signals, too, until an exit that is none of theirs: HLT, a
+ * shutdown, a kick, a deadline, a port if @devices has no function for that, and so on.
+ * It is in the vCPU page, as after vee_vcpu_run().
+ *
+ * Return: 0, or an error of vee_vcpu_run(), signals excepted, or of vee_assist(): -ENOENT
+ * where neither has anything.
+ */
+int vee_irqchip_run(struct vee_vcpu *vcpu, struct vee_irqchip *chip,
+		    const struct vee_bus *devices);
+
 /* --- for people --- */
 
 #define VEE_EXPLAIN_LINES	24

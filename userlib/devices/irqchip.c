@@ -81,3 +81,68 @@ void vee_irqchip_eoi(struct vee_irqchip *chip, uint8_t vector)
 	ioapic_eoi(&chip->ioapic, vector);
 	pthread_mutex_unlock(&chip->lock);
 }
+
+/* --- a vCPU's run --- */
+
+/* What vee_irqchip_run() answers exits with. */
+struct machine {
+	struct vee_irqchip *chip;
+	const struct vee_bus *devices;
+};
+
+static int access_memory(void *arg, uint64_t gpa, void *data, unsigned int bytes,
+			 bool write)
+{
+	const struct machine *machine = arg;
+	int err = vee_irqchip_access(machine->chip, gpa, data, bytes, write);
+
+	if (err == -ENOENT && machine->devices->memory)
+		err = machine->devices->memory(machine->devices->arg, gpa, data, bytes, write);
+	return err;
+}
+
+static int access_port(void *arg, uint16_t port, void *data, unsigned int bytes,
+		       bool write)
+{
+	const struct machine *machine = arg;
+
+	return machine->devices->port(machine->devices->arg, port, data, bytes, write);
+}
+
+/* What a run has ended with. True: it is done, or has failed, *@err. */
+static bool is_answered(struct vee_vcpu *vcpu, struct machine *machine, int *err)
+{
+	const struct vee_exit *exit = &vcpu->page->exit;
+	const struct vee_bus bus = {
+		.memory = access_memory, .port = access_port, .arg = machine,
+	};
+
+	switch (exit->reason) {
+	case VEE_EXIT_EOI:
+		vee_irqchip_eoi(machine->chip, exit->eoi.vector);
+		return true;
+	case VEE_EXIT_PIO:
+		if (!machine->devices->port)
+			return false;
+		break;
+	case VEE_EXIT_MMIO:
+		break;
+	default:
+		return false;
+	}
+	*err = vee_assist(vcpu, &bus);
+	return true;
+}
+
+int vee_irqchip_run(struct vee_vcpu *vcpu, struct vee_irqchip *chip,
+		    const struct vee_bus *devices)
+{
+	static const struct vee_bus none;
+	struct machine machine = { .chip = chip, .devices = devices ? devices : &none };
+	int err;
+
+	do
+		err = vee_vcpu_run(vcpu);
+	while (err == -EINTR || (!err && is_answered(vcpu, &machine, &err) && !err));
+	return err;
+}

@@ -134,11 +134,131 @@ static void many_threads(void)
 	end();
 }
 
+/* --- runs --- */
+
+#define DEVICE		0xd0000000ULL
+
+static const struct vee_exit eoi = { .reason = VEE_EXIT_EOI, .eoi.vector = VECTOR };
+static const struct vee_exit hlt = { .reason = VEE_EXIT_HLT };
+static const struct vee_exit outb = {
+	.reason = VEE_EXIT_PIO, .instruction_length = 1,
+	.pio = { .port = 0x80, .width = 1, .direction = VEE_PIO_OUT, .data = 0x5a },
+};
+
+static struct rig rig;
+static unsigned int ports, stores;
+static int refusal;
+
+static void begin_vcpu(void)
+{
+	rig_begin_mode(&rig, 8, 0x10000);
+	fake.rip = 0x1000;
+	begin();
+	ports = 0;
+	stores = 0;
+	refusal = 0;
+}
+
+static void end_vcpu(void)
+{
+	end();
+	rig_end(&rig);
+}
+
+static int take_port(void *arg, uint16_t port, void *data, unsigned int bytes, bool write)
+{
+	CHECK(arg == &rig && port == 0x80 && *(uint8_t *)data == 0x5a && bytes == 1 && write);
+	ports++;
+	return refusal;
+}
+
+static int take_store(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
+{
+	CHECK(arg == &rig && gpa == DEVICE && data && bytes == 4 && write);
+	stores++;
+	return 0;
+}
+
+static const struct vee_bus devices = {
+	.memory = take_store, .port = take_port, .arg = &rig,
+};
+
+static int run_through(const struct vee_exit *exits, const struct vee_bus *bus)
+{
+	fake.runs = 0;
+	fake.exits = exits;
+	return vee_irqchip_run(rig.vcpu, chip, bus);
+}
+
+/* MOV [RAX], ECX */
+static struct vee_exit store_at(uint64_t gpa)
+{
+	rig.vcpu->page->regs.rax = gpa;
+	return (struct vee_exit) {
+		.reason = VEE_EXIT_MMIO, .instruction_length = 2,
+		.memory = {
+			.gpa = gpa, .access = VEE_WRITE,
+			.insn = { 0x89, 0x08 }, .insn_bytes = 2, .code_width = 8,
+		},
+	};
+}
+
+/* Up to an exit that is nobody's, past a signal. */
+static void answered(void)
+{
+	const struct vee_exit exits[] = { eoi, outb, eoi, hlt };
+
+	begin_vcpu();
+	route(16, VECTOR | LEVEL);
+	vee_irqchip_set(chip, 16, true);
+	fake.run_error = -EINTR;
+	CHECK_EQUAL(run_through(exits, &devices), 0);
+	CHECK_EQUAL(rig.vcpu->page->exit.reason, VEE_EXIT_HLT);
+	CHECK_EQUAL(fake.runs, 5);
+	CHECK_EQUAL(fake.signals, 3);
+	CHECK_EQUAL(ports, 1);
+	end_vcpu();
+}
+
+static void memory_of_all(void)
+{
+	struct vee_exit exits[] = { hlt, hlt };
+
+	begin_vcpu();
+	exits[0] = store_at(DEVICE);
+	CHECK_EQUAL(run_through(exits, &devices), 0);
+	CHECK_EQUAL(stores, 1);
+	CHECK_EQUAL(run_through(exits, NULL), -ENOENT);
+	rig.vcpu->page->regs.rcx = 0x11;
+	exits[0] = store_at(WINDOW);
+	CHECK_EQUAL(run_through(exits, &devices), 0);
+	CHECK_EQUAL(stores, 1);
+	end_vcpu();
+}
+
+static void not_answered(void)
+{
+	const struct vee_exit exits[] = { outb, hlt };
+
+	begin_vcpu();
+	CHECK_EQUAL(run_through(exits, NULL), 0);
+	CHECK_EQUAL(rig.vcpu->page->exit.reason, VEE_EXIT_PIO);
+	refusal = -EPROTO;
+	CHECK_EQUAL(run_through(exits, &devices), -EPROTO);
+	CHECK_EQUAL(fake.runs, 1);
+	fake.run_error = -EBUSY;
+	CHECK_EQUAL(run_through(exits, &devices), -EBUSY);
+	end_vcpu();
+}
+
 const struct test tests[] = {
 	{ "life", life },
 	{ "window", window },
 	{ "edge", edge },
 	{ "level", level },
 	{ "many threads", many_threads },
+	{ "exits of a run that are answered", answered },
+	{ "memory of chip and devices", memory_of_all },
+	{ "exits of a run that are not", not_answered },
 	{ 0 }
 };

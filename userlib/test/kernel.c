@@ -351,6 +351,23 @@ static int access_apic(struct vee_apic_access *access)
 	return 0;
 }
 
+static int run_vcpu(void)
+{
+	int err = fake.run_error;
+
+	fake.runs++;
+	fake.run_error = 0;
+	if (err)
+		return err;
+	if (fake.exits)
+		page->exit = *fake.exits++;
+	page->regs.rip = fake.rip;
+	page->dirty = 0;
+	page->resume = VEE_RESUME_HERE;
+	page->inject = (struct vee_event) { 0 };
+	return 0;
+}
+
 static int answer(unsigned long request, void *arg)
 {
 	if (fake.error)
@@ -400,11 +417,7 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VCPU_VMCS_SNAPSHOT:
 		return take_snapshot(arg);
 	case VEE_VCPU_RUN:
-		page->regs.rip = fake.rip;
-		page->dirty = 0;
-		page->resume = VEE_RESUME_HERE;
-		page->inject = (struct vee_event) { 0 };
-		return 0;
+		return run_vcpu();
 	case VEE_VCPU_KICK:
 		fake.kick = *(struct vee_kick *)arg;
 		return 0;

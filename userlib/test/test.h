@@ -107,6 +107,9 @@ extern struct fake_kernel {
 	uint32_t apic_offset;		/* of the last */
 	unsigned int map_count;
 	uint64_t vmcs_value;		/* of every field */
+	const struct vee_exit *exits;	/* of runs, in turn; NULL: what the page says already */
+	int run_error;			/* of the next run alone */
+	unsigned int runs;
 	uint64_t rip;			/* after a run, which is what the page says already */
 	uint8_t xsave[XSAVE_BYTES];
 	bool avx512;
