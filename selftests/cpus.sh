@@ -99,7 +99,7 @@ all_of() {
 
 boots() {
 	connect "$kernel-$cpus-$ending"
-	vee run -t 200 -m 192M -p "$cpus" -c "$work/$kernel-$cpus-$ending" \
+	vee run -t 200 -m 192M -p "$cpus" -c "$work/$kernel-$cpus-$ending" -x "$work/pci" \
 		-k "$guests/vmlinuz-$kernel" -i "$guests/linux.cpio.gz" \
 		-a "$cmdline" 2>"$work/output" 3>&- 4>&- &
 	vee=$!
@@ -125,6 +125,19 @@ ticks_on_each() {
 	for _ in $(all_of ' '); do
 		expect '*ticked:[01]*' $((20 + cpus * 2)) && [ "${line##*ticked:}" = 1 ] || return 1
 	done
+}
+
+# Those of a serial port on PCI: INTA# of device 1 is at input 17 of the I/O APIC.
+# shellcheck disable=SC2016
+interrupts_of_pci() {
+	say 'port=$(basename $(find /sys/devices/pci0000:00 -name "ttyS*")); exec 5>/dev/$port; echo by PCI >&5'
+	say "grep -w \$port /proc/interrupts | awk '{ for (i = 2; i < 2 + '\$(nproc)'; i++) n += \$i; print \"pci:\" \$1 (n > 0) \":\" \$i \$(i + 1) }'"
+	expect '*pci:17:1:IO-APIC17-fasteoi' 20 || return 1
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		! grep -q '^by PCI' "$work/pci" || return 0
+		sleep 1
+	done
+	return 1
 }
 
 # The last one.
@@ -164,6 +177,7 @@ test_machine() {
 		check "$title to a shell, all on line" boots $files
 		check "$title programs run on each" work_on_each $files
 		check "$title timer interrupts on each" ticks_on_each $files
+		check "$title those of a PCI device are counted" interrupts_of_pci $files
 		if [ "$cpus" -gt 1 ]; then
 			check "$title one goes off line and comes back" off_and_on_line $files
 		else
@@ -183,7 +197,7 @@ take_module
 trap give_back EXIT
 # shellcheck disable=SC2086 # a list
 set -- $machines
-echo "1..$(($# * 5 + 3))"
+echo "1..$(($# * 6 + 3))"
 check 'one CPU in HLT, with interrupts off, is not the end' halted_is_not_done
 check 'all of them are' all_halted_is_done
 check 'SeaBIOS finds three CPUs' seabios bios.bin

@@ -93,15 +93,18 @@ exits_with_a_status() {
 	[ "$status" -eq 6 ]
 }
 
-# With more memory than the lab has, above and below 4 GiB.
+# With more memory than the lab has, above and below 4 GiB; and with a serial port on PCI,
+# whose interrupts are the 8259As'.
 boots_6_12() {
-	timeout 60 vee run -t 50 -m 4G -k "$guests/vmlinuz-6.12" \
-		-i "$guests/linux.cpio.gz" -a "$cmdline vee.run=\"uname -r; free -m; exit 12\"" \
+	timeout 60 vee run -t 50 -m 4G -x "$work/pci" -k "$guests/vmlinuz-6.12" \
+		-i "$guests/linux.cpio.gz" -a "$cmdline vee.run=\"uname -r; free -m; exec 5>/dev/ttyS1; echo by PCI >&5; grep ttyS /proc/interrupts; exit 12\"" \
 		>"$work/output" 2>&1 </dev/null
 	status=$?
 	sed 's/^/# /' "$work/output"
 	[ "$status" -eq 12 ] && grep -q '^6\.12' "$work/output" &&
-		grep -q '^Mem: *3[89]' "$work/output"
+		grep -q '^Mem: *3[89]' "$work/output" &&
+		grep -q '^ *11: *[1-9].* XT-PIC .*ttyS1' "$work/output" &&
+		grep -q '^by PCI' "$work/pci"
 }
 
 seabios() {

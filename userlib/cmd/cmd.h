@@ -46,6 +46,7 @@ struct options {
 	const char *initrd;
 	const char *dump;	/* where to keep the VMCS of an entry that fails */
 	const char *serial;	/* NULL: standard input and output */
+	const char *pci_serial;	/* NULL: there is none */
 	const char *gdb;	/* where it connects to; NULL: nowhere */
 	bool gdb_stop;		/* before the first instruction */
 	uint64_t memory;	/* bytes */
@@ -87,7 +88,9 @@ struct console {
 	bool stalled;		/* input waits for... */
 	pthread_cond_t room;	/* ...this; with the machine's lock */
 	struct outlet serial;
+	struct outlet pci_serial;
 	struct outlet debug;
+	int pci_serial_fd;	/* -1: none */
 };
 
 struct file {
@@ -253,6 +256,7 @@ void console_make_room(struct machine *machine);
 /* After the guest may have read input, with it. */
 void console_look_for_room(struct machine *machine);
 void console_send(void *arg, const uint8_t *bytes, size_t count);
+void console_send_pci(void *arg, const uint8_t *bytes, size_t count);
 /* The debug ports': standard error. */
 void console_debug(void *arg, uint8_t byte);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A guest's serial port on this process's standard input and output, or wherever
- * --serial says. Input comes by a thread, output goes by another (outlet.c).
+ * --serial says. Input comes by a thread, output goes by another (outlet.c). And a second
+ * one, on PCI, whose output goes to a file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,12 +21,19 @@
 
 /* --- output --- */
 
-/* Both are called with the machine's lock held: they don't wait. */
+/* All are called with the machine's lock held: they don't wait. */
 void console_send(void *arg, const uint8_t *bytes, size_t count)
 {
 	struct machine *machine = arg;
 
 	outlet_put(&machine->console.serial, bytes, count);
+}
+
+void console_send_pci(void *arg, const uint8_t *bytes, size_t count)
+{
+	struct machine *machine = arg;
+
+	outlet_put(&machine->console.pci_serial, bytes, count);
 }
 
 void console_debug(void *arg, uint8_t byte)
@@ -38,12 +46,14 @@ void console_debug(void *arg, uint8_t byte)
 void console_make_room(struct machine *machine)
 {
 	outlet_wait(&machine->console.serial, OUTLET_BYTES / 2);
+	outlet_wait(&machine->console.pci_serial, OUTLET_BYTES / 2);
 	outlet_wait(&machine->console.debug, OUTLET_BYTES / 2);
 }
 
 void console_drain(struct machine *machine)
 {
 	outlet_wait(&machine->console.serial, 0);
+	outlet_wait(&machine->console.pci_serial, 0);
 	outlet_wait(&machine->console.debug, 0);
 }
 
@@ -181,7 +191,21 @@ static int open_path(struct console *console, const char *path)
 	return STATUS_OK;
 }
 
-int console_open(struct machine *machine)
+static int open_pci_serial(struct machine *machine)
+{
+	struct console *console = &machine->console;
+	const char *path = machine->options->pci_serial;
+
+	console->pci_serial_fd = -1;
+	if (!path)
+		return STATUS_OK;
+	console->pci_serial_fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_CREAT | O_TRUNC,
+				      0666);
+	return console->pci_serial_fd < 0 ?
+	       fail("--pci-serial %s: %s", path, strerror(errno)) : STATUS_OK;
+}
+
+static int open_serial(struct machine *machine)
 {
 	struct console *console = &machine->console;
 	const char *path = machine->options->serial;
@@ -200,6 +224,13 @@ int console_open(struct machine *machine)
 	return open_path(console, path);
 }
 
+int console_open(struct machine *machine)
+{
+	int status = open_serial(machine);
+
+	return status ? status : open_pci_serial(machine);
+}
+
 /* --- begin and end --- */
 
 int console_begin(struct machine *machine)
@@ -212,6 +243,8 @@ int console_begin(struct machine *machine)
 	if (console->raw_mode && console->in == STDIN_FILENO)
 		fputs("vee: Ctrl-A x ends the guest\n", stderr);
 	err = outlet_begin(&console->serial, machine, console->out);
+	if (!err)
+		err = outlet_begin(&console->pci_serial, machine, console->pci_serial_fd);
 	if (!err)
 		err = outlet_begin(&console->debug, machine, STDERR_FILENO);
 	if (!err && console->in >= 0)
@@ -231,6 +264,8 @@ int console_status(struct machine *machine, int status)
 {
 	int error = machine->console.serial.error;
 
+	if (!error)
+		error = machine->console.pci_serial.error;
 	if (error)
 		fail_of(machine, "the guest's output is lost: %s", strerror(error));
 	return error && !status ? STATUS_FAILED : status;

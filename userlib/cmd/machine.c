@@ -152,6 +152,7 @@ static void init_devices(struct machine *machine)
 		.low_memory = options->memory, .serial_send = console_send,
 		.debug_send = console_debug, .arg = machine,
 		.message_send = options->cpus ? apic_send : NULL,
+		.pci_serial_send = options->pci_serial ? console_send_pci : NULL,
 		.cpus = options->cpus, .host_bridge = options->bios,
 	};
 
@@ -272,7 +273,7 @@ static int put_tables(struct machine *machine)
 {
 	uint8_t tables[ACPI_TABLES_BYTES];
 	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA,
-			       machine->options->cpus);
+			       machine->options->cpus, machine->options->pci_serial);
 	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
 
 	if (!err)

@@ -34,6 +34,7 @@ static const char usage[] =
 	"  -i, --initrd FILE     initial RAM disk of a Linux kernel\n"
 	"  -c, --serial PATH     where the serial port is: a terminal, a file for output,\n"
 	"                        or two FIFOs, PATH.in and PATH.out\n"
+	"  -x, --pci-serial FILE a second serial port, on PCI: its output goes to FILE\n"
 	"  -T, --trace[=FILE]    tell of each exit, with the instruction, on standard error\n"
 	"                        or in FILE\n"
 	"  -I, --trace-io        tell of each access to a device, and of those that\n"
@@ -144,6 +145,9 @@ static int take_option(int option, struct options *options)
 	case 'c':
 		options->serial = optarg;
 		return GO_ON;
+	case 'x':
+		options->pci_serial = optarg;
+		return GO_ON;
 	case 's':
 		options->gdb = optarg ? optarg : GDB_PORT;
 		return GO_ON;
@@ -179,6 +183,8 @@ static int check_together(const struct options *options)
 		return fail("run takes a file; \"vee run --help\" tells more");
 	if (options->bios && (options->initrd || options->cmdline))
 		return fail("--initrd and --append are for kernels, not for a BIOS");
+	if (options->bios && options->pci_serial)
+		return fail("--pci-serial is for kernels, not for a BIOS");
 	return GO_ON;
 }
 
@@ -209,6 +215,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		{ "append", required_argument, NULL, 'a' },
 		{ "initrd", required_argument, NULL, 'i' },
 		{ "serial", required_argument, NULL, 'c' },
+		{ "pci-serial", required_argument, NULL, 'x' },
 		{ "gdb", optional_argument, NULL, 's' },
 		{ "stop", no_argument, NULL, 'S' },
 		{ "trace", optional_argument, NULL, 'T' },
@@ -223,7 +230,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 
 	*status = GO_ON;
 	while (*status == GO_ON) {
-		option = getopt_long(argc, argv, "k:b:m:p:a:i:c:sSTInd:t:h", longs, NULL);
+		option = getopt_long(argc, argv, "k:b:m:p:a:i:c:x:sSTInd:t:h", longs, NULL);
 		if (option < 0)
 			break;
 		if (option == 's')

@@ -71,8 +71,9 @@ uint64_t acpi_next_ns(const struct acpi *acpi);
 /*
  * Writes the tables to @buf, which the guest has at @gpa, a multiple of 64 in the
  * area above. @cpus: how many have a local APIC, of numbers from 0 up; 0: none, nor is
- * there an I/O APIC. Returns how many bytes they take, or -ENOSPC, -EINVAL.
+ * there an I/O APIC. @pci: there is a PCI bus. Returns how many bytes they take, or
+ * -ENOSPC, -EINVAL.
  */
-int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus);
+int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus, bool pci);
 
 #endif /* VEE_ACPI_H */

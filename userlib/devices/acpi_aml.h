@@ -3,10 +3,14 @@
 #ifndef VEE_ACPI_AML_H
 #define VEE_ACPI_AML_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes it, with objects for @cpus processors; returns how many bytes it takes. */
-size_t aml_build(uint8_t *bytes, unsigned int cpus);
+/*
+ * Writes it, with objects for @cpus processors, and with a PCI bus if @pci; returns how
+ * many bytes it takes.
+ */
+size_t aml_build(uint8_t *bytes, unsigned int cpus, bool pci);
 
 #endif /* VEE_ACPI_AML_H */

@@ -412,16 +412,16 @@ static void put_roots(struct rsdt *rsdt, struct xsdt *xsdt, uint32_t gpa,
 		   RSDT_REVISION);
 }
 
-static size_t put_dsdt(struct header *dsdt, unsigned int cpus)
+static size_t put_dsdt(struct header *dsdt, unsigned int cpus, bool pci)
 {
-	size_t bytes = sizeof(*dsdt) + aml_build((uint8_t *)(dsdt + 1), cpus);
+	size_t bytes = sizeof(*dsdt) + aml_build((uint8_t *)(dsdt + 1), cpus, pci);
 
 	put_header(dsdt, "DSDT", bytes, DSDT_REVISION);
 	return bytes;
 }
 
 /* Returns how many bytes there are, up to where a next one could begin. */
-static size_t put_tables(uint8_t *tables, uint32_t gpa, unsigned int cpus)
+static size_t put_tables(uint8_t *tables, uint32_t gpa, unsigned int cpus, bool pci)
 {
 	struct places at = find_places(cpus);
 	size_t end;
@@ -433,11 +433,11 @@ static size_t put_tables(uint8_t *tables, uint32_t gpa, unsigned int cpus)
 	put_hpet((void *)&tables[at.hpet]);
 	if (cpus)
 		put_madt((void *)&tables[at.madt], cpus);
-	end = at.dsdt + put_dsdt((void *)&tables[at.dsdt], cpus);
+	end = at.dsdt + put_dsdt((void *)&tables[at.dsdt], cpus, pci);
 	return (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus)
+int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus, bool pci)
 {
 	uint8_t tables[ACPI_TABLES_BYTES] = { 0 };
 	size_t bytes;
@@ -445,7 +445,7 @@ int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus)
 	if (gpa % ALIGNMENT || gpa < ACPI_AREA || gpa >= ACPI_AREA_END ||
 	    cpus > ACPI_CPUS)
 		return -EINVAL;
-	bytes = put_tables(tables, gpa, cpus);
+	bytes = put_tables(tables, gpa, cpus, pci);
 	if (size < bytes || ACPI_AREA_END - gpa < bytes)
 		return -ENOSPC;
 	memcpy(buf, tables, bytes);

@@ -18,6 +18,15 @@ int bus_add(struct bus *bus, struct bus_device *device)
 	return 0;
 }
 
+void bus_remove(struct bus *bus, struct bus_device *device)
+{
+	struct bus_device **at = &bus->devices;
+
+	while (*at != device)
+		at = &(*at)->next;
+	*at = device->next;
+}
+
 struct bus_device *bus_find(const struct bus *bus, uint64_t address)
 {
 	struct bus_device *device = bus->devices;

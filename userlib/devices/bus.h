@@ -90,6 +90,8 @@ struct bus {
 
 /* The device must outlive the bus. -EEXIST: overlaps another one. */
 int bus_add(struct bus *bus, struct bus_device *device);
+/* One that is on it. */
+void bus_remove(struct bus *bus, struct bus_device *device);
 struct bus_device *bus_find(const struct bus *bus, uint64_t address);
 
 /* What nobody answers is counted; reads give all ones, writes go nowhere. */

@@ -91,7 +91,7 @@ static struct irq_line isa_line(struct pc *pc, unsigned int irq)
 	};
 }
 
-/* --- PCI's: at the I/O APIC alone --- */
+/* --- PCI's: four wires at the I/O APIC; at the 8259As one input for all --- */
 
 #define PCI_LINE(device, pin)	((device) << 2 | (pin))
 #define PCI_LINE_DEVICE(irq)	((irq) >> 2)
@@ -103,18 +103,29 @@ static struct irq_line pci_wire(struct pc *pc, unsigned int irq, unsigned int *w
 	return ioapic_line(&pc->ioapic, PC_PIN_PCI + *wire);
 }
 
+static bool any_pci(const struct pc *pc)
+{
+	for (unsigned int wire = 0; wire < PC_PCI_WIRES; wire++)
+		if (pc->pci_lines[wire])
+			return true;
+	return false;
+}
+
 /* Low as long as anyone pulls it down. */
 static void set_pci(void *arg, unsigned int irq, bool level)
 {
 	struct pc *pc = arg;
 	unsigned int wire;
+	struct irq_line pic = pic_line(&pc->pic, PC_PCI_IRQ);
 	struct irq_line line = pci_wire(pc, irq, &wire);
 	uint32_t bit = 1U << PCI_LINE_DEVICE(irq);
 
 	pc->pci_lines[wire] &= ~bit;
 	if (level)
 		pc->pci_lines[wire] |= bit;
-	irq_set(&line, !pc->pci_lines[wire]);
+	irq_set(&pic, any_pci(pc));
+	if (pc->has_ioapic)
+		irq_set(&line, !pc->pci_lines[wire]);
 }
 
 static bool pci_waits(void *arg, unsigned int irq)
@@ -289,13 +300,32 @@ static void init_acpi(struct pc *pc, struct bus *ports)
 	acpi_init(&pc->acpi, ports, &acpi);
 }
 
-static void init_pci(struct pc *pc, struct bus *ports, bool host_bridge)
+/* As firmware leaves it: its place, and its input of the 8259As, which is level-triggered. */
+static void init_pci_uart(struct pc *pc, struct bus *ports,
+			  const struct pc_config *config)
+{
+	struct pci_uart_config uart = {
+		.slot = PC_PCI_SERIAL << 3, .port = PC_PCI_PORTS, .line = PC_PCI_IRQ,
+		.wire = pc_pci_line(pc, PC_PCI_SERIAL, 0), .clock = pc->clock,
+		.send = config->pci_serial_send, .arg = config->arg,
+	};
+
+	pic_set_level_triggered(&pc->pic, PC_PCI_IRQ);
+	pc->has_pci_uart = true;
+	pci_uart_init(&pc->pci_uart, ports, &uart);
+	pci_add(&pc->pci, &pc->pci_uart.function);
+}
+
+static void init_pci(struct pc *pc, struct bus *ports,
+		     const struct pc_config *config)
 {
 	pci_init(&pc->pci, ports, on_reset, pc);
-	if (!host_bridge)
+	if (!config->host_bridge && !config->pci_serial_send)
 		return;
 	pci_init_host_bridge(&pc->host_bridge);
 	pci_add(&pc->pci, &pc->host_bridge);
+	if (config->pci_serial_send)
+		init_pci_uart(pc, ports, config);
 }
 
 void pc_init(struct pc *pc, struct bus *ports, struct bus *memory,
@@ -308,7 +338,7 @@ void pc_init(struct pc *pc, struct bus *ports, struct bus *memory,
 	init_timers(pc, ports, memory, config);
 	init_uart(pc, ports, config);
 	i8042_init(&pc->i8042, ports, isa_line(pc, IRQ_KEYBOARD), on_reset, pc);
-	init_pci(pc, ports, config->host_bridge);
+	init_pci(pc, ports, config);
 	init_acpi(pc, ports);
 	debugcon_init(&pc->debugcon, ports, config->debug_send, config->arg);
 	exit_port_init(&pc->exit_port, ports, on_exit_port, pc);
@@ -321,6 +351,8 @@ void pc_advance(struct pc *pc)
 	rtc_advance(&pc->rtc);
 	hpet_advance(&pc->hpet);
 	uart_advance(&pc->uart);
+	if (pc->has_pci_uart)
+		uart_advance(&pc->pci_uart.uart);
 	acpi_advance(&pc->acpi);
 }
 
@@ -333,6 +365,8 @@ uint64_t pc_next_ns(const struct pc *pc)
 	next = clock_earlier(next, rtc_next_ns(&pc->rtc));
 	next = clock_earlier(next, hpet_next_ns(&pc->hpet));
 	next = clock_earlier(next, uart_next_ns(&pc->uart));
+	if (pc->has_pci_uart)
+		next = clock_earlier(next, uart_next_ns(&pc->pci_uart.uart));
 	return clock_earlier(next, acpi_next_ns(&pc->acpi));
 }
 
@@ -354,4 +388,6 @@ unsigned int pc_receive(struct pc *pc, const uint8_t *bytes, size_t count)
 void pc_flush(struct pc *pc)
 {
 	uart_flush(&pc->uart);
+	if (pc->has_pci_uart)
+		uart_flush(&pc->pci_uart.uart);
 }

@@ -38,6 +38,7 @@
 #include "ioapic.h"
 #include "mc146818.h"
 #include "pci.h"
+#include "pci_uart.h"
 #include "uart.h"
 
 /* What the guest asks of the machine as a whole. The last one counts. */
@@ -55,6 +56,8 @@ enum pc_request {
  * @clock: its time; NULL: the host's
  * @serial_send: takes the output of the serial port
  * @debug_send: takes that of the debug ports; NULL: nobody does
+ * @pci_serial_send: takes that of a second serial port, on PCI, where there is a host
+ *	bridge then, too; NULL: there is none
  * @message_send: takes the messages of an I/O APIC; NULL: there is none
  * @arg: for all of them
  * @cpus: with an I/O APIC: how many local APICs there are, of numbers from 0 up
@@ -66,6 +69,7 @@ struct pc_config {
 	struct clock *clock;
 	uart_send_fn serial_send;
 	void (*debug_send)(void *arg, uint8_t byte);
+	uart_send_fn pci_serial_send;
 	ioapic_send_fn message_send;
 	void *arg;
 	unsigned int cpus;
@@ -77,6 +81,14 @@ struct pc_config {
 /* PCI's interrupts: four wires that all devices share, active low. */
 #define PC_PIN_PCI	16
 #define PC_PCI_WIRES	4
+/* All four are at this input of the 8259As, too, if there is a device. */
+#define PC_PCI_IRQ	11
+/* Where devices can be, beside the host bridge in slot 0. */
+#define PC_PCI_SLOTS	4
+#define PC_PCI_SERIAL	1
+/* Where their ports can be. */
+#define PC_PCI_PORTS	0xc000
+#define PC_PCI_PORTS_BYTES	0x1000
 /* Of these four the HPET's timers can have one each. */
 #define PC_PIN_HPET	20
 
@@ -96,6 +108,7 @@ struct pc {
 	struct i8042 i8042;
 	struct pci pci;
 	struct pci_function host_bridge;
+	struct pci_uart pci_uart;
 	struct acpi acpi;
 	struct debugcon debugcon;
 	struct exit_port exit_port;
@@ -105,6 +118,7 @@ struct pc {
 	ioapic_send_fn message_send;	/* and its argument */
 	void *arg;
 	bool has_ioapic;
+	bool has_pci_uart;
 	uint64_t tick_ns;	/* when IRQ0 last rose */
 	uint32_t pci_lines[PC_PCI_WIRES];	/* devices that assert each */
 };
@@ -122,7 +136,7 @@ bool pc_interrupt_pending(const struct pc *pc);
 uint8_t pc_acknowledge(struct pc *pc);
 /* The end of an interrupt by message, which the I/O APIC asked to be told of. */
 void pc_eoi(struct pc *pc, uint8_t vector);
-/* The wire of a PCI device's interrupt @pin: 0, INTA#, to 3. Without I/O APIC: none. */
+/* The wire of a PCI device's interrupt @pin: 0, INTA#, to 3. */
 struct irq_line pc_pci_line(struct pc *pc, unsigned int device, unsigned int pin);
 /* Input for the serial port; returns how many bytes it took. */
 unsigned int pc_receive(struct pc *pc, const uint8_t *bytes, size_t count);

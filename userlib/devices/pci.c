@@ -41,6 +41,8 @@ static void write_config(struct pci_function *function, unsigned int at,
 		function->config[at + i] &= ~writable;
 		function->config[at + i] |= data[i] & writable;
 	}
+	if (function->changed)
+		function->changed(function);
 }
 
 /* An access is within one register of four bytes, as are these ports. */
@@ -89,9 +91,31 @@ static void access_address(struct bus_device *device, uint64_t offset,
 	}
 }
 
+#define VENDOR_ID	0x00
+#define DEVICE_ID	0x02
 #define INTERRUPT_LINE	0x3c
 #define INTERRUPT_PIN	0x3d
 #define NO_LINE		0xff	/* or not known */
+
+uint16_t pci_get_word(const struct pci_function *function, unsigned int at)
+{
+	return function->config[at] | function->config[at + 1] << 8;
+}
+
+void pci_put_word(struct pci_function *function, unsigned int at, uint16_t value)
+{
+	function->config[at] = value;
+	function->config[at + 1] = value >> 8;
+}
+
+void pci_init_function(struct pci_function *function, uint8_t slot, uint16_t vendor,
+		       uint16_t device)
+{
+	memset(function, 0, sizeof(*function));
+	function->slot = slot;
+	pci_put_word(function, VENDOR_ID, vendor);
+	pci_put_word(function, DEVICE_ID, device);
+}
 
 void pci_set_interrupt_pin(struct pci_function *function, unsigned int pin)
 {
@@ -133,8 +157,6 @@ void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
 
 /* --- the host bridge: 82441FX --- */
 
-#define VENDOR_ID	0x00
-#define DEVICE_ID	0x02
 #define COMMAND		0x04
 #define REVISION_ID	0x08
 #define CLASS		0x0a
@@ -154,24 +176,15 @@ void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
 #define PAM0_RAM	0x30	/* F0000H to FFFFFH: reads and writes go to RAM */
 #define PAM_RAM		0x33	/* two halves likewise */
 
-static void put_word(struct pci_function *function, unsigned int at,
-		     uint16_t value)
-{
-	function->config[at] = value;
-	function->config[at + 1] = value >> 8;
-}
-
 /* The memory from C0000H to FFFFFH is RAM whatever its registers say. */
 void pci_init_host_bridge(struct pci_function *bridge)
 {
-	memset(bridge, 0, sizeof(*bridge));
-	put_word(bridge, VENDOR_ID, VENDOR_INTEL);
-	put_word(bridge, DEVICE_ID, DEVICE_82441FX);
-	put_word(bridge, COMMAND, COMMAND_MEMORY_MASTER);
+	pci_init_function(bridge, 0, VENDOR_INTEL, DEVICE_82441FX);
+	pci_put_word(bridge, COMMAND, COMMAND_MEMORY_MASTER);
 	bridge->config[REVISION_ID] = REVISION_82441FX;
-	put_word(bridge, CLASS, CLASS_HOST_BRIDGE);
-	put_word(bridge, SUBSYSTEM_VENDOR, SUBSYSTEM_QEMU_VENDOR);
-	put_word(bridge, SUBSYSTEM, SUBSYSTEM_QEMU);
+	pci_put_word(bridge, CLASS, CLASS_HOST_BRIDGE);
+	pci_put_word(bridge, SUBSYSTEM_VENDOR, SUBSYSTEM_QEMU_VENDOR);
+	pci_put_word(bridge, SUBSYSTEM, SUBSYSTEM_QEMU);
 	memset(&bridge->config[PAM0], PAM_RAM, PAM_COUNT);
 	bridge->config[PAM0] = PAM0_RAM;
 	memset(&bridge->writable[PAM0], 0xff, PAM_COUNT);

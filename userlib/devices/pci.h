@@ -15,12 +15,14 @@
  * @slot: device number << 3 | function number
  * @config: configuration space, little endian
  * @writable: the bits of it that the guest can change
+ * @changed: the guest has written to it; NULL: no matter
  * @next: the bus's own
  */
 struct pci_function {
 	uint8_t slot;
 	uint8_t config[PCI_CONFIG_BYTES];
 	uint8_t writable[PCI_CONFIG_BYTES];
+	void (*changed)(struct pci_function *function);
 	struct pci_function *next;
 };
 
@@ -46,6 +48,11 @@ struct pci {
 
 void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
 	      void *arg);
+/* All zeros, nothing writable, but for these numbers. */
+void pci_init_function(struct pci_function *function, uint8_t slot, uint16_t vendor,
+		       uint16_t device);
+uint16_t pci_get_word(const struct pci_function *function, unsigned int at);
+void pci_put_word(struct pci_function *function, unsigned int at, uint16_t value);
 /* The function has interrupt @pin: 1, INTA#, to 4. Who sets systems up tells it the line. */
 void pci_set_interrupt_pin(struct pci_function *function, unsigned int pin);
 /* The function must outlive the bus. -EEXIST: the slot is taken. */

@@ -443,5 +443,6 @@ void uart_init(struct uart *uart, struct bus *ports,
 	uart->flush_ns = CLOCK_NEVER;
 	uart->divisor = 1;
 	uart->msr = modem_inputs(uart);
-	bus_add(ports, &uart->bus);
+	if (ports)
+		bus_add(ports, &uart->bus);
 }

@@ -100,6 +100,7 @@ struct uart_config {
 	void *arg;
 };
 
+/* @ports: NULL: whoever has it puts it somewhere, at no address yet. */
 void uart_init(struct uart *uart, struct bus *ports,
 	       const struct uart_config *config);
 /* How many bytes uart_receive() would take. */

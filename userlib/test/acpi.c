@@ -114,7 +114,7 @@ static bool is_table(uint32_t gpa, const char *signature, uint8_t revision)
 static int build_with(unsigned int cpus)
 {
 	memset(area, 0xcc, sizeof(area));
-	return acpi_build(area, sizeof(area), GPA, cpus);
+	return acpi_build(area, sizeof(area), GPA, cpus, false);
 }
 
 static int build(void)
@@ -215,18 +215,71 @@ static void aml_lengths(void)
 	CHECK_EQUAL(device + 2 + area[device + 2 - GPA], end);
 }
 
+static uint32_t find_bytes(uint32_t at, uint32_t end, const void *bytes, size_t count)
+{
+	while (at + count <= end && memcmp(&area[at - GPA], bytes, count))
+		at++;
+	return at + count <= end ? at : 0;
+}
+
+/* Devices 1 to 4, each with four pins; one further on with each device, or all at IRQ11. */
+static void check_routes(uint32_t at, bool ioapic)
+{
+	CHECK_EQUAL(area[at - GPA], 0x12);
+	CHECK_EQUAL(area[at + 3 - GPA], 16);
+	at += 4;
+	for (unsigned int n = 0; n < 16; n++) {
+		const uint8_t route[] = {
+			0x12, 0x0c, 0x04, 0x0c, 0xff, 0xff, 1 + n / 4, 0,
+			0x0a, n % 4, 0x00, 0x0a,
+			ioapic ? 16 + (1 + n / 4 + n % 4) % 4 : 11,
+		};
+
+		CHECK(!memcmp(&area[at - GPA], route, sizeof(route)));
+		at += sizeof(route);
+	}
+}
+
+/* Devices are in the scope to its end, the last one the bus, and its method to that. */
+static void pci_bus(void)
+{
+	static const uint8_t method[] = {
+		0x14, 0x17, '_', 'P', 'R', 'T', 0x00,
+		0xa0, 0x0b, '\\', 'P', 'I', 'C', 'M', 0xa4, 'A', 'P', 'R', 'T',
+		0xa4, 'P', 'P', 'R', 'T',
+	};
+	static const uint8_t mode[] = {
+		0x08, '\\', 'P', 'I', 'C', 'M', 0x00,
+		0x14, 0x0e, '\\', '_', 'P', 'I', 'C', 0x01, 0x70, 0x68, '\\', 'P', 'I', 'C', 'M',
+	};
+	uint32_t at, end, bus;
+
+	memset(area, 0xcc, sizeof(area));
+	CHECK(acpi_build(area, sizeof(area), GPA, 2, true) > 0);
+	at = dword(dword(dword(GPA + 16) + 36) + 40);
+	end = at + dword(at + 4);
+	CHECK_EQUAL(sum(at, dword(at + 4)), 0);
+	CHECK_EQUAL(find_bytes(at, end, mode, sizeof(mode)), at + 36 + 15);
+	bus = find_bytes(at, end, "PCI0\x08_HID\x0c\x41\xd0\x0a\x03", 14);
+	CHECK(bus);
+	CHECK_EQUAL(bus - 2 + (area[bus - 2 - GPA] & 15) + (area[bus - 1 - GPA] << 4), end);
+	CHECK_EQUAL(find_bytes(at, end, method, sizeof(method)), end - sizeof(method));
+	check_routes(find_bytes(at, end, "APRT", 4) + 4, true);
+	check_routes(find_bytes(at, end, "PPRT", 4) + 4, false);
+}
+
 static void places(void)
 {
-	CHECK_EQUAL(acpi_build(area, 100, GPA, 0), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xfffc0, 0), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA + 16, 0), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xdffc0, 0), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0x100000, 0), -EINVAL);
-	CHECK(acpi_build(area, sizeof(area), 0xf0000, 0) > 0);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA, 65), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, 0x400, GPA, 64), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xffc00, 64), -ENOSPC);
-	CHECK(acpi_build(area, ACPI_TABLES_BYTES, GPA, ACPI_CPUS) > 0);
+	CHECK_EQUAL(acpi_build(area, 100, GPA, 0, false), -ENOSPC);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xfffc0, 0, false), -ENOSPC);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA + 16, 0, false), -EINVAL);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xdffc0, 0, false), -EINVAL);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0x100000, 0, false), -EINVAL);
+	CHECK(acpi_build(area, sizeof(area), 0xf0000, 0, false) > 0);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA, 65, false), -EINVAL);
+	CHECK_EQUAL(acpi_build(area, 0x400, GPA, 64, false), -ENOSPC);
+	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xffc00, 64, false), -ENOSPC);
+	CHECK(acpi_build(area, ACPI_TABLES_BYTES, GPA, ACPI_CPUS, true) > 0);
 }
 
 /* What a machine without APICs has had from the first version on, to the byte. */
@@ -345,6 +398,7 @@ const struct test tests[] = {
 	{ "the HPET's table", hpet },
 	{ "the soft-off state", soft_off },
 	{ "AML lengths", aml_lengths },
+	{ "PCI bus", pci_bus },
 	{ "where tables can be", places },
 	{ "without APICs all is as ever", without_apics },
 	{ "MADT", madt },

@@ -9,7 +9,7 @@
 
 static struct pc pc;
 static char serial[100], debug[100];
-static unsigned int serial_count, debug_count;
+static unsigned int serial_count, debug_count, pci_serial_count;
 
 static void send_serial(void *arg, const uint8_t *data, size_t count)
 {
@@ -24,19 +24,44 @@ static void send_debug(void *arg, uint8_t byte)
 	debug[debug_count++ % sizeof(debug)] = byte;
 }
 
-static void begin_with(ioapic_send_fn message_send, unsigned int cpus, bool host_bridge)
+static void send_pci_serial(void *arg, const uint8_t *data, size_t count)
 {
-	struct pc_config config = {
-		.low_memory = 64 << 20, .clock = &bench.clock,
-		.serial_send = send_serial, .debug_send = send_debug,
-		.message_send = message_send, .cpus = cpus,
-		.arg = &bench, .host_bridge = host_bridge,
-	};
+	CHECK(arg == &bench && data);
+	pci_serial_count += count;
+}
 
+static void begin_as(const struct pc_config *config)
+{
 	bench_begin();
 	serial_count = 0;
 	debug_count = 0;
-	pc_init(&pc, &bench.ports, &bench.memory, &config);
+	pci_serial_count = 0;
+	pc_init(&pc, &bench.ports, &bench.memory, config);
+}
+
+static struct pc_config config_with(ioapic_send_fn message_send, unsigned int cpus)
+{
+	return (struct pc_config) {
+		.low_memory = 64 << 20, .clock = &bench.clock,
+		.serial_send = send_serial, .debug_send = send_debug,
+		.message_send = message_send, .cpus = cpus, .arg = &bench,
+	};
+}
+
+static void begin_with(ioapic_send_fn message_send, unsigned int cpus, bool host_bridge)
+{
+	struct pc_config config = config_with(message_send, cpus);
+
+	config.host_bridge = host_bridge;
+	begin_as(&config);
+}
+
+static void begin_pci_serial(ioapic_send_fn message_send, unsigned int cpus)
+{
+	struct pc_config config = config_with(message_send, cpus);
+
+	config.pci_serial_send = send_pci_serial;
+	begin_as(&config);
 }
 
 static void begin(bool host_bridge)
@@ -534,12 +559,122 @@ static void pci_interrupts(void)
 	irq_set(&line, false);
 	pc_eoi(&pc, 0x61);
 	CHECK_EQUAL(bench_messages(), 0);
-	/* Without an I/O APIC they go nowhere. */
-	begin(false);
+}
+
+/* One input of the 8259As for all: level-triggered, as long as any of them is. */
+static void pci_interrupts_at_the_8259as(void)
+{
+	struct irq_line first, second;
+
+	begin_pci_serial(NULL, 0);
 	set_up_pic(0);
-	line = pc_pci_line(&pc, 1, 0);
-	irq_set(&line, true);
-	CHECK(!pc_interrupt_pending(&pc) && !irq_waits(&line));
+	first = pc_pci_line(&pc, 2, 0);
+	second = pc_pci_line(&pc, 3, 0);
+	irq_set(&first, true);
+	irq_set(&second, true);
+	CHECK(pc_interrupt_pending(&pc));
+	CHECK_EQUAL(pc_acknowledge(&pc), 0x2b);
+	irq_set(&first, false);
+	end_of_interrupt(0x2b);
+	CHECK_EQUAL(pc_acknowledge(&pc), 0x2b);
+	irq_set(&second, false);
+	end_of_interrupt(0x2b);
+	CHECK(!pc_interrupt_pending(&pc));
+}
+
+/* --- the serial port on PCI --- */
+
+#define PCI_SERIAL(at)	(0x80000800 | (at))
+
+static uint32_t config_read(uint32_t address, unsigned int bytes)
+{
+	out(0xcf8, address & ~3U, 4);
+	return in(0xcfc + (address & 3), bytes);
+}
+
+static void config_write(uint32_t address, uint32_t value, unsigned int bytes)
+{
+	out(0xcf8, address & ~3U, 4);
+	out(0xcfc + (address & 3), value, bytes);
+}
+
+static void pci_serial_config(void)
+{
+	begin(false);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0), 4), 0xffffffff);
+	CHECK_EQUAL(config_read(0x80000000, 4), 0xffffffff);
+	begin_pci_serial(NULL, 0);
+	CHECK_EQUAL(config_read(0x80000000, 4), 0x12378086);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0), 4), 0x00021b36);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x08), 4), 0x07000201);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x0e), 1), 0);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x3c), 2), 0x010b);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x10), 4), 0xc001);
+	config_write(PCI_SERIAL(0x10), 0xffffffff, 4);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x10), 4), 0xfffffff9);
+	config_write(PCI_SERIAL(0x04), 0xffffffff, 4);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x04), 4), 0x00000401);
+}
+
+/* Where BAR 0 says, unless somebody is there, or ports are off. */
+static void pci_serial_place(void)
+{
+	begin_pci_serial(NULL, 0);
+	outb(0xc007, 0x5a);			/* scratch */
+	CHECK_EQUAL(inb(0xc007), 0x5a);
+	config_write(PCI_SERIAL(0x04), 0, 2);
+	CHECK_EQUAL(inb(0xc007), 0xff);
+	config_write(PCI_SERIAL(0x10), 0xc100, 4);
+	config_write(PCI_SERIAL(0x04), 1, 2);
+	CHECK_EQUAL(inb(0xc007), 0xff);
+	CHECK_EQUAL(inb(0xc107), 0x5a);
+	config_write(PCI_SERIAL(0x10), 0x3f8, 4);
+	outb(0x3ff, 0xa5);
+	CHECK_EQUAL(inb(0x3ff), 0xa5);
+	config_write(PCI_SERIAL(0x12), 0x1, 2);	/* no port has that number */
+	config_write(PCI_SERIAL(0x10), 0xc000, 2);
+	CHECK_EQUAL(inb(0xc007), 0xff);
+	config_write(PCI_SERIAL(0x12), 0, 2);
+	CHECK_EQUAL(inb(0xc007), 0x5a);
+}
+
+/* THR is empty: level, until that has been read, or INTx is off. */
+static void pci_serial_interrupt(void)
+{
+	begin_pci_serial(bench_take_message, 2);
+	set_entry(17, LEVEL | LOW | 0x61);
+	outb(0xc001, 0x02);
+	CHECK_EQUAL(bench_messages(), 0);	/* OUT2 is off */
+	outb(0xc004, 0x08);
+	CHECK_EQUAL(bench_messages(), 1);
+	CHECK_EQUAL(bench.sent.data, 0xc061);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0008);
+	config_write(PCI_SERIAL(0x04), 0x0401, 2);
+	pc_eoi(&pc, 0x61);
+	CHECK_EQUAL(bench_messages(), 0);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0008);
+	config_write(PCI_SERIAL(0x04), 0x0001, 2);
+	CHECK_EQUAL(bench_messages(), 1);
+	CHECK_EQUAL(inb(0xc002) & 0x0f, 0x02);	/* IIR */
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0000);
+	pc_eoi(&pc, 0x61);
+	CHECK_EQUAL(bench_messages(), 0);
+}
+
+static void pci_serial_output(void)
+{
+	begin_pci_serial(NULL, 0);
+	outb(0xc000, 'h');
+	outb(0xc000, 'i');
+	CHECK_EQUAL(pci_serial_count, 0);
+	CHECK_EQUAL(pc_next_ns(&pc), bench.now_ns + MS);
+	bench.now_ns += MS;
+	pc_advance(&pc);
+	CHECK_EQUAL(pci_serial_count, 2);
+	outb(0xc000, '!');
+	pc_flush(&pc);
+	CHECK_EQUAL(pci_serial_count, 3);
+	CHECK_EQUAL(serial_count, 0);
 }
 
 const struct test tests[] = {
@@ -562,5 +697,10 @@ const struct test tests[] = {
 	{ "a lost tick", a_lost_tick },
 	{ "the HPET by message", hpet_by_message },
 	{ "PCI's interrupts", pci_interrupts },
+	{ "PCI's interrupts at the 8259As", pci_interrupts_at_the_8259as },
+	{ "serial port on PCI, its numbers", pci_serial_config },
+	{ "serial port on PCI, its place", pci_serial_place },
+	{ "serial port on PCI, its interrupt", pci_serial_interrupt },
+	{ "serial port on PCI, its output", pci_serial_output },
 	{ 0 }
 };

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A serial port as a PCI device: a 16550A at eight ports, wherever BAR 0 has them, with
+ * INTA#. It has the numbers of QEMU's, by which systems know it.
+ */
+#ifndef VEE_PCI_UART_H
+#define VEE_PCI_UART_H
+
+#include "bus.h"
+#include "irq.h"
+#include "pci.h"
+#include "uart.h"
+
+/**
+ * struct pci_uart - the port
+ * @function: its configuration space
+ * @uart: the 16550A; its place on the bus is BAR 0's
+ * @ports: the bus
+ * @wire: INTA#
+ * @decodes: @uart is on the bus
+ * @asserted: it asks for an interrupt, whether that may go out or not
+ */
+struct pci_uart {
+	struct pci_function function;
+	struct uart uart;
+	struct bus *ports;
+	struct irq_line wire;
+	bool decodes;
+	bool asserted;
+};
+
+/**
+ * struct pci_uart_config - as firmware leaves it
+ * @slot: device number << 3 | function number
+ * @port: where it is
+ * @line: the 8259As' input that INTA# is wired to
+ * @wire: INTA#
+ * @clock: its time
+ * @send: takes its output
+ * @arg: for @send
+ */
+struct pci_uart_config {
+	uint8_t slot;
+	uint16_t port;
+	uint8_t line;
+	struct irq_line wire;
+	struct clock *clock;
+	uart_send_fn send;
+	void *arg;
+};
+
+/* For pci_add() then. */
+void pci_uart_init(struct pci_uart *port, struct bus *ports,
+		   const struct pci_uart_config *config);
+
+#endif /* VEE_PCI_UART_H */
