@@ -88,6 +88,19 @@ static const struct layout layouts[] = {
 	OFFSET(vee_apic, lvt, 144),
 	OFFSET(vee_apic, eoi, 188),
 	SIZE(vee_apic_access, 16),
+	SIZE(vee_vcpu_state, 920),
+	OFFSET(vee_vcpu_state, xsave, 16),
+	OFFSET(vee_vcpu_state, cpuid_count, 36),
+	OFFSET(vee_vcpu_state, pdpte, 56),
+	OFFSET(vee_vcpu_state, sent_interrupt, 88),
+	OFFSET(vee_vcpu_state, tpr_threshold, 124),
+	OFFSET(vee_vcpu_state, regs, 128),
+	OFFSET(vee_vcpu_state, segments, 272),
+	OFFSET(vee_vcpu_state, control, 496),
+	OFFSET(vee_vcpu_state, debug, 552),
+	OFFSET(vee_vcpu_state, msrs, 600),
+	OFFSET(vee_vcpu_state, events, 688),
+	OFFSET(vee_vcpu_state, apic, 728),
 	SIZE(vee_signal, 24),
 	OFFSET(vee_signal, address, 8),
 	SIZE(vee_exit_pio, 32),
@@ -187,6 +200,8 @@ TEST(request_numbers)
 	EXPECT_EQ(0xee2b, VEE_VCPU_STATS);
 	EXPECT_EQ(0xee2c, VEE_VCPU_INJECT);
 	EXPECT_EQ(0xee2d, VEE_VCPU_APIC);
+	EXPECT_EQ(0xee2e, VEE_VCPU_SAVE);
+	EXPECT_EQ(0xee2f, VEE_VCPU_LOAD);
 }
 
 TEST(vcpu_page_fits)
@@ -395,6 +410,26 @@ static void good_snapshot(struct guest *g, void *arg)
 	snapshot->values = (unsigned long)vmcs_values;
 }
 
+static void good_save(struct guest *g, void *arg)
+{
+	struct vee_vcpu_state *state = arg;
+
+	g->page->resume = VEE_RESUME_HERE;
+	state->xsave = (unsigned long)xsave_area;
+	state->xsave_bytes = vee_info(g->dev).xsave_bytes;
+	state->cpuid = (unsigned long)cpuid_table;
+	state->cpuid_count = VEE_MAX_CPUID;
+}
+
+static void good_load(struct guest *g, void *arg)
+{
+	struct vee_vcpu_state *state = arg;
+
+	state->size = sizeof(*state);
+	good_save(g, state);
+	vee_call(g->vcpu, VEE_VCPU_SAVE, state);
+}
+
 #define REQUEST(number, on, type, reserved, good) \
 	{ #number, number, on, sizeof(struct type), reserved, good, 0, false }
 #define APIC_REQUEST(number, type, good) \
@@ -439,6 +474,8 @@ static const struct request requests[] = {
 		offsetof(struct vee_vmcs_snapshot, reserved), good_snapshot),
 	REQUEST(VEE_VCPU_STATS, ON_VCPU, vee_stats, 0, good_nothing),
 	REQUEST(VEE_VCPU_INJECT, ON_VCPU, vee_inject, 0, good_inject),
+	REQUEST(VEE_VCPU_SAVE, ON_VCPU, vee_vcpu_state, 0, good_save),
+	REQUEST(VEE_VCPU_LOAD, ON_VCPU, vee_vcpu_state, 0, good_load),
 };
 
 static const struct request * const requests_end =
@@ -676,6 +713,7 @@ TEST_F(abi, read_only_argument)
 	static const unsigned long writes[] = {
 		VEE_GET_INFO, VEE_VCPU_TRANSLATE, VEE_VCPU_GET_CPUID,
 		VEE_VCPU_VMCS_READ, VEE_VCPU_VMCS_SNAPSHOT, VEE_VCPU_STATS,
+		VEE_VCPU_SAVE,
 	};
 	const struct request *r;
 	unsigned int i;
@@ -702,7 +740,7 @@ TEST_F(abi, unknown_requests)
 {
 	static const unsigned long unknown[] = {
 		_IO(VEE_IOCTL, 0x03), _IO(VEE_IOCTL, 0x0f),
-		_IO(VEE_IOCTL, 0x17), _IO(VEE_IOCTL, 0x2e),
+		_IO(VEE_IOCTL, 0x17), _IO(VEE_IOCTL, 0x30),
 		_IO(VEE_IOCTL, 0xff), _IO(0xae, 0x00),
 		_IOW(VEE_IOCTL, 0x00, struct vee_info),
 		_IOWR(VEE_IOCTL, 0x10, struct vee_map),

@@ -186,6 +186,20 @@ int vee_vcpu_set_xsave(struct vee_vcpu *vcpu, const void *area, size_t bytes)
 	return xsave(vcpu, VEE_VCPU_SET_XSAVE, area, bytes);
 }
 
+int vee_vcpu_save(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
+{
+	state->size = sizeof(*state);
+	state->flags = 0;
+	return vee_request(vcpu->fd, VEE_VCPU_SAVE, state);
+}
+
+int vee_vcpu_load(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
+{
+	state->size = sizeof(*state);
+	state->flags = 0;
+	return vee_request(vcpu->fd, VEE_VCPU_LOAD, state);
+}
+
 unsigned int xsave_offset(unsigned int component)
 {
 	unsigned int eax, ebx = 0, ecx, edx;

@@ -503,6 +503,30 @@ int vee_vcpu_get_xsave(struct vee_vcpu *vcpu, void *area, size_t bytes);
 int vee_vcpu_set_xsave(struct vee_vcpu *vcpu, const void *area, size_t bytes);
 
 /**
+ * vee_vcpu_save() - all state of a vCPU
+ * @vcpu: the vCPU, not being run
+ * @state: in: @xsave, @xsave_bytes, @cpuid, @cpuid_count, for parts that @skip leaves;
+ *	out: the state, as linux/vee.h has it (VEE_VCPU_SAVE)
+ *
+ * Takes over what the vCPU's page asks the next run for.
+ *
+ * Return: 0; -EINVAL (vee_vcpu_page.refused says what), -E2BIG (@cpuid_count is now how
+ * many there are), -EFAULT, -EBUSY, -EINTR, -ENOMEM, -EIO, -ESHUTDOWN, -ENODEV.
+ */
+int vee_vcpu_save(struct vee_vcpu *vcpu, struct vee_vcpu_state *state);
+
+/**
+ * vee_vcpu_load() - a vCPU as it was when saved
+ * @vcpu: the vCPU, not being run; of this or another VM
+ * @state: as vee_vcpu_save() has given it, in this or another process
+ *
+ * All of it is loaded, or with an error nothing.
+ *
+ * Return: 0; -EINVAL (vee_vcpu_page.refused says what), -EFAULT, -EBUSY, -ENOMEM, -EIO.
+ */
+int vee_vcpu_load(struct vee_vcpu *vcpu, struct vee_vcpu_state *state);
+
+/**
  * vee_vcpu_vmcs_read() - read a field of a vCPU's VMCS
  * @vcpu: the vCPU
  * @encoding: which; vee_vmcs_name() names it

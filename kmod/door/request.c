@@ -26,6 +26,7 @@
 #include "vcpu/local_exit.h"
 #include "vcpu/run.h"
 #include "vcpu/runner.h"
+#include "vcpu/save.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
@@ -338,6 +339,16 @@ static long do_apic(void *object, union argument *arg)
 	return vcpu_with_vmcs(vcpu, access_apic, &arg->apic);
 }
 
+static long do_save(void *object, union argument *arg)
+{
+	return vcpu_save(object, &arg->state);
+}
+
+static long do_load(void *object, union argument *arg)
+{
+	return vcpu_load(object, &arg->state);
+}
+
 static const struct vee_request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_KICK, vee_kick, do_kick, .unlocked = true),
 	REQUEST(VEE_VCPU_INJECT, vee_inject, do_inject, .unlocked = true),
@@ -354,6 +365,8 @@ static const struct vee_request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_STATS, vee_stats, do_stats, .out = true),
 	REQUEST(VEE_VCPU_APIC, vee_apic_access, do_apic, .out = true,
 		.flags = VEE_APIC_WRITE),
+	REQUEST(VEE_VCPU_SAVE, vee_vcpu_state, do_save, .out = true),
+	REQUEST(VEE_VCPU_LOAD, vee_vcpu_state, do_load),
 };
 
 long vcpu_request(void *object, unsigned int nr, void __user *user)

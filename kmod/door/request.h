@@ -38,6 +38,7 @@ union argument {
 	struct vee_vmcs_snapshot snapshot;
 	struct vee_stats stats;
 	struct vee_apic_access apic;
+	struct vee_vcpu_state state;
 };
 
 /**

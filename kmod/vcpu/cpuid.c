@@ -9,6 +9,7 @@
  * list answers zeros.
  */
 #include <linux/bitops.h>
+#include <linux/minmax.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
@@ -438,6 +439,16 @@ static u8 apic_offers(const struct guest_cpuid *cpuid)
 	       (offers(cpuid, 0x1, ECX, F(TSC_DEADLINE_TIMER)) ? APIC_OFFERS_DEADLINE : 0);
 }
 
+static struct allowances allowances_of(const struct guest_cpuid *cpuid)
+{
+	return (struct allowances){
+		.cr4 = allowed_cr4(cpuid),
+		.efer = allowed_efer(cpuid),
+		.xcr0 = allowed_xcr0(cpuid),
+		.apic = apic_offers(cpuid),
+	};
+}
+
 /* @table is sorted, and has room for find()'s entry behind @count of them. */
 static struct allowances index_table(struct guest_cpuid *cpuid, struct vee_cpuid_entry *table,
 				     unsigned int count)
@@ -448,12 +459,7 @@ static struct allowances index_table(struct guest_cpuid *cpuid, struct vee_cpuid
 	make_index(cpuid);
 	cpuid->proc2 = offered_proc2(cpuid);
 	cpuid->has_tsc = offers(cpuid, 0x1, EDX, F(TSC));
-	return (struct allowances){
-		.cr4 = allowed_cr4(cpuid),
-		.efer = allowed_efer(cpuid),
-		.xcr0 = allowed_xcr0(cpuid),
-		.apic = apic_offers(cpuid),
-	};
+	return allowances_of(cpuid);
 }
 
 int cpuid_init(void)
@@ -559,39 +565,65 @@ static bool table_valid(const struct vee_cpuid_entry *table, unsigned int count)
 	return true;
 }
 
-int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg)
+int cpuid_fetch(struct guest_cpuid *cpuid, const void __user *from, unsigned int count)
 {
 	struct vee_cpuid_entry *table;
 
-	if (arg->count > VEE_MAX_CPUID)
+	if (count > VEE_MAX_CPUID)
 		return -EINVAL;
-	table = make_table(arg->count);
+	table = make_table(count);
 	if (!table)
 		return -ENOMEM;
-	if (copy_from_user(table, u64_to_user_ptr(arg->entries), arg->count * sizeof(*table))) {
+	if (copy_from_user(table, from, count * sizeof(*table))) {
 		kfree(table);
 		return -EFAULT;
 	}
-	sort(table, arg->count, sizeof(*table), by_key, NULL);
-	if (!table_valid(table, arg->count)) {
+	sort(table, count, sizeof(*table), by_key, NULL);
+	if (!table_valid(table, count)) {
 		kfree(table);
 		return -EINVAL;
 	}
-	use_table(vcpu, table, arg->count);
+	index_table(cpuid, table, count);
+	return 0;
+}
+
+void cpuid_exchange(struct vee_vcpu *vcpu, struct guest_cpuid *cpuid)
+{
+	struct allowances allows;
+
+	swap(vcpu->cpuid, *cpuid);
+	allows = allowances_of(&vcpu->cpuid);
+	allow(vcpu, &allows);
+}
+
+int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg)
+{
+	struct guest_cpuid cpuid;
+	int err = cpuid_fetch(&cpuid, u64_to_user_ptr(arg->entries), arg->count);
+
+	if (err)
+		return err;
+	cpuid_exchange(vcpu, &cpuid);
+	cpuid_free(&cpuid);
+	return 0;
+}
+
+int cpuid_put(const struct vee_vcpu *vcpu, void __user *to, u32 *count)
+{
+	unsigned int room = *count;
+
+	*count = vcpu->cpuid.count;
+	if (room < vcpu->cpuid.count)
+		return -E2BIG;
+	if (copy_to_user(to, vcpu->cpuid.entries,
+			 vcpu->cpuid.count * sizeof(*vcpu->cpuid.entries)))
+		return -EFAULT;
 	return 0;
 }
 
 int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg)
 {
-	unsigned int room = arg->count;
-
-	arg->count = vcpu->cpuid.count;
-	if (room < vcpu->cpuid.count)
-		return -E2BIG;
-	if (copy_to_user(u64_to_user_ptr(arg->entries), vcpu->cpuid.entries,
-			 vcpu->cpuid.count * sizeof(*vcpu->cpuid.entries)))
-		return -EFAULT;
-	return 0;
+	return cpuid_put(vcpu, u64_to_user_ptr(arg->entries), &arg->count);
 }
 
 /* --- the exit ---------------------------------------------------------------------------- */

@@ -43,6 +43,12 @@ void cpuid_apply(struct vee_vcpu *vcpu);
 /* cpuid_apply() has to follow. */
 int cpuid_set(struct vee_vcpu *vcpu, const struct vee_cpuid *arg);
 int cpuid_get(struct vee_vcpu *vcpu, struct vee_cpuid *arg);
+/* A checked copy, for cpuid_free(); -EINVAL, -ENOMEM, -EFAULT. */
+int cpuid_fetch(struct guest_cpuid *cpuid, const void __user *from, unsigned int count);
+/* The vCPU has @cpuid's answers, and @cpuid its own. cpuid_apply() has to follow. */
+void cpuid_exchange(struct vee_vcpu *vcpu, struct guest_cpuid *cpuid);
+/* @count: room there, and then how many there are; -E2BIG: there was too little */
+int cpuid_put(const struct vee_vcpu *vcpu, void __user *to, u32 *count);
 enum next exit_cpuid(struct vee_vcpu *vcpu);
 
 #endif /* _VEE_CPUID_H */

@@ -136,21 +136,31 @@ static bool area_valid(const struct xregs_state *area)
 	       !(area->i387.mxcsr & ~vee_caps.mxcsr_mask);
 }
 
+void *fpu_fetch(const void __user *from)
+{
+	/* Checked in a copy: the caller's could change after the check. */
+	struct xregs_state *area = memdup_user(from, vee_caps.xsave_bytes);
+
+	if (IS_ERR(area) || area_valid(area))
+		return area;
+	kfree(area);
+	return ERR_PTR(-EINVAL);
+}
+
+void fpu_use(struct guest_fpu *fpu, void *area)
+{
+	memcpy(fpu->area, area, vee_caps.xsave_bytes);
+	kfree(area);
+}
+
 int fpu_set(struct guest_fpu *fpu, const void __user *from)
 {
-	struct xregs_state *area;
-	int err = 0;
+	void *area = fpu_fetch(from);
 
-	/* Checked in a copy: the caller's could change after the check. */
-	area = memdup_user(from, vee_caps.xsave_bytes);
 	if (IS_ERR(area))
 		return PTR_ERR(area);
-	if (area_valid(area))
-		memcpy(fpu->area, area, vee_caps.xsave_bytes);
-	else
-		err = -EINVAL;
-	kfree(area);
-	return err;
+	fpu_use(fpu, area);
+	return 0;
 }
 
 int fpu_get(struct guest_fpu *fpu, void __user *to)

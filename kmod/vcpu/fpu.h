@@ -26,6 +26,9 @@ int fpu_alloc(struct guest_fpu *fpu);
 void fpu_free(struct guest_fpu *fpu);
 void fpu_load_guest(struct guest_fpu *fpu);
 void fpu_load_host(struct guest_fpu *fpu);
+/* A checked copy, fpu_use() or kfree() frees it; or ERR_PTR(). */
+void *fpu_fetch(const void __user *from);
+void fpu_use(struct guest_fpu *fpu, void *area);
 int fpu_set(struct guest_fpu *fpu, const void __user *area);
 int fpu_get(struct guest_fpu *fpu, void __user *area);
 /* With the guest's state loaded: XSETBV by the guest; CR4.OSXSAVE. */

@@ -512,18 +512,33 @@ static int end_before_entry(struct vee_vcpu *vcpu)
 	return reason == VEE_EXIT_INTERRUPTED ? -EINTR : 0;
 }
 
-static noinline int run_once_there(struct vee_vcpu *vcpu)
+static int take_once_there(struct vee_vcpu *vcpu, bool in_run)
 {
 	int err;
 
-	run_count(vcpu);
 	do {
-		err = fetch_missing(vcpu, true);
+		err = fetch_missing(vcpu, in_run);
 		if (!err)
 			err = state_take(vcpu);
 		else if (err != -EINTR)
 			err = state_refuse(vcpu, MEMBER(control.cr3));
 	} while (err == -EAGAIN);
+	return err;
+}
+
+int vcpu_take(struct vee_vcpu *vcpu)
+{
+	int err = state_take(vcpu);
+
+	return err == -EAGAIN ? take_once_there(vcpu, false) : err;
+}
+
+static noinline int run_once_there(struct vee_vcpu *vcpu)
+{
+	int err;
+
+	run_count(vcpu);
+	err = take_once_there(vcpu, true);
 	if (!err)
 		return run_to_end(vcpu);
 	if (err == -EINTR)

@@ -34,6 +34,8 @@ static inline int vcpu_run_or_go_on(struct vee_vcpu *vcpu, u64 generation)
 	return unlikely(generation) ? vcpu_run_on(vcpu, generation) : vcpu_run(vcpu);
 }
 
+/* Takes over what the page asks for, as a run does when it begins. Sleeps; -EINTR. */
+int vcpu_take(struct vee_vcpu *vcpu);
 /* Runs @fn inside the bracket, from a context that may sleep. */
 int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 		   void (*fn)(struct vee_vcpu *vcpu, void *arg), void *arg);

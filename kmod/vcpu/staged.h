@@ -39,6 +39,8 @@ struct wishes {
  * @loads_pdptes: @pdpte go with @control
  * @pdpte: PDPTEs
  * @debug: VEE_STATE_DEBUG
+ * @loads_debugctl: @debugctl goes with @debug
+ * @debugctl: IA32_DEBUGCTL
  * @msrs: VEE_STATE_MSRS
  * @events: VEE_STATE_EVENTS
  * @apic: VEE_STATE_APIC
@@ -53,6 +55,8 @@ struct staged_state {
 	bool loads_pdptes;
 	u64 pdpte[4];
 	struct vee_debug debug;
+	bool loads_debugctl;
+	u64 debugctl;
 	struct vee_msrs msrs;
 	struct vee_events events;
 	struct vee_apic apic;

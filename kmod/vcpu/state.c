@@ -240,12 +240,14 @@ struct group {
 	u32 bit;
 	u16 in_page;
 	u16 in_staged;
+	u16 in_state;
 	u16 bytes;
 };
 
 #define GROUP(bit, name)						\
 	{ VEE_STATE_##bit, offsetof(struct vee_vcpu_page, name),	\
 	  offsetof(struct staged_state, name),				\
+	  offsetof(struct vee_vcpu_state, name),			\
 	  sizeof_field(struct staged_state, name) }
 
 static const struct group groups[] = {
@@ -314,6 +316,7 @@ static int take_groups(struct vee_vcpu *vcpu, u32 dirty, struct staged_state *ne
 {
 	u32 bad;
 
+	new->loads_debugctl = false;
 	copy_dirty(new, vcpu->page, dirty);
 	bad = bad_member(vcpu, new, coming_cr0(vcpu, new));
 	return bad ? state_refuse(vcpu, bad) : read_pdptes(vcpu, new);
@@ -392,6 +395,10 @@ static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
 		staged->loads_pdptes = new->loads_pdptes;
 		memcpy(staged->pdpte, new->pdpte, sizeof(staged->pdpte));
 	}
+	if (new->groups & VEE_STATE_DEBUG) {
+		staged->loads_debugctl = new->loads_debugctl;
+		staged->debugctl = new->debugctl;
+	}
 	/* The mask is the kernel's promise that the page is taken. */
 	WRITE_ONCE(vcpu->page->dirty, 0);
 }
@@ -464,7 +471,7 @@ static bool options_fit(u32 options)
 	       (!(options & VEE_OPTION_HLT_MASKED_SLEEPS) || options & VEE_OPTION_HLT_SLEEPS);
 }
 
-static u32 bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes)
+u32 state_bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes)
 {
 	u32 no_intercept = ~VEE_INTERCEPT_ALL;
 
@@ -483,7 +490,7 @@ static u32 bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes)
 static noinline int take_wishes(struct vee_vcpu *vcpu)
 {
 	struct wishes wishes = read_wishes(vcpu->page);
-	u32 bad = bad_wish(vcpu, &wishes);
+	u32 bad = state_bad_wish(vcpu, &wishes);
 	int err;
 
 	if (bad)
@@ -543,6 +550,45 @@ int state_take(struct vee_vcpu *vcpu)
 	return err;
 }
 
+/* --- all of it ---------------------------------------------------------------- */
+
+void state_tell(const struct vee_vcpu *vcpu, struct vee_vcpu_state *to)
+{
+	for (int i = 0; i < ARRAY_SIZE(groups); i++)
+		if (to->parts & groups[i].bit)
+			memcpy((void *)to + groups[i].in_state,
+			       (void *)vcpu->page + groups[i].in_page, groups[i].bytes);
+}
+
+static void copy_given(struct staged_state *to, const struct vee_vcpu_state *from, u32 wanted)
+{
+	for (int i = 0; i < ARRAY_SIZE(groups); i++)
+		if (wanted & groups[i].bit)
+			memcpy((void *)to + groups[i].in_staged,
+			       (void *)from + groups[i].in_state, groups[i].bytes);
+	to->groups = wanted;
+	to->loads_debugctl = true;
+	to->debugctl = from->debugctl;
+	to->loads_pdptes = cr_uses_pdptes(from->control.cr0, from->control.cr4,
+					  from->control.efer);
+	memcpy(to->pdpte, from->pdpte, sizeof(to->pdpte));
+}
+
+noinline int state_give(struct vee_vcpu *vcpu, const struct vee_vcpu_state *from, u32 wanted)
+{
+	u32 dirty = READ_ONCE(vcpu->page->dirty);
+	struct staged_state new;
+	u32 bad;
+
+	copy_given(&new, from, wanted);
+	bad = bad_member(vcpu, &new, coming_cr0(vcpu, &new));
+	if (bad)
+		return state_refuse(vcpu, bad);
+	stage(vcpu, &new);
+	WRITE_ONCE(vcpu->page->dirty, dirty & ~wanted);
+	return 0;
+}
+
 /* --- loading ----------------------------------------------------------------- */
 
 static void load_debug(struct vee_vcpu *vcpu)
@@ -551,6 +597,8 @@ static void load_debug(struct vee_vcpu *vcpu)
 
 	debug->dr7 |= DR7_ALWAYS_ONE;
 	LOAD_PLACES(debug, debug);
+	if (vcpu->staged.loads_debugctl)
+		vmcs_write(VMCS_GUEST_DEBUGCTL, vcpu->staged.debugctl);
 	memcpy(vcpu->debug.dr, debug->dr, sizeof(vcpu->debug.dr));
 	vcpu->debug.dr6 = (debug->dr6 & ~(u64)DR6_RESERVED) | DR6_RESERVED;
 	vcpu->debug.dr7 = debug->dr7;
@@ -653,6 +701,9 @@ void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 {
 	struct vee_vcpu_page *page = vcpu->page;
 
+	/* First: among what it takes from the mailbox may be an NMI, which is an event. */
+	if (wanted & VEE_STATE_APIC)
+		fill_apic(vcpu, &page->apic);
 	if (wanted & VEE_STATE_REGS)
 		fill_regs(&page->regs);
 	if (wanted & VEE_STATE_SEGMENTS)
@@ -665,8 +716,6 @@ void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 		fill_msrs(vcpu, &page->msrs);
 	if (wanted & VEE_STATE_EVENTS)
 		fill_events(vcpu, &page->events);
-	if (wanted & VEE_STATE_APIC)
-		fill_apic(vcpu, &page->apic);
 }
 
 /* --- reset ------------------------------------------------------------------- */
@@ -737,6 +786,7 @@ void state_init(struct vee_vcpu *vcpu)
 		.xcr0 = vcpu->fpu.xcr0,
 	};
 	staged->loads_pdptes = false;
+	staged->loads_debugctl = false;
 	staged->debug = (struct vee_debug) { .dr6 = DR6_RESERVED, .dr7 = DR7_ALWAYS_ONE };
 	staged->events = (struct vee_events) { };
 	load_groups(vcpu, VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_CONTROL |

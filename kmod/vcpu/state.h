@@ -23,6 +23,13 @@ void state_init(struct vee_vcpu *vcpu);
 /* VEE_STATE_ groups that it has */
 u32 state_groups(const struct vee_vcpu *vcpu);
 
+/* In @to, from the vCPU page: the groups of vee_vcpu_state.parts, which are valid there. */
+void state_tell(const struct vee_vcpu *vcpu, struct vee_vcpu_state *to);
+/* The first of the page's wishes that can't be so, MEMBER(); 0: none. */
+u32 state_bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes);
+/* Checks @groups of @from, and then has the next bracket load them; -EINVAL. */
+int state_give(struct vee_vcpu *vcpu, const struct vee_vcpu_state *from, u32 groups);
+
 void state_tell_refused(struct vee_vcpu *vcpu, u32 member);
 
 /* A run begins with what can't be: @member of the vCPU page, which is told. -EINVAL. */

@@ -72,6 +72,8 @@
 #define VEE_VCPU_STATS		_IO(VEE_IOCTL, 0x2b)	/* struct vee_stats */
 #define VEE_VCPU_INJECT		_IO(VEE_IOCTL, 0x2c)	/* struct vee_inject */
 #define VEE_VCPU_APIC		_IO(VEE_IOCTL, 0x2d)	/* struct vee_apic_access */
+#define VEE_VCPU_SAVE		_IO(VEE_IOCTL, 0x2e)	/* struct vee_vcpu_state */
+#define VEE_VCPU_LOAD		_IO(VEE_IOCTL, 0x2f)	/* struct vee_vcpu_state */
 
 #define VEE_MAX_VCPUS		64	/* vCPUs of one VM; ids 0 to 63 */
 #define VEE_MAX_SLOTS		512	/* memory slots of one VM */
@@ -495,6 +497,10 @@ struct vee_post_ring {
 #define VEE_STATE_ALL		0x3fU
 /* Not of all: a VM with VEE_VM_LOCAL_APIC alone has it. */
 #define VEE_STATE_APIC		0x40U	/* struct vee_apic */
+/* Of struct vee_vcpu_state alone, in no mask of the vCPU page. */
+#define VEE_STATE_XSAVE		0x100U	/* x87, SSE, AVX, AVX-512 */
+#define VEE_STATE_CPUID		0x200U	/* answers to CPUID */
+#define VEE_STATE_WISHES	0x400U	/* what the caller asks of each run */
 
 /* In prefetch alone: the bytes of the instruction at MMIO and memory exits. */
 #define VEE_PREFETCH_INSN	0x80000000U
@@ -644,8 +650,8 @@ struct vee_debug {
  * base are in struct vee_segments, IA32_EFER in struct vee_control.
  *
  * Of IA32_DEBUGCTL the guest has BTF, 0 at first; LBR is ignored, and reads as 0; any other
- * bit is #GP. It is the VMCS's field guest IA32_DEBUGCTL (2802H): who saves a guest's
- * state reads and writes it by VEE_VCPU_VMCS_READ and VEE_VCPU_VMCS_WRITE.
+ * bit is #GP. It is the VMCS's field guest IA32_DEBUGCTL (2802H), and in struct
+ * vee_vcpu_state.
  */
 struct vee_msrs {
 	__u64 star;
@@ -1137,7 +1143,8 @@ struct vee_exit {
  * @refused: kernel: when a run has given -EINVAL, the offset in this struct of the first
  *	member that can't be as it is: of a group's own member, as control.cr0, or of
  *	@inject, @resume and so on. PDPTEs that can't be are control.cr3. A run that has not
- *	given -EINVAL leaves it as it was
+ *	given -EINVAL leaves it as it was. VEE_VCPU_LOAD and VEE_VCPU_SAVE tell here, too:
+ *	VEE_REFUSED_STATE
  * @reserved: zero
  * @apic: VEE_STATE_APIC
  *
@@ -1449,6 +1456,93 @@ struct vee_xsave {
 	__u32 bytes;
 	__u32 reserved;
 	__u64 area;
+};
+
+/* vee_vcpu_page.refused: from here on it is the offset in struct vee_vcpu_state. */
+#define VEE_REFUSED_STATE	4096U
+
+/**
+ * struct vee_vcpu_state - all state of a vCPU (VEE_VCPU_SAVE, VEE_VCPU_LOAD)
+ * @size: in: sizeof(struct vee_vcpu_state)
+ * @flags: in: must be zero
+ * @parts: save, out: VEE_STATE_ bits of what is here: all that the vCPU has, less @skip;
+ *	load, in: likewise. With @skip it must be all that the vCPU has
+ * @skip: in: VEE_STATE_ bits of what is neither saved nor loaded
+ * @xsave: in: VEE_STATE_XSAVE: the address of an XSAVE area as in struct vee_xsave
+ * @cpuid: in: VEE_STATE_CPUID: the address of struct vee_cpuid_entry[@cpuid_count]
+ * @xsave_bytes: in: VEE_STATE_XSAVE: vee_info.xsave_bytes
+ * @cpuid_count: VEE_STATE_CPUID: save, in: room at @cpuid, out: how many there are; load,
+ *	in: how many
+ * @tsc: save, out: the guest's TSC; load: ignored
+ * @debugctl: VEE_STATE_DEBUG: IA32_DEBUGCTL
+ * @pdpte: VEE_STATE_CONTROL: the PDPTE registers; of use in PAE paging alone
+ * @sent_interrupt: VEE_STATE_EVENTS: what waits from VEE_VCPU_INJECT
+ * @sent_nmi: likewise
+ * @deadline_ns: VEE_STATE_WISHES: as in the vCPU page, and so are the next four
+ * @prefetch: ...
+ * @intercept: ...
+ * @options: ...
+ * @tpr_threshold: ...
+ * @regs: VEE_STATE_REGS, with the general registers
+ * @segments: VEE_STATE_SEGMENTS
+ * @control: VEE_STATE_CONTROL; PDPTEs are not read, but are those in @pdpte
+ * @debug: VEE_STATE_DEBUG
+ * @msrs: VEE_STATE_MSRS
+ * @events: VEE_STATE_EVENTS
+ * @apic: VEE_STATE_APIC
+ *
+ * What is not in @skip is there, or the request fails: nobody can forget some of it. Who
+ * puts a vCPU back again and again leaves out what has not changed: the answers to CPUID
+ * (a copy and a sort), the XSAVE area.
+ *
+ * VEE_VCPU_SAVE: what the vCPU page asks the next run for, by @dirty, @resume and @inject
+ * there, is taken over before, as a run does it, and what others have sent to the local
+ * APIC. An instruction that exited and is not done the guest does again once it is loaded.
+ * So the vCPU can go on, and a copy of it elsewhere, with no difference to see.
+ *
+ * VEE_VCPU_LOAD: the vCPU is as it was when saved; what was on its way to it is gone, in
+ * its page, from VEE_VCPU_INJECT, and to its local APIC. Of the page's groups
+ * VEE_STATE_REGS alone is valid then. It need not be the same vCPU, VM or machine. The TSC
+ * goes on with the host's, from vee_msrs.tsc_offset: the host's was @tsc less that when it
+ * was saved. Who wants the guest's to have stood still since adds what the host's is less
+ * by now, the same number for all vCPUs of a VM. vee_apic.tsc_deadline is of the guest's.
+ *
+ * What the memory of the VM holds is not in it, nor counters (struct vee_stats), the run's
+ * generation, and exits: an exit that the caller has yet to see to, of
+ * VEE_EXIT_EOI say, is the caller's to keep.
+ *
+ * Returns 0, or -EINVAL (vee_vcpu_page.refused is the offset of what can't be: of a
+ * member of a group or of VEE_STATE_WISHES that in the vCPU page, of others
+ * VEE_REFUSED_STATE plus that in this struct), -E2BIG (save: @cpuid_count was too small; it
+ * says how many there are), -ENOMEM, -ESHUTDOWN; save: also as VEE_VCPU_RUN for
+ * what the page asks for, and -EINTR (a signal, while PDPTEs were waited for).
+ */
+struct vee_vcpu_state {
+	__u32 size;
+	__u32 flags;
+	__u32 parts;
+	__u32 skip;
+	__u64 xsave;
+	__u64 cpuid;
+	__u32 xsave_bytes;
+	__u32 cpuid_count;
+	__u64 tsc;
+	__u64 debugctl;
+	__u64 pdpte[4];
+	struct vee_event sent_interrupt;
+	struct vee_event sent_nmi;
+	__u64 deadline_ns;
+	__u32 prefetch;
+	__u32 intercept;
+	__u32 options;
+	__u32 tpr_threshold;
+	struct vee_regs regs;
+	struct vee_segments segments;
+	struct vee_control control;
+	struct vee_debug debug;
+	struct vee_msrs msrs;
+	struct vee_events events;
+	struct vee_apic apic;
 };
 
 /**
