@@ -142,6 +142,20 @@ struct range {
  */
 int vm_ram(const struct vee_vm *vm, struct range **ranges);
 
+/* All of its memory. */
+struct vm_slot {
+	uint64_t gpa;
+	uint64_t bytes;
+	uint8_t *hva;
+	unsigned int access;
+};
+
+/* Ascending; *@slots is for free(3). Returns how many, or -ENOMEM. */
+int vm_slots(const struct vee_vm *vm, struct vm_slot **slots);
+/* As vee_vm_map(), of a mapping that is the VM's from then on, and ends with it. */
+int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
+		 unsigned int access);
+
 /* --- vcpu.c, state.c --- */
 
 /* A run gave @err, which is kept for vee_explain(); and which it was. @err */

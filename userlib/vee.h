@@ -527,6 +527,137 @@ int vee_vcpu_save(struct vee_vcpu *vcpu, struct vee_vcpu_state *state);
 int vee_vcpu_load(struct vee_vcpu *vcpu, struct vee_vcpu_state *state);
 
 /**
+ * struct vee_section - something of a program's own in a saved VM
+ * @name: how it is found, 1 to 31 bytes
+ * @data: what is saved
+ * @bytes: how much
+ */
+struct vee_section {
+	const char *name;
+	const void *data;
+	size_t bytes;
+};
+
+/**
+ * vee_save() - save a VM to a file
+ * @vcpus: all of its vCPUs, none being run
+ * @count: how many
+ * @sections: the program's own
+ * @section_count: how many
+ * @fd: a regular file, to be written from its beginning; what was in it is gone
+ * @why: where it says, in a line without newline, what went wrong; or NULL
+ * @size: how much room is there
+ *
+ * All state of the vCPUs (vee_vcpu_save()), and all memory that is lent to the VM; pages of
+ * zeros take no room. The VM is as before, and can go on.
+ *
+ * Return: 0; -EINVAL (no vCPU; a section's name), -ESPIPE (not a regular file), -E2BIG
+ * (too many sections), -ENOSPC, -ENOMEM, the errors of vee_vcpu_save(), vee_get_info(), of
+ * ftruncate(2), write(2) and fsync(2). The file is no saved VM then.
+ */
+int vee_save(struct vee_vcpu *const *vcpus, unsigned int count,
+	     const struct vee_section *sections, unsigned int section_count, int fd,
+	     char *why, size_t size);
+
+/**
+ * vee_save_file() - save a VM to a file that has a path
+ * @vcpus: as for vee_save()
+ * @count: likewise
+ * @sections: likewise
+ * @section_count: likewise
+ * @path: where; a file there is replaced once all is written, and not before
+ * @why: likewise
+ * @size: likewise
+ *
+ * Return: as vee_save(), and the errors of mkostemp(3) and rename(2).
+ */
+int vee_save_file(struct vee_vcpu *const *vcpus, unsigned int count,
+		  const struct vee_section *sections, unsigned int section_count,
+		  const char *path, char *why, size_t size);
+
+struct vee_saved;
+
+/* vee_saved_open(), @flags: memory is not read before the guest does, nor checked. */
+#define VEE_SAVED_LAZY	0x01U
+
+/**
+ * vee_saved_open() - open a saved VM
+ * @path: where it is; it must stay as it is while what was restored from it exists
+ * @flags: 0, or VEE_SAVED_LAZY
+ * @saved: where to put it; vee_saved_close() closes it
+ * @why: where it says, in a line without newline, what is wrong; or NULL
+ * @size: how much room is there
+ *
+ * Return: 0; -ENOEXEC (no saved VM, or its saving was cut short), -EPROTONOSUPPORT (of
+ * another version), -ENODATA (the file is cut short), -EBADMSG (it is damaged), -EINVAL
+ * (@flags), -ENOMEM, or the errors of open(2).
+ */
+int vee_saved_open(const char *path, unsigned int flags, struct vee_saved **saved, char *why,
+		   size_t size);
+
+/**
+ * vee_saved_close() - done with a saved VM
+ * @saved: it, or NULL; what was restored from it stays
+ */
+void vee_saved_close(struct vee_saved *saved);
+
+/**
+ * vee_saved_flags() - how it was made
+ * @saved: a saved VM
+ *
+ * Return: VEE_VM_ flags.
+ */
+unsigned int vee_saved_flags(const struct vee_saved *saved);
+
+/**
+ * vee_saved_vcpus() - how many vCPUs it has
+ * @saved: a saved VM
+ *
+ * Return: the count.
+ */
+unsigned int vee_saved_vcpus(const struct vee_saved *saved);
+
+/**
+ * vee_saved_memory() - how much memory it has
+ * @saved: a saved VM
+ *
+ * Return: bytes, with those that are zero.
+ */
+uint64_t vee_saved_memory(const struct vee_saved *saved);
+
+/**
+ * vee_saved_section() - something of the program's own
+ * @saved: a saved VM
+ * @name: its name
+ * @bytes: where to put how much there is
+ *
+ * Return: it, until vee_saved_close(); NULL: there is no such section.
+ */
+const void *vee_saved_section(const struct vee_saved *saved, const char *name, size_t *bytes);
+
+/**
+ * vee_saved_restore() - make a VM what was saved
+ * @saved: a saved VM
+ * @vcpus: vCPUs with the ids of those that were saved, of a VM with vee_saved_flags() that
+ *	has no memory where that has
+ * @count: how many
+ * @why: where it says, in a line without newline, what is wrong; or NULL
+ * @size: how much room is there
+ *
+ * Memory is mapped privately from the file, and read from it as the guest touches it. The
+ * guests' TSCs go on from where they were. The caller has set answers to CPUID as for a
+ * new VM, if any: what was saved is compared with them.
+ *
+ * Return: 0; -EINVAL (@count, the VM's flags, addresses that it can't have, a state that
+ * can't be here), -EOPNOTSUPP (it needs what this CPU lacks, or another TSC), -ENOENT (a
+ * vCPU is not in it), -EBADMSG (it is damaged), -EEXIST (the VM has memory there), -ENOMEM,
+ * or the errors of vee_vcpu_load(), vee_vcpu_save(), vee_vcpu_get_cpuid(), vee_vm_map() and
+ * vee_get_info(). Some may be restored by then: the VM is for vee_vm_destroy().
+ */
+int vee_saved_restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
+		      unsigned int count, char *why, size_t size);
+
+/**
  * vee_vcpu_vmcs_read() - read a field of a vCPU's VMCS
  * @vcpu: the vCPU
  * @encoding: which; vee_vmcs_name() names it

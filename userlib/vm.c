@@ -267,6 +267,16 @@ int vee_vm_map(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 	return add_slot(vm, &slot);
 }
 
+int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
+		 unsigned int access)
+{
+	struct slot slot = {
+		.gpa = gpa, .bytes = bytes, .hva = hva, .access = access, .owned = true,
+	};
+
+	return add_slot(vm, &slot);
+}
+
 /*
  * Memory whose address agrees with @gpa modulo 2 MiB, so that a huge page of the
  * host's can be one of the guest's.
@@ -491,6 +501,23 @@ int vm_ram(const struct vee_vm *vm, struct range **ranges)
 	*ranges = calloc(vm->count + 2, sizeof(**ranges));
 	if (*ranges)
 		count = list_ram(vm, *ranges);
+	unlock(vm);
+	return count;
+}
+
+int vm_slots(const struct vee_vm *vm, struct vm_slot **slots)
+{
+	int count = -ENOMEM;
+
+	lock_to_read(vm);
+	*slots = calloc(vm->count + 1, sizeof(**slots));
+	for (size_t i = 0; *slots && i < vm->count; i++)
+		(*slots)[i] = (struct vm_slot) {
+			.gpa = vm->slots[i].gpa, .bytes = vm->slots[i].bytes,
+			.hva = vm->slots[i].hva, .access = vm->slots[i].access,
+		};
+	if (*slots)
+		count = vm->count;
 	unlock(vm);
 	return count;
 }

@@ -117,6 +117,8 @@ void registers_say(struct text *text, const struct vee_vcpu_page *page);
 
 /* --- refusal.c: runs that failed --- */
 
+/* A member of the vCPU page, or of struct vee_vcpu_state; NULL: nothing is known of it. */
+const char *refusal_name(unsigned int refused);
 void refusal_say(struct text *text, const struct vee_vcpu *vcpu);
 
 /* --- exits.c: the last ones --- */

@@ -64,6 +64,25 @@ static const struct member *find(unsigned int offset)
 	return NULL;
 }
 
+#define OF_STATE(member) \
+	{ VEE_REFUSED_STATE + offsetof(struct vee_vcpu_state, member), 0, #member, NULL, NULL }
+
+/* Of VEE_VCPU_LOAD and _SAVE alone. */
+static const struct member of_state[] = {
+	OF_STATE(parts), OF_STATE(skip), OF_STATE(xsave), OF_STATE(cpuid), OF_STATE(xsave_bytes),
+	OF_STATE(debugctl), OF_STATE(sent_interrupt), OF_STATE(sent_nmi),
+};
+
+const char *refusal_name(unsigned int refused)
+{
+	const struct member *member = find(refused);
+
+	for (unsigned int i = 0; !member && i < sizeof(of_state) / sizeof(*of_state); i++)
+		if (of_state[i].offset == refused)
+			member = &of_state[i];
+	return member ? member->name : NULL;
+}
+
 /* For those that more can be said of. */
 static const char *reason_of(const struct member *member, const struct vee_control *control)
 {

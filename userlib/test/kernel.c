@@ -184,6 +184,7 @@ static int get_info(struct vee_info *info)
 	info->api_version = fake.api_version ? fake.api_version : VEE_API_VERSION;
 	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
 	info->gpa_bits = GPA_BITS;
+	info->tsc_khz = fake.tsc_khz;
 	info->xsave_bytes = XSAVE_BYTES;
 	info->vmx_basic = VMX_BASIC;
 	info->vmx_pin = ANY_CONTROL;
@@ -328,6 +329,58 @@ static int move_cpuid(struct vee_cpuid *cpuid, bool set)
 	return 0;
 }
 
+static uint32_t all_parts(void)
+{
+	return VEE_STATE_ALL | VEE_STATE_XSAVE | VEE_STATE_CPUID | VEE_STATE_WISHES |
+	       (fake.vm_flags & VEE_VM_LOCAL_APIC ? VEE_STATE_APIC : 0);
+}
+
+static int refuse(size_t member)
+{
+	page->refused = VEE_REFUSED_STATE + member;
+	return -EINVAL;
+}
+
+/* All groups, which are one behind the other in the page, up to vee_vcpu_page.refused. */
+#define GROUPS_BYTES	(offsetof(struct vee_vcpu_page, refused) - \
+			 offsetof(struct vee_vcpu_page, regs))
+
+static int save_state(struct vee_vcpu_state *state)
+{
+	struct vee_cpuid cpuid = { .entries = state->cpuid };
+	struct vee_xsave xsave = { .bytes = state->xsave_bytes, .area = state->xsave };
+
+	if (state->skip & ~all_parts())
+		return refuse(offsetof(struct vee_vcpu_state, skip));
+	state->parts = all_parts() & ~state->skip;
+	state->tsc = ++fake.tsc + page->msrs.tsc_offset;
+	memcpy(&state->regs, &page->regs, GROUPS_BYTES);
+	memcpy(&state->apic, &page->apic, sizeof(state->apic));
+	state->options = page->options;
+	if (state->parts & VEE_STATE_CPUID)
+		move_cpuid(&cpuid, false);
+	state->cpuid_count = cpuid.count;
+	return state->parts & VEE_STATE_XSAVE ? move_xsave(&xsave, false) : 0;
+}
+
+static int load_state(const struct vee_vcpu_state *state)
+{
+	struct vee_cpuid cpuid = { .count = state->cpuid_count, .entries = state->cpuid };
+	struct vee_xsave xsave = { .bytes = state->xsave_bytes, .area = state->xsave };
+
+	if ((state->parts | state->skip) != all_parts())
+		return refuse(offsetof(struct vee_vcpu_state, parts));
+	if (state->control.cr8 > 15) {
+		page->refused = offsetof(struct vee_vcpu_page, control.cr8);
+		return -EINVAL;
+	}
+	memcpy(&page->regs, &state->regs, GROUPS_BYTES);
+	memcpy(&page->apic, &state->apic, sizeof(state->apic));
+	page->options = state->options;
+	move_cpuid(&cpuid, true);
+	return move_xsave(&xsave, true);
+}
+
 static int create_vm(const struct vee_vm_create *create)
 {
 	fake.vm_flags = create->flags;
@@ -400,6 +453,10 @@ static int answer(unsigned long request, void *arg)
 		return move_cpuid(arg, false);
 	case VEE_VCPU_SET_CPUID:
 		return move_cpuid(arg, true);
+	case VEE_VCPU_SAVE:
+		return save_state(arg);
+	case VEE_VCPU_LOAD:
+		return load_state(arg);
 	case VEE_VCPU_APIC:
 		return access_apic(arg);
 	case VEE_VCPU_SYNC:

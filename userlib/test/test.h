@@ -98,6 +98,8 @@ extern struct fake_kernel {
 	uint32_t vm_flags;
 	struct vee_cpuid_entry cpuid[VEE_MAX_CPUID];
 	unsigned int cpuid_count;
+	uint32_t tsc_khz;
+	uint64_t tsc;			/* the host's */
 	struct vee_signal signal;
 	unsigned int signals;
 	struct vee_bind bind;

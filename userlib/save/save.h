@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A saved VM: a file of a header, a table of sections, and these, each from a page on.
+ *
+ * Memory is as it is at its place in the file, so that it can be mapped; pages of zeros are
+ * holes. All numbers are as x86 has them in memory.
+ */
+#ifndef VEE_SAVE_H
+#define VEE_SAVE_H
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "../internal.h"
+
+#define SAVE_MAGIC	"vee save"
+#define SAVE_VERSION	1
+
+#define SECTION_NAME	32
+/* Slots, vCPUs, and what a program has. */
+#define SECTIONS_MAX	(VEE_MAX_SLOTS + VEE_MAX_VCPUS + 64)
+
+enum section_kind { SECTION_VCPU = 1, SECTION_MEMORY, SECTION_PROGRAM };
+
+/**
+ * struct save_header - the beginning of the file
+ * @magic: SAVE_MAGIC
+ * @version: SAVE_VERSION
+ * @crc: of the header, with 0 here, and of the table
+ * @sections: how many entries the table has, which follows at once
+ * @flags: VEE_VM_ flags of the VM
+ * @bytes: of the file
+ * @tsc_khz: vee_info.tsc_khz of the machine
+ * @xsave_bytes: vee_info.xsave_bytes
+ */
+struct save_header {
+	char magic[8];
+	uint32_t version;
+	uint32_t crc;
+	uint32_t sections;
+	uint32_t flags;
+	uint64_t bytes;
+	uint32_t tsc_khz;
+	uint32_t xsave_bytes;
+};
+
+/**
+ * struct save_entry - an entry of the table
+ * @kind: enum section_kind
+ * @crc: of the section
+ * @offset: where in the file it begins
+ * @bytes: how many
+ * @gpa: of memory: where it is
+ * @access: ... VEE_READ and so on
+ * @id: of a vCPU: which
+ * @name: the program's
+ */
+struct save_entry {
+	uint32_t kind;
+	uint32_t crc;
+	uint64_t offset;
+	uint64_t bytes;
+	uint64_t gpa;
+	uint32_t access;
+	uint32_t id;
+	char name[SECTION_NAME];
+};
+
+/* Where it is told what is wrong. */
+struct why {
+	char *text;
+	size_t size;
+};
+
+/* Returns @err. */
+int why_say(const struct why *why, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* CRC-32C (RFC 3720, appendix B.4), continued from @crc; 0 at first. */
+uint32_t crc32c(uint32_t crc, const void *data, size_t bytes);
+/* Of pages, by their place and contents; those of zeros don't count. */
+uint32_t crc_of_pages(uint32_t crc, const uint8_t *data, uint64_t bytes);
+bool page_is_zero(const uint8_t *page);
+
+static inline uint64_t to_page(uint64_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
+}
+
+/* Names of what @saved offers and @here doesn't, a comma between; false: there is none. */
+bool features_lack(const struct vee_cpuid_entry *saved, unsigned int saved_count,
+		   const struct vee_cpuid_entry *here, unsigned int here_count,
+		   char *names, size_t size);
+
+#endif /* VEE_SAVE_H */
