@@ -55,6 +55,9 @@ static const struct layout layouts[] = {
 	OFFSET(vee_map, bytes, 24),
 	OFFSET(vee_map, access, 32),
 	SIZE(vee_unmap, 24),
+	SIZE(vee_dirty, 48),
+	OFFSET(vee_dirty, gpa, 16),
+	OFFSET(vee_dirty, room, 40),
 	SIZE(vee_vcpu_create, 24),
 	OFFSET(vee_vcpu_create, page, 16),
 	SIZE(vee_regs, 144),
@@ -333,6 +336,14 @@ static void good_bind(struct guest *g, void *arg)
 	bind->eventfd = last.eventfd;
 }
 
+static void good_dirty(struct guest *g, void *arg)
+{
+	struct vee_dirty *dirty = arg;
+
+	dirty->operation = VEE_DIRTY_MARK;
+	dirty->bytes = PAGE_BYTES;
+}
+
 static void good_kick(struct guest *g, void *arg)
 {
 	struct vee_kick *kick = arg;
@@ -449,6 +460,8 @@ static const struct request requests[] = {
 	GROWN_REQUEST(VEE_VM_CREATE_VCPU, ON_VM, vee_vcpu_create,
 		      offsetof(struct vee_vcpu_create, reserved), good_vcpu_create,
 		      offsetof(struct vee_vcpu_create, page)),
+	REQUEST(VEE_VM_DIRTY, ON_VM, vee_dirty,
+		offsetof(struct vee_dirty, reserved), good_dirty),
 	REQUEST(VEE_VM_COALESCE, ON_VM, vee_coalesce, 0, good_coalesce),
 	REQUEST(VEE_VM_DOORBELL, ON_VM, vee_doorbell,
 		offsetof(struct vee_doorbell, reserved), good_doorbell),
@@ -740,7 +753,7 @@ TEST_F(abi, unknown_requests)
 {
 	static const unsigned long unknown[] = {
 		_IO(VEE_IOCTL, 0x03), _IO(VEE_IOCTL, 0x0f),
-		_IO(VEE_IOCTL, 0x17), _IO(VEE_IOCTL, 0x30),
+		_IO(VEE_IOCTL, 0x18), _IO(VEE_IOCTL, 0x30),
 		_IO(VEE_IOCTL, 0xff), _IO(0xae, 0x00),
 		_IOW(VEE_IOCTL, 0x00, struct vee_info),
 		_IOWR(VEE_IOCTL, 0x10, struct vee_map),
@@ -961,7 +974,7 @@ TEST_F(abi, info)
 	EXPECT_EQ(VEE_MAX_VCPUS, info.max_vcpus);
 	EXPECT_EQ(VEE_MAX_SLOTS, info.max_slots);
 	EXPECT_EQ(VEE_VCPU_PAGE_BYTES, info.vcpu_page_bytes);
-	EXPECT_EQ(0, info.features >> 17);
+	EXPECT_EQ(0, info.features >> 18);
 	EXPECT_LE(32, info.gpa_bits);
 	EXPECT_GE(52, info.gpa_bits);
 	EXPECT_LT(0, info.tsc_khz);

@@ -228,6 +228,44 @@ static int doorbell_undo(struct guest *g, int ret)
 	return doorbell(g, 1);
 }
 
+static int dirty(struct guest *g, __u32 operation, __u64 gpa)
+{
+	__u64 page;
+	struct vee_dirty arg = {
+		.size = sizeof(arg),
+		.operation = operation,
+		.gpa = gpa,
+		.bytes = PAGE_BYTES,
+	};
+
+	if (operation == VEE_DIRTY_FETCH) {
+		arg.pages = (unsigned long)&page;
+		arg.room = 1;
+	}
+	return vee_call(g->vm, VEE_VM_DIRTY, &arg);
+}
+
+static int dirty_start_call(struct guest *g)
+{
+	return dirty(g, VEE_DIRTY_START, 0);
+}
+
+static int dirty_start_undo(struct guest *g, int ret)
+{
+	return dirty(g, VEE_DIRTY_STOP, 0);
+}
+
+static int dirty_fetch_call(struct guest *g)
+{
+	return dirty(g, VEE_DIRTY_FETCH, GPA_DATA);
+}
+
+/* It is told by the first call that doesn't fail, or a failure has lost it. */
+static int dirty_fetch_undo(struct guest *g, int ret)
+{
+	return ret == 1 ? dirty(g, VEE_DIRTY_MARK, GPA_DATA) : -ENOENT;
+}
+
 static int bind_bell(__u32 remove)
 {
 	struct vee_bind arg = {
@@ -410,6 +448,16 @@ FIXTURE_VARIANT_ADD(request, doorbell) {
 	.undo = doorbell_undo,
 };
 
+FIXTURE_VARIANT_ADD(request, dirty_start) {
+	.call = dirty_start_call,
+	.undo = dirty_start_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, dirty_fetch) {
+	.call = dirty_fetch_call,
+	.undo = dirty_fetch_undo,
+};
+
 FIXTURE_VARIANT_ADD(request, bind) {
 	.call = bind_call,
 	.undo = bind_undo,
@@ -456,6 +504,7 @@ static int prepare(struct __test_metadata *_metadata, struct guest *g)
 	apic_vm = create_apic_call(g);
 	ASSERT_LE(0, apic_vm);
 	ASSERT_EQ(0, cpuid(g, VEE_VCPU_GET_CPUID, old_cpuid, VEE_MAX_CPUID));
+	ASSERT_EQ(0, dirty(g, VEE_DIRTY_START, GPA_DATA) ?: dirty(g, VEE_DIRTY_MARK, GPA_DATA));
 	xsave_bytes = vee_info(g->dev).xsave_bytes;
 	ASSERT_EQ(0, xsave(g, VEE_VCPU_GET_XSAVE, old_xsave));
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));

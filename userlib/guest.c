@@ -221,12 +221,14 @@ static int touch_part(const struct guest *guest, const struct guest_part *part,
 {
 	if (write && part->write && guest->path)
 		return 0;
-	if (write && part->write)
+	if (write && part->write) {
 		memcpy(part->write + at, data, bytes);
-	else if (!write && part->read)
+		vm_mark(guest->vcpu->vm, part->gpa + at, bytes);
+	} else if (!write && part->read) {
 		memcpy(data, part->read + at, bytes);
-	else
+	} else {
 		return touch_device(guest, part, at, data, bytes, write);
+	}
 	return 0;
 }
 

@@ -127,6 +127,8 @@ unsigned int vm_gpa_bits(const struct vee_vm *vm);
 bool vm_has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
 	    unsigned int access);
 int vm_zero(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
+/* How many ranges there are of which somebody wants to know what is written. */
+unsigned int *vm_dirty_ranges(struct vee_vm *vm);
 /* Has each of its vCPUs a local APIC? */
 bool vm_has_apics(const struct vee_vm *vm);
 
@@ -155,6 +157,11 @@ int vm_slots(const struct vee_vm *vm, struct vm_slot **slots);
 /* As vee_vm_map(), of a mapping that is the VM's from then on, and ends with it. */
 int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 		 unsigned int access);
+
+/* --- dirty.c --- */
+
+/* After the library has written there for the guest. Without such ranges it is nothing. */
+void vm_mark(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
 
 /* --- vcpu.c, state.c --- */
 

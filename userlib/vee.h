@@ -317,6 +317,74 @@ int vee_vm_bind(struct vee_vm *vm, int eventfd, uint64_t address, uint32_t data,
  */
 int vee_vm_unbind(struct vee_vm *vm, int eventfd);
 
+/**
+ * vee_vm_dirty_start() - note which pages of guest memory are written
+ * @vm: the VM
+ * @gpa: where the range begins, a multiple of 4096
+ * @bytes: its length, a multiple of 4096, not 0; in one slot, all of it or a part
+ *
+ * From then on vee_vm_dirty_fetch() tells. What vCPUs write counts, whether they run now or
+ * later, and what the library writes for them: vee_assist(), vee_vm_write(), a loader. What
+ * the caller writes by other means is vee_vm_dirty_mark()'s. It ends by vee_vm_dirty_stop(),
+ * or with the slot.
+ *
+ * Return: 0, or the errors of VEE_VM_DIRTY: -EINVAL, -ENOENT (no slot has all of it),
+ * -EEXIST (some of it is noted already), -ENOSPC (vee_info.max_slots of them), -ENOMEM,
+ * -ENOTTY (the module is too old for it), -EIO.
+ */
+int vee_vm_dirty_start(struct vee_vm *vm, uint64_t gpa, size_t bytes);
+
+/**
+ * vee_vm_dirty_stop() - note it no longer
+ * @vm: the VM
+ * @gpa: as it was begun
+ * @bytes: likewise
+ *
+ * Return: 0, or -ENOENT (it wasn't, or its slot is gone), -EINVAL, -ENOTTY, -EIO.
+ */
+int vee_vm_dirty_stop(struct vee_vm *vm, uint64_t gpa, size_t bytes);
+
+/**
+ * vee_vm_dirty_fetch() - list the pages that were written
+ * @vm: the VM
+ * @gpa: a range that was begun, or a part of it
+ * @bytes: its length
+ * @pages: their guest-physical addresses, ascending
+ * @room: for how many there is room
+ *
+ * Each page of 4 KiB that was written since the range was begun or the page was last told.
+ * If that fills @pages there may be more, behind the last: they will be told. The contents
+ * are to be read afterwards: what is written meanwhile is told the next time.
+ *
+ * Return: how many, or -ENOENT (no such range has all of it), -EFAULT (@pages; nothing was
+ * told), -EINVAL, -ENOMEM, -ENOTTY, -EIO.
+ */
+int vee_vm_dirty_fetch(struct vee_vm *vm, uint64_t gpa, size_t bytes, uint64_t *pages,
+		       size_t room);
+
+/**
+ * vee_vm_dirty_bitmap() - the same as a bitmap
+ * @vm: the VM
+ * @gpa: a range that was begun, or a part of it
+ * @bytes: its length
+ * @bitmap: a bit for each page, in words of 64, lowest first; all words are written
+ *
+ * Return: how many bits are set, or an error of vee_vm_dirty_fetch().
+ */
+int vee_vm_dirty_bitmap(struct vee_vm *vm, uint64_t gpa, size_t bytes, uint64_t *bitmap);
+
+/**
+ * vee_vm_dirty_mark() - the caller has written for the guest
+ * @vm: the VM
+ * @gpa: where, by vee_vm_at(), say; any address
+ * @bytes: how much, not 0
+ *
+ * To be called after writing. Where nothing is noted it does nothing.
+ *
+ * Return: 0, or -EINVAL (the range wraps), -ENOTTY, -EIO.
+ */
+int vee_vm_dirty_mark(const struct vee_vm *vm, uint64_t gpa, size_t bytes);
+
 /* An I/O APIC, by which devices' wires are interrupts for local APICs. */
 struct vee_irqchip;
 

@@ -31,6 +31,7 @@ struct vee_vm {
 	unsigned int xsave_bytes;
 	unsigned int gpa_bits;
 	bool has_apics;
+	unsigned int dirty_ranges;	/* of vee_vm_dirty_start() */
 	pthread_rwlock_t lock;
 	struct slot *slots;	/* ascending, never overlapping */
 	size_t count;
@@ -146,6 +147,11 @@ int vee_vm_fd(const struct vee_vm *vm)
 struct post_office *vm_post_office(struct vee_vm *vm)
 {
 	return &vm->office;
+}
+
+unsigned int *vm_dirty_ranges(struct vee_vm *vm)
+{
+	return &vm->dirty_ranges;
 }
 
 bool vm_has_apics(const struct vee_vm *vm)
@@ -436,6 +442,7 @@ static void copy_piece(enum copy copy, uint8_t *hva, uint8_t *buf, size_t bytes)
 static int copy_guest(const struct vee_vm *vm, enum copy copy, uint64_t gpa,
 		      uint8_t *buf, uint64_t bytes)
 {
+	uint64_t start = gpa, all = bytes;
 	uint8_t *hva = NULL;
 	int err = -EFAULT;
 
@@ -452,6 +459,8 @@ static int copy_guest(const struct vee_vm *vm, enum copy copy, uint64_t gpa,
 		err = 0;
 	}
 	unlock(vm);
+	if (!err && copy != COPY_OUT)
+		vm_mark(vm, start, all);
 	return err;
 }
 

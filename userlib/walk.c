@@ -102,8 +102,10 @@ static void set_flags(const struct walk *walk, const struct guest_entry *entry,
 	if ((entry->value & flags) == flags)
 		return;
 	hva = vm_at_for(walk->guest->vcpu->vm, entry->gpa, walk->entry_bytes, VEE_WRITE);
-	if (hva)
-		__atomic_fetch_or(hva, (uint32_t)flags, __ATOMIC_SEQ_CST);
+	if (!hva)
+		return;
+	__atomic_fetch_or(hva, (uint32_t)flags, __ATOMIC_SEQ_CST);
+	vm_mark(walk->guest->vcpu->vm, entry->gpa, walk->entry_bytes);
 }
 
 static void set_all_flags(const struct walk *walk)

@@ -20,6 +20,7 @@
 #include "door/request.h"
 #include "door/uring.h"
 #include "door/vcpu_fd.h"
+#include "memory/dirty.h"
 #include "memory/post.h"
 #include "memory/slots.h"
 #include "memory/vm.h"
@@ -42,6 +43,13 @@ static long do_unmap(void *object, union argument *arg)
 	struct vee_vm *vm = object;
 
 	return mem_remove(&vm->memory, &arg->unmap);
+}
+
+static long do_dirty(void *object, union argument *arg)
+{
+	struct vee_vm *vm = object;
+
+	return dirty_request(&vm->memory, &arg->dirty);
 }
 
 static long do_vcpu_create(void *object, union argument *arg)
@@ -93,6 +101,7 @@ static long do_bind(void *object, union argument *arg)
 static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_MAP, vee_map, do_map),
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
+	REQUEST(VEE_VM_DIRTY, vee_dirty, do_dirty, .flags = VEE_DIRTY_BITMAP),
 	REQUEST_GROWN(VEE_VM_CREATE_VCPU, vee_vcpu_create, reserved, do_vcpu_create),
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),

@@ -23,6 +23,7 @@ union argument {
 	struct vee_run_each run_each;
 	struct vee_map map;
 	struct vee_unmap unmap;
+	struct vee_dirty dirty;
 	struct vee_vcpu_create vcpu_create;
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;

@@ -8,6 +8,7 @@
  * 2 MiB and 1 GiB. Every entry is written whole with one store, since the CPU walks
  * the tables while they change.
  */
+#include <linux/atomic.h>
 #include <linux/bits.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
@@ -24,13 +25,14 @@
 
 /* SDM 3C, "EPT Translation Mechanism", tables "Format of an EPT ..." */
 #define EPT_READ		BIT_ULL(0)
-#define EPT_WRITE		BIT_ULL(1)
 #define EPT_EXECUTE		BIT_ULL(2)
 #define   EPT_ACCESS		(EPT_READ | EPT_WRITE | EPT_EXECUTE)
 #define EPT_TYPE(type)		((u64)(type) << 3)
 #define EPT_WRITE_BACK		EPT_TYPE(6)
 #define EPT_IGNORE_PAT		BIT_ULL(6)
 #define EPT_LARGE		BIT_ULL(7)	/* above level 1: a leaf */
+#define EPT_ACCESSED		BIT_ULL(8)
+#define EPT_SPLIT		BIT_ULL(52)	/* ours: the table was a leaf, ept_split() */
 #define EPT_ADDRESS		GENMASK_ULL(51, 12)
 
 /* SDM 3C, "Extended-Page-Table Pointer (EPTP)" */
@@ -63,7 +65,7 @@ static bool ept_is_leaf(u64 entry, int level)
  * The tables change before the generation does: who sees the new generation and
  * then flushes caches nothing of the old tables.
  */
-static void ept_new_generation(struct ept *ept)
+void ept_new_generation(struct ept *ept)
 {
 	/* Pairs with ept_flush_this_cpu(). */
 	smp_store_release(&ept->generation, ept->generation + 1);
@@ -130,7 +132,7 @@ static void ept_link(struct ept *ept, u64 *table, u64 *entry, void *child, int l
 {
 	u64 old = *entry;
 
-	WRITE_ONCE(*entry, __pa(child) | EPT_ACCESS);
+	WRITE_ONCE(*entry, __pa(child) | EPT_ACCESS | EPT_ACCESSED);
 	ept->tables++;
 	ept->mapped -= old ? ept_span(level) : 0;
 	if (old)
@@ -166,12 +168,16 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
  * and a guest that chose another memory type for it would make its own view of it incoherent
  * with the host's. A write-only leaf would be a misconfiguration (SDM 3C, "EPT
  * Misconfigurations"), so a leaf can always be read.
+ *
+ * Accessed and dirty flags are set beforehand, so that the CPU has nothing to note; with
+ * EPT_CLEAN it is to note the first write.
  */
 static u64 ept_leaf(u64 hpa, unsigned int access, int level, u64 type)
 {
 	u64 leaf = hpa & ~(ept_span(level) - 1);
 
-	leaf |= EPT_READ | type | EPT_IGNORE_PAT;
+	leaf |= EPT_READ | type | EPT_IGNORE_PAT | EPT_ACCESSED;
+	leaf |= EPT_DIRTY & ~(u64)access;
 	if (level > EPT_LEAF_LEVEL)
 		leaf |= EPT_LARGE;
 	if (access & VEE_WRITE)
@@ -194,7 +200,7 @@ static bool ept_set_leaf(struct ept *ept, u64 *entry, u64 leaf)
 	u64 old = *entry;
 
 	if (!((old ^ leaf) & EPT_ADDRESS))
-		leaf |= old & EPT_ACCESS;
+		leaf |= old & (EPT_ACCESS | EPT_DIRTY);
 
 	WRITE_ONCE(*entry, leaf);
 	if (old && ((old ^ leaf) & EPT_ADDRESS))
@@ -311,6 +317,125 @@ bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
 	return true;
 }
 
+/* --- pages whose writes are recorded ----------------------------------------- */
+
+static void ept_split_leaf(struct ept *ept, u64 *entry, int level, u64 *table,
+			   unsigned int access)
+{
+	u64 old = *entry, leaf;
+
+	if (level - 1 > EPT_LEAF_LEVEL)
+		access &= ~VEE_WRITE;
+	leaf = ept_leaf(old & EPT_ADDRESS, access, level - 1, EPT_WRITE_BACK);
+	leaf |= old & EPT_EXECUTE;
+	for (unsigned int i = 0; i < EPT_ENTRIES; i++)
+		table[i] = leaf + i * ept_span(level - 1);
+	ept_count(table, EPT_ENTRIES);
+	WRITE_ONCE(*entry, __pa(table) | EPT_ACCESS | EPT_ACCESSED | EPT_SPLIT);
+	ept->tables++;
+	ept_new_generation(ept);
+}
+
+void ept_split(struct ept *ept, struct ept_cache *cache, u64 gpa, unsigned int access)
+{
+	u64 *table = ept->root;
+
+	for (int at = EPT_LEVELS; at > EPT_LEAF_LEVEL; at--) {
+		u64 *entry = ept_entry(table, gpa, at);
+
+		if (!*entry)
+			return;
+		if (ept_is_leaf(*entry, at)) {
+			if (!cache->count)
+				return;
+			ept_split_leaf(ept, entry, at, cache->table[--cache->count], access);
+		}
+		table = ept_child(*entry);
+	}
+}
+
+static bool ept_join_table(struct ept *ept, u64 *table, int level, u64 gpa, u64 last,
+			   struct list_head *freed)
+{
+	const u64 span = ept_span(level);
+	bool zapped = false;
+	u64 next;
+
+	for (; gpa <= last; gpa = next) {
+		u64 entry = *ept_entry(table, gpa, level);
+
+		next = (gpa | (span - 1)) + 1;
+		if (!entry || ept_is_leaf(entry, level))
+			continue;
+		if (entry & EPT_SPLIT)
+			zapped |= ept_zap_table(ept, table, level, next - span, next - 1, freed);
+		else
+			zapped |= ept_join_table(ept, ept_child(entry), level - 1, gpa,
+						 min(last, next - 1), freed);
+	}
+	return zapped;
+}
+
+bool ept_join(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
+{
+	if (!ept_join_table(ept, ept->root, EPT_LEVELS, gpa, gpa + bytes - 1, freed))
+		return false;
+	ept_new_generation(ept);
+	return true;
+}
+
+/* The CPU sets flags there at any time. */
+static void ept_clear_flags(u64 *entry, u64 flags)
+{
+	atomic64_andnot(flags, (atomic64_t *)entry);
+}
+
+static void ept_clear_table(u64 *table, int level, u64 gpa, u64 last, u64 flag)
+{
+	const u64 span = ept_span(level);
+	u64 next;
+
+	for (; gpa <= last; gpa = next) {
+		u64 *entry = ept_entry(table, gpa, level);
+
+		next = (gpa | (span - 1)) + 1;
+		if (!*entry)
+			continue;
+		if (!ept_is_leaf(*entry, level))
+			ept_clear_table(ept_child(*entry), level - 1, gpa, min(last, next - 1),
+					flag);
+		else
+			ept_clear_flags(entry, level > EPT_LEAF_LEVEL ? EPT_WRITE | EPT_DIRTY :
+								       flag);
+	}
+}
+
+void ept_clear(struct ept *ept, u64 gpa, u64 bytes, u64 flag)
+{
+	ept_clear_table(ept->root, EPT_LEVELS, gpa, gpa + bytes - 1, flag);
+}
+
+void ept_clear_page(struct ept *ept, u64 gpa, u64 flag)
+{
+	u64 *table = ept->root;
+
+	for (int at = EPT_LEVELS; at > EPT_LEAF_LEVEL; at--) {
+		u64 entry = *ept_entry(table, gpa, at);
+
+		/* A larger one can't be written. */
+		if (!entry || ept_is_leaf(entry, at))
+			return;
+		table = ept_child(entry);
+	}
+	ept_clear_flags(ept_entry(table, gpa, EPT_LEAF_LEVEL), flag);
+}
+
+void ept_use_flags(struct ept *ept, bool on)
+{
+	WRITE_ONCE(ept->eptp, on ? ept->eptp | EPTP_FLAGS : ept->eptp & ~EPTP_FLAGS);
+	ept_new_generation(ept);
+}
+
 /* --- flush ----------------------------------------------------------------- */
 
 /*
@@ -335,10 +460,10 @@ bool ept_flush_to(struct ept *ept, u64 generation)
  * No CPU has seen generation 1, so the first entry on each flushes what a former
  * owner of the root page has left there.
  *
- * Accessed and dirty flags stay off: what is dirty is told to the host page by
- * page when it is made writable, and with the flags on the CPU takes its reads
- * of the guest's page tables for writes (SDM 3C, "Accessed and Dirty Flags for
- * EPT"), which a read-only slot would refuse.
+ * Accessed and dirty flags stay off until somebody wants to know what is written: what is
+ * dirty is told to the host page by page when it is made writable, and with the flags on
+ * the CPU takes its reads of the guest's page tables for writes (SDM 3C, "Accessed and
+ * Dirty Flags for EPT"), which a read-only slot would refuse: dirty_give_up_flags().
  */
 int ept_init(struct ept *ept)
 {

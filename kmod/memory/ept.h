@@ -19,6 +19,13 @@ struct page;
 #define EPT_LEVELS	4
 #define EPT_INDEX_BITS	9
 
+/* SDM 3C, "EPT Translation Mechanism": flags of a leaf. */
+#define EPT_WRITE		BIT_ULL(1)
+#define EPT_DIRTY		BIT_ULL(9)	/* with accessed and dirty flags on */
+
+/* Beside VEE_READ and so on: with the dirty flag clear. */
+#define EPT_CLEAN		((unsigned int)EPT_DIRTY)
+
 /**
  * struct ept - a VM's extended page tables
  * @root: the PML4 table
@@ -83,6 +90,30 @@ void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 		   unsigned int count, unsigned int access);
 bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
+/*
+ * A larger leaf that has @gpa becomes a table of leaves for the same memory with @access, or
+ * as many tables as it takes: down to 4 KiB.
+ */
+void ept_split(struct ept *ept, struct ept_cache *cache, u64 gpa, unsigned int access);
+/* The reverse: what was split is zapped, and comes back larger. */
+bool ept_join(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
+/*
+ * Clears @flag, EPT_WRITE or EPT_DIRTY, in each leaf of 4 KiB, and larger ones can't be
+ * written then. The caller begins a new generation.
+ */
+void ept_clear(struct ept *ept, u64 gpa, u64 bytes, u64 flag);
+void ept_clear_page(struct ept *ept, u64 gpa, u64 flag);
+/* Accessed and dirty flags; each VMCS is to be told. */
+void ept_use_flags(struct ept *ept, bool on);
+
+#define EPTP_FLAGS		BIT_ULL(6)	/* SDM 3C, "Extended-Page-Table Pointer (EPTP)" */
+
+static inline bool ept_uses_flags(const struct ept *ept)
+{
+	return READ_ONCE(ept->eptp) & EPTP_FLAGS;
+}
+
+void ept_new_generation(struct ept *ept);
 void ept_free_tables(struct list_head *freed);
 bool ept_flush_to(struct ept *ept, u64 generation);
 /*

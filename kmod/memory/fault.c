@@ -265,15 +265,70 @@ static int fault_level(const struct fault *fault)
 	return level;
 }
 
+/* Is some of what is mapped with an entry of @level recorded? */
+static bool is_recorded(const struct fault *fault, int level)
+{
+	u64 span = level > 1 ? ept_span(level) : AROUND_PAGES * PAGE_SIZE;
+
+	return static_branch_unlikely(&writes_recorded) &&
+	       records_in(&fault->slot->memory->written, fault->gpa & ~(span - 1), span);
+}
+
+/* What of a page of 4 KiB may be mapped: not what nobody would note. */
+static unsigned int recorded_access(struct fault *fault, unsigned int access)
+{
+	struct records *records = &fault->slot->memory->written;
+
+	if (records->way == RECORD_BY_LOG)
+		return access | EPT_CLEAN;
+	if (fault->write)
+		records_mark(records, fault->gpa);
+	else
+		access &= ~VEE_WRITE;
+	return access;
+}
+
 static void map_frame(struct fault *fault, struct ept_cache *cache)
 {
 	unsigned int access = fault->slot->access;
 
 	if (!fault->writable)
 		access &= ~VEE_WRITE;
+	if (is_recorded(fault, 1))
+		access = recorded_access(fault, access);
 	WRITE_ONCE(fault->slot->memory->has_frames, true);
 	ept_map_frame(&fault->slot->memory->ept, cache, fault->gpa, fault->frame.hpa, access,
 		      fault->frame.type);
+}
+
+/* As it is for the pages beside it. */
+static unsigned int clean_access(const struct fault *fault, unsigned int access)
+{
+	return fault->slot->memory->written.way == RECORD_BY_LOG ? access | EPT_CLEAN :
+								   access & ~VEE_WRITE;
+}
+
+/*
+ * As fault_map_locked(). What is written is told in pages of 4 KiB: a larger one can't be
+ * written, and the first write makes a table of it.
+ */
+static noinline void map_recorded(struct fault *fault, struct ept_cache *cache,
+				  unsigned int access, int level)
+{
+	struct ept *ept = &fault->slot->memory->ept;
+	u64 hpa = PFN_PHYS(page_to_pfn(fault->page));
+
+	if (level > 1) {
+		ept_map(ept, cache, fault->gpa, hpa, (access & ~VEE_WRITE) | EPT_CLEAN, level);
+		if (!fault->write)
+			return;
+		ept_split(ept, cache, fault->gpa, clean_access(fault, access));
+	}
+	ept_map(ept, cache, fault->gpa, hpa, recorded_access(fault, access), 1);
+	if (level == 1 && fault->around)
+		ept_map_pages(ept, ALIGN_DOWN(fault->gpa, AROUND_PAGES * PAGE_SIZE),
+			      fault->around, AROUND_PAGES,
+			      clean_access(fault, fault->slot->access));
 }
 
 /* The lock keeps the notifier out, so the host's page tables are as they were. */
@@ -286,6 +341,10 @@ static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
 		access &= ~VEE_WRITE;
 	if (level > 1 && small_code())
 		access &= ~VEE_EXECUTE;
+	if (is_recorded(fault, level)) {
+		map_recorded(fault, cache, access, level);
+		return;
+	}
 	ept_map(&fault->slot->memory->ept, cache, fault->gpa,
 		PFN_PHYS(page_to_pfn(fault->page)), access, level);
 	if (level == 1 && fault->around)

@@ -112,6 +112,28 @@ static const struct mmu_interval_notifier_ops slot_notifier_ops = {
 
 /* --- slots ----------------------------------------------------------------- */
 
+void mem_forget_record(struct memory *memory, struct record *record)
+{
+	struct record_room room;
+
+	spin_lock(&memory->lock);
+	records_remove(&memory->written, record, &room);
+	if (!records_any(&memory->written))
+		ept_use_flags(&memory->ept, false);
+	presence_flush(&memory->presences);
+	spin_unlock(&memory->lock);
+	record_room_free(&room);
+	record_free(record);
+}
+
+static void forget_records_in(struct memory *memory, u64 gpa, u64 bytes)
+{
+	struct record *record;
+
+	while ((record = records_in(&memory->written, gpa, bytes)))
+		mem_forget_record(memory, record);
+}
+
 static int map_check(const struct vee_map *map)
 {
 	const u32 known = VEE_READ | VEE_WRITE | VEE_EXECUTE;
@@ -189,6 +211,7 @@ static void slot_remove(struct slot *slot)
 	memory->slot_count--;
 	memory->lent -= slot_bytes(slot);
 	memory->found = NULL;
+	forget_records_in(memory, slot->node.start, slot_bytes(slot));
 	zap(memory, slot->node.start, slot_bytes(slot), true);
 	mmu_interval_notifier_remove(&slot->notifier);
 	kfree(slot);
@@ -267,6 +290,8 @@ void memory_destroy(struct memory *memory)
 	ept_destroy(&memory->ept);
 	presences_destroy(&memory->presences);
 	own_free(&memory->own);
+	if (memory->written.counted)
+		static_branch_dec(&writes_recorded);
 	mmdrop(memory->mm);
 }
 

@@ -17,6 +17,7 @@
 #include "memory/ept.h"
 #include "memory/own.h"
 #include "memory/presence.h"
+#include "memory/record.h"
 
 struct absent;
 
@@ -34,6 +35,7 @@ struct absent;
  * @own: a page of the engine's, where no slot can be
  * @ept: the guest-physical memory as the CPU sees it
  * @presences: who may be at it
+ * @written: which of it was written
  */
 struct memory {
 	struct mm_struct *mm;
@@ -47,6 +49,7 @@ struct memory {
 	struct own own;
 	struct ept ept;
 	struct presences presences;
+	struct records written;
 };
 
 /**
@@ -92,6 +95,8 @@ void memory_destroy(struct memory *memory);
 
 int mem_add(struct memory *memory, const struct vee_map *map);
 int mem_remove(struct memory *memory, const struct vee_unmap *unmap);
+/* What is written there is of no interest any more. Under slots_lock, for writing. */
+void mem_forget_record(struct memory *memory, struct record *record);
 /*
  * Around what reads guest memory, in a thread of memory.mm. Between them page faults are
  * off. -EINTR: being killed; -EBUSY: it would have had to sleep.

@@ -11,6 +11,7 @@
 #include "vcpu/local.h"
 #include "vcpu/page.h"
 #include "vcpu/perf.h"
+#include "vcpu/pml.h"
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
 
@@ -40,6 +41,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	vmx_root_free(&vcpu->vmcs);
 	msr_switch_free(&vcpu->switched);
 	ept_cache_drop(&vcpu->ept_cache);
+	pml_free(&vcpu->pml);
 	cpuid_free(&vcpu->cpuid);
 	fetch_free(vcpu);
 	fpu_free(&vcpu->fpu);

@@ -138,6 +138,13 @@ static enum next exit_between(struct vee_vcpu *vcpu)
 	return NEXT_HOST;
 }
 
+/* The end of the bracket empties it. */
+static enum next exit_log_full(struct vee_vcpu *vcpu)
+{
+	event_collect(vcpu);
+	return NEXT_HOST;
+}
+
 /* The CPU need not set the flag for it. */
 static enum next exit_bus_lock(struct vee_vcpu *vcpu)
 {
@@ -346,6 +353,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_APIC_WRITE]		= QUALIFIED(exit_apic_write),
 	[VMX_EXIT_WBINVD]		= INSN(exit_nothing),
 	[VMX_EXIT_XSETBV]		= INSN(exit_xsetbv),
+	[VMX_EXIT_PML_FULL]		= QUALIFIED(exit_log_full),
 	/* Nor has CPUID SGX. */
 	[VMX_EXIT_ENCLS]		= EVENT(event_ud),
 	[VMX_EXIT_ENCLV]		= EVENT(event_ud),

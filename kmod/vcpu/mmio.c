@@ -14,6 +14,7 @@
 #include "compat.h"
 #include "trace.h"
 #include "memory/absent.h"
+#include "memory/dirty.h"
 #include "memory/fault.h"
 #include "memory/vm.h"
 #include "vcpu/code.h"
@@ -190,6 +191,20 @@ static noinline bool fault_own(struct vee_vcpu *vcpu)
 			 vcpu->violation.gpa);
 }
 
+/*
+ * With accessed and dirty flags on the CPU reads the guest's page tables as if it wrote
+ * them (SDM 3C, "Accessed and Dirty Flags for EPT"), and @err is that it may not.
+ */
+static bool is_walk_taken_for_write(struct vee_vcpu *vcpu, int err)
+{
+	/* EPT_READ as well, but for Bochs (2.7). */
+	const u64 walk = EPT_WRITE | EPT_GVA_VALID;
+
+	return static_branch_unlikely(&writes_recorded) && vcpu->pml.eptp & EPTP_FLAGS &&
+	       (err == -EACCES || err == -EFAULT) &&
+	       (vcpu->exit.qualification & (walk | EPT_TRANSLATED)) == walk;
+}
+
 static enum next resolve(struct vee_vcpu *vcpu)
 {
 	u32 access = access_of(vcpu->exit.qualification);
@@ -198,6 +213,10 @@ static enum next resolve(struct vee_vcpu *vcpu)
 	if (err == -EBUSY || err == -EAGAIN)
 		err = fault_and_fetch(vcpu, access);
 	trace_vee_fault(vcpu, vcpu->violation.gpa, access, err);
+	if (is_walk_taken_for_write(vcpu, err)) {
+		dirty_give_up_flags(&vcpu->vm->memory);
+		return NEXT_HOST;
+	}
 	if (local_is_there(&vcpu->apic) && err == -ENOENT)
 		return fault_own(vcpu) ? NEXT_ENTER : refuse_local(vcpu);
 	switch (err) {

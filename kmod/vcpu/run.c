@@ -41,6 +41,7 @@
 #include "vcpu/mmio.h"
 #include "vcpu/msr_bitmap.h"
 #include "vcpu/perf.h"
+#include "vcpu/pml.h"
 #include "vcpu/run.h"
 #include "vcpu/state.h"
 #include "vcpu/times.h"
@@ -110,6 +111,8 @@ static __always_inline void bracket_leave(struct vee_vcpu *vcpu)
 		wrmsrq(MSR_IA32_DEBUGCTLMSR, vcpu->host.debugctl);
 	if (unlikely(vcpu->cr.cr0 & X86_CR0_PG && !vmcs_long_mode(&vcpu->controls)))
 		cr_note(vcpu);
+	if (pml_is_on(&vcpu->pml))
+		pml_empty(vcpu);
 	guest_msrs_leave(&vcpu->msrs);
 	vmx_root_leave(&vcpu->vmcs);
 	local_irq_enable();
@@ -208,6 +211,16 @@ static noinline enum next sleep_on(struct vee_vcpu *vcpu)
 	return NEXT_SLEEP;
 }
 
+static noinline enum next load_pml(struct vee_vcpu *vcpu)
+{
+	if (pml_load(vcpu))
+		return NEXT_ENTER;
+	if (vcpu->runner.is_inline)
+		return interrupted(vcpu);
+	vcpu->exit.sleeper = pml_sleep;
+	return NEXT_SLEEP;
+}
+
 /* With interrupts off, so that none of these can come unseen before the entry. */
 static enum next may_enter(struct vee_vcpu *vcpu)
 {
@@ -233,6 +246,9 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	}
 	if (halt_holds(vcpu, vcpu->wishes.options))
 		return sleep_on(vcpu);
+	/* Before a look at the EPT's generation. */
+	if (!pml_fits(&vcpu->pml, &vcpu->vm->memory.ept))
+		return load_pml(vcpu);
 	return NEXT_ENTER;
 }
 

@@ -31,6 +31,7 @@
 #include "vcpu/host.h"
 #include "vcpu/l1d.h"
 #include "vcpu/local.h"
+#include "vcpu/pml.h"
 #include "vcpu/runner.h"
 #include "vcpu/staged.h"
 #include "vcpu/step.h"
@@ -65,6 +66,7 @@ struct vee_vm;
  * @fetch: shared with the thread that fetches its memory; NULL: none yet
  * @absent: memory that was not at hand when last looked at
  * @ept_cache: tables for the next EPT violation
+ * @pml: the log of pages that it has written
  *
  * @runner: the run under way
  * @limits: how long it may last
@@ -105,6 +107,7 @@ struct vee_vcpu {
 	struct fetch *fetch;
 	struct absent absent;
 	struct ept_cache ept_cache;
+	struct pml pml;
 
 	struct runner runner;
 	struct limits limits;

@@ -368,6 +368,8 @@ static void set_features(void)
 		if (may_be_1(vee_caps.allowed[VMX_PROC2]) & apic_features[i].control &&
 		    features & VEE_FEATURE_TPR_SHADOW)
 			features |= apic_features[i].feature;
+	if (may_be_1(vee_caps.allowed[VMX_PROC2]) & PROC2_PML && features & VEE_FEATURE_EPT_AD)
+		features |= VEE_FEATURE_PML;
 	if (IS_ENABLED(CONFIG_IO_URING))
 		features |= VEE_FEATURE_IO_URING;
 	features |= VEE_FEATURE_LOCAL_APIC;

@@ -10,7 +10,8 @@
  *	a VM		VEE_VM_CREATE		VEE_VM_MAP, VEE_VM_UNMAP,
  *						VEE_VM_CREATE_VCPU,
  *						VEE_VM_COALESCE, VEE_VM_DOORBELL,
- *						VEE_VM_SIGNAL, VEE_VM_BIND, mmap(2)
+ *						VEE_VM_SIGNAL, VEE_VM_BIND,
+ *						VEE_VM_DIRTY, mmap(2)
  *	a vCPU		VEE_VM_CREATE_VCPU	mmap(2) and the VEE_VCPU_ requests
  *
  * What every request has in common:
@@ -57,6 +58,7 @@
 #define VEE_VM_DOORBELL		_IO(VEE_IOCTL, 0x14)	/* struct vee_doorbell */
 #define VEE_VM_SIGNAL		_IO(VEE_IOCTL, 0x15)	/* struct vee_signal */
 #define VEE_VM_BIND		_IO(VEE_IOCTL, 0x16)	/* struct vee_bind */
+#define VEE_VM_DIRTY		_IO(VEE_IOCTL, 0x17)	/* struct vee_dirty */
 
 #define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0, or a generation */
 #define VEE_VCPU_KICK		_IO(VEE_IOCTL, 0x21)	/* struct vee_kick */
@@ -102,6 +104,7 @@
 #define VEE_FEATURE_X2APIC_MODE		0x4000ULL /* virtualize x2APIC mode */
 #define VEE_FEATURE_APIC_REGISTERS	0x8000ULL /* APIC-register virtualization */
 #define VEE_FEATURE_INTERRUPT_DELIVERY	0x10000ULL /* virtual-interrupt delivery */
+#define VEE_FEATURE_PML			0x20000ULL /* page-modification logging, for VEE_VM_DIRTY */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)
@@ -269,6 +272,66 @@ struct vee_unmap {
 	__u32 flags;
 	__u64 gpa;
 	__u64 bytes;
+};
+
+/* struct vee_dirty, @operation */
+#define VEE_DIRTY_START		0	/* from here on note what is written */
+#define VEE_DIRTY_STOP		1	/* no longer */
+#define VEE_DIRTY_FETCH		2	/* tell what was written, and note anew */
+#define VEE_DIRTY_MARK		3	/* it was written, on the guest's behalf */
+
+/* struct vee_dirty, @flags */
+#define VEE_DIRTY_BITMAP	0x01U	/* FETCH: @pages is a bitmap, not a list */
+
+/**
+ * struct vee_dirty - which pages of guest memory were written (VEE_VM_DIRTY)
+ * @size: in: sizeof(struct vee_dirty)
+ * @flags: in: 0, or with VEE_DIRTY_FETCH VEE_DIRTY_BITMAP
+ * @operation: in: VEE_DIRTY_START, VEE_DIRTY_STOP, VEE_DIRTY_FETCH, VEE_DIRTY_MARK
+ * @reserved: in: must be zero
+ * @gpa: in: where the range begins, a multiple of 4096
+ * @bytes: in: its length, a multiple of 4096, not 0
+ * @pages: in: with VEE_DIRTY_FETCH where to tell, see there; otherwise 0
+ * @room: in: with VEE_DIRTY_FETCH for how many pages there is room, not 0; with
+ *	VEE_DIRTY_BITMAP as many as the range has; otherwise 0
+ *
+ * VEE_DIRTY_START: a range that lies in one slot, all of it or a part. Nothing of it counts
+ * as written. Whether vCPUs run makes no difference, here and below. Ranges don't overlap;
+ * one ends by VEE_DIRTY_STOP with the same @gpa and @bytes, or with its slot.
+ *
+ * VEE_DIRTY_FETCH: a range, or a part of one. Told is each page of 4 KiB that the guest has
+ * written since the range was begun or the page was last told, or that was marked; it counts
+ * as not written from then on. What the guest wrote before the call is told by it; what it
+ * writes afterwards, the next time; of what it writes meanwhile the caller sees the new
+ * contents, or is told again. Of two callers at once each is told of other pages.
+ * Without VEE_DIRTY_BITMAP @pages points to an array of @room 64-bit numbers: the pages'
+ * addresses, ascending. If these are fewer than @room, that was all; otherwise there may be more,
+ * behind the last, which count as written as ever. With VEE_DIRTY_BITMAP @pages points to a
+ * bitmap of 64-bit words, a bit for each page of the range, all of which are written.
+ *
+ * VEE_DIRTY_MARK: pages that are in no such range are passed over.
+ *
+ * The CPU's accessed and dirty flags in the guest's own page tables are writes of the guest's.
+ * With page-modification logging (VEE_FEATURE_PML), a page counts as written also if it
+ * has page tables that the CPU has only read: SDM 3C, "Accessed and Dirty Flags for EPT".
+ * What the caller writes itself, by other means than libvee, is the caller's to know, or
+ * to mark.
+ *
+ * Returns 0, VEE_DIRTY_FETCH how many pages it has told, or -EINVAL (a member; the range wraps
+ * or lies beyond vee_info.gpa_bits), -ENOENT (VEE_DIRTY_START: no slot has all of the range; VEE_DIRTY_STOP: none
+ * has just this @gpa and @bytes; VEE_DIRTY_FETCH: none has all of it), -EEXIST
+ * (VEE_DIRTY_START: some of it is in another), -ENOSPC (vee_info.max_slots of them),
+ * -EFAULT (@pages; nothing was told), -ENOMEM, -EINTR (being killed).
+ */
+struct vee_dirty {
+	__u32 size;
+	__u32 flags;
+	__u32 operation;
+	__u32 reserved;
+	__u64 gpa;
+	__u64 bytes;
+	__u64 pages;
+	__u64 room;
 };
 
 /**

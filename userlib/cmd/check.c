@@ -634,6 +634,8 @@ static void show_info(const struct vee_info *info)
 	printf("  guest-physical addresses of %u bits, a TSC of %u kHz, XCR0 %#llx\n",
 	       info->gpa_bits, info->tsc_khz, (unsigned long long)info->xcr0);
 	show_apics(info->features);
+	printf("  dirty pages by %s\n", info->features & VEE_FEATURE_PML ?
+	       "page-modification logging" : "write protection");
 }
 
 static int verdict(bool loaded)

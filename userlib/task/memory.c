@@ -40,14 +40,16 @@ int task_read(struct task *task, uint32_t gva, void *data, unsigned int bytes)
 	return guest_read_at(&task->guest, gva, data, bytes);
 }
 
-static void keep(struct task *task, uint8_t *hva, unsigned int bytes)
+static void keep(struct task *task, uint64_t gpa, uint8_t *hva, unsigned int bytes)
 {
 	while (bytes) {
 		struct undo *undo = &task->undo[task->undo_count++];
 
+		undo->gpa = gpa;
 		undo->hva = hva;
 		undo->bytes = min_u64(bytes, sizeof(undo->before));
 		memcpy(undo->before, hva, undo->bytes);
+		gpa += undo->bytes;
 		hva += undo->bytes;
 		bytes -= undo->bytes;
 	}
@@ -66,8 +68,9 @@ int task_write(struct task *task, uint32_t gva, const void *data,
 		const struct guest_part *part = &span.part[i];
 
 		if (part->write) {
-			keep(task, part->write, part->bytes);
+			keep(task, part->gpa, part->write, part->bytes);
 			memcpy(part->write, from, part->bytes);
+			vm_mark(task->guest.vcpu->vm, part->gpa, part->bytes);
 		}
 		from += part->bytes;
 	}
@@ -99,9 +102,10 @@ int task_set_byte(struct task *task, uint32_t gva, uint8_t clear, uint8_t set)
 	hva = span.part[0].write;
 	if (!hva)
 		return set_device_byte(task, &span, clear, set);
-	keep(task, hva, 1);
+	keep(task, span.part[0].gpa, hva, 1);
 	__atomic_fetch_and(hva, (uint8_t)~clear, __ATOMIC_SEQ_CST);
 	__atomic_fetch_or(hva, set, __ATOMIC_SEQ_CST);
+	vm_mark(task->guest.vcpu->vm, span.part[0].gpa, 1);
 	return 0;
 }
 
@@ -111,5 +115,6 @@ void task_undo(struct task *task)
 		const struct undo *undo = &task->undo[--task->undo_count];
 
 		memcpy(undo->hva, undo->before, undo->bytes);
+		vm_mark(task->guest.vcpu->vm, undo->gpa, undo->bytes);
 	}
 }

@@ -17,6 +17,7 @@
 
 /* Memory before it was written to; @bytes up to 8. */
 struct undo {
+	uint64_t gpa;
 	uint8_t *hva;
 	uint8_t bytes;
 	uint8_t before[8];

@@ -446,6 +446,10 @@ static int answer(unsigned long request, void *arg)
 		fake.signal = *(struct vee_signal *)arg;
 		__atomic_fetch_add(&fake.signals, 1, __ATOMIC_RELAXED);
 		return 0;
+	case VEE_VM_DIRTY:
+		fake.dirty = *(struct vee_dirty *)arg;
+		fake.marks += fake.dirty.operation == VEE_DIRTY_MARK;
+		return fake.dirty.operation == VEE_DIRTY_FETCH ? 3 : 0;
 	case VEE_VM_BIND:
 		fake.bind = *(struct vee_bind *)arg;
 		return 0;

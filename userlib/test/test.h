@@ -103,6 +103,8 @@ extern struct fake_kernel {
 	struct vee_signal signal;
 	unsigned int signals;
 	struct vee_bind bind;
+	struct vee_dirty dirty;
+	unsigned int marks;
 	uint32_t apic[PAGE_BYTES / 16];	/* registers, by offset / 16 */
 	unsigned int apic_reads;
 	unsigned int apic_writes;
