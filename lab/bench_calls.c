@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench_calls.h"
+#include "bench_dirty.h"
 #include "bench_ticks.h"
 
 #define ROUNDS		2000
@@ -154,5 +155,6 @@ void measure(void)
 	measure_call("the same, all registers set anew", calls->call_anew);
 	measure_life();
 	measure_template();
+	measure_dirty();
 	measure_many();
 }
