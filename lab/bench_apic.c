@@ -26,12 +26,14 @@
 #define AT_END		"0x11004"	/* the handler has done its EOI */
 #define AT_READY	"0x11008"
 #define AT_STOP		"0x1100c"
+#define AT_LOCK		"0x11010"
 
 struct mailbox {
 	uint32_t at_handler;
 	uint32_t ended;
 	uint32_t ready;
 	uint32_t stop;
+	uint32_t lock;
 };
 
 static volatile struct mailbox *mailbox;
@@ -124,6 +126,31 @@ GUEST_CODE(ping, WAIT_READY "xor %r13d, %r13d; xor %r15d, %r15d\n" SAMPLES_OF(RO
 	   "movl $1, " AT_STOP "\n" IPI_TO("1") DONE);
 GUEST_CODE(pong, "xor %r13d, %r13d; xor %r15d, %r15d\n" READY
 	   "1:" AWAIT "cmpl $0, " AT_STOP "; jne 4f\n" IPI_TO("0") "jmp 1b; 4:" DONE);
+
+/*
+ * A lock as by futex. Its bit 0 says whose it is, bit 1 that the other one has asked the
+ * kernel to be woken: that is what HLT and the IPI stand for. Who has it keeps it for 200
+ * instructions.
+ */
+#define TAKE(me, other)							\
+	"5: mov " AT_LOCK ", %eax; and $1, %eax; cmp $" me ", %eax; je 7f\n" \
+	"mov $" other ", %eax; mov $2 + " other ", %ecx; lock cmpxchg %ecx, " AT_LOCK "\n" \
+	"cli; cmpl $2 + " other ", " AT_LOCK "; je 6f; sti; jmp 5b\n"	\
+	"6: sti; hlt; jmp 5b; 7:\n"
+#define HOLD	"mov $100, %ecx; 8: dec %ecx; jnz 8b\n"
+#define HAND_TO(other)							\
+	"mov $" other ", %eax; xchg %eax, " AT_LOCK "; test $2, %al; jz 9f\n" \
+	IPI_TO(other) "9:\n"
+
+/* It can come late, when the one that it was to wake has the lock. */
+GUEST_CODE(wake_handler,
+	   "push %rax; push %rcx; push %rdx\n" MSR_EOI "pop %rdx; pop %rcx; pop %rax; iretq");
+GUEST_CODE(lock_first, WAIT_READY SAMPLES_OF(ROUNDS_FAR)
+	   "1:" TIME_BEGINS HOLD HAND_TO("1") TAKE("0", "1") TIME_ENDS
+	   "dec %r12d; jnz 1b; movl $1, " AT_STOP "\n" HAND_TO("1") DONE);
+GUEST_CODE(lock_second, READY "sti\n"
+	   "1:" TAKE("1", "0") "cmpl $0, " AT_STOP "; jne 4f\n" HOLD HAND_TO("0")
+	   "jmp 1b; 4:" DONE);
 
 #define COPY(gpa, code)	memcpy(memory + (gpa), code, code##_end - (code))
 
@@ -297,6 +324,10 @@ static void measure_two(void)
 	COPY(GPA_CODE_OF(1), pong);
 	COPY(GPA_HANDLER, count_handler);
 	measure_pair("two vCPUs wake each other by IPI, both ways");
+	COPY(GPA_HANDLER, wake_handler);
+	COPY(GPA_CODE_OF(0), lock_first);
+	COPY(GPA_CODE_OF(1), lock_second);
+	measure_pair("two vCPUs hand a lock to and fro, both ways");
 }
 
 void measure(void)
