@@ -28,7 +28,14 @@
 	.set	SETUP_SEG,	0x9000	/* where setup_* and cmdline go */
 	.set	STACK_TOP,	0xdf00	/* above heap_end_ptr, below cmdline */
 	.set	CMDLINE,	0x9e000	/* begins with "tsc0=00000000" (lab/run) */
-	.set	KERNEL,		0x100000
+	.set	KERNEL,		0x100000 /* one that unpacks itself */
+	.set	PML4,		0x70000	/* and behind it the other one's first tables */
+	.set	PDPT,		0x71000
+
+	.set	CR0_PG_BIT,	31
+	.set	CR4_PAE,	0x20
+	.set	MSR_EFER,	0xc0000080
+	.set	EFER_LME_BIT,	8
 
 _start:
 	cli
@@ -101,8 +108,8 @@ next_sector:
 	cmpb	$STATUS_DRQ, %al
 	jne	1b
 	movw	$ATA_DATA, %dx
-	movl	$256, %ecx		/* words in a sector */
-	rep insw %dx, %es:(%edi)
+	movl	$128, %ecx		/* doublewords in a sector */
+	rep insl %dx, %es:(%edi)
 	popw	%cx
 	loop	next_sector
 
@@ -124,20 +131,18 @@ start_linux:
 gdt:
 	.quad	0
 	.quad	0x00cf92000000ffff	/* data, base 0, limit 4 GiB */
+	.quad	0x00af9a000000ffff	/* code of 64 bits */
 gdt_ptr:
 	.word	. - gdt - 1
 	.long	gdt
 
-	/* Ranges of sector, sectors, address; ends with no sectors. */
-	.org	0x180
-table:
-	.fill	6 * 12, 1, 0
-
 	/*
 	 * Where the kernel's real-mode part goes when it is done (code32_start):
-	 * notes when that was, for benchmarks, in eight digits.
+	 * notes when that was, for benchmarks, in eight digits, and goes to the kernel:
+	 * to the 64-bit entry point of one that lab/image has unpacked, with memory below
+	 * 4 GiB mapped as it is, and else to the 32-bit one that unpacks it.
 	 */
-	.org	0x1c8
+	.org	0x120
 	.code32
 hook:
 	rdtsc
@@ -154,8 +159,46 @@ hook:
 	shrl	$4, %eax
 	loop	1b
 	movl	%ebx, %edi
+	cmpl	%ebx, entry64
+	jne	1f
 	movl	$KERNEL, %eax
 	jmp	*%eax
+
+1:	movl	$PML4, %edi
+	movl	%edi, %cr3
+	xorl	%eax, %eax
+	movw	$(2 * 4096 / 4), %cx	/* ECX was 0 */
+	rep stosl
+	movl	$(PDPT | 3), PML4
+	movl	$PDPT, %edi
+	movb	$0x83, %al		/* pages of 1 GiB, writable */
+	movb	$4, %cl
+1:	movl	%eax, (%edi)
+	addl	$8, %edi
+	addl	$(1 << 30), %eax
+	loop	1b
+	movl	$CR4_PAE, %eax
+	movl	%eax, %cr4
+	movl	$MSR_EFER, %ecx
+	rdmsr
+	btsl	$EFER_LME_BIT, %eax
+	wrmsr
+	movl	%cr0, %eax
+	btsl	$CR0_PG_BIT, %eax
+	movl	%eax, %cr0
+	lgdt	gdt_ptr
+	ljmpl	$0x10, $1f
+	.code64
+1:	movl	$entry64, %eax
+	movl	(%rax), %eax
+	jmp	*%rax
+
+	/* Ranges of sector, sectors, address; ends with no sectors. */
+	.org	0x1c0
+table:
+	.fill	4 * 12, 1, 0
+entry64:
+	.long	0
 
 	.org	510
 	.word	0xaa55
