@@ -21,6 +21,14 @@ GUEST_CODE(deadline_go_on, 64,
 GUEST_CODE(ap_start, 16, "mov $0x1234, %ax; hlt");
 GUEST_CODE(ap_call, 16, "mov $0x1234, %ax; vmcall");
 GUEST_CODE(off_line, 64, "cli; hlt; sti; nop; cli; hlt");
+GUEST_LABEL(in_turn_handler);
+/* EBX times: it sets something off by WRMSR, with EDI to add to a TSC, and waits for it. */
+GUEST_CODE(in_turn, 64,
+	   "1: xor %edx, %edx; mov %r8d, %eax; test %edi, %edi; jz 2f;"
+	   "rdtsc; add %edi, %eax; adc $0, %edx;"
+	   "2: mov %esi, %ecx; wrmsr; sti; hlt; cli; dec %ebx; jnz 1b; hlt;"
+	   "in_turn_handler: incl 0x20000; mov $0x80b, %ecx; xor %eax, %eax; xor %edx, %edx;"
+	   "wrmsr; iretq");
 
 FIXTURE(apic) {
 	struct guest g;
@@ -512,6 +520,47 @@ TEST_F(apic, to_a_halted_guest)
 	EXPECT_EQ(STUB(HIGH), g->page->regs.rip);
 }
 
+#define TURNS		100
+
+/* Its own ends HLT at once, not with the host's next tick: on average within a millisecond. */
+static void expect_in_turn(struct __test_metadata *_metadata, struct guest *g, __u32 msr,
+			   __u32 value, __u32 ticks)
+{
+	__u64 since;
+
+	SET_LONG(g, in_turn);
+	guest_write64(g, GPA_IDT + 16 * HIGH,
+		      AT(in_turn, in_turn_handler) | SEL_CODE64 << 16 | 0x8eULL << 40);
+	guest_write32(g, GPA_DATA, 0);
+	g->page->regs.rbx = TURNS;
+	g->page->regs.rdi = ticks;
+	g->page->regs.rsi = msr;
+	g->page->regs.r8 = value;
+	since = now_ns();
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(TURNS, guest_read32(g, GPA_DATA));
+	EXPECT_GT(TURNS * MS_NS, now_ns() - since);
+}
+
+#define SOON_US		50
+
+TEST_F(apic, ends_hlt_at_once)
+{
+	struct guest *g = &self->g;
+	__u32 ticks = vee_info(g->dev).tsc_khz * SOON_US / 1000;
+
+	set_x2apic(_metadata, g);
+	g->page->options = VEE_OPTION_HLT_SLEEPS;
+	expect_in_turn(_metadata, g, MSR_OF(SELF_IPI), HIGH, 0);
+	WRMSR(LVT_TIMER, HIGH);
+	WRMSR(DIVIDE, 0xb);
+	expect_in_turn(_metadata, g, MSR_OF(INITIAL_COUNT), SOON_US * 1000, 0);
+	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
+	expect_in_turn(_metadata, g, MSR_TSC_DEADLINE, 0, ticks);
+	/* It is over before HLT. */
+	expect_in_turn(_metadata, g, MSR_TSC_DEADLINE, 0, 1);
+}
+
 #define MASKED		(VEE_OPTION_HLT_SLEEPS | VEE_OPTION_HLT_MASKED_SLEEPS)
 #define AFTER_MASKED	(GPA_CODE + 2)	/* in off_line */
 #define NAP_NS		(5 * MS_NS)
@@ -610,19 +659,26 @@ static bool timer_ends_stay(struct __test_metadata *_metadata, struct guest *g, 
 	return false;
 }
 
+static void change_module(struct __test_metadata *_metadata, struct guest *g,
+			  const char *parameters, const char *more)
+{
+	char all[120];
+
+	guest_close(g);
+	snprintf(all, sizeof(all), "%s %s", parameters, more);
+	module_want(_metadata, all);
+	open_guest(_metadata, g);
+	set_x2apic(_metadata, g);
+}
+
 TEST_F(apic, timer_in_one_stay)
 {
 	struct guest *g = &self->g;
-	char parameters[80];
 
 	if (!(vee_info(g->dev).features & VEE_FEATURE_PREEMPTION_TIMER))
 		VEE_SKIP("no preemption timer");
 	/* The lab has each stay end after so long. */
-	guest_close(g);
-	snprintf(parameters, sizeof(parameters), "%s slice_us=0", variant->parameters);
-	module_want(_metadata, parameters);
-	open_guest(_metadata, g);
-	set_x2apic(_metadata, g);
+	change_module(_metadata, g, variant->parameters, "slice_us=0");
 	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
 	EXPECT_TRUE(timer_ends_stay(_metadata, g, MSR_TSC_DEADLINE));
 	WRMSR(LVT_TIMER, HIGH);
@@ -672,6 +728,40 @@ TEST_F(apic, timer_deadline)
 	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + khz));
 	SET_LONG(g, count_on);
 	ASSERT_VECTOR(g, HIGH);
+}
+
+/* Neither a run nor a sleep is the worse for a moment that no clock of the host's has. */
+static void expect_far_away(struct __test_metadata *_metadata, struct guest *g, __u64 deadline)
+{
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, deadline));
+	g->page->deadline_ns = NAP_NS;
+	SET_LONG(g, count_on);
+	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+	SET_LONG(g, wait_for_one);
+	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+	g->page->deadline_ns = DEADLINE_NS;
+	/* It halts no longer. */
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_EVENTS));
+	EXPECT_EQ(VEE_ACTIVITY_HLT, g->page->events.activity);
+	g->page->events.activity = VEE_ACTIVITY_ACTIVE;
+	g->page->dirty |= VEE_STATE_EVENTS;
+}
+
+TEST_F(apic, timer_far_away)
+{
+	static const char * const timers[] = { "preemption_timer=Y", "preemption_timer=N" };
+	struct guest *g = &self->g;
+	unsigned int i, bit;
+
+	for (i = 0; i < ARRAY_SIZE(timers); i++) {
+		change_module(_metadata, g, variant->parameters, timers[i]);
+		WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
+		g->page->options = VEE_OPTION_HLT_SLEEPS;
+		for (bit = 50; bit < 64; bit += 2)
+			expect_far_away(_metadata, g, BIT_ULL(bit));
+		expect_far_away(_metadata, g, BIT_ULL(63) - 1);
+		expect_far_away(_metadata, g, -1ULL);
+	}
 }
 
 /* --- several ---------------------------------------------------------------------- */
@@ -734,6 +824,81 @@ TEST_F(apic, init_sipi_to_one_off_line)
 	EXPECT_EQ(VEE_EXIT_HYPERCALL, ap.page->exit.reason) TH_LOG("%s", guest_describe(&ap));
 	EXPECT_EQ(0x1234, ap.page->regs.rax & 0xffff);
 	EXPECT_EQ(3, ap.page->regs.rip);
+	guest_close(&ap);
+}
+
+static __u64 cpu_time_ns(pthread_t thread)
+{
+	struct timespec t = { };
+	clockid_t clock;
+
+	if (!pthread_getcpuclockid(thread, &clock))
+		clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
+#define SIPI_WAIT_NS	(40 * MS_NS)
+
+/* A timer that ran as INIT came is over: who waits for a SIPI sleeps, and takes no CPU. */
+TEST_F(apic, init_ends_timer)
+{
+	struct guest *g = &self->g, ap;
+	struct runner r;
+	__u64 before;
+
+	guest_open_sibling(_metadata, g, &ap, 1);
+	SET_LONG(&ap, count_on);
+	ASSERT_EQ(0, guest_set_apic_on(&ap));
+	ap.page->apic.lvt[VEE_APIC_LVT_TIMER] = LVT_MASKED | LVT_PERIODIC | HIGH;
+	ap.page->apic.divide = 0xb;
+	ap.page->apic.initial_count = MS_NS;
+	ap.page->apic.current_count = MS_NS;
+	ASSERT_EQ(0, runner_start(&r, &ap));
+	ASSERT_TRUE(guest_counts(g));
+	EXPECT_EQ(0, signal_vector(g, 1, ICR_INIT, 0));
+	usleep(2000);
+	before = cpu_time_ns(r.thread);
+	usleep(SIPI_WAIT_NS / 1000);
+	EXPECT_GT(SIPI_WAIT_NS / 4, cpu_time_ns(r.thread) - before);
+	EXPECT_FALSE(runner_done(&r));
+	EXPECT_EQ(0, vcpu_kick(ap.vcpu, generation(&ap)));
+	ASSERT_EQ(0, runner_join(&r));
+	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_APIC));
+	EXPECT_EQ(VEE_APIC_WAITS_FOR_SIPI, ap.page->apic.start);
+	EXPECT_EQ(0, ap.page->apic.current_count);
+	guest_close(&ap);
+}
+
+#define TO_AP		(1ULL << 32)
+#define SIPI_AT(gpa)	(ICR_SIPI | ICR_ASSERT | (gpa) >> 12)
+
+/* Of those that find it away the last INIT counts, and the first SIPI after that. */
+TEST_F(apic, init_sipi_in_order)
+{
+	struct guest *g = &self->g, ap;
+
+	guest_open_sibling(_metadata, g, &ap, 1);
+	set_x2apic(_metadata, g);
+	memcpy(g->mem + 0x10000, ap_start, ap_start_end - ap_start);
+	memcpy(g->mem + 0x11000, ap_call, ap_call_end - ap_call);
+	WRMSR(ICR, TO_AP | ICR_INIT | ICR_ASSERT);
+	WRMSR(ICR, TO_AP | SIPI_AT(0x10000));
+	WRMSR(ICR, TO_AP | ICR_INIT | ICR_ASSERT);
+	ap.page->deadline_ns = NAP_NS;
+	ASSERT_RUN(&ap, VEE_EXIT_DEADLINE);
+	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_APIC));
+	EXPECT_EQ(VEE_APIC_WAITS_FOR_SIPI, ap.page->apic.start);
+	ap.page->deadline_ns = DEADLINE_NS;
+	WRMSR(ICR, TO_AP | SIPI_AT(0x11000));
+	WRMSR(ICR, TO_AP | SIPI_AT(0x10000));
+	ASSERT_RUN(&ap, VEE_EXIT_HYPERCALL);
+	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_SEGMENTS));
+	EXPECT_EQ(0x11000, ap.page->segments.cs.base);
+	/* It runs: a SIPI means nothing to it. */
+	WRMSR(ICR, TO_AP | SIPI_AT(0x10000));
+	ASSERT_RUN(&ap, VEE_EXIT_HYPERCALL);
+	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_SEGMENTS));
+	EXPECT_EQ(0x11000, ap.page->segments.cs.base);
 	guest_close(&ap);
 }
 

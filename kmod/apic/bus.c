@@ -84,6 +84,21 @@ static bool is_for(const struct apic_message *message, const struct apic *apic)
 
 /* --- delivery ------------------------------------------------------------------------ */
 
+/* A SIPI that came before means nothing any more. */
+static bool deliver_init(struct apic *apic)
+{
+	clear_bit(CALL_SIPI, &apic->mail.calls);
+	return apic_call(apic, CALL_INIT);
+}
+
+/* The first one starts it: then it no longer waits for another. */
+static bool deliver_sipi(struct apic *apic, u8 vector)
+{
+	if (!test_bit(CALL_SIPI, &apic->mail.calls))
+		WRITE_ONCE(apic->mail.sipi_vector, vector);
+	return apic_call(apic, CALL_SIPI);
+}
+
 static bool deliver(struct apic *apic, const struct apic_message *message)
 {
 	switch (message->mode) {
@@ -94,10 +109,9 @@ static bool deliver(struct apic *apic, const struct apic_message *message)
 	case APIC_DM_NMI:
 		return apic_call(apic, CALL_NMI);
 	case APIC_DM_INIT:
-		return apic_call(apic, CALL_INIT);
+		return deliver_init(apic);
 	case APIC_DM_STARTUP:
-		WRITE_ONCE(apic->mail.sipi_vector, message->vector);
-		return apic_call(apic, CALL_SIPI);
+		return deliver_sipi(apic, message->vector);
 	default:
 		/* SMI: there is no system-management mode. */
 		return false;

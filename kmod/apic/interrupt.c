@@ -155,17 +155,24 @@ static int take_requests(struct apic *apic)
 	return last;
 }
 
+/* Of both at once the INIT came first: see bus.c. */
+static void take_start(struct apic *apic, unsigned long calls)
+{
+	if (calls & BIT(CALL_INIT))
+		apic->start = (apic->start & ~VEE_APIC_SIPI) | VEE_APIC_INIT;
+	if (calls & BIT(CALL_SIPI) && !(apic->start & VEE_APIC_SIPI)) {
+		apic->start |= VEE_APIC_SIPI;
+		apic->sipi_vector = READ_ONCE(apic->mail.sipi_vector);
+	}
+}
+
 bool apic_take_mail(struct apic *apic, int *came)
 {
 	unsigned long calls = xchg(&apic->mail.calls, 0);
 
 	*came = calls & BIT(CALL_INTERRUPT) ? take_requests(apic) : -1;
-	if (calls & BIT(CALL_INIT))
-		apic->start |= VEE_APIC_INIT;
-	if (calls & BIT(CALL_SIPI)) {
-		apic->start |= VEE_APIC_SIPI;
-		apic->sipi_vector = READ_ONCE(apic->mail.sipi_vector);
-	}
+	if (calls & (BIT(CALL_INIT) | BIT(CALL_SIPI)))
+		take_start(apic, calls);
 	return calls & BIT(CALL_NMI);
 }
 

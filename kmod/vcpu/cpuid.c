@@ -436,7 +436,8 @@ static struct allowances offered_allows __ro_after_init;
 static u8 apic_offers(const struct guest_cpuid *cpuid)
 {
 	return (offers(cpuid, 0x1, ECX, F(X2APIC)) ? APIC_OFFERS_X2APIC : 0) |
-	       (offers(cpuid, 0x1, ECX, F(TSC_DEADLINE_TIMER)) ? APIC_OFFERS_DEADLINE : 0);
+	       (tsc_khz && offers(cpuid, 0x1, ECX, F(TSC_DEADLINE_TIMER)) ?
+		APIC_OFFERS_DEADLINE : 0);
 }
 
 static struct allowances allowances_of(const struct guest_cpuid *cpuid)

@@ -122,9 +122,12 @@ void deadline_clear(struct limits *limits)
 	limits->under_way &= ~LIMIT_DEADLINE;
 }
 
+/* A guest's timer may be set to any moment, ages away: the same holds for that. */
 static u64 ns_of(u64 ticks)
 {
-	return mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz);
+	u64 forever = mul_u64_u32_div(FOREVER_NS, tsc_khz, USEC_PER_SEC);
+
+	return ticks < forever ? mul_u64_u32_div(ticks, USEC_PER_SEC, tsc_khz) : FOREVER_NS;
 }
 
 /* Clocks differ: it may be early. */

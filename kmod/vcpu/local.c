@@ -138,8 +138,9 @@ static u32 wanted_controls(const struct vee_vcpu *vcpu)
 {
 	u32 wanted = apic_controls(&vcpu->apic);
 
+	/* In x2APIC mode the bitmap would let EOI and self IPI through, to the host's APIC. */
 	if (vcpu->local.steps)
-		wanted &= ~PROC2_VIRTUAL_INTERRUPT_DELIVERY;
+		wanted &= ~(PROC2_VIRTUAL_INTERRUPT_DELIVERY | PROC2_VIRTUALIZE_X2APIC_MODE);
 	return apic_may_shadow() ? wanted | LOCAL_SHADOW : wanted;
 }
 

@@ -66,8 +66,10 @@ enum next local_attend(struct vee_vcpu *vcpu)
 		start(vcpu);
 	if (unlikely(apic->eoi))
 		return tell_eoi(vcpu);
-	if (unlikely(apic->start & VEE_APIC_WAITS_FOR_SIPI))
+	if (unlikely(apic->start & VEE_APIC_WAITS_FOR_SIPI)) {
+		timer_limit(&vcpu->limits, apic->timer.at);
 		return NEXT_SLEEP;
+	}
 	local_prepare(vcpu);
 	return NEXT_ENTER;
 }
