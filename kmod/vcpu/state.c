@@ -691,10 +691,13 @@ static void fill_events(struct vee_vcpu *vcpu, struct vee_events *events)
 	events->nmi = vcpu->events.nmi;
 }
 
-static void fill_apic(struct vee_vcpu *vcpu, struct vee_apic *apic)
+/* Events that are valid already are to tell of the same moment. */
+static void fill_apic(struct vee_vcpu *vcpu, struct vee_vcpu_page *page)
 {
 	local_take_mail(vcpu);
-	apic_save(&vcpu->apic, apic);
+	apic_save(&vcpu->apic, &page->apic);
+	if (!(READ_ONCE(page->dirty) & VEE_STATE_EVENTS))
+		page->events.nmi = vcpu->events.nmi;
 }
 
 void state_fill(struct vee_vcpu *vcpu, u32 wanted)
@@ -703,7 +706,7 @@ void state_fill(struct vee_vcpu *vcpu, u32 wanted)
 
 	/* First: among what it takes from the mailbox may be an NMI, which is an event. */
 	if (wanted & VEE_STATE_APIC)
-		fill_apic(vcpu, &page->apic);
+		fill_apic(vcpu, page);
 	if (wanted & VEE_STATE_REGS)
 		fill_regs(&page->regs);
 	if (wanted & VEE_STATE_SEGMENTS)
