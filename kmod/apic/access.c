@@ -231,13 +231,21 @@ static u32 read_reg(struct apic *apic, u32 offset)
 
 /* --- xAPIC mode ---------------------------------------------------------------------------- */
 
+static void note_access(struct apic *apic, const struct reg *reg)
+{
+	/* One that is there, but not for that, has no error. */
+	if (!(reg->access & (MAY_READ | MAY_WRITE)))
+		apic_note_error(apic, APIC_ESR_ILLREGA);
+}
+
 u32 apic_read(struct apic *apic, u32 offset)
 {
-	if (!(find(offset)->access & MAY_READ)) {
-		apic_note_error(apic, APIC_ESR_ILLREGA);
-		return 0;
-	}
-	return read_reg(apic, offset);
+	const struct reg *reg = find(offset);
+
+	if (reg->access & MAY_READ)
+		return read_reg(apic, offset);
+	note_access(apic, reg);
+	return 0;
 }
 
 void apic_write(struct apic *apic, u32 offset, u32 value)
@@ -247,7 +255,7 @@ void apic_write(struct apic *apic, u32 offset, u32 value)
 	if (reg->access & MAY_WRITE)
 		write_reg(apic, offset, value & reg->bits);
 	else
-		apic_note_error(apic, APIC_ESR_ILLREGA);
+		note_access(apic, reg);
 }
 
 /* Of what can't be written the old value is put back. */

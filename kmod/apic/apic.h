@@ -48,6 +48,7 @@ enum {
 	CALL_NMI,
 	CALL_INIT,
 	CALL_SIPI,
+	CALL_ILLEGAL,	/* a vector that is none */
 };
 
 /**
@@ -283,7 +284,7 @@ bool apic_rdmsr(struct apic *apic, u32 index, u64 *value);
 bool apic_wrmsr(struct apic *apic, u32 index, u64 value, u64 guest_ahead);
 /* In x2APIC mode: the interrupt command register. False: #GP. */
 bool apic_write_icr(struct apic *apic, u64 value);
-/* In xAPIC mode; what isn't there is noted as an error. @offset: a multiple of 16 */
+/* In xAPIC mode; where no register is, that is noted as an error. @offset: a multiple of 16 */
 u32 apic_read(struct apic *apic, u32 offset);
 void apic_write(struct apic *apic, u32 offset, u32 value);
 /* The CPU has written to the page for the guest, and left the rest to do. */

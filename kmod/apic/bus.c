@@ -84,6 +84,15 @@ static bool is_for(const struct apic_message *message, const struct apic *apic)
 
 /* --- delivery ------------------------------------------------------------------------ */
 
+static bool deliver_vector(struct apic *apic, u8 vector, bool level)
+{
+	if (!apic_is_switched_on(apic))
+		return false;
+	if (unlikely(vector < APIC_FIRST_VECTOR))
+		return apic_call(apic, CALL_ILLEGAL);
+	return apic_post(apic, vector, level);
+}
+
 /* A SIPI that came before means nothing any more. */
 static bool deliver_init(struct apic *apic)
 {
@@ -104,8 +113,7 @@ static bool deliver(struct apic *apic, const struct apic_message *message)
 	switch (message->mode) {
 	case APIC_DM_FIXED:
 	case APIC_DM_LOWEST:
-		return apic_is_switched_on(apic) &&
-		       apic_post(apic, message->vector, message->level);
+		return deliver_vector(apic, message->vector, message->level);
 	case APIC_DM_NMI:
 		return apic_call(apic, CALL_NMI);
 	case APIC_DM_INIT:

@@ -155,24 +155,31 @@ static int take_requests(struct apic *apic)
 	return last;
 }
 
-/* Of both at once the INIT came first: see bus.c. */
-static void take_start(struct apic *apic, unsigned long calls)
+/* Of INIT and SIPI at once the INIT came first: see bus.c. An error may be an interrupt. */
+static noinline unsigned long take_seldom(struct apic *apic, unsigned long calls)
 {
+	if (calls & BIT(CALL_ILLEGAL)) {
+		apic_note_error(apic, APIC_ESR_RECVILL);
+		calls |= BIT(CALL_INTERRUPT);
+	}
 	if (calls & BIT(CALL_INIT))
 		apic->start = (apic->start & ~VEE_APIC_SIPI) | VEE_APIC_INIT;
 	if (calls & BIT(CALL_SIPI) && !(apic->start & VEE_APIC_SIPI)) {
 		apic->start |= VEE_APIC_SIPI;
 		apic->sipi_vector = READ_ONCE(apic->mail.sipi_vector);
 	}
+	return calls;
 }
+
+#define OFTEN	(BIT(CALL_INTERRUPT) | BIT(CALL_NMI))
 
 bool apic_take_mail(struct apic *apic, int *came)
 {
 	unsigned long calls = xchg(&apic->mail.calls, 0);
 
+	if (unlikely(calls & ~OFTEN))
+		calls = take_seldom(apic, calls);
 	*came = calls & BIT(CALL_INTERRUPT) ? take_requests(apic) : -1;
-	if (calls & (BIT(CALL_INIT) | BIT(CALL_SIPI)))
-		take_start(apic, calls);
 	return calls & BIT(CALL_NMI);
 }
 
