@@ -21,6 +21,10 @@ GUEST_CODE(deadline_go_on, 64,
 GUEST_CODE(ap_start, 16, "mov $0x1234, %ax; hlt");
 GUEST_CODE(ap_call, 16, "mov $0x1234, %ax; vmcall");
 GUEST_CODE(off_line, 64, "cli; hlt; sti; nop; cli; hlt");
+GUEST_CODE(write_read, 64, "wrmsr; mov %esi, %ecx; rdmsr; hlt");
+GUEST_CODE(cr8_read, 64, "mov %rax, %cr8; rdmsr; hlt");
+GUEST_CODE(write_cr8, 64, "wrmsr; mov %cr8, %rax; hlt");
+GUEST_CODE(cpuid_hlt, 64, "cpuid; hlt");
 GUEST_LABEL(in_turn_handler);
 /* EBX times: it sets something off by WRMSR, with EDI to add to a TSC, and waits for it. */
 GUEST_CODE(in_turn, 64,
@@ -129,8 +133,149 @@ TEST_F(apic, xapic_registers)
 	EXPECT_EQ(ESR_REGISTER, LOAD(ESR));
 	STORE(ESR, 0);
 	EXPECT_EQ(0, LOAD(ESR));
+	/* Registers that are there, but not for that. */
+	STORE(VERSION, 0);
+	STORE(PPR, 0);
+	STORE(IRR, -1);
+	STORE(CURRENT_COUNT, 5);
+	EXPECT_EQ(0, LOAD(EOI));
+	STORE(ESR, 0);
+	EXPECT_EQ(0, LOAD(ESR));
+	EXPECT_EQ(0, LOAD(IRR));
+	EXPECT_EQ(0, LOAD(CURRENT_COUNT));
 	/* Its MSRs are for the other mode. */
 	EXPECT_FALSE(try_wrmsr(_metadata, &self->g, MSR_OF(TPR), 0));
+}
+
+#define ARBITRATION	0x090
+#define REMOTE_READ	0x0c0
+
+/* SDM 3A, "Local APIC State After Power-Up or Reset"; and after INIT it is the same. */
+static const struct {
+	__u32 reg, value;
+} after_reset[] = {
+	{ VERSION, 0x50014 }, { TPR, 0 }, { PPR, 0 }, { SVR, 0xff }, { ISR, 0 },
+	{ ISR + 0x70, 0 }, { TMR, 0 }, { TMR + 0x70, 0 }, { IRR, 0 }, { IRR + 0x70, 0 },
+	{ ESR, 0 }, { ICR, 0 }, { LVT_TIMER, LVT_MASKED }, { LVT_THERMAL, LVT_MASKED },
+	{ LVT_PERFORMANCE, LVT_MASKED }, { LVT_LINT0, LVT_MASKED }, { LVT_LINT1, LVT_MASKED },
+	{ LVT_ERROR, LVT_MASKED }, { INITIAL_COUNT, 0 }, { CURRENT_COUNT, 0 }, { DIVIDE, 0 },
+};
+
+static const struct {
+	__u32 reg, value;
+} written_before[] = {
+	{ SVR, 0x1f0 }, { TPR, 0x70 }, { ICR, ICR_SELF | LOW }, { LVT_TIMER, HIGH | LVT_PERIODIC },
+	{ LVT_THERMAL, 0x31 }, { LVT_PERFORMANCE, 0x400 }, { LVT_LINT0, 0x700 },
+	{ LVT_LINT1, 0x400 }, { LVT_ERROR, HIGH }, { DIVIDE, 0xb },
+	{ INITIAL_COUNT, 0xffffffff },
+};
+
+/* To itself, which is a bootstrap processor's reset. */
+static void expect_init(struct __test_metadata *_metadata, struct guest *g)
+{
+	EXPECT_EQ(0, signal_vector(g, 0, ICR_INIT, 0));
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	EXPECT_EQ(0xfffffff0, g->page->exit.memory.gpa);
+}
+
+TEST_F(apic, reset)
+{
+	struct guest *g = &self->g;
+	unsigned int i, round;
+
+	for (round = 0; round < 2; round++) {
+		EXPECT_EQ(0, LOAD(ID));
+		EXPECT_EQ(0, LOAD(ARBITRATION));
+		EXPECT_EQ(0, LOAD(REMOTE_READ));
+		EXPECT_EQ(0, LOAD(LDR));
+		EXPECT_EQ(0xffffffff, LOAD(DFR));
+		EXPECT_EQ(0, LOAD(ICR_HIGH));
+		for (i = 0; i < ARRAY_SIZE(after_reset); i++)
+			EXPECT_EQ(after_reset[i].value, LOAD(after_reset[i].reg))
+				TH_LOG("%03x", after_reset[i].reg);
+		for (i = 0; i < ARRAY_SIZE(written_before); i++)
+			STORE(written_before[i].reg, written_before[i].value);
+		STORE(LDR, -1);
+		STORE(DFR, 0);
+		STORE(ICR_HIGH, -1);
+		expect_init(_metadata, g);
+	}
+}
+
+TEST_F(apic, x2apic_init)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+	__u64 value;
+
+	set_x2apic(_metadata, g);
+	for (i = 0; i < ARRAY_SIZE(written_before); i++)
+		WRMSR(written_before[i].reg, written_before[i].value);
+	expect_init(_metadata, g);
+	/* The mode stays. */
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_APIC_BASE, &value));
+	EXPECT_EQ(APIC_PAGE | BASE_BSP | BASE_ENABLED | APIC_X2APIC, value);
+	EXPECT_EQ(0, RDMSR(ID));
+	EXPECT_EQ(1, RDMSR(LDR));
+	for (i = 0; i < ARRAY_SIZE(after_reset); i++)
+		EXPECT_EQ(after_reset[i].value, RDMSR(after_reset[i].reg))
+			TH_LOG("%03x", after_reset[i].reg);
+}
+
+#define CPUID_X2APIC	21	/* of ECX */
+#define CPUID_DEADLINE	24
+#define CPUID_APIC	9	/* of EDX */
+
+static void change_cpuid(struct __test_metadata *_metadata, struct guest *g, __u32 clear)
+{
+	struct vee_cpuid_entry table[VEE_MAX_CPUID];
+	struct vee_cpuid cpuid = {
+		.size = sizeof(cpuid),
+		.count = VEE_MAX_CPUID,
+		.entries = (unsigned long)table,
+	};
+	unsigned int i;
+
+	ASSERT_EQ(0, vee_call(g->vcpu, VEE_VCPU_GET_CPUID, &cpuid));
+	for (i = 0; i < cpuid.count; i++)
+		if (table[i].leaf == 1)
+			table[i].ecx &= ~clear;
+	ASSERT_EQ(0, vee_call(g->vcpu, VEE_VCPU_SET_CPUID, &cpuid));
+}
+
+static __u32 cpuid_1(struct __test_metadata *_metadata, struct guest *g, bool edx)
+{
+	SET_LONG(g, cpuid_hlt);
+	g->page->regs.rax = 1;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	return edx ? g->page->regs.rdx : g->page->regs.rcx;
+}
+
+TEST_F(apic, cpuid)
+{
+	struct guest *g = &self->g;
+
+	EXPECT_TRUE(cpuid_1(_metadata, g, true) >> CPUID_APIC & 1);
+	EXPECT_TRUE(cpuid_1(_metadata, g, false) >> CPUID_X2APIC & 1);
+	set_base(_metadata, g, 0);
+	EXPECT_FALSE(cpuid_1(_metadata, g, true) >> CPUID_APIC & 1);
+	set_base(_metadata, g, BASE_ENABLED);
+	EXPECT_TRUE(cpuid_1(_metadata, g, true) >> CPUID_APIC & 1);
+	/* What the table hasn't got the APIC hasn't got. */
+	change_cpuid(_metadata, g, 1U << CPUID_DEADLINE);
+	SET_LONG(g, wrmsr_hlt);
+	g->page->regs.rcx = MSR_TSC_DEADLINE;
+	ASSERT_RUN(g, VEE_EXIT_WRMSR);
+	STORE(SVR, APIC_SVR_ON);
+	STORE(LVT_TIMER, HIGH | LVT_DEADLINE);
+	EXPECT_EQ(HIGH, LOAD(LVT_TIMER));
+	set_base(_metadata, g, BASE_ENABLED | APIC_X2APIC);
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_OF(LVT_TIMER), HIGH | LVT_DEADLINE));
+	set_base(_metadata, g, 0);
+	set_base(_metadata, g, BASE_ENABLED);
+	change_cpuid(_metadata, g, 1U << CPUID_X2APIC);
+	EXPECT_FALSE(try_wrmsr(_metadata, g, MSR_APIC_BASE,
+			       APIC_PAGE | BASE_ENABLED | APIC_X2APIC));
 }
 
 TEST_F(apic, base)
@@ -274,6 +419,90 @@ TEST_F(apic, self_in_one_stay)
 	EXPECT_EQ(0, RDMSR(ISR + 16 * (HIGH / 32)));
 	WRMSR(EOI, 0);
 	EXPECT_EQ(-1, TAKEN());
+}
+
+/* SDM 3A, "Interrupt, Task, and Processor Priority": with HIGH in service. */
+TEST_F(apic, processor_priority)
+{
+	static const __u8 priorities[][2] = {
+		{ 0x00, 0x50 }, { 0x0f, 0x50 }, { 0x4f, 0x50 }, { 0x50, 0x50 }, { 0x5a, 0x5a },
+		{ 0x60, 0x60 }, { 0x63, 0x63 }, { 0xff, 0xff },
+	};
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	set_x2apic(_metadata, g);
+	WRMSR(SELF_IPI, HIGH);
+	EXPECT_EQ(HIGH, TAKEN());
+	for (i = 0; i < ARRAY_SIZE(priorities); i++) {
+		SET_WRITING(g, write_read, MSR_OF(TPR), priorities[i][0]);
+		g->page->regs.rsi = MSR_OF(PPR);
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		EXPECT_EQ(priorities[i][1], g->page->regs.rax)
+			TH_LOG("TPR %02x", priorities[i][0]);
+	}
+}
+
+/* SDM 3A, "Interaction of Task Priorities between CR8 and APIC" */
+TEST_F(apic, cr8_and_tpr)
+{
+	struct guest *g = &self->g;
+	unsigned int class;
+
+	set_x2apic(_metadata, g);
+	for (class = 0; class < 16; class++) {
+		SET_LONG(g, cr8_read);
+		g->page->regs.rax = class;
+		g->page->regs.rcx = MSR_OF(TPR);
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		EXPECT_EQ(class << 4, g->page->regs.rax);
+		SET_WRITING(g, write_cr8, MSR_OF(TPR), class << 4 | 0xa);
+		ASSERT_RUN(g, VEE_EXIT_HLT);
+		EXPECT_EQ(class, g->page->regs.rax);
+	}
+}
+
+/* Of a vector one is in service and one waits: a third is one with that. */
+TEST_F(apic, three_of_a_vector)
+{
+	set_x2apic(_metadata, &self->g);
+	WRMSR(SELF_IPI, LOW);
+	WRMSR(SELF_IPI, LOW);
+	EXPECT_EQ(LOW, TAKEN());
+	WRMSR(SELF_IPI, LOW);
+	WRMSR(SELF_IPI, LOW);
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(EOI, 0);
+	EXPECT_EQ(LOW, TAKEN());
+	WRMSR(EOI, 0);
+	EXPECT_EQ(-1, TAKEN());
+	/* The end of nothing is nothing. */
+	WRMSR(EOI, 0);
+	EXPECT_EQ(0, RDMSR(PPR));
+	WRMSR(SELF_IPI, LOW);
+	WRMSR(EOI, 0);
+	EXPECT_EQ(LOW, TAKEN());
+}
+
+#define ESR_RECEIVE	0x40	/* illegal vector */
+
+/* SDM 3A, "Error Handling": they add up until the register is written. */
+TEST_F(apic, errors_add_up)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	WRMSR(SELF_IPI, 5);
+	EXPECT_EQ(0, RDMSR(ESR));
+	WRMSR(LVT_TIMER, 3);
+	WRMSR(DIVIDE, 0xb);
+	WRMSR(INITIAL_COUNT, 1);
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(ESR, 0);
+	EXPECT_EQ(ESR_SEND | ESR_RECEIVE, RDMSR(ESR));
+	EXPECT_EQ(ESR_SEND | ESR_RECEIVE, RDMSR(ESR));
+	WRMSR(ESR, 0);
+	EXPECT_EQ(0, RDMSR(ESR));
 }
 
 TEST_F(apic, illegal_vector)
@@ -730,6 +959,88 @@ TEST_F(apic, timer_deadline)
 	ASSERT_VECTOR(g, HIGH);
 }
 
+#define LONG_COUNT	0xf0000000U
+
+static __u64 count_ns(struct __test_metadata *_metadata, struct guest *g, unsigned int shift)
+{
+	return rdmsr(_metadata, g, CURRENT_COUNT) << shift;
+}
+
+/* How fast it counts: no less than between the two looks, no more than around them. */
+TEST_F(apic, timer_divide)
+{
+	static const __u8 shifts[] = { 1, 2, 3, 4, 5, 6, 7, 0 };
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	set_x2apic(_metadata, g);
+	for (i = 0; i < 8; i++) {
+		__u64 begun, looked, again, ended, first, counted, slack;
+
+		WRMSR(DIVIDE, (i & 3) | (i & 4) << 1);
+		WRMSR(INITIAL_COUNT, LONG_COUNT);
+		begun = now_ns();
+		first = count_ns(_metadata, g, shifts[i]);
+		looked = now_ns();
+		usleep(2000);
+		again = now_ns();
+		counted = first - count_ns(_metadata, g, shifts[i]);
+		ended = now_ns();
+		/* One tick, and a clock that differs by a hundredth. */
+		slack = (1U << shifts[i]) + (ended - begun) / 100;
+		EXPECT_LE(again - looked, counted + slack) TH_LOG("by %u", 1U << shifts[i]);
+		EXPECT_GE(ended - begun + slack, counted) TH_LOG("by %u", 1U << shifts[i]);
+	}
+}
+
+/* SDM 3A, "APIC Timer" and "TSC-Deadline Mode" */
+TEST_F(apic, timer_modes)
+{
+	struct guest *g = &self->g;
+	__u64 value;
+
+	set_x2apic(_metadata, g);
+	/* Masked it counts all the same. */
+	WRMSR(DIVIDE, 0xb);
+	WRMSR(LVT_TIMER, HIGH | LVT_MASKED);
+	WRMSR(INITIAL_COUNT, 1000);
+	usleep(1000);
+	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
+	EXPECT_EQ(0, RDMSR(IRR + 16 * (HIGH / 32)));
+	WRMSR(LVT_TIMER, HIGH);
+	EXPECT_EQ(-1, TAKEN());
+	/* Between these two it goes on counting. */
+	WRMSR(INITIAL_COUNT, LONG_COUNT);
+	WRMSR(LVT_TIMER, HIGH | LVT_PERIODIC);
+	EXPECT_LT(LONG_COUNT / 2, RDMSR(CURRENT_COUNT));
+	WRMSR(LVT_TIMER, HIGH);
+	EXPECT_LT(LONG_COUNT / 2, RDMSR(CURRENT_COUNT));
+	/* In them the deadline is 0, and not to be set. */
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, 1));
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_TSC_DEADLINE, &value));
+	EXPECT_EQ(0, value);
+	EXPECT_EQ(-1, TAKEN());
+	/* From and to that mode the timer is disarmed. */
+	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
+	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
+	WRMSR(INITIAL_COUNT, 1);
+	EXPECT_EQ(0, RDMSR(CURRENT_COUNT));
+	EXPECT_EQ(-1, TAKEN());
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + 1000000000));
+	WRMSR(LVT_TIMER, HIGH);
+	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_TSC_DEADLINE, &value));
+	EXPECT_EQ(0, value);
+	/* So does 0; and another deadline takes the place of the one before. */
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + 1000000));
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, 0));
+	usleep(20000);
+	EXPECT_EQ(-1, TAKEN());
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + 1000000000));
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc()));
+	EXPECT_EQ(HIGH, TAKEN());
+}
+
 /* Neither a run nor a sleep is the worse for a moment that no clock of the host's has. */
 static void expect_far_away(struct __test_metadata *_metadata, struct guest *g, __u64 deadline)
 {
@@ -757,9 +1068,8 @@ TEST_F(apic, timer_far_away)
 		change_module(_metadata, g, variant->parameters, timers[i]);
 		WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
 		g->page->options = VEE_OPTION_HLT_SLEEPS;
-		for (bit = 50; bit < 64; bit += 2)
+		for (bit = 57; bit < 64; bit += 3)
 			expect_far_away(_metadata, g, BIT_ULL(bit));
-		expect_far_away(_metadata, g, BIT_ULL(63) - 1);
 		expect_far_away(_metadata, g, -1ULL);
 	}
 }

@@ -24,7 +24,10 @@
 #define ICR		0x300
 #define ICR_HIGH	0x310
 #define LVT_TIMER	0x320
+#define LVT_THERMAL	0x330
+#define LVT_PERFORMANCE	0x340
 #define LVT_LINT0	0x350
+#define LVT_LINT1	0x360
 #define LVT_ERROR	0x370
 #define INITIAL_COUNT	0x380
 #define CURRENT_COUNT	0x390
