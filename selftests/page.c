@@ -774,6 +774,35 @@ TEST_F(page, kernel_members_scribbled)
 	EXPECT_EQ(-EINVAL, vcpu_kick(self->g.vcpu, generation + 2));
 }
 
+/* Of what is refused nothing is loaded, in this run or the next, though most of it is good. */
+TEST_F(page, refused_whole)
+{
+	struct vee_vcpu_page *page = self->g.page, before;
+
+	GUEST_LONG(&self->g, halt);
+	ASSERT_HLT(&self->g, GPA_CODE);
+	ASSERT_EQ(0, vcpu_sync(self->g.vcpu, VEE_STATE_ALL));
+	before = *page;
+	for (unsigned int i = 0; i < 2; i++) {
+		page->regs.rip = GPA_DATA;
+		page->segments.cs.access_rights = AR_CODE16;
+		page->control.cr3 = GPA_DATA;
+		page->msrs.pat = 0;
+		page->events.activity = 5;
+		page->dirty = VEE_STATE_ALL;
+		EXPECT_EQ(-EINVAL, guest_run(&self->g));
+	}
+	page->regs = before.regs;
+	page->dirty = 0;
+	page->resume = VEE_RESUME_NEXT;
+	page->prefetch = VEE_STATE_ALL;
+	ASSERT_HLT(&self->g, GPA_CODE + 1);
+	EXPECT_EQ(AR_CODE64, page->segments.cs.access_rights);
+	EXPECT_EQ(before.control.cr3, page->control.cr3);
+	EXPECT_EQ(before.msrs.pat, page->msrs.pat);
+	EXPECT_EQ(VEE_ACTIVITY_ACTIVE, page->events.activity);
+}
+
 /* Nothing behind the struct's end is written or minded. */
 TEST_F(page, tail_scribbled)
 {

@@ -58,8 +58,11 @@ static const struct place events_places[] = {
 	PLACE(GUEST_PENDING_DEBUG, vee_events, pending_debug),
 };
 
-static void load_places(const struct place *places, size_t count, const void *group)
+/* In line and unrolled: what is in a table then takes no time to look up. */
+static __always_inline void load_places(const struct place *places, size_t count,
+					const void *group)
 {
+#pragma GCC unroll 4
 	for (size_t i = 0; i < count; i++) {
 		u64 value = 0;
 
@@ -68,8 +71,9 @@ static void load_places(const struct place *places, size_t count, const void *gr
 	}
 }
 
-static void fill_places(const struct place *places, size_t count, void *group)
+static __always_inline void fill_places(const struct place *places, size_t count, void *group)
 {
+#pragma GCC unroll 4
 	for (size_t i = 0; i < count; i++) {
 		u64 value = vmcs_read(places[i].field);
 
@@ -107,6 +111,7 @@ static void load_segments(const struct vee_segments *segments)
 {
 	const struct vee_segment *segment = &segments->es;
 
+#pragma GCC unroll 8
 	for (int i = 0; i < SEGMENTS; i++, segment++) {
 		vmcs_write(SEGMENT_FIELD(BASE, i), segment->base);
 		vmcs_write(SEGMENT_FIELD(LIMIT, i), segment->limit);
@@ -236,37 +241,29 @@ static u32 bad_member(struct vee_vcpu *vcpu, const struct staged_state *new, u64
 
 /* --- taking over ------------------------------------------------------------- */
 
-struct group {
-	u32 bit;
-	u16 in_page;
-	u16 in_staged;
-	u16 in_state;
-	u16 bytes;
-};
-
-#define GROUP(bit, name)						\
-	{ VEE_STATE_##bit, offsetof(struct vee_vcpu_page, name),	\
-	  offsetof(struct staged_state, name),				\
-	  offsetof(struct vee_vcpu_state, name),			\
-	  sizeof_field(struct staged_state, name) }
-
-static const struct group groups[] = {
-	GROUP(REGS, regs),
-	GROUP(SEGMENTS, segments),
-	GROUP(CONTROL, control),
-	GROUP(DEBUG, debug),
-	GROUP(MSRS, msrs),
-	GROUP(EVENTS, events),
-	GROUP(APIC, apic),
-};
+/* Assigned, so that the compiler knows how long each is. */
+#define COPY_GROUPS(to, from, wanted)					\
+	do {								\
+		if ((wanted) & VEE_STATE_REGS)				\
+			(to)->regs = (from)->regs;			\
+		if ((wanted) & VEE_STATE_SEGMENTS)			\
+			(to)->segments = (from)->segments;		\
+		if ((wanted) & VEE_STATE_CONTROL)			\
+			(to)->control = (from)->control;		\
+		if ((wanted) & VEE_STATE_DEBUG)				\
+			(to)->debug = (from)->debug;			\
+		if ((wanted) & VEE_STATE_MSRS)				\
+			(to)->msrs = (from)->msrs;			\
+		if ((wanted) & VEE_STATE_EVENTS)			\
+			(to)->events = (from)->events;			\
+		if ((wanted) & VEE_STATE_APIC)				\
+			(to)->apic = (from)->apic;			\
+	} while (0)
 
 static void copy_dirty(struct staged_state *to, const struct vee_vcpu_page *from,
 		       u32 wanted)
 {
-	for (int i = 0; i < ARRAY_SIZE(groups); i++)
-		if (wanted & groups[i].bit)
-			memcpy((void *)to + groups[i].in_staged,
-			       (void *)from + groups[i].in_page, groups[i].bytes);
+	COPY_GROUPS(to, from, wanted);
 	to->groups = wanted;
 	/* From here on the page may say what it likes. */
 	barrier();
@@ -274,10 +271,7 @@ static void copy_dirty(struct staged_state *to, const struct vee_vcpu_page *from
 
 static void copy_staged(struct staged_state *to, const struct staged_state *from)
 {
-	for (int i = 0; i < ARRAY_SIZE(groups); i++)
-		if (from->groups & groups[i].bit)
-			memcpy((void *)to + groups[i].in_staged,
-			       (void *)from + groups[i].in_staged, groups[i].bytes);
+	COPY_GROUPS(to, from, from->groups);
 	to->groups |= from->groups;
 }
 
@@ -301,7 +295,8 @@ static int read_pdptes(struct vee_vcpu *vcpu, struct staged_state *new)
 	    !cr_uses_pdptes(control->cr0, control->cr4, control->efer))
 		return 0;
 	/* What is staged yet may well change them. */
-	new->loads_pdptes = vcpu->staged.groups & VEE_STATE_CONTROL ||
+	new->loads_pdptes = (new != &vcpu->staged &&
+			     vcpu->staged.groups & VEE_STATE_CONTROL) ||
 			    cr_loads_pdptes(vcpu, control);
 	if (!new->loads_pdptes)
 		return 0;
@@ -403,20 +398,43 @@ static void stage(struct vee_vcpu *vcpu, const struct staged_state *new)
 	WRITE_ONCE(vcpu->page->dirty, 0);
 }
 
+static __always_inline int take_into(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
+				     union event_word inject, struct staged_state *new)
+{
+	int err = take_groups(vcpu, dirty, new);
+
+	if (!err)
+		err = check_resume(vcpu, resume, dirty & VEE_STATE_REGS ?
+				   new->regs.rip : vcpu->exit.rip);
+	return err ?: take_inject(vcpu, new, inject);
+}
+
+/* Seldom: what is staged was to be loaded by a run that has not come to it. */
+static noinline int take_over_staged(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
+				     union event_word inject)
+{
+	struct staged_state new;
+	int err = take_into(vcpu, dirty, resume, inject, &new);
+
+	if (!err)
+		stage(vcpu, &new);
+	return err;
+}
+
+/* With nothing staged there is nothing to keep if it is refused: it is copied there at once. */
 static noinline int take_dirty(struct vee_vcpu *vcpu, u32 dirty, u32 resume,
 			       union event_word inject)
 {
-	struct staged_state new;
+	struct staged_state *staged = &vcpu->staged;
 	int err;
 
-	err = take_groups(vcpu, dirty, &new);
-	if (!err)
-		err = check_resume(vcpu, resume, dirty & VEE_STATE_REGS ?
-				   new.regs.rip : vcpu->exit.rip);
-	if (!err)
-		err = take_inject(vcpu, &new, inject);
-	if (!err)
-		stage(vcpu, &new);
+	if (unlikely(staged->groups))
+		return take_over_staged(vcpu, dirty, resume, inject);
+	err = take_into(vcpu, dirty, resume, inject, staged);
+	if (err)
+		staged->groups = 0;
+	else
+		WRITE_ONCE(vcpu->page->dirty, 0);
 	return err;
 }
 
@@ -554,18 +572,12 @@ int state_take(struct vee_vcpu *vcpu)
 
 void state_tell(const struct vee_vcpu *vcpu, struct vee_vcpu_state *to)
 {
-	for (int i = 0; i < ARRAY_SIZE(groups); i++)
-		if (to->parts & groups[i].bit)
-			memcpy((void *)to + groups[i].in_state,
-			       (void *)vcpu->page + groups[i].in_page, groups[i].bytes);
+	COPY_GROUPS(to, vcpu->page, to->parts);
 }
 
 static void copy_given(struct staged_state *to, const struct vee_vcpu_state *from, u32 wanted)
 {
-	for (int i = 0; i < ARRAY_SIZE(groups); i++)
-		if (wanted & groups[i].bit)
-			memcpy((void *)to + groups[i].in_staged,
-			       (void *)from + groups[i].in_state, groups[i].bytes);
+	COPY_GROUPS(to, from, wanted);
 	to->groups = wanted;
 	to->loads_debugctl = true;
 	to->debugctl = from->debugctl;
