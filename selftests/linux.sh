@@ -184,6 +184,13 @@ rom_stays() {
 	run 9 33 '0x55: ROM' "--trace-io --bios $work/rom"
 }
 
+# What a BIOS says at 413H: KiB of memory. MOV AX, [413H]; SHR AX, 4; OUT F4H, AL.
+tells_memory() {
+	printf '\241\023\004\301\350\004\346\364\364' >"$work/program"
+	timeout 9 vee run -t 5 "$work/program" >"$work/output" 2>&1 </dev/null
+	[ $? -eq 40 ]
+}
+
 # The program $1 ends with what it has received, which is sent before it looks.
 gets_a_key() {
 	# shellcheck disable=SC2059 # bytes by their numbers
@@ -228,7 +235,7 @@ linux='vmlinuz-6.1 linux.cpio.gz'
 
 echo 'KTAP version 1'
 need_vee
-echo '1..15'
+echo '1..16'
 # shellcheck disable=SC2086 # file names
 {
 	check 'Linux 6.1 boots to a shell' boots_6_1 $linux
@@ -241,6 +248,7 @@ echo '1..15'
 	check 'SeaBIOS gets to its prompt, in 4 MiB' seabios bios.bin
 	check 'GNU Mach starts' gnumach gnumach
 	check 'a ROM cannot be written' rom_stays
+	check 'a program finds its memory where a BIOS says it' tells_memory
 	check 'input comes to who polls' input_comes_unasked
 	check 'a single step over HLT' halt_is_stepped
 	check 'two systems at once' two_at_once $linux u-boot.rom

@@ -11,6 +11,10 @@
 #define LOW_MEMORY_END	(3ULL << 30)
 #define HIGH_MEMORY	(4ULL << 30)
 
+/* Of the BIOS's data at 400H, how many KiB of memory there are from 0 up. */
+#define BIOS_MEMORY	0x413
+#define BASE_MEMORY_KIB	640
+
 #define ROM_ALIGN	0x10000
 #define ROM_MAX		0x1000000
 #define SHADOW_BYTES	0x20000
@@ -253,6 +257,14 @@ static int load_image(struct machine *machine)
 	return err ? cannot_load(options->path, err) : STATUS_OK;
 }
 
+/* Where kernels look that start without asking a BIOS: Xen has its trampoline below. */
+static int put_bios_memory(struct machine *machine)
+{
+	static const uint8_t kib[] = { BASE_MEMORY_KIB & 0xff, BASE_MEMORY_KIB >> 8 };
+
+	return vee_vm_write(machine->vm, BIOS_MEMORY, kib, sizeof(kib));
+}
+
 static int put_mp_table(struct machine *machine)
 {
 	struct mp_cpus cpus = { .count = machine->options->cpus };
@@ -276,6 +288,8 @@ static int put_tables(struct machine *machine)
 			       machine->options->cpus, machine->options->pci_serial);
 	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
 
+	if (!err)
+		err = put_bios_memory(machine);
 	if (!err)
 		err = put_mp_table(machine);
 	return err ? fail("can't write tables for the guest: %s",
