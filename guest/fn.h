@@ -41,7 +41,8 @@ void fn_init(void);
 static inline long fn_host(unsigned int number, const void *in, size_t in_bytes, void *out,
 			   size_t out_room)
 {
-	return guest_call(FN_HOST + number, (uintptr_t)in, in_bytes, (uintptr_t)out, out_room);
+	return guest_call((unsigned long)FN_HOST + number, (uintptr_t)in, in_bytes,
+			  (uintptr_t)out, out_room);
 }
 
 /**

@@ -132,6 +132,17 @@ unsigned int *vm_dirty_ranges(struct vee_vm *vm);
 /* Has each of its vCPUs a local APIC? */
 bool vm_has_apics(const struct vee_vm *vm);
 
+unsigned int vm_flags(const struct vee_vm *vm);
+/* By vee_vcpu_create() and _destroy(): what vee_vm_vcpu() gives. */
+void vm_set_vcpu(struct vee_vm *vm, unsigned int id, struct vee_vcpu *vcpu);
+/* Memory for munmap(2), once the VM has gone. */
+void vm_give_memory(struct vee_vm *vm, void *memory, size_t bytes);
+/*
+ * Which snapshot the VM was like last: what the kernel says has been written, has been
+ * since then. 0: none.
+ */
+uint64_t *vm_since(struct vee_vm *vm);
+
 /* Memory that the guest may read and write, ranges that touch joined. */
 struct range {
 	uint64_t gpa;
@@ -154,6 +165,8 @@ struct vm_slot {
 
 /* Ascending; *@slots is for free(3). Returns how many, or -ENOMEM. */
 int vm_slots(const struct vee_vm *vm, struct vm_slot **slots);
+/* Has it just these, wherever their memory is? */
+bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t count);
 /* As vee_vm_map(), of a mapping that is the VM's from then on, and ends with it. */
 int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 		 unsigned int access);
@@ -162,6 +175,11 @@ int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 
 /* After the library has written there for the guest. Without such ranges it is nothing. */
 void vm_mark(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
+
+/* --- page.c: pages, at page boundaries --- */
+
+void copy_page(uint8_t *to, const uint8_t *from);
+bool page_is_zero(const uint8_t *page);
 
 /* --- vcpu.c, state.c --- */
 

@@ -36,17 +36,20 @@ int vee_vcpu_create(struct vee_vm *vm, unsigned int id, struct vee_vcpu **vcpu)
 	new->vm = vm;
 	new->id = id;
 	err = create(new);
-	if (err)
+	if (err) {
 		free(new);
-	else
-		*vcpu = new;
-	return err;
+		return err;
+	}
+	vm_set_vcpu(vm, id, new);
+	*vcpu = new;
+	return 0;
 }
 
 void vee_vcpu_destroy(struct vee_vcpu *vcpu)
 {
 	if (!vcpu)
 		return;
+	vm_set_vcpu(vcpu->vm, vcpu->id, NULL);
 	close(vcpu->fd);
 	free(vcpu->page);
 	free(vcpu->assist);
@@ -158,8 +161,10 @@ int vee_vcpu_set_cpuid(struct vee_vcpu *vcpu,
 		.count = count,
 		.entries = (uintptr_t)entries,
 	};
+	int err = vee_request(vcpu->fd, VEE_VCPU_SET_CPUID, &cpuid);
 
-	return vee_request(vcpu->fd, VEE_VCPU_SET_CPUID, &cpuid);
+	vcpu->has_cpuid |= !err;
+	return err;
 }
 
 static int xsave(struct vee_vcpu *vcpu, unsigned long request, const void *area,

@@ -45,6 +45,7 @@ struct vee_vm;
  * @exits: the library's own: see vee_vcpu_keep_exits()
  * @error: the library's own: what the last run that failed gave, for vee_explain()
  * @error_generation: likewise, when that was: the page's generation after it
+ * @has_cpuid: the library's own: vee_vcpu_set_cpuid() has been used
  *
  * A later version of the library may append members: never put one inside
  * another struct or on the stack.
@@ -58,6 +59,7 @@ struct vee_vcpu {
 	void *exits;
 	int error;
 	uint64_t error_generation;
+	bool has_cpuid;
 };
 
 /* --- the machine, VMs and their memory --- */
@@ -222,6 +224,74 @@ int vee_vm_write(const struct vee_vm *vm, uint64_t gpa, const void *buf,
  * much), -EFAULT (no guest memory there), -ENOMEM.
  */
 int vee_vm_identity_map(struct vee_vm *vm, uint64_t tables_gpa, uint64_t bytes);
+
+/* --- a VM as it was --- */
+
+/**
+ * vee_vm_vcpu() - a VM's vCPU, by its number
+ * @vm: the VM
+ * @id: which
+ *
+ * Return: the vCPU, or NULL: none has that number.
+ */
+struct vee_vcpu *vee_vm_vcpu(const struct vee_vm *vm, unsigned int id);
+
+/* The state of a VM's vCPUs, and a copy of its memory: to go back to, to begin others from. */
+struct vee_vm_snapshot;
+
+/**
+ * vee_vm_snapshot() - keep a VM as it is
+ * @vm: the VM, with none of its vCPUs running
+ * @snapshot: where to put it; vee_vm_snapshot_free() frees it
+ *
+ * What vee_done() and its like have asked of a vCPU's next run is in it. An exit that has
+ * not been answered is not: answer it first, or the guest does that instruction again. Of the
+ * memory, what the guest may write is copied; pages that hold nothing but zeros cost none. A
+ * slot that the guest may only read stays the caller's.
+ *
+ * What a program has of devices is its own, to keep and to put back, as are posted
+ * writes, doorbells and what is bound.
+ *
+ * Return: 0, or -EINVAL (VEE_RESUME_NEXT, and there is no instruction to go past),
+ * -ENOMEM, -EMFILE, -ENFILE, -EBUSY (a vCPU runs), -EIO, -ESHUTDOWN.
+ */
+int vee_vm_snapshot(struct vee_vm *vm, struct vee_vm_snapshot **snapshot);
+
+/**
+ * vee_vm_snapshot_free() - done with a snapshot
+ * @snapshot: the snapshot, or NULL; VMs that were begun from it go on
+ */
+void vee_vm_snapshot_free(struct vee_vm_snapshot *snapshot);
+
+/**
+ * vee_vm_restore() - have a VM as it was
+ * @vm: the VM that it was taken of, or that vee_vm_fork() made of it, with none of its
+ *	vCPUs running
+ * @snapshot: the snapshot
+ *
+ * Memory and vCPUs are as they were, whatever the guest, the library and the program have
+ * done since, and whatever the last exits were. The guest's TSC goes on, and what the
+ * caller has asked for in the vCPU pages (prefetch, options and so on) stays. No exit is
+ * waiting then: run the vCPUs.
+ *
+ * Return: 0, or -ESTALE (it has other slots or other vCPUs than it had; nothing has
+ * changed), -ENOMEM, -EBUSY (a vCPU runs), -EIO, -ESHUTDOWN. After those from -EBUSY on
+ * call it again before the VM is run.
+ */
+int vee_vm_restore(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot);
+
+/**
+ * vee_vm_fork() - begin another VM from a snapshot
+ * @snapshot: the snapshot; it may be freed then
+ * @vm: where to put the VM; vee_vm_vcpu() gives its vCPUs, which are destroyed as any
+ *
+ * It has memory, vCPUs, their answers to CPUID and settings as they were. The memory is shared
+ * with the snapshot until it is written, and freed with the VM; slots that the guest may
+ * only read are the same memory as there.
+ *
+ * Return: 0, or the errors of vee_vm_create(), vee_vm_map() and vee_vcpu_create().
+ */
+int vee_vm_fork(const struct vee_vm_snapshot *snapshot, struct vee_vm **vm);
 
 /* --- writes of the guest's that end no run --- */
 
@@ -1406,6 +1476,92 @@ int vee_assist(struct vee_vcpu *vcpu, const struct vee_bus *bus);
  */
 int vee_irqchip_run(struct vee_vcpu *vcpu, struct vee_irqchip *chip,
 		    const struct vee_bus *devices);
+
+/* --- a function in a machine of its own --- */
+
+/* A program that is called with bytes and gives bytes, each time in a fresh machine. */
+struct vee_fn;
+
+/**
+ * typedef vee_fn_host - a function of the host's that the guest may call
+ * @arg: vee_fn_options.arg
+ * @in: the request, in the guest's memory
+ * @in_bytes: how many bytes it has
+ * @out: room for the answer, likewise; the two don't overlap
+ * @out_room: how many bytes fit
+ *
+ * Both are the guest's choice, within its memory: trust nothing that is in them. It is
+ * called by the thread that is in vee_fn_call(), several at a time if several are.
+ *
+ * Return: how many bytes the answer has; or a negative number, which the guest gets.
+ */
+typedef long (*vee_fn_host)(void *arg, const void *in, size_t in_bytes, void *out,
+			    size_t out_room);
+
+/**
+ * struct vee_fn_options - what a function has
+ * @memory: bytes of memory, a multiple of 4096; 0: 4 MiB
+ * @machines: how many calls there can be at a time, up to 65536; 0: 1
+ * @deadline_ns: nanoseconds that a call may take, and the beginning; 0: any number
+ * @hosts: functions of the host's, which the guest calls by their index
+ * @host_count: how many
+ * @arg: for all of these
+ */
+struct vee_fn_options {
+	size_t memory;
+	unsigned int machines;
+	uint64_t deadline_ns;
+	const vee_fn_host *hosts;
+	unsigned int host_count;
+	void *arg;
+};
+
+/**
+ * vee_fn_load() - load a function, and run it to where it can be called
+ * @fn: where to put it; vee_fn_free() frees it
+ * @image: an ELF program of 64 bits that guest/fn.h and guest.ld are in
+ * @bytes: its size
+ * @options: what it has, or NULL: the defaults; not needed any more when this returns
+ * @why: where to write what is wrong, if something is, and what helps; or NULL
+ *
+ * Return: 0, or -ENOEXEC (@image: no such program, or it ends before it can be called),
+ * -EINVAL (@options), -EDQUOT (@options->memory is too little for it), -ETIME
+ * (@options->deadline_ns likewise), or the errors of vee_vm_create(), vee_vm_alloc(),
+ * vee_vcpu_create(), vee_vcpu_run() and vee_vm_snapshot().
+ */
+int vee_fn_load(struct vee_fn **fn, const void *image, size_t bytes,
+		const struct vee_fn_options *options, FILE *why);
+
+/**
+ * vee_fn_call() - call a function
+ * @fn: the function
+ * @in: the bytes that it is called with
+ * @in_bytes: how many
+ * @out: where to put its result
+ * @out_room: how many bytes fit there
+ * @why: where to write what has gone wrong, if something has, and what helps; or NULL
+ *
+ * From any thread, and several at a time. Each call has a machine that is as it was after
+ * fn_init(); what a call leaves in it nobody sees. If vee_fn_options.machines calls are
+ * under way, it waits for one to end.
+ *
+ * Whatever the function does, it is an error of its call and no more. Of one that
+ * crashed @why has what vee_explain() says.
+ *
+ * Return: how many bytes the result has; or -ETIME (vee_fn_options.deadline_ns are over),
+ * -EDQUOT (it wants more memory than there is), -ENOTRECOVERABLE (it has crashed),
+ * -EBADMSG (it says itself that it has failed), -E2BIG (@in_bytes: more than it has
+ * room for), -ENOBUFS (@out_room: less than the result has), or the errors of
+ * vee_vm_fork() and vee_vcpu_run().
+ */
+int vee_fn_call(struct vee_fn *fn, const void *in, size_t in_bytes, void *out,
+		size_t out_room, FILE *why);
+
+/**
+ * vee_fn_free() - done with a function
+ * @fn: the function, with no call under way; or NULL
+ */
+void vee_fn_free(struct vee_fn *fn);
 
 /* --- for people --- */
 

@@ -30,13 +30,17 @@ struct vee_vm {
 	unsigned int page_bytes;	/* of vee_info, as @xsave_bytes */
 	unsigned int xsave_bytes;
 	unsigned int gpa_bits;
-	bool has_apics;
+	unsigned int flags;		/* of vee_vm_create_with() */
 	unsigned int dirty_ranges;	/* of vee_vm_dirty_start() */
 	pthread_rwlock_t lock;
 	struct slot *slots;	/* ascending, never overlapping */
 	size_t count;
 	size_t room;
 	struct post_office office;
+	struct vee_vcpu *vcpus[VEE_MAX_VCPUS];
+	void *fork_memory;		/* of vee_vm_fork(): all slots are in it */
+	size_t fork_bytes;
+	uint64_t since;			/* see vm_since() */
 };
 
 int vee_request(int fd, unsigned long request, void *arg)
@@ -100,7 +104,7 @@ int vee_vm_create_on(struct vee_vm **vm, int device, unsigned int flags)
 	new->page_bytes = info.vcpu_page_bytes;
 	new->xsave_bytes = info.xsave_bytes;
 	new->gpa_bits = info.gpa_bits;
-	new->has_apics = flags & VEE_VM_LOCAL_APIC;
+	new->flags = flags;
 	pthread_rwlock_init(&new->lock, NULL);
 	post_init(&new->office, new->fd);
 	*vm = new;
@@ -133,6 +137,8 @@ void vee_vm_destroy(struct vee_vm *vm)
 	for (size_t i = 0; i < vm->count; i++)
 		if (vm->slots[i].owned)
 			munmap(vm->slots[i].hva, vm->slots[i].bytes);
+	if (vm->fork_bytes)
+		munmap(vm->fork_memory, vm->fork_bytes);
 	pthread_rwlock_destroy(&vm->lock);
 	post_destroy(&vm->office);
 	free(vm->slots);
@@ -156,7 +162,7 @@ unsigned int *vm_dirty_ranges(struct vee_vm *vm)
 
 bool vm_has_apics(const struct vee_vm *vm)
 {
-	return vm->has_apics;
+	return vm->flags & VEE_VM_LOCAL_APIC;
 }
 
 unsigned int vm_page_bytes(const struct vee_vm *vm)
@@ -172,6 +178,34 @@ unsigned int vm_gpa_bits(const struct vee_vm *vm)
 unsigned int vm_xsave_bytes(const struct vee_vm *vm)
 {
 	return vm->xsave_bytes;
+}
+
+unsigned int vm_flags(const struct vee_vm *vm)
+{
+	return vm->flags;
+}
+
+void vm_set_vcpu(struct vee_vm *vm, unsigned int id, struct vee_vcpu *vcpu)
+{
+	__atomic_store_n(&vm->vcpus[id], vcpu, __ATOMIC_RELEASE);
+}
+
+struct vee_vcpu *vee_vm_vcpu(const struct vee_vm *vm, unsigned int id)
+{
+	if (id >= VEE_MAX_VCPUS)
+		return NULL;
+	return __atomic_load_n(&vm->vcpus[id], __ATOMIC_ACQUIRE);
+}
+
+void vm_give_memory(struct vee_vm *vm, void *memory, size_t bytes)
+{
+	vm->fork_memory = memory;
+	vm->fork_bytes = bytes;
+}
+
+uint64_t *vm_since(struct vee_vm *vm)
+{
+	return &vm->since;
 }
 
 /* Looking does not change a VM; the lock that it takes does not count. */
@@ -529,4 +563,18 @@ int vm_slots(const struct vee_vm *vm, struct vm_slot **slots)
 		count = vm->count;
 	unlock(vm);
 	return count;
+}
+
+bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t count)
+{
+	bool same;
+
+	lock_to_read(vm);
+	same = vm->count == count;
+	for (size_t i = 0; same && i < count; i++)
+		same = vm->slots[i].gpa == slots[i].gpa &&
+		       vm->slots[i].bytes == slots[i].bytes &&
+		       vm->slots[i].access == slots[i].access;
+	unlock(vm);
+	return same;
 }

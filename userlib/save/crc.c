@@ -36,17 +36,6 @@ uint32_t crc32c(uint32_t crc, const void *data, size_t bytes)
 	return ~crc_by_bit(~crc, data, bytes);
 }
 
-bool page_is_zero(const uint8_t *page)
-{
-	const uint64_t *words = (const uint64_t *)page;
-	uint64_t any = 0;
-
-	for (unsigned int i = 0; i < PAGE_BYTES / sizeof(*words) && !any; i += 8)
-		any = words[i] | words[i + 1] | words[i + 2] | words[i + 3] |
-		      words[i + 4] | words[i + 5] | words[i + 6] | words[i + 7];
-	return !any;
-}
-
 uint32_t crc_of_pages(uint32_t crc, const uint8_t *data, uint64_t bytes)
 {
 	for (uint64_t at = 0; at < bytes; at += PAGE_BYTES) {

@@ -80,7 +80,6 @@ int why_say(const struct why *why, int err, const char *format, ...)
 uint32_t crc32c(uint32_t crc, const void *data, size_t bytes);
 /* Of pages, by their place and contents; those of zeros don't count. */
 uint32_t crc_of_pages(uint32_t crc, const uint8_t *data, uint64_t bytes);
-bool page_is_zero(const uint8_t *page);
 
 static inline uint64_t to_page(uint64_t bytes)
 {

@@ -418,6 +418,8 @@ static int run_vcpu(void)
 	page->dirty = 0;
 	page->resume = VEE_RESUME_HERE;
 	page->inject = (struct vee_event) { 0 };
+	if (fake.run)
+		fake.run(page);
 	return 0;
 }
 
@@ -474,6 +476,7 @@ static int answer(unsigned long request, void *arg)
 		((struct vee_vmcs_field *)arg)->value = fake.vmcs_value;
 		return 0;
 	case VEE_VCPU_VMCS_WRITE:
+		fake.vmcs_value = ((struct vee_vmcs_field *)arg)->value;
 		return 0;
 	case VEE_VCPU_VMCS_SNAPSHOT:
 		return take_snapshot(arg);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What fn.c tells the function in fn_guest.c to do. */
+#ifndef FN_DEEDS_H
+#define FN_DEEDS_H
+
+#define FN_TEST_MEMORY	0x200000UL
+
+enum deed {
+	DEED_LOOK, DEED_REVERSE, DEED_LOOP, DEED_LOOP_IN_HOST, DEED_EAT, DEED_TABLES,
+	DEED_SCRIBBLE, DEED_FAULT, DEED_HLT, DEED_PORT, DEED_IN, DEED_MSR, DEED_DEVICE,
+	DEED_READY, DEED_NO_CALL, DEED_TOO_LONG, DEED_FAIL, DEED_BAD_POINTERS, DEED_STACK,
+	DEED_HOST,
+};
+
+#endif /* FN_DEEDS_H */

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* The memory of a VM, out and in again. */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "snapshot.h"
+
+/* --- where in the copy each slot is --- */
+
+static int by_hva(const void *a, const void *b, void *slots)
+{
+	const struct vm_slot *x = (struct vm_slot *)slots + *(const size_t *)a;
+	const struct vm_slot *y = (struct vm_slot *)slots + *(const size_t *)b;
+
+	return x->hva < y->hva ? -1 : x->hva > y->hva;
+}
+
+/* From @order[@i] on: those that share memory, one with the next. Returns how many. */
+static size_t find_shared(const struct memory *memory, const size_t *order, size_t i,
+			  uint64_t *bytes, bool *copied)
+{
+	const uint8_t *begin = memory->slots[order[i]].hva, *end = begin;
+	size_t count = 0;
+
+	*copied = false;
+	for (; i + count < memory->count; count++) {
+		const struct vm_slot *slot = &memory->slots[order[i + count]];
+
+		if (count && slot->hva >= end)
+			break;
+		if (slot->hva + slot->bytes > end)
+			end = slot->hva + slot->bytes;
+		*copied |= is_written(slot);
+	}
+	*bytes = end - begin;
+	return count;
+}
+
+static void place(struct memory *memory, const size_t *order)
+{
+	size_t count;
+
+	for (size_t i = 0; i < memory->count; i += count) {
+		const uint8_t *begin = memory->slots[order[i]].hva;
+		uint64_t bytes;
+		bool copied;
+
+		count = find_shared(memory, order, i, &bytes, &copied);
+		for (size_t n = i; n < i + count; n++)
+			memory->offsets[order[n]] = !copied ? NOT_COPIED :
+				memory->bytes + (memory->slots[order[n]].hva - begin);
+		memory->bytes += copied ? bytes : 0;
+	}
+}
+
+static int place_all(struct memory *memory)
+{
+	size_t *order = calloc(memory->count + 1, sizeof(*order));
+
+	memory->offsets = calloc(memory->count + 1, sizeof(*memory->offsets));
+	if (!order || !memory->offsets) {
+		free(order);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < memory->count; i++)
+		order[i] = i;
+	qsort_r(order, memory->count, sizeof(*order), by_hva, memory->slots);
+	place(memory, order);
+	free(order);
+	return 0;
+}
+
+/* --- taking --- */
+
+static int make_file(struct memory *memory)
+{
+	if (!memory->bytes)
+		return 0;
+	memory->fd = memfd_create("vee snapshot", MFD_CLOEXEC);
+	if (memory->fd < 0)
+		return -errno;
+	if (ftruncate(memory->fd, memory->bytes))
+		return -errno;
+	memory->copy = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    memory->fd, 0);
+	if (memory->copy != MAP_FAILED)
+		return 0;
+	memory->copy = NULL;
+	return -ENOMEM;
+}
+
+/* A page of zeros stays a hole of the file, which costs nothing. */
+static void take_slot(uint8_t *copy, const struct vm_slot *slot)
+{
+	for (uint64_t at = 0; at < slot->bytes; at += PAGE_BYTES)
+		if (!page_is_zero(slot->hva + at))
+			copy_page(copy + at, slot->hva + at);
+}
+
+int memory_take(const struct vee_vm *vm, struct memory *memory)
+{
+	int err;
+
+	*memory = (struct memory) { .fd = -1 };
+	err = vm_slots(vm, &memory->slots);
+	if (err < 0)
+		return err;
+	memory->count = err;
+	err = place_all(memory);
+	if (!err)
+		err = make_file(memory);
+	for (size_t i = 0; !err && i < memory->count; i++)
+		if (memory->offsets[i] != NOT_COPIED)
+			take_slot(memory->copy + memory->offsets[i], &memory->slots[i]);
+	return err;
+}
+
+void memory_free(struct memory *memory)
+{
+	if (memory->copy)
+		munmap(memory->copy, memory->bytes);
+	if (memory->fd >= 0)
+		close(memory->fd);
+	free(memory->slots);
+	free(memory->offsets);
+}
+
+/* --- putting back --- */
+
+/* What is as it was is not written: it would cost a page where it is shared. */
+static void put_slot(uint8_t *hva, const uint8_t *copy, uint64_t bytes)
+{
+	for (uint64_t at = 0; at < bytes; at += PAGE_BYTES)
+		if (memcmp(hva + at, copy + at, PAGE_BYTES))
+			copy_page(hva + at, copy + at);
+}
+
+int memory_put(struct vee_vm *vm, const struct memory *memory)
+{
+	for (size_t i = 0; i < memory->count; i++) {
+		const struct vm_slot *slot = &memory->slots[i];
+
+		if (is_written(slot))
+			put_slot(vee_vm_at(vm, slot->gpa, slot->bytes),
+				 memory->copy + memory->offsets[i], slot->bytes);
+	}
+	return 0;
+}
+
+/* --- a VM of its own --- */
+
+static int map_slots(struct vee_vm *vm, const struct memory *memory, uint8_t *own)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < memory->count; i++) {
+		const struct vm_slot *slot = &memory->slots[i];
+		uint64_t offset = memory->offsets[i];
+		uint8_t *hva = offset == NOT_COPIED ? slot->hva : own + offset;
+
+		err = vee_vm_map(vm, slot->gpa, hva, slot->bytes, slot->access);
+	}
+	return err;
+}
+
+int memory_fork(struct vee_vm *vm, const struct memory *memory)
+{
+	uint8_t *own = NULL;
+
+	if (memory->bytes) {
+		own = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_NORESERVE, memory->fd, 0);
+		if (own == MAP_FAILED)
+			return -ENOMEM;
+		vm_give_memory(vm, own, memory->bytes);
+	}
+	return map_slots(vm, memory, own);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A VM as it was: the state of its vCPUs, and a copy of its memory. */
+#ifndef VEE_SNAPSHOT_H
+#define VEE_SNAPSHOT_H
+
+#include "internal.h"
+
+/* --- cpu.c --- */
+
+/*
+ * All of a vCPU that is the guest's, and the settings that a fork's vCPU is to have. The
+ * caller's answer to the last exit is done, in @page, as the next run would do it.
+ */
+struct cpu_state {
+	struct vee_vcpu_page page;
+	uint64_t debugctl;		/* IA32_DEBUGCTL */
+	void *xsave;
+	struct vee_cpuid_entry *cpuid;	/* NULL: the default */
+	unsigned int cpuid_count;
+	unsigned int id;
+};
+
+/* What cpu_free() frees is there, however it ends. */
+int cpu_take(struct vee_vcpu *vcpu, struct cpu_state *state);
+int cpu_put(struct vee_vcpu *vcpu, const struct cpu_state *state);
+/* For a vCPU that has just been made. */
+int cpu_begin(struct vee_vcpu *vcpu, const struct cpu_state *state);
+void cpu_free(struct cpu_state *state);
+
+/* --- memory.c --- */
+
+/*
+ * What the guest may write is copied, to a file without a name that forks map
+ * copy-on-write. Of slots that share memory there is one copy, if one of them is written.
+ */
+struct memory {
+	struct vm_slot *slots;		/* as they were */
+	uint64_t *offsets;		/* where in the copy each is, or NOT_COPIED */
+	size_t count;
+	int fd;
+	uint8_t *copy;
+	uint64_t bytes;
+};
+
+/* What memory_free() frees is there, however it ends. */
+int memory_take(const struct vee_vm *vm, struct memory *memory);
+/* @vm has the same slots. */
+int memory_put(struct vee_vm *vm, const struct memory *memory);
+/* For a VM that has just been made. */
+int memory_fork(struct vee_vm *vm, const struct memory *memory);
+void memory_free(struct memory *memory);
+
+#define NOT_COPIED	UINT64_MAX
+
+static inline bool is_written(const struct vm_slot *slot)
+{
+	return slot->access & VEE_WRITE;
+}
+
+#endif /* VEE_SNAPSHOT_H */

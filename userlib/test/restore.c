@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Snapshots of VMs: is all as it was, whoever has changed it? */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#define RAM_BYTES	(32 * PAGE_BYTES)
+#define HIGH_GPA	0x40000000ULL
+#define HIGH_BYTES	(8 * PAGE_BYTES)
+#define ROM_GPA		0x50000000ULL
+#define MIRROR_GPA	0x60000000ULL	/* the middle of what is at 0 */
+#define MIRROR_AT	(4 * PAGE_BYTES)
+#define MIRROR_BYTES	(4 * PAGE_BYTES)
+
+/* Two slots, a ROM, and a mirror; what is not zero is random. */
+struct machine {
+	struct rig rig;
+	uint8_t *low;
+	uint8_t *high;
+	uint8_t *rom;
+};
+
+static void scribble(uint8_t *at, uint64_t bytes, unsigned int count)
+{
+	while (count--)
+		at[test_random() % bytes] = test_random();
+}
+
+static void machine_begin(struct machine *m)
+{
+	rig_begin(&m->rig);
+	m->rom = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
+	memset(m->rom, 0xee, PAGE_BYTES);
+	if (vee_vm_alloc(m->rig.vm, 0, RAM_BYTES, (void **)&m->low) ||
+	    vee_vm_alloc(m->rig.vm, HIGH_GPA, HIGH_BYTES, (void **)&m->high) ||
+	    vee_vm_map(m->rig.vm, ROM_GPA, m->rom, PAGE_BYTES, VEE_READ) ||
+	    vee_vm_map(m->rig.vm, MIRROR_GPA, m->low + MIRROR_AT, MIRROR_BYTES,
+		       VEE_READ | VEE_WRITE))
+		abort();
+	scribble(m->low, RAM_BYTES / 2, 5000);
+	scribble(m->high, PAGE_BYTES, 5000);
+}
+
+static void machine_end(struct machine *m)
+{
+	rig_end(&m->rig);
+	munmap(m->rom, PAGE_BYTES);
+}
+
+static void memory_is_as_it_was(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct machine m;
+	uint8_t *low, *high;
+
+	machine_begin(&m);
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	low = exact_copy(m.low, RAM_BYTES);
+	high = exact_copy(m.high, HIGH_BYTES);
+	for (unsigned int round = 0; round < 20; round++) {
+		uint64_t gpa = test_random() % (RAM_BYTES - 8);
+		uint64_t value = test_random();
+
+		test_case("round %u", round);
+		scribble(m.low, RAM_BYTES, round * 10);
+		scribble(m.high, HIGH_BYTES, round);
+		CHECK_EQUAL(vee_vm_write(m.rig.vm, gpa, &value, sizeof(value)), 0);
+		CHECK_EQUAL(vee_vm_write(m.rig.vm, MIRROR_GPA + round, &value, 8), 0);
+		CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), 0);
+		CHECK(!memcmp(low, m.low, RAM_BYTES));
+		CHECK(!memcmp(high, m.high, HIGH_BYTES));
+	}
+	vee_vm_snapshot_free(snapshot);
+	free(low);
+	free(high);
+	machine_end(&m);
+}
+
+static void either_of_two(void)
+{
+	struct vee_vm_snapshot *first, *second;
+	struct machine m;
+
+	machine_begin(&m);
+	m.low[0] = 1;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &first), 0);
+	m.low[0] = 2;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &second), 0);
+	m.low[0] = 3;
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, first), 0);
+	CHECK_EQUAL(m.low[0], 1);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, second), 0);
+	CHECK_EQUAL(m.low[0], 2);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, first), 0);
+	CHECK_EQUAL(m.low[0], 1);
+	vee_vm_snapshot_free(first);
+	vee_vm_snapshot_free(second);
+	machine_end(&m);
+}
+
+/* All that the page has of the guest, each byte different. */
+static void fill_groups(struct vee_vcpu_page *page, uint8_t seed)
+{
+	uint8_t *at = (uint8_t *)&page->regs;
+
+	for (size_t i = 0; i < offsetof(struct vee_vcpu_page, refused) -
+			       offsetof(struct vee_vcpu_page, regs); i++)
+		at[i] = seed + i;
+}
+
+static void registers_are_as_they_were(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vcpu_page *page, then;
+	struct machine m;
+	uint8_t xsave[XSAVE_BYTES];
+
+	machine_begin(&m);
+	page = m.rig.vcpu->page;
+	fill_groups(page, 1);
+	for (unsigned int i = 0; i < XSAVE_BYTES; i++)
+		fake.xsave[i] = 3 * i;
+	memcpy(xsave, fake.xsave, sizeof(xsave));
+	fake.vmcs_value = 2;
+	page->inject.vector = 0x21;
+	page->options = VEE_OPTION_HLT_SLEEPS;
+	then = *page;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+
+	fill_groups(page, 100);
+	memset(fake.xsave, 0, sizeof(fake.xsave));
+	fake.vmcs_value = 0;
+	memset(&page->inject, 0, sizeof(page->inject));
+	page->dirty = 0;
+	page->resume = VEE_RESUME_NEXT;
+	page->options = 0;
+	page->exit.reason = VEE_EXIT_SHUTDOWN;
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), 0);
+	CHECK(!memcmp(&page->regs, &then.regs, offsetof(struct vee_vcpu_page, refused) -
+					       offsetof(struct vee_vcpu_page, regs)));
+	CHECK(!memcmp(fake.xsave, xsave, sizeof(xsave)));
+	CHECK_EQUAL(fake.vmcs_value, 2);
+	CHECK_EQUAL(page->dirty, VEE_STATE_ALL);
+	CHECK_EQUAL(page->inject.vector, 0x21);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(page->options, 0);
+	CHECK_EQUAL(page->exit.reason, VEE_EXIT_NONE);
+	vee_vm_snapshot_free(snapshot);
+	machine_end(&m);
+}
+
+/* What vee_done() has asked for. */
+static const struct answered {
+	const char *what;
+	unsigned int mode;
+	uint64_t rip;
+	uint64_t rflags;
+	uint64_t debugctl;
+	uint32_t blocking;
+	uint64_t rip_after;
+	uint64_t rflags_after;
+	uint64_t pending_after;
+} answered[] = {
+	{ "plain", 8, 0x1000, 2, 0, 0, 0x1003, 2, 0 },
+	{ "64 bits", 8, 0xfffffffe, 2, 0, 0, 0x100000001, 2, 0 },
+	{ "32 bits wrap", 4, 0xfffffffe, 2, 0, 0, 1, 2, 0 },
+	{ "STI", 8, 0x1000, 0x202, 0, VEE_BLOCKING_BY_STI, 0x1003, 0x202, 0 },
+	{ "RF", 8, 0x1000, 0x10002, 0, 0, 0x1003, 2, 0 },
+	{ "TF", 8, 0x1000, 0x102, 0, 0, 0x1003, 0x102, 0x4000 },
+	{ "TF and BTF", 8, 0x1000, 0x102, 2, 0, 0x1003, 0x102, 0 },
+};
+
+static void an_answer_is_in_it(void)
+{
+	for (size_t i = 0; i < sizeof(answered) / sizeof(answered[0]); i++) {
+		const struct answered *a = &answered[i];
+		struct vee_vm_snapshot *snapshot;
+		struct vee_vcpu_page *page;
+		struct rig rig;
+
+		test_case("%s", a->what);
+		rig_begin_mode(&rig, a->mode, RAM_BYTES);
+		page = rig.vcpu->page;
+		page->regs.rip = a->rip;
+		page->regs.rflags = a->rflags;
+		page->events.interruptibility = a->blocking;
+		fake.vmcs_value = a->debugctl;
+		page->exit.instruction_length = 3;
+		vee_done(rig.vcpu);
+		CHECK_EQUAL(vee_vm_snapshot(rig.vm, &snapshot), 0);
+		CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);	/* as if nothing had been */
+		CHECK_EQUAL(page->regs.rip, a->rip);
+		CHECK_EQUAL(vee_vm_restore(rig.vm, snapshot), 0);
+		CHECK_EQUAL(page->regs.rip, a->rip_after);
+		CHECK_EQUAL(page->regs.rflags, a->rflags_after);
+		CHECK_EQUAL(page->events.pending_debug, a->pending_after);
+		CHECK_EQUAL(page->events.interruptibility, 0);
+		CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
+		vee_vm_snapshot_free(snapshot);
+		page->exit.instruction_length = 0;
+		page->resume = VEE_RESUME_NEXT;
+		CHECK_EQUAL(vee_vm_snapshot(rig.vm, &snapshot), -EINVAL);
+		rig_end(&rig);
+	}
+}
+
+static void what_has_changed_is_refused(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vcpu *vcpu;
+	struct machine m;
+	uint8_t was;
+
+	machine_begin(&m);
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	was = m.low[0];
+	m.low[0] = was + 1;
+	CHECK_EQUAL(vee_vm_unmap(m.rig.vm, ROM_GPA, PAGE_BYTES), 0);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), -ESTALE);
+	CHECK_EQUAL(vee_vm_map(m.rig.vm, ROM_GPA, m.rom, PAGE_BYTES, VEE_READ | VEE_EXECUTE), 0);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), -ESTALE);
+	CHECK_EQUAL(vee_vm_unmap(m.rig.vm, ROM_GPA, PAGE_BYTES), 0);
+	CHECK_EQUAL(vee_vm_map(m.rig.vm, ROM_GPA, m.rom, PAGE_BYTES, VEE_READ), 0);
+	CHECK_EQUAL(vee_vcpu_create(m.rig.vm, 1, &vcpu), 0);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), -ESTALE);
+	CHECK_EQUAL(m.low[0], (uint8_t)(was + 1));
+	vee_vcpu_destroy(vcpu);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), 0);
+	CHECK_EQUAL(m.low[0], was);
+	vee_vm_snapshot_free(snapshot);
+	machine_end(&m);
+}
+
+static void a_fork_is_its_own(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vm *fork;
+	struct machine m;
+	uint8_t *low, *theirs, *mirror;
+
+	machine_begin(&m);
+	m.rig.vcpu->page->regs.rax = 0x1234;
+	m.rig.vcpu->page->options = VEE_OPTION_HLT_SLEEPS;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	low = exact_copy(m.low, RAM_BYTES);
+	m.low[5] ^= 0xff;
+	fake.map_count = 0;		/* the stand-in knows one VM at a time */
+	CHECK_EQUAL(vee_vm_fork(snapshot, &fork), 0);
+	theirs = vee_vm_at(fork, 0, RAM_BYTES);
+	mirror = vee_vm_at(fork, MIRROR_GPA, MIRROR_BYTES);
+	CHECK(!memcmp(theirs, low, RAM_BYTES));
+	CHECK(theirs != m.low);
+	CHECK(mirror == theirs + MIRROR_AT);
+	CHECK(vee_vm_at(fork, ROM_GPA, PAGE_BYTES) == m.rom);
+	CHECK_EQUAL(vee_vm_vcpu(fork, 0)->page->regs.rax, 0x1234);
+	CHECK_EQUAL(vee_vm_vcpu(fork, 0)->page->options, VEE_OPTION_HLT_SLEEPS);
+	CHECK(!vee_vm_vcpu(fork, 1) && !vee_vm_vcpu(fork, VEE_MAX_VCPUS));
+	theirs[6] ^= 0xff;
+	CHECK_EQUAL(m.low[6], low[6]);
+	CHECK_EQUAL(vee_vm_restore(fork, snapshot), 0);
+	CHECK(!memcmp(theirs, low, RAM_BYTES));
+	CHECK_EQUAL(m.low[5], low[5] ^ 0xff);
+	vee_vm_snapshot_free(snapshot);
+	theirs[7] = 1;
+	vee_vcpu_destroy(vee_vm_vcpu(fork, 0));
+	vee_vm_destroy(fork);
+	free(low);
+	machine_end(&m);
+}
+
+static struct machine *failing;
+
+static int take_and_fork(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vm *fork;
+	int err = vee_vm_snapshot(failing->rig.vm, &snapshot);
+
+	if (err)
+		return err;
+	fake.map_count = 0;
+	err = vee_vm_fork(snapshot, &fork);
+	vee_vm_snapshot_free(snapshot);
+	if (err)
+		return err;
+	vee_vcpu_destroy(vee_vm_vcpu(fork, 0));
+	vee_vm_destroy(fork);
+	return 0;
+}
+
+/* With the address sanitizer also: is nothing left behind? */
+static void memory_that_runs_out(void)
+{
+	struct machine m;
+
+	machine_begin(&m);
+	failing = &m;
+	CHECK(fail_each_allocation(take_and_fork) >= 8);
+	machine_end(&m);
+}
+
+static void errors_of_the_kernel(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct machine m;
+
+	machine_begin(&m);
+	fake.error = -EBUSY;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), -EBUSY);
+	fake.error = 0;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	fake.error = -ESHUTDOWN;
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), -ESHUTDOWN);
+	fake.error = 0;
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), 0);
+	vee_vm_snapshot_free(NULL);
+	vee_vm_snapshot_free(snapshot);
+	machine_end(&m);
+}
+
+static void no_memory_at_all(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vm *fork;
+	struct rig rig;
+
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vm_snapshot(rig.vm, &snapshot), 0);
+	CHECK_EQUAL(vee_vm_restore(rig.vm, snapshot), 0);
+	CHECK_EQUAL(vee_vm_fork(snapshot, &fork), 0);
+	vee_vcpu_destroy(vee_vm_vcpu(fork, 0));
+	vee_vm_destroy(fork);
+	vee_vm_snapshot_free(snapshot);
+	rig_end(&rig);
+}
+
+const struct test tests[] = {
+	{ "memory is as it was, whoever has written", memory_is_as_it_was },
+	{ "a VM goes back to either of two snapshots", either_of_two },
+	{ "registers are as they were, settings are as they are", registers_are_as_they_were },
+	{ "an answer to the last exit is in it", an_answer_is_in_it },
+	{ "a VM with other slots or vCPUs is refused", what_has_changed_is_refused },
+	{ "a fork has all of it, and nobody else has what it writes", a_fork_is_its_own },
+	{ "memory that runs out", memory_that_runs_out },
+	{ "errors of the kernel's", errors_of_the_kernel },
+	{ "a VM without memory", no_memory_at_all },
+	{ NULL, NULL },
+};
