@@ -141,9 +141,11 @@ static void write_somehow(struct __test_metadata *_metadata, const struct machin
 		ASSERT_EQ(8, read(ends[0], vee_vm_at(m->vm, gpa, 8), 8));
 		close(ends[0]);
 		close(ends[1]);
+		ASSERT_EQ(0, vee_vm_dirty_mark(m->vm, gpa, 8));
 		break;
 	case 2:
 		memset(at(m, gpa), value, 8);
+		ASSERT_EQ(0, vee_vm_dirty_mark(m->vm, gpa, 8));
 		break;
 	default:
 		guest_writes(_metadata, m->vcpu, gpa, value);
@@ -252,6 +254,12 @@ TEST_F(restore, registers)
 	EXPECT_EQ(0, after.debugctl);
 }
 
+static void put_code(const struct machine *m, const unsigned char *code,
+		     const unsigned char *end)
+{
+	vee_vm_write(m->vm, GPA_CODE, code, end - code);
+}
+
 /* However the guest has ended, it is there again. */
 TEST_F(restore, ends)
 {
@@ -269,12 +277,12 @@ TEST_F(restore, ends)
 			ASSERT_EQ(VEE_EXIT_SHUTDOWN, run_vcpu(vcpu));
 			break;
 		case 1:
-			memcpy(self->m.mem + GPA_CODE, halt, halt_end - halt);
+			put_code(&self->m, halt, halt_end);
 			go_to(vcpu, GPA_CODE);
 			ASSERT_EQ(VEE_EXIT_HLT, run_vcpu(vcpu));
 			break;
 		case 2:			/* not answered */
-			memcpy(self->m.mem + GPA_CODE, device, device_end - device);
+			put_code(&self->m, device, device_end);
 			go_to(vcpu, GPA_CODE);
 			ASSERT_EQ(VEE_EXIT_MMIO, run_vcpu(vcpu));
 			break;
@@ -289,7 +297,7 @@ TEST_F(restore, ends)
 			vee_inject_nmi(vcpu);
 			break;
 		case 5:
-			memcpy(self->m.mem + GPA_CODE, fault, fault_end - fault);
+			put_code(&self->m, fault, fault_end);
 			go_to(vcpu, GPA_CODE);
 			vcpu->page->intercept = VEE_INTERCEPT_STEP;
 			ASSERT_EQ(VEE_EXIT_SHUTDOWN, run_vcpu(vcpu));

@@ -249,6 +249,11 @@ struct vee_vm_snapshot;
  * memory, what the guest may write is copied; pages that hold nothing but zeros cost none. A
  * slot that the guest may only read stays the caller's.
  *
+ * From here on the kernel notes what is written (vee_vm_dirty_start()), so that going back
+ * costs by that. What the program itself writes to guest memory, by other means than the
+ * library's, it has to tell: vee_vm_dirty_mark(). To ask what was written is not for others
+ * then.
+ *
  * What a program has of devices is its own, to keep and to put back, as are posted
  * writes, doorbells and what is bound.
  *
@@ -269,8 +274,8 @@ void vee_vm_snapshot_free(struct vee_vm_snapshot *snapshot);
  *	vCPUs running
  * @snapshot: the snapshot
  *
- * Memory and vCPUs are as they were, whatever the guest, the library and the program have
- * done since, and whatever the last exits were. The guest's TSC goes on, and what the
+ * Memory and vCPUs are as they were, whatever the guest, the library and the program, if it
+ * has told, have done since, and whatever the last exits were. The guest's TSC goes on, and what the
  * caller has asked for in the vCPU pages (prefetch, options and so on) stays. No exit is
  * waiting then: run the vCPUs.
  *

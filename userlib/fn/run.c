@@ -54,6 +54,7 @@ static long call_host(const struct vee_fn *fn, const struct machine *machine,
 		return -FN_EINVAL;
 	ret = fn->options.hosts[number](fn->options.arg, machine->memory + in, in_bytes,
 					machine->memory + out, out_room);
+	vm_mark(machine->vm, out, out_room);
 	return ret > 0 && (uint64_t)ret > out_room ? -FN_EFAULT : ret;
 }
 

@@ -126,7 +126,64 @@ void memory_free(struct memory *memory)
 	free(memory->offsets);
 }
 
-/* --- putting back --- */
+/* --- what has been written since --- */
+
+#define PAGES	512		/* that are asked for at a time */
+
+/* Nothing of @slot counts as written from here on. */
+static int forget_written(struct vee_vm *vm, const struct vm_slot *slot)
+{
+	uint64_t pages[PAGES];
+	int count;
+
+	do {
+		count = vee_vm_dirty_fetch(vm, slot->gpa, slot->bytes, pages, PAGES);
+	} while (count == PAGES);
+	return count < 0 ? count : 0;
+}
+
+int memory_watch(struct vee_vm *vm, const struct memory *memory)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < memory->count; i++) {
+		const struct vm_slot *slot = &memory->slots[i];
+
+		if (!is_written(slot))
+			continue;
+		err = vee_vm_dirty_start(vm, slot->gpa, slot->bytes);
+		if (err == -EEXIST)	/* an earlier snapshot's */
+			err = forget_written(vm, slot);
+	}
+	return err;
+}
+
+static int put_written(struct vee_vm *vm, const struct vm_slot *slot, const uint8_t *copy)
+{
+	uint8_t *hva = vee_vm_at(vm, slot->gpa, slot->bytes);
+	uint64_t pages[PAGES];
+	int count;
+
+	do {
+		count = vee_vm_dirty_fetch(vm, slot->gpa, slot->bytes, pages, PAGES);
+		for (int i = 0; i < count; i++)
+			copy_page(hva + (pages[i] - slot->gpa), copy + (pages[i] - slot->gpa));
+	} while (count == PAGES);
+	return count < 0 ? count : 0;
+}
+
+int memory_put_written(struct vee_vm *vm, const struct memory *memory)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < memory->count; i++)
+		if (is_written(&memory->slots[i]))
+			err = put_written(vm, &memory->slots[i],
+					  memory->copy + memory->offsets[i]);
+	return err;
+}
+
+/* --- putting all of it back --- */
 
 /* What is as it was is not written: it would cost a page where it is shared. */
 static void put_slot(uint8_t *hva, const uint8_t *copy, uint64_t bytes)
@@ -136,7 +193,7 @@ static void put_slot(uint8_t *hva, const uint8_t *copy, uint64_t bytes)
 			copy_page(hva + at, copy + at);
 }
 
-int memory_put(struct vee_vm *vm, const struct memory *memory)
+void memory_put(struct vee_vm *vm, const struct memory *memory)
 {
 	for (size_t i = 0; i < memory->count; i++) {
 		const struct vm_slot *slot = &memory->slots[i];
@@ -145,7 +202,6 @@ int memory_put(struct vee_vm *vm, const struct memory *memory)
 			put_slot(vee_vm_at(vm, slot->gpa, slot->bytes),
 				 memory->copy + memory->offsets[i], slot->bytes);
 	}
-	return 0;
 }
 
 /* --- a VM of its own --- */

@@ -44,6 +44,15 @@ static int take_cpus(struct vee_vm *vm, struct vee_vm_snapshot *snapshot)
 	return err;
 }
 
+/*
+ * The VM is as @snapshot is. If the kernel can't note what is written from here on, a module
+ * that is too old for it, say, all memory is compared.
+ */
+static void watch(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot)
+{
+	*vm_since(vm) = memory_watch(vm, &snapshot->memory) ? 0 : snapshot->number;
+}
+
 int vee_vm_snapshot(struct vee_vm *vm, struct vee_vm_snapshot **snapshot)
 {
 	struct vee_vm_snapshot *new = calloc(1, sizeof(*new));
@@ -60,7 +69,7 @@ int vee_vm_snapshot(struct vee_vm *vm, struct vee_vm_snapshot **snapshot)
 		vee_vm_snapshot_free(new);
 		return err;
 	}
-	*vm_since(vm) = new->number;
+	watch(vm, new);
 	*snapshot = new;
 	return 0;
 }
@@ -87,13 +96,27 @@ static bool is_alike(const struct vee_vm *vm, const struct vee_vm_snapshot *snap
 	       vm_slots_are(vm, snapshot->memory.slots, snapshot->memory.count);
 }
 
+/* On the way it is like none. */
+static void put_memory(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot)
+{
+	bool is_known = *vm_since(vm) == snapshot->number;
+
+	*vm_since(vm) = 0;
+	if (is_known && !memory_put_written(vm, &snapshot->memory)) {
+		*vm_since(vm) = snapshot->number;
+		return;
+	}
+	memory_put(vm, &snapshot->memory);
+	watch(vm, snapshot);
+}
+
 int vee_vm_restore(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot)
 {
-	int err;
+	int err = 0;
 
 	if (!is_alike(vm, snapshot))
 		return -ESTALE;
-	err = memory_put(vm, &snapshot->memory);
+	put_memory(vm, snapshot);
 	for (unsigned int i = 0; !err && i < snapshot->cpu_count; i++)
 		err = cpu_put(vee_vm_vcpu(vm, snapshot->cpus[i].id), &snapshot->cpus[i]);
 	return err;
@@ -134,7 +157,7 @@ int vee_vm_fork(const struct vee_vm_snapshot *snapshot, struct vee_vm **vm)
 		destroy_all(new);
 		return err;
 	}
-	*vm_since(new) = snapshot->number;
+	watch(new, snapshot);
 	*vm = new;
 	return 0;
 }

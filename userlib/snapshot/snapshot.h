@@ -44,8 +44,12 @@ struct memory {
 
 /* What memory_free() frees is there, however it ends. */
 int memory_take(const struct vee_vm *vm, struct memory *memory);
-/* @vm has the same slots. */
-int memory_put(struct vee_vm *vm, const struct memory *memory);
+/* @vm has the same slots, for these. */
+void memory_put(struct vee_vm *vm, const struct memory *memory);
+/* From here on have the kernel note what is written. */
+int memory_watch(struct vee_vm *vm, const struct memory *memory);
+/* Likewise memory_put(), if nothing but what it has noted differs. */
+int memory_put_written(struct vee_vm *vm, const struct memory *memory);
 /* For a VM that has just been made. */
 int memory_fork(struct vee_vm *vm, const struct memory *memory);
 void memory_free(struct memory *memory);

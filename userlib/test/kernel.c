@@ -451,6 +451,8 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VM_DIRTY:
 		fake.dirty = *(struct vee_dirty *)arg;
 		fake.marks += fake.dirty.operation == VEE_DIRTY_MARK;
+		if (fake.answer_dirty)
+			return fake.answer_dirty(arg);
 		return fake.dirty.operation == VEE_DIRTY_FETCH ? 3 : 0;
 	case VEE_VM_BIND:
 		fake.bind = *(struct vee_bind *)arg;

@@ -27,9 +27,17 @@ static void scribble(uint8_t *at, uint64_t bytes, unsigned int count)
 		at[test_random() % bytes] = test_random();
 }
 
+/* Like a module that is too old for it: all memory is compared then. */
+static int know_nothing(struct vee_dirty *dirty)
+{
+	(void)dirty;
+	return -ENOTTY;
+}
+
 static void machine_begin(struct machine *m)
 {
 	rig_begin(&m->rig);
+	fake.answer_dirty = know_nothing;
 	m->rom = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		      -1, 0);
 	memset(m->rom, 0xee, PAGE_BYTES);
@@ -98,6 +106,72 @@ static void either_of_two(void)
 	vee_vm_snapshot_free(first);
 	vee_vm_snapshot_free(second);
 	machine_end(&m);
+}
+
+static uint64_t written[1000];
+static unsigned int written_count;
+static bool is_noting;
+
+/* What is in @written and in the range, as the kernel does it. */
+static int know(struct vee_dirty *dirty)
+{
+	uint64_t *pages = (uint64_t *)(uintptr_t)dirty->pages;
+	unsigned int kept = 0, count = 0;
+
+	if (dirty->operation == VEE_DIRTY_START && is_noting)
+		return -EEXIST;
+	if (dirty->operation != VEE_DIRTY_FETCH)
+		return 0;
+	for (unsigned int i = 0; i < written_count; i++) {
+		if (written[i] - dirty->gpa < dirty->bytes && count < dirty->room)
+			pages[count++] = written[i];
+		else
+			written[kept++] = written[i];
+	}
+	written_count = kept;
+	return count;
+}
+
+/* As much as is asked for at a time, more, and less. */
+static void only_what_is_written(void)
+{
+	struct vee_vm_snapshot *first, *second;
+	uint8_t *ram;
+	struct rig rig;
+
+	rig_begin(&rig);
+	fake.answer_dirty = know;
+	is_noting = false;
+	if (vee_vm_alloc(rig.vm, HIGH_GPA, 1000 * PAGE_BYTES, (void **)&ram))
+		abort();
+	CHECK_EQUAL(vee_vm_snapshot(rig.vm, &first), 0);
+	is_noting = true;
+	for (unsigned int count = 0; count <= 1000; count += 100) {
+		test_case("%u pages", count);
+		for (unsigned int i = 0; i < count; i++) {
+			ram[i * PAGE_BYTES] = 1;
+			written[i] = HIGH_GPA + i * PAGE_BYTES;
+		}
+		written_count = count;
+		ram[999 * PAGE_BYTES + 1] = 7;		/* nobody has told of it */
+		CHECK_EQUAL(vee_vm_restore(rig.vm, first), 0);
+		CHECK_EQUAL(written_count, 0);
+		CHECK(count == 1000 || ram[999 * PAGE_BYTES + 1] == 7);
+		CHECK(!memchr(ram, 1, 999 * PAGE_BYTES));
+	}
+	/* What was written before the second is no matter for it, but for the first. */
+	ram[5] = 2;
+	written[0] = HIGH_GPA;
+	written_count = 1;
+	CHECK_EQUAL(vee_vm_snapshot(rig.vm, &second), 0);
+	CHECK_EQUAL(written_count, 0);
+	CHECK_EQUAL(vee_vm_restore(rig.vm, first), 0);
+	CHECK_EQUAL(ram[5], 0);
+	CHECK_EQUAL(vee_vm_restore(rig.vm, second), 0);
+	CHECK_EQUAL(ram[5], 2);
+	vee_vm_snapshot_free(first);
+	vee_vm_snapshot_free(second);
+	rig_end(&rig);
 }
 
 /* All that the page has of the guest, each byte different. */
@@ -182,6 +256,7 @@ static void an_answer_is_in_it(void)
 
 		test_case("%s", a->what);
 		rig_begin_mode(&rig, a->mode, RAM_BYTES);
+		fake.answer_dirty = know_nothing;
 		page = rig.vcpu->page;
 		page->regs.rip = a->rip;
 		page->regs.rflags = a->rflags;
@@ -338,6 +413,7 @@ static void no_memory_at_all(void)
 
 const struct test tests[] = {
 	{ "memory is as it was, whoever has written", memory_is_as_it_was },
+	{ "what the kernel knows of writes is enough", only_what_is_written },
 	{ "a VM goes back to either of two snapshots", either_of_two },
 	{ "registers are as they were, settings are as they are", registers_are_as_they_were },
 	{ "an answer to the last exit is in it", an_answer_is_in_it },

@@ -115,6 +115,7 @@ extern struct fake_kernel {
 	int run_error;			/* of the next run alone */
 	unsigned int runs;
 	uint64_t rip;			/* after a run, which is what the page says already */
+	int (*answer_dirty)(struct vee_dirty *dirty);	/* NULL, or who knows of writes */
 	void (*run)(struct vee_vcpu_page *page);	/* NULL, or who is the guest */
 	uint8_t xsave[XSAVE_BYTES];
 	bool avx512;
