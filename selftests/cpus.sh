@@ -11,24 +11,7 @@
 # shellcheck source=selftests/guest_util.sh
 . "$(dirname "$0")/guest_util.sh"
 
-# --- the module: the lab's CPU delivers interrupts wrongly (docs/lab.md) ---
-
-parameters=/sys/module/vee/parameters
-module=/lab/vee.ko
-
-insert() {
-	# shellcheck disable=SC2086 # words
-	rmmod vee && insmod "$module" $1
-}
-
-take_module() {
-	[ -e "$module" ] || return 0
-	before=
-	for file in "$parameters"/*; do
-		before="$before ${file##*/}=$(cat "$file")"
-	done
-	insert "$before interrupt_delivery=N"
-}
+# --- the end ---
 
 # shellcheck disable=SC2317 # at the end
 give_back() {
@@ -36,7 +19,7 @@ give_back() {
 		kill "$vee"
 		wait "$vee"
 	fi
-	[ ! -e "$module" ] || insert "$before"
+	give_module_back
 	rm -rf "$work"
 }
 

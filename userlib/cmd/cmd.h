@@ -56,6 +56,9 @@ struct options {
 	const char *trace_path;	/* NULL: standard error */
 	bool trace_io;
 	bool stats;
+	const char *save;	/* where to, when it is asked for; NULL: nowhere */
+	const char *load;	/* what to run, in place of @path */
+	struct vee_saved *saved;	/* that, open */
 };
 
 #define CPU_NAME_BYTES	32
@@ -127,6 +130,9 @@ struct machine {
 	uint64_t question;	/* halt.c's: how often whoever was last to halt has asked... */
 	pthread_cond_t answers;	/* ...and to this, with the machine's lock, others answer */
 	struct rom rom;
+	struct moved_clock clock;	/* the devices' */
+	atomic_bool save_asked;	/* save.c's */
+	unsigned int waiting;	/* CPUs that wait for it, with the lock and @answers */
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 	uint32_t microcode;	/* its revision */
 	struct console console;
@@ -160,14 +166,14 @@ struct machine {
 #define MAX_GUESTS	8
 
 /* Runs the guests that @options describe; an exit status. */
-int run(const struct options *options, unsigned int count);
+int run(struct options *options, unsigned int count);
 
 /* --- cpu.c: the CPUs of a machine, each with a thread --- */
 
 /* Until the guest is done: machine->status. The first CPU has this thread. */
 void machine_go(struct machine *machine);
 /* A signal, Ctrl-A x, or its time is up, or a CPU has ended it. */
-bool machine_is_over(const struct machine *machine);
+bool machine_is_over(struct machine *machine);
 /* False: another one has already, and says why. Else the others' runs end. */
 bool cpu_ends_machine(struct cpu *cpu);
 /* Ends a run: the one under way, or the next as soon as it begins. In signal handlers, too. */
@@ -178,12 +184,24 @@ void machine_kick(const struct machine *machine);
 
 /* Before any of them runs: all but the first wait to be started. */
 void halt_begin(struct cpu *cpu);
+/* It is as it was saved. */
+void halt_go_on(struct cpu *cpu);
 /* After each run. */
 void halt_look(struct cpu *cpu);
 /* It is at HLT. True: so are all others, and the guest is done. Else the next run does it. */
 bool halt_is_end(struct cpu *cpu);
 /* It runs no more. */
 void halt_leave(struct cpu *cpu);
+
+/* --- save.c: --save and --load --- */
+
+/* From any thread, and signal handlers. */
+void save_ask(struct machine *machine);
+/* Between runs, once it is asked for. */
+void save_serve(struct cpu *cpu);
+/* What is wrong they say; an exit status. */
+int load_open(struct options *options);
+int load_machine(struct machine *machine);
 
 /* --- exits.c --- */
 
@@ -270,6 +288,8 @@ void terminal_begin(struct machine *machine);
 void terminal_end(struct machine *machine);
 /* All guests are to end: a signal, the escape, the end of the first of them. */
 void console_quit(void);
+/* A signal or the escape asks for it. */
+void console_save(void);
 bool console_quits(void);
 /* The signal that did it, or 0. */
 int console_signal(void);

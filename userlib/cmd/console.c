@@ -16,6 +16,7 @@
 
 #define ESCAPE		0x01	/* Ctrl-A... */
 #define ESCAPE_QUIT	'x'	/* ...then this */
+#define ESCAPE_SAVE	's'
 
 #define INPUT_BYTES	512
 
@@ -102,6 +103,11 @@ static bool passes(struct console *console, uint8_t byte)
 	}
 	if (console->escaped && (byte | 0x20) == ESCAPE_QUIT) {
 		console_quit();
+		return false;
+	}
+	if (console->escaped && (byte | 0x20) == ESCAPE_SAVE) {
+		console->escaped = false;
+		console_save();
 		return false;
 	}
 	console->escaped = false;

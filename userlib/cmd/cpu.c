@@ -43,10 +43,10 @@ static bool wants_end(const struct machine *machine)
 	return console_quits() || machine->console.serial.error || machine->ender;
 }
 
-bool machine_is_over(const struct machine *machine)
+bool machine_is_over(struct machine *machine)
 {
 	return wants_end(machine) ||
-	       (machine->end_ns && clock_now(&host_clock) >= machine->end_ns);
+	       (machine->end_ns && clock_now(&machine->clock.clock) >= machine->end_ns);
 }
 
 /* --- interrupts of the 8259As --- */
@@ -79,7 +79,7 @@ static uint64_t offer_interrupt(struct cpu *cpu)
 	if (!machine->told || gdb_is_stepping(machine))
 		return CLOCK_NEVER;
 	if (!apic_passes_intr(cpu))
-		return clock_now(&host_clock) + LOOK_AGAIN_NS;
+		return clock_now(&machine->clock.clock) + LOOK_AGAIN_NS;
 	if (can_take_interrupt(page))
 		vee_inject_interrupt(cpu->vcpu, pc_acknowledge(&machine->pc));
 	else
@@ -138,8 +138,9 @@ static uint64_t advance_devices(struct cpu *cpu)
 static bool prepare(struct cpu *cpu)
 {
 	struct vee_vcpu_page *page = cpu->vcpu->page;
-	uint64_t next = advance_devices(cpu), now = clock_now(&host_clock);
-	uint64_t end = cpu->machine->end_ns;
+	struct machine *machine = cpu->machine;
+	uint64_t next = advance_devices(cpu), now = clock_now(&machine->clock.clock);
+	uint64_t end = machine->end_ns;
 
 	if (end && now >= end)
 		return false;
@@ -187,8 +188,11 @@ static int loop(struct cpu *cpu)
 
 	if (machine->options->gdb_stop)
 		status = gdb_serve(cpu);
-	while (status == GO_ON && !wants_end(machine))
+	while (status == GO_ON && !wants_end(machine)) {
+		if (machine->save_asked)
+			save_serve(cpu);
 		status = prepare(cpu) ? run_once(cpu) : time_is_up(cpu);
+	}
 	return status;
 }
 
@@ -232,9 +236,9 @@ void machine_go(struct machine *machine)
 	unsigned int count;
 
 	if (timeout > 0)
-		machine->end_ns = clock_now(&host_clock) + (uint64_t)(timeout * CLOCK_NS);
+		machine->end_ns = clock_now(&machine->clock.clock) + (uint64_t)(timeout * CLOCK_NS);
 	machine->keeper = &machine->cpus[0];
-	for (unsigned int i = 0; i < machine->cpu_count; i++)
+	for (unsigned int i = 0; i < machine->cpu_count && !machine->options->load; i++)
 		halt_begin(&machine->cpus[i]);
 	count = start(machine);
 	run_cpu(&machine->cpus[0]);

@@ -28,6 +28,11 @@ void halt_begin(struct cpu *cpu)
 	set(cpu, cpu != cpu->machine->cpus);
 }
 
+void halt_go_on(struct cpu *cpu)
+{
+	cpu->halted = cpu->vcpu->page->options & VEE_OPTION_HLT_MASKED_SLEEPS;
+}
+
 /*
  * As it is now, with what others have sent since the run. The APIC comes first: what is on
  * its way there may be an NMI.
@@ -99,7 +104,8 @@ static bool all_answered(const struct cpu *but)
 
 /*
  * Another one that asks has been woken since, so this one's question is void. Who is in gdb's
- * hands doesn't answer before gdb has this one, too: it asks again after the next run.
+ * hands, or waits for the machine to be saved, doesn't answer before this one is there, too:
+ * it asks again after the next run.
  */
 static bool ask(struct cpu *cpu)
 {
@@ -110,7 +116,8 @@ static bool ask(struct cpu *cpu)
 		if (&machine->cpus[i] != cpu)
 			cpu_kick(&machine->cpus[i]);
 	while (machine->question == question && all_halted(machine) && !all_answered(cpu)) {
-		if (!wait_a_while(&machine->answers, &machine->lock) && machine->gdb)
+		if (!wait_a_while(&machine->answers, &machine->lock) &&
+		    (machine->gdb || machine->save_asked))
 			set(cpu, false);
 	}
 	return machine->question == question && all_halted(machine);

@@ -61,8 +61,11 @@ static int read_initrd(const char *path, struct file *initrd)
 
 int machine_read(struct machine *machine, const struct options *options)
 {
-	int status = read_file(options->path, &machine->image);
+	int status;
 
+	if (options->load)
+		return STATUS_OK;
+	status = read_file(options->path, &machine->image);
 	if (!status)
 		status = check_image(options, &machine->image);
 	if (!status && options->initrd)
@@ -108,7 +111,8 @@ static int create_vm(struct machine *machine)
 
 	if (err)
 		return cannot_create(err);
-	err = alloc_memory(machine, bytes);
+	/* What was saved brings its own. */
+	err = machine->options->load ? 0 : alloc_memory(machine, bytes);
 	if (err)
 		return fail("can't give the guest %llu MiB of memory: %s; try less (--memory)",
 			    (unsigned long long)(bytes >> 20), err == -EINVAL ?
@@ -153,6 +157,7 @@ static void init_devices(struct machine *machine)
 {
 	const struct options *options = machine->options;
 	struct pc_config config = {
+		.clock = &machine->clock.clock,
 		.low_memory = options->memory, .serial_send = console_send,
 		.debug_send = console_debug, .arg = machine,
 		.message_send = options->cpus ? apic_send : NULL,
@@ -164,6 +169,7 @@ static void init_devices(struct machine *machine)
 		config.low_memory = LOW_MEMORY_END;
 		config.high_memory = options->memory - LOW_MEMORY_END;
 	}
+	moved_clock_init(&machine->clock);
 	pthread_mutex_init(&machine->lock, NULL);
 	pthread_cond_init(&machine->answers, NULL);
 	pc_init(&machine->pc, &machine->ports, &machine->memory, &config);
@@ -335,6 +341,8 @@ static int load(struct machine *machine)
 {
 	int status;
 
+	if (machine->options->load)
+		return load_machine(machine);
 	if (machine->options->bios)
 		return load_bios(machine);
 	status = put_tables(machine);

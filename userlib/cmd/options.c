@@ -22,7 +22,8 @@ static const char usage[] =
 	"Runs FILE in a virtual machine: a Linux kernel (bzImage), a multiboot 1\n"
 	"kernel, a static ELF program, or anything else as a flat image in real mode\n"
 	"at 7C00H. The guest's first serial port is standard input and output; on a\n"
-	"terminal Ctrl-A x ends the guest, Ctrl-A Ctrl-A sends a Ctrl-A.\n"
+	"terminal Ctrl-A x ends the guest, Ctrl-A s saves it (--save), Ctrl-A Ctrl-A\n"
+	"sends a Ctrl-A.\n"
 	"\n"
 	"  -k, --kernel FILE     FILE, said in another way\n"
 	"  -b, --bios FILE       run the BIOS in FILE, a ROM image, in place of a program\n"
@@ -45,6 +46,9 @@ static const char usage[] =
 	"                        this machine (" GDB_PORT " unless told otherwise), or the path\n"
 	"                        of a Unix socket to make\n"
 	"  -S, --stop            stop before the first instruction, and wait for gdb\n"
+	"  -w, --save FILE       where to save the guest when it is asked for, by SIGUSR1 or\n"
+	"                        Ctrl-A s; it goes on\n"
+	"  -l, --load FILE       go on with a guest that was saved, in place of a program\n"
 	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
 	"  -h, --help            this\n"
 	"  --and                 what follows is of another guest, which runs beside the\n"
@@ -167,6 +171,12 @@ static int take_option(int option, struct options *options)
 	case 'd':
 		options->dump = optarg;
 		return GO_ON;
+	case 'w':
+		options->save = optarg;
+		return GO_ON;
+	case 'l':
+		options->load = optarg;
+		return GO_ON;
 	case 'h':
 		fputs(usage, stdout);
 		return STATUS_OK;
@@ -179,6 +189,13 @@ static int take_option(int option, struct options *options)
 /* What each of them alone can't tell. */
 static int check_together(const struct options *options)
 {
+	if (options->load && (options->path || options->initrd || options->cmdline ||
+			      options->cpus || options->memory != DEFAULT_MEMORY))
+		return fail("--load %s: what it runs, and on what, is in there", options->load);
+	if ((options->load || options->save) && options->pci_serial)
+		return fail("--pci-serial: a guest with it can't be saved");
+	if (options->load)
+		return GO_ON;
 	if (!options->path)
 		return fail("run takes a file; \"vee run --help\" tells more");
 	if (options->bios && (options->initrd || options->cmdline))
@@ -222,6 +239,8 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		{ "trace-io", no_argument, NULL, 'I' },
 		{ "stats", no_argument, NULL, 'n' },
 		{ "dump", required_argument, NULL, 'd' },
+		{ "save", required_argument, NULL, 'w' },
+		{ "load", required_argument, NULL, 'l' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
@@ -230,7 +249,7 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 
 	*status = GO_ON;
 	while (*status == GO_ON) {
-		option = getopt_long(argc, argv, "k:b:m:p:a:i:c:x:sSTInd:t:h", longs, NULL);
+		option = getopt_long(argc, argv, "k:b:m:p:a:i:c:x:sSTInd:w:l:t:h", longs, NULL);
 		if (option < 0)
 			break;
 		if (option == 's')

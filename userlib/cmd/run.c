@@ -49,7 +49,7 @@ static int create(struct machine *machine, const struct options *options,
 	return status;
 }
 
-static int create_all(struct machine *machines, const struct options *options,
+static int create_all(struct machine *machines, struct options *options,
 		      unsigned int count)
 {
 	static const char *const names[MAX_GUESTS] = {
@@ -58,6 +58,9 @@ static int create_all(struct machine *machines, const struct options *options,
 	};
 	int status = STATUS_OK;
 
+	for (unsigned int i = 0; i < count && !status; i++)
+		if (options[i].load)
+			status = load_open(&options[i]);
 	for (unsigned int i = 0; i < count && !status; i++)
 		status = machine_read(&machines[i], &options[i]);
 	for (unsigned int i = 0; i < count && !status; i++)
@@ -100,7 +103,7 @@ static int run_all(struct machine *machines, unsigned int count)
 	return machines[0].status;
 }
 
-int run(const struct options *options, unsigned int count)
+int run(struct options *options, unsigned int count)
 {
 	/* Not freed: input may still come in while the process ends. */
 	struct machine *machines = calloc(count, sizeof(*machines));

@@ -79,6 +79,12 @@ void console_quit(void)
 	for_each(machine_kick);
 }
 
+void console_save(void)
+{
+	for (struct machine *at = machines; at; at = at->next)
+		save_ask(at);
+}
+
 bool console_quits(void)
 {
 	return quit;
@@ -95,6 +101,15 @@ static void on_end(int number)
 {
 	signal_seen = number;
 	console_quit();
+}
+
+static void on_save(int number)
+{
+	int saved = errno;
+
+	(void)number;
+	console_save();
+	errno = saved;
 }
 
 static void on_stop(int number)
@@ -141,6 +156,8 @@ void catch_signals(void)
 	for (size_t i = 0; i < COUNT(crashes); i++)
 		sigaction(crashes[i], &action, NULL);
 	action.sa_flags = SA_RESTART;
+	action.sa_handler = on_save;
+	sigaction(SIGUSR1, &action, NULL);
 	action.sa_handler = on_stop;
 	sigaction(SIGTSTP, &action, NULL);
 	action.sa_handler = on_continue;
@@ -160,6 +177,7 @@ static void block_signals(sigset_t *before)
 	sigemptyset(&set);
 	for (size_t i = 0; i < COUNT(ends); i++)
 		sigaddset(&set, ends[i]);
+	sigaddset(&set, SIGUSR1);
 	sigaddset(&set, SIGTSTP);
 	sigaddset(&set, SIGCONT);
 	pthread_sigmask(SIG_BLOCK, &set, before);

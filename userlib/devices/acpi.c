@@ -156,3 +156,15 @@ void acpi_init(struct acpi *acpi, struct bus *ports,
 	bus_add(ports, &acpi->pm1);
 	bus_add(ports, &acpi->timer);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct acpi, begin_ns),
+	SAVED(struct acpi, seen_ns),
+	SAVED(struct acpi, status),
+	SAVED(struct acpi, enable),
+	SAVED(struct acpi, control),
+};
+
+const struct saved_device acpi_saved = SAVED_DEVICE("ACPI", 1, members, NULL);

@@ -17,6 +17,7 @@
 #include "bus.h"
 #include "clock.h"
 #include "irq.h"
+#include "saved.h"
 
 #define ACPI_IRQ	9
 
@@ -75,5 +76,7 @@ uint64_t acpi_next_ns(const struct acpi *acpi);
  * -ENOSPC, -EINVAL.
  */
 int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus, bool pci);
+
+extern const struct saved_device acpi_saved;
 
 #endif /* VEE_ACPI_H */

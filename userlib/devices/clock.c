@@ -24,3 +24,17 @@ static uint64_t host_date_ns(struct clock *clock)
 }
 
 struct clock host_clock = { .now_ns = host_now_ns, .date_ns = host_date_ns };
+
+static uint64_t moved_ns(struct clock *clock)
+{
+	struct moved_clock *moved = (struct moved_clock *)clock;
+
+	return host_now_ns(clock) + moved->ns;
+}
+
+void moved_clock_init(struct moved_clock *moved)
+{
+	*moved = (struct moved_clock) {
+		.clock = { .now_ns = moved_ns, .date_ns = host_date_ns },
+	};
+}

@@ -33,6 +33,14 @@ struct clock {
 /* CLOCK_MONOTONIC and CLOCK_REALTIME. */
 extern struct clock host_clock;
 
+/* The host's, moved by some time: that of a machine which was saved stood still meanwhile. */
+struct moved_clock {
+	struct clock clock;
+	uint64_t ns;
+};
+
+void moved_clock_init(struct moved_clock *moved);
+
 static inline uint64_t clock_now(struct clock *clock)
 {
 	return clock->now_ns(clock);

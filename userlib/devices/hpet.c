@@ -361,3 +361,33 @@ void hpet_init(struct hpet *hpet, struct bus *memory,
 	};
 	bus_add(memory, &hpet->bus);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct hpet, held),
+	SAVED(struct hpet, config),
+	SAVED(struct hpet, status),
+	SAVED(struct hpet, begin_ns),
+	SAVED(struct hpet, begin),
+	SAVED(struct hpet, seen),
+	SAVED(struct hpet, timers[0].config),
+	SAVED(struct hpet, timers[0].comparator),
+	SAVED(struct hpet, timers[0].period),
+	SAVED(struct hpet, timers[1].config),
+	SAVED(struct hpet, timers[1].comparator),
+	SAVED(struct hpet, timers[1].period),
+	SAVED(struct hpet, timers[2].config),
+	SAVED(struct hpet, timers[2].comparator),
+	SAVED(struct hpet, timers[2].period),
+};
+
+/* It has no other wires. */
+static bool fits(const void *device)
+{
+	const struct hpet *hpet = device;
+
+	return !(hpet->held & ~(hpet->routes | ((1ULL << HPET_LEGACY) - 1) << FIRST_IRQ));
+}
+
+const struct saved_device hpet_saved = SAVED_DEVICE("HPET", 1, members, fits);

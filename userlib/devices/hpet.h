@@ -14,6 +14,7 @@
 #include "bus.h"
 #include "clock.h"
 #include "irq.h"
+#include "saved.h"
 
 #define HPET_BASE	0xfed00000
 #define HPET_BYTES	0x400
@@ -80,5 +81,7 @@ void hpet_advance(struct hpet *hpet);
 uint64_t hpet_next_ns(const struct hpet *hpet);
 /* Whether IRQ0 and IRQ8 are its own, and no other device's. */
 bool hpet_replaces_legacy(const struct hpet *hpet);
+
+extern const struct saved_device hpet_saved;
 
 #endif /* VEE_HPET_H */

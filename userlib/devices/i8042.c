@@ -247,3 +247,15 @@ void i8042_init(struct i8042 *i8042, struct bus *ports, struct irq_line irq,
 	add(ports, &i8042->command, "8042", PORT_COMMAND, access_command);
 	add(ports, &i8042->port92, "port 92H", PORT92, access_port92);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct i8042, ram),
+	SAVED(struct i8042, status),
+	SAVED(struct i8042, output),
+	SAVED(struct i8042, pending),
+	SAVED_BOOL(struct i8042, a20),
+};
+
+const struct saved_device i8042_saved = SAVED_DEVICE("8042", 1, members, NULL);

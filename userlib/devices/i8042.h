@@ -14,6 +14,7 @@
 
 #include "bus.h"
 #include "irq.h"
+#include "saved.h"
 
 #define I8042_RAM	32
 
@@ -48,5 +49,7 @@ struct i8042 {
 /* Ports 60H, 64H and 92H. */
 void i8042_init(struct i8042 *i8042, struct bus *ports, struct irq_line irq,
 		void (*reset)(void *arg), void *arg);
+
+extern const struct saved_device i8042_saved;
 
 #endif /* VEE_I8042_H */

@@ -20,6 +20,7 @@
 #include "bus.h"
 #include "clock.h"
 #include "irq.h"
+#include "saved.h"
 
 #define PIT_CHANNELS	3
 
@@ -100,5 +101,7 @@ uint64_t pit_next_ns(const struct pit *pit);
 void pit_acknowledged(struct pit *pit);
 /* IRQ0 is about to be unmasked: of those missed none is wanted. */
 void pit_unmasked(struct pit *pit);
+
+extern const struct saved_device pit_saved;
 
 #endif /* VEE_I8254_H */

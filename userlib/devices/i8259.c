@@ -370,3 +370,42 @@ void pic_init(struct pic *pic, struct bus *ports)
 	init_chip(pic, &pic->master, ports);
 	init_chip(pic, &pic->slave, ports);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct pic, master.lines),
+	SAVED(struct pic, master.edges),
+	SAVED(struct pic, master.isr),
+	SAVED(struct pic, master.imr),
+	SAVED(struct pic, master.elcr),
+	SAVED(struct pic, master.icw2),
+	SAVED(struct pic, master.icw4),
+	SAVED_UP_TO(struct pic, master.expected, 4),
+	SAVED_BOOL(struct pic, master.ready),
+	SAVED_BOOL(struct pic, master.single),
+	SAVED_BOOL(struct pic, master.has_icw4),
+	SAVED_UP_TO(struct pic, master.lowest, 7),
+	SAVED_BOOL(struct pic, master.rotates),
+	SAVED_BOOL(struct pic, master.special_mask),
+	SAVED_BOOL(struct pic, master.reads_isr),
+	SAVED_BOOL(struct pic, master.poll),
+	SAVED(struct pic, slave.lines),
+	SAVED(struct pic, slave.edges),
+	SAVED(struct pic, slave.isr),
+	SAVED(struct pic, slave.imr),
+	SAVED(struct pic, slave.elcr),
+	SAVED(struct pic, slave.icw2),
+	SAVED(struct pic, slave.icw4),
+	SAVED_UP_TO(struct pic, slave.expected, 4),
+	SAVED_BOOL(struct pic, slave.ready),
+	SAVED_BOOL(struct pic, slave.single),
+	SAVED_BOOL(struct pic, slave.has_icw4),
+	SAVED_UP_TO(struct pic, slave.lowest, 7),
+	SAVED_BOOL(struct pic, slave.rotates),
+	SAVED_BOOL(struct pic, slave.special_mask),
+	SAVED_BOOL(struct pic, slave.reads_isr),
+	SAVED_BOOL(struct pic, slave.poll),
+};
+
+const struct saved_device pic_saved = SAVED_DEVICE("8259", 1, members, NULL);

@@ -5,6 +5,7 @@
 
 #include "bus.h"
 #include "irq.h"
+#include "saved.h"
 
 #define PIC_IRQS	16
 
@@ -85,5 +86,7 @@ bool pic_pending(const struct pic *pic);
  * went away meanwhile it is that of input 7, as on the chip (a spurious IRQ).
  */
 uint8_t pic_acknowledge(struct pic *pic);
+
+extern const struct saved_device pic_saved;
 
 #endif /* VEE_I8259_H */

@@ -306,3 +306,16 @@ void ioapic_init(struct ioapic *ioapic, unsigned int id, ioapic_send_fn send,
 		.width = sizeof(uint32_t), .access = access_ioapic,
 	};
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct ioapic, id),
+	SAVED(struct ioapic, select),
+	SAVED(struct ioapic, lines),
+	SAVED(struct ioapic, counted),
+	SAVED(struct ioapic, waiting),
+	SAVED(struct ioapic, entries),
+};
+
+const struct saved_device ioapic_saved = SAVED_DEVICE("IOAPIC", 1, members, NULL);

@@ -18,6 +18,7 @@
 
 #include "bus.h"
 #include "irq.h"
+#include "saved.h"
 
 #define IOAPIC_BASE	0xfec00000
 #define IOAPIC_BYTES	0x400	/* what a chip set compares no address bits of */
@@ -91,5 +92,7 @@ void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
  */
 void ioapic_access(struct ioapic *ioapic, uint64_t offset, void *data,
 		   unsigned int bytes, bool write);
+
+extern const struct saved_device ioapic_saved;
 
 #endif /* VEE_IOAPIC_H */

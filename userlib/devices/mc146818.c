@@ -475,3 +475,26 @@ void rtc_init(struct rtc *rtc, struct bus *ports, struct clock *clock,
 	};
 	bus_add(ports, &rtc->bus);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED_UP_TO(struct rtc, index, INDEX_BITS),
+	SAVED_BOOL(struct rtc, nmi_masked),
+	SAVED(struct rtc, ram),
+	SAVED_UP_TO(struct rtc, phase_ns, CLOCK_NS - 1),
+	SAVED(struct rtc, offset_s),
+	SAVED_UP_TO(struct rtc, seen_ns, INT64_MAX / 4),
+};
+
+/* Seconds from 1970 to a date, less those since the host's start: of some century. */
+#define OFFSET_MAX	(1LL << 40)
+
+static bool fits(const void *device)
+{
+	const struct rtc *rtc = device;
+
+	return rtc->offset_s >= -OFFSET_MAX && rtc->offset_s <= OFFSET_MAX;
+}
+
+const struct saved_device rtc_saved = SAVED_DEVICE("MC146818", 1, members, fits);

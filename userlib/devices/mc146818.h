@@ -12,6 +12,7 @@
 #include "bus.h"
 #include "clock.h"
 #include "irq.h"
+#include "saved.h"
 
 #define RTC_BYTES	128
 
@@ -50,5 +51,7 @@ void rtc_init(struct rtc *rtc, struct bus *ports, struct clock *clock,
 	      struct irq_line irq, const struct rtc_machine *machine);
 void rtc_advance(struct rtc *rtc);
 uint64_t rtc_next_ns(const struct rtc *rtc);
+
+extern const struct saved_device rtc_saved;
 
 #endif /* VEE_MC146818_H */

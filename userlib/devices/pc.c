@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <stdlib.h>
 #include <string.h>
 
 #include "pc.h"
@@ -390,4 +391,74 @@ void pc_flush(struct pc *pc)
 	uart_flush(&pc->uart);
 	if (pc->has_pci_uart)
 		uart_flush(&pc->pci_uart.uart);
+}
+
+/* --- as bytes --- */
+
+static const struct saved_member wires[] = {
+	SAVED(struct pc, tick_ns),
+	SAVED(struct pc, pci_lines),
+	SAVED(struct pc, host_bridge.config),
+};
+
+static const struct saved_device wires_saved = SAVED_DEVICE("PC", 1, wires, NULL);
+
+static const struct {
+	size_t offset;
+	const struct saved_device *saved;
+} parts[] = {
+	{ 0, &wires_saved },
+	{ offsetof(struct pc, pic), &pic_saved },
+	{ offsetof(struct pc, ioapic), &ioapic_saved },
+	{ offsetof(struct pc, pit), &pit_saved },
+	{ offsetof(struct pc, rtc), &rtc_saved },
+	{ offsetof(struct pc, hpet), &hpet_saved },
+	{ offsetof(struct pc, uart), &uart_saved },
+	{ offsetof(struct pc, i8042), &i8042_saved },
+	{ offsetof(struct pc, pci), &pci_saved },
+	{ offsetof(struct pc, acpi), &acpi_saved },
+};
+
+#define PARTS	(sizeof(parts) / sizeof(*parts))
+
+size_t pc_saved_bytes(void)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < PARTS; i++)
+		bytes += saved_bytes(parts[i].saved);
+	return bytes;
+}
+
+void pc_save(const struct pc *pc, uint8_t *to)
+{
+	for (size_t i = 0; i < PARTS; i++)
+		to = saved_put(parts[i].saved, (const uint8_t *)pc + parts[i].offset, to);
+}
+
+/* The device that can't be loaded; NULL: all could. */
+static const char *load_parts(struct pc *pc, const uint8_t *from, const uint8_t *end)
+{
+	for (size_t i = 0; i < PARTS; i++) {
+		from = saved_get(parts[i].saved, (uint8_t *)pc + parts[i].offset, from, end);
+		if (!from)
+			return parts[i].saved->name;
+	}
+	return from == end ? NULL : "unknown device";
+}
+
+/* Tried in a copy first. */
+bool pc_load(struct pc *pc, const uint8_t *from, size_t bytes, const char **name)
+{
+	struct pc *copy = malloc(sizeof(*copy));
+
+	*name = "PC";
+	if (!copy)
+		return false;
+	memcpy(copy, pc, sizeof(*copy));
+	*name = load_parts(copy, from, from + bytes);
+	if (!*name)
+		memcpy(pc, copy, sizeof(*pc));
+	free(copy);
+	return !*name;
 }

@@ -140,6 +140,14 @@ void pc_eoi(struct pc *pc, uint8_t vector);
 struct irq_line pc_pci_line(struct pc *pc, unsigned int device, unsigned int pin);
 /* Input for the serial port; returns how many bytes it took. */
 unsigned int pc_receive(struct pc *pc, const uint8_t *bytes, size_t count);
+/*
+ * All devices' state as bytes: of pc_saved_bytes(), and back, into a PC that was made the
+ * same. Its clock is then to go on from the moment of saving. False: nothing has changed,
+ * and *@name is the device whose state can't be.
+ */
+size_t pc_saved_bytes(void);
+void pc_save(const struct pc *pc, uint8_t *to);
+bool pc_load(struct pc *pc, const uint8_t *from, size_t bytes, const char **name);
 /* At the end: output may still wait to go out. */
 void pc_flush(struct pc *pc);
 

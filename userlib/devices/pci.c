@@ -189,3 +189,12 @@ void pci_init_host_bridge(struct pci_function *bridge)
 	bridge->config[PAM0] = PAM0_RAM;
 	memset(&bridge->writable[PAM0], 0xff, PAM_COUNT);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct pci, address),
+	SAVED(struct pci, reset_control),
+};
+
+const struct saved_device pci_saved = SAVED_DEVICE("PCI", 1, members, NULL);

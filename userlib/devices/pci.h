@@ -7,6 +7,7 @@
 #define VEE_PCI_H
 
 #include "bus.h"
+#include "saved.h"
 
 #define PCI_CONFIG_BYTES	256
 
@@ -64,5 +65,7 @@ int pci_add(struct pci *pci, struct pci_function *function);
  * unlocks the memory that it is in. It needs no fw_cfg.
  */
 void pci_init_host_bridge(struct pci_function *bridge);
+
+extern const struct saved_device pci_saved;
 
 #endif /* VEE_PCI_H */

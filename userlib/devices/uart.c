@@ -446,3 +446,56 @@ void uart_init(struct uart *uart, struct bus *ports,
 	if (ports)
 		bus_add(ports, &uart->bus);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct uart, queue),
+	SAVED_UP_TO(struct uart, queue_head, QUEUE_BYTES - 1),
+	SAVED_UP_TO(struct uart, queue_count, QUEUE_BYTES),
+	SAVED(struct uart, fifo),
+	SAVED_BOOL(struct uart, from_line[0]),
+	SAVED_BOOL(struct uart, from_line[1]),
+	SAVED_BOOL(struct uart, from_line[2]),
+	SAVED_BOOL(struct uart, from_line[3]),
+	SAVED_BOOL(struct uart, from_line[4]),
+	SAVED_BOOL(struct uart, from_line[5]),
+	SAVED_BOOL(struct uart, from_line[6]),
+	SAVED_BOOL(struct uart, from_line[7]),
+	SAVED_BOOL(struct uart, from_line[8]),
+	SAVED_BOOL(struct uart, from_line[9]),
+	SAVED_BOOL(struct uart, from_line[10]),
+	SAVED_BOOL(struct uart, from_line[11]),
+	SAVED_BOOL(struct uart, from_line[12]),
+	SAVED_BOOL(struct uart, from_line[13]),
+	SAVED_BOOL(struct uart, from_line[14]),
+	SAVED_BOOL(struct uart, from_line[15]),
+	SAVED_UP_TO(struct uart, fifo_head, UART_FIFO - 1),
+	SAVED_UP_TO(struct uart, fifo_count, UART_FIFO),
+	SAVED(struct uart, quiet_ns),
+	SAVED(struct uart, idle_ns),
+	SAVED_BOOL(struct uart, timed_out),
+	SAVED(struct uart, output),
+	SAVED_UP_TO(struct uart, output_count, UART_OUTPUT - 1),
+	SAVED(struct uart, flush_ns),
+	SAVED(struct uart, divisor),
+	SAVED(struct uart, ier),
+	SAVED(struct uart, fcr),
+	SAVED(struct uart, lcr),
+	SAVED_UP_TO(struct uart, mcr, MCR_BITS),
+	SAVED(struct uart, errors),
+	SAVED(struct uart, msr),
+	SAVED(struct uart, scratch),
+	SAVED_BOOL(struct uart, sent),
+};
+
+/* The FIFO has no more than it can hold, and the queue room for what it gives back. */
+static bool fits(const void *device)
+{
+	const struct uart *uart = device;
+
+	return uart->fifo_count <= (fifos_on(uart) ? UART_FIFO : 1) &&
+	       uart->queue_count + uart->fifo_count <= QUEUE_BYTES;
+}
+
+const struct saved_device uart_saved = SAVED_DEVICE("16550", 1, members, fits);

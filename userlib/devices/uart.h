@@ -21,6 +21,7 @@
 #include "bus.h"
 #include "clock.h"
 #include "irq.h"
+#include "saved.h"
 
 #define UART_FIFO	16
 #define UART_QUEUE	65536
@@ -111,5 +112,7 @@ unsigned int uart_receive(struct uart *uart, const uint8_t *bytes, size_t count)
 void uart_flush(struct uart *uart);
 void uart_advance(struct uart *uart);
 uint64_t uart_next_ns(const struct uart *uart);
+
+extern const struct saved_device uart_saved;
 
 #endif /* VEE_UART_H */

@@ -2,7 +2,8 @@
 /*
  * A guest that does anything at all to the devices of a PC (libFuzzer). The input
  * is a list of steps: an access to a port, to memory, some time, input, the taking
- * of an interrupt, the end of one that came by message, a PCI device's. What is checked
+ * of an interrupt, the end of one that came by message, a PCI device's, or state as a
+ * file may have it. What is checked
  * besides what the sanitizers see: that every moment the devices name comes, and that
  * nothing takes longer than it should.
  */
@@ -31,6 +32,7 @@ static struct machine {
 	uint8_t registers[16];
 	struct bus_device device;
 	uint64_t sent;
+	bool hostile;		/* it has such state: a moment may be any */
 } machine;
 
 /* Ports that there is something at, so that most steps find a device. */
@@ -232,6 +234,8 @@ static void catch_up(struct input *input, uint8_t how)
 
 		if (next == CLOCK_NEVER)
 			return;
+		if (next <= machine.now_ns && machine.hostile)
+			return;
 		if (next <= machine.now_ns)
 			abort();
 		machine.now_ns = next;
@@ -276,13 +280,34 @@ static void flush(struct input *input, uint8_t how)
 	machine.pc.request = PC_NONE;
 }
 
+/* Saved, changed, and loaded: as it was, or refused, or its own loss. */
+static void reload(struct input *input, uint8_t how)
+{
+	size_t size = pc_saved_bytes();
+	uint8_t *bytes = malloc(size);
+	const char *name;
+
+	pc_save(&machine.pc, bytes);
+	for (unsigned int i = 0; i < how % 8; i++) {
+		size_t at = next_byte(input) << 8;
+
+		at |= next_byte(input);
+		/* From the end, too: most of it is the serial port's queue. */
+		bytes[how & 8 ? at % size : size - 1 - at % size] ^= next_byte(input);
+		machine.hostile = true;
+	}
+	if (!pc_load(&machine.pc, bytes, size, &name) && !(how % 8))
+		abort();
+	free(bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const steps[])(struct input *input, uint8_t how) = {
 		access_known_port, access_known_port, access_known_port,
 		access_port, access_memory, access_hpet, access_hpet, wait, catch_up, receive,
 		take_interrupt, end_interrupt, flush,
-		access_ioapic, access_ioapic, tell_end, move_pci_line,
+		access_ioapic, access_ioapic, tell_end, move_pci_line, reload,
 	};
 	struct input input = { .data = data, .size = size };
 
