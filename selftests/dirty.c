@@ -725,8 +725,8 @@ struct fetcher {
 
 static void *fetch_on(void *arg)
 {
-	struct fetcher *f = arg;
 	static __thread __u64 pages[PAGES];
+	struct fetcher *f = arg;
 
 	while (!__atomic_load_n(&f->stop, __ATOMIC_ACQUIRE) && f->err >= 0) {
 		f->err = fetch(f->g->vm, 0, GPA_EXTRA, BYTES, pages, PAGES / 3);

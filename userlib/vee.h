@@ -275,9 +275,9 @@ void vee_vm_snapshot_free(struct vee_vm_snapshot *snapshot);
  * @snapshot: the snapshot
  *
  * Memory and vCPUs are as they were, whatever the guest, the library and the program, if it
- * has told, have done since, and whatever the last exits were. The guest's TSC goes on, and what the
- * caller has asked for in the vCPU pages (prefetch, options and so on) stays. No exit is
- * waiting then: run the vCPUs.
+ * has told, have done since, and whatever the last exits were. The guest's TSC goes on, and
+ * what the caller has asked for in the vCPU pages (prefetch, options and so on) stays. No
+ * exit is waiting then: run the vCPUs.
  *
  * Return: 0, or -ESTALE (it has other slots or other vCPUs than it had; nothing has
  * changed), -ENOMEM, -EBUSY (a vCPU runs), -EIO, -ESHUTDOWN. After those from -EBUSY on

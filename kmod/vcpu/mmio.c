@@ -28,23 +28,23 @@
 #include "vmx/vmcs.h"
 
 /* SDM 3C, "Exit Qualification for EPT Violations". */
-#define EPT_READ	BIT(0)
-#define EPT_WRITE	BIT(1)
-#define EPT_FETCH	BIT(2)
-#define EPT_GVA_VALID	BIT(7)
-#define EPT_TRANSLATED	BIT(8)
-#define EPT_KIND	(EPT_READ | EPT_WRITE | EPT_FETCH | EPT_GVA_VALID | EPT_TRANSLATED)
-#define EPT_PLAIN_WRITE	(EPT_WRITE | EPT_GVA_VALID | EPT_TRANSLATED)
+#define VIOLATION_READ		BIT(0)
+#define VIOLATION_WRITE		BIT(1)
+#define VIOLATION_FETCH		BIT(2)
+#define VIOLATION_GVA_VALID	BIT(7)
+#define VIOLATION_TRANSLATED	BIT(8)
+#define VIOLATION_PLAIN_WRITE	(VIOLATION_WRITE | VIOLATION_GVA_VALID | VIOLATION_TRANSLATED)
+#define VIOLATION_KIND		(VIOLATION_PLAIN_WRITE | VIOLATION_READ | VIOLATION_FETCH)
 
 static u32 access_of(u64 q)
 {
 	u32 access = 0;
 
-	if (q & EPT_READ)
+	if (q & VIOLATION_READ)
 		access |= VEE_READ;
-	if (q & EPT_WRITE)
+	if (q & VIOLATION_WRITE)
 		access |= VEE_WRITE;
-	if (q & EPT_FETCH)
+	if (q & VIOLATION_FETCH)
 		access |= VEE_EXECUTE;
 	return access;
 }
@@ -55,7 +55,7 @@ static u32 access_of(u64 q)
  */
 static bool may_be_posted(struct vee_vcpu *vcpu)
 {
-	return (vcpu->exit.qualification & EPT_KIND) == EPT_PLAIN_WRITE &&
+	return (vcpu->exit.qualification & VIOLATION_KIND) == VIOLATION_PLAIN_WRITE &&
 	       !(vcpu->events.delivering.flags & VEE_EVENT_VALID) &&
 	       post_watches(&vcpu->vm->office, VEE_SPACE_MEMORY) &&
 	       post_is_watched(&vcpu->vm->office, VEE_SPACE_MEMORY, vcpu->violation.gpa) &&
@@ -117,8 +117,8 @@ static enum next ask_caller(struct vee_vcpu *vcpu, int err)
 		.gpa = vcpu->violation.gpa,
 		.gva = vcpu->violation.gva,
 		.access = access_of(q),
-		.gva_valid = !!(q & EPT_GVA_VALID),
-		.walk = q & EPT_GVA_VALID && !(q & EPT_TRANSLATED),
+		.gva_valid = !!(q & VIOLATION_GVA_VALID),
+		.walk = q & VIOLATION_GVA_VALID && !(q & VIOLATION_TRANSLATED),
 		.error = is_mmio ? 0 : err,
 	};
 	trace_vee_mmio(vcpu, &exit->memory);
@@ -197,12 +197,12 @@ static noinline bool fault_own(struct vee_vcpu *vcpu)
  */
 static bool is_walk_taken_for_write(struct vee_vcpu *vcpu, int err)
 {
-	/* EPT_READ as well, but for Bochs (2.7). */
-	const u64 walk = EPT_WRITE | EPT_GVA_VALID;
+	/* VIOLATION_READ as well, but for Bochs (2.7). */
+	const u64 walk = VIOLATION_WRITE | VIOLATION_GVA_VALID;
 
 	return static_branch_unlikely(&writes_recorded) && vcpu->pml.eptp & EPTP_FLAGS &&
 	       (err == -EACCES || err == -EFAULT) &&
-	       (vcpu->exit.qualification & (walk | EPT_TRANSLATED)) == walk;
+	       (vcpu->exit.qualification & (walk | VIOLATION_TRANSLATED)) == walk;
 }
 
 static enum next resolve(struct vee_vcpu *vcpu)
@@ -247,7 +247,7 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 
 	event_collect(vcpu);
 	vcpu->violation.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
-	vcpu->violation.gva = q & EPT_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
+	vcpu->violation.gva = q & VIOLATION_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
 	vcpu->violation.may_post = may_be_posted(vcpu);
 	note(vcpu, resolve);
 	return NEXT_FAULT;
@@ -266,11 +266,11 @@ static u64 as_violation(u64 q)
 	switch (APIC_KIND(q)) {
 	case APIC_WRITE:
 	case APIC_DELIVERY:
-		return EPT_WRITE;
+		return VIOLATION_WRITE;
 	case APIC_FETCH:
-		return EPT_FETCH;
+		return VIOLATION_FETCH;
 	default:
-		return EPT_READ;
+		return VIOLATION_READ;
 	}
 }
 

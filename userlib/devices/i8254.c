@@ -597,33 +597,31 @@ void pit_init(struct pit *pit, struct bus *ports, struct clock *clock,
 
 /* --- as bytes --- */
 
-#define CHANNEL(n) \
-	SAVED_UP_TO(struct pit, channels[n].control, CONTROL_BITS), \
-	SAVED_UP_TO(struct pit, channels[n].mode, HARDWARE_STROBE), \
-	SAVED_BOOL(struct pit, channels[n].gate), \
-	SAVED_BOOL(struct pit, channels[n].loaded), \
-	SAVED_BOOL(struct pit, channels[n].running), \
-	SAVED_BOOL(struct pit, channels[n].paused), \
-	SAVED(struct pit, channels[n].start), \
-	SAVED(struct pit, channels[n].held), \
-	SAVED_UP_TO(struct pit, channels[n].count, 65536), \
-	SAVED_BOOL(struct pit, channels[n].has_next), \
-	SAVED_UP_TO(struct pit, channels[n].next, 65536), \
-	SAVED(struct pit, channels[n].switch_tick), \
-	SAVED(struct pit, channels[n].seen), \
-	SAVED_BOOL(struct pit, channels[n].write_high), \
-	SAVED(struct pit, channels[n].write_low), \
-	SAVED_BOOL(struct pit, channels[n].read_high), \
-	SAVED_BOOL(struct pit, channels[n].count_latched), \
-	SAVED(struct pit, channels[n].count_latch), \
-	SAVED_BOOL(struct pit, channels[n].status_latched), \
-	SAVED(struct pit, channels[n].status_latch)
+static const struct saved_member channel_members[] = {
+	SAVED_UP_TO(struct pit_channel, control, CONTROL_BITS),
+	SAVED_UP_TO(struct pit_channel, mode, HARDWARE_STROBE),
+	SAVED_BOOL(struct pit_channel, gate),
+	SAVED_BOOL(struct pit_channel, loaded),
+	SAVED_BOOL(struct pit_channel, running),
+	SAVED_BOOL(struct pit_channel, paused),
+	SAVED(struct pit_channel, start),
+	SAVED(struct pit_channel, held),
+	SAVED_UP_TO(struct pit_channel, count, 65536),
+	SAVED_BOOL(struct pit_channel, has_next),
+	SAVED_UP_TO(struct pit_channel, next, 65536),
+	SAVED(struct pit_channel, switch_tick),
+	SAVED(struct pit_channel, seen),
+	SAVED_BOOL(struct pit_channel, write_high),
+	SAVED(struct pit_channel, write_low),
+	SAVED_BOOL(struct pit_channel, read_high),
+	SAVED_BOOL(struct pit_channel, count_latched),
+	SAVED(struct pit_channel, count_latch),
+	SAVED_BOOL(struct pit_channel, status_latched),
+	SAVED(struct pit_channel, status_latch),
+};
 
 static const struct saved_member members[] = {
 	SAVED(struct pit, begin_ns),
-	CHANNEL(0),
-	CHANNEL(1),
-	CHANNEL(2),
 	SAVED(struct pit, missed),
 	SAVED_UP_TO(struct pit, port61_bits, PORT61_WRITABLE),
 };
@@ -637,8 +635,9 @@ static bool is_tick(int64_t tick)
 }
 
 /* What is divided by is not 0, and a period is none of 1. */
-static bool channel_fits(const struct pit_channel *channel)
+static bool channel_fits(const void *device)
 {
+	const struct pit_channel *channel = device;
 	uint32_t least = is_periodic(channel) ? 2 : 1;
 
 	return is_tick(channel->start) && is_tick(channel->held) && is_tick(channel->seen) &&
@@ -648,12 +647,6 @@ static bool channel_fits(const struct pit_channel *channel)
 	       (!channel->has_next || channel->next >= least);
 }
 
-static bool fits(const void *device)
-{
-	const struct pit *pit = device;
-
-	return channel_fits(&pit->channels[0]) && channel_fits(&pit->channels[1]) &&
-	       channel_fits(&pit->channels[2]);
-}
-
-const struct saved_device pit_saved = SAVED_DEVICE("8254", 1, members, fits);
+const struct saved_device pit_channel_saved =
+	SAVED_DEVICE("8254 channel", 1, channel_members, channel_fits);
+const struct saved_device pit_saved = SAVED_DEVICE("8254", 1, members, NULL);

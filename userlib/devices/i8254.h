@@ -103,5 +103,7 @@ void pit_acknowledged(struct pit *pit);
 void pit_unmasked(struct pit *pit);
 
 extern const struct saved_device pit_saved;
+/* ... of each of its channels */
+extern const struct saved_device pit_channel_saved;
 
 #endif /* VEE_I8254_H */

@@ -72,7 +72,8 @@ static int tell(FILE *why, struct vee_vcpu *vcpu, int err, const char *what)
 static int time_over(const struct vee_fn *fn, struct machine *machine, FILE *why)
 {
 	if (why)
-		fprintf(why, "the function has had vee_fn_options.deadline_ns, %llu ns, and is still at it:\n",
+		fprintf(why,
+			"vee_fn_options.deadline_ns, %llu ns, is over, and the function is still at it:\n",
 			(unsigned long long)fn->options.deadline_ns);
 	if (why)
 		vee_explain(machine->vcpu, why);
@@ -82,7 +83,8 @@ static int time_over(const struct vee_fn *fn, struct machine *machine, FILE *why
 static int memory_over(const struct vee_fn *fn, const struct machine *machine, FILE *why)
 {
 	if (why)
-		fprintf(why, "the function wants %llu bytes more than vee_fn_options.memory has, %zu\n",
+		fprintf(why,
+			"the function wants %llu bytes more than vee_fn_options.memory, %zu\n",
 			(unsigned long long)machine->vcpu->page->regs.rdi, fn->options.memory);
 	return -EDQUOT;
 }
