@@ -261,6 +261,8 @@ static long long pinned_pages(void)
 	static char text[65536];
 	const char *got, *released;
 
+	/* Has each CPU's own count added up, if this user may. */
+	read_text("/proc/sys/vm/stat_refresh", text, sizeof(text));
 	if (!read_text("/proc/vmstat", text, sizeof(text)))
 		return -1;
 	got = strstr(text, "nr_foll_pin_acquired ");
