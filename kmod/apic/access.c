@@ -139,7 +139,15 @@ static bool vector_fits(u32 icr)
 	       (icr & APIC_VECTOR_MASK) >= APIC_FIRST_VECTOR;
 }
 
-static void send(struct apic *apic, u32 icr, u32 destination)
+/* Fixed, and to one by its number, as most are. */
+static bool is_plain(u32 icr, u32 destination)
+{
+	return !(icr & (APIC_MODE_MASK | APIC_DEST_LOGICAL | SHORTHAND)) &&
+	       destination < VEE_MAX_VCPUS &&
+	       (icr & APIC_VECTOR_MASK) >= APIC_FIRST_VECTOR;
+}
+
+static noinline void send_message(struct apic *apic, u32 icr, u32 destination)
 {
 	struct apic_message message = {
 		.destination = destination,
@@ -170,6 +178,14 @@ static void send(struct apic *apic, u32 icr, u32 destination)
 		message.destination = message.wide ? U32_MAX : U8_MAX;
 	}
 	bus_send(apic->bus, &message, apic);
+}
+
+static void send(struct apic *apic, u32 icr, u32 destination)
+{
+	if (likely(is_plain(icr, destination)))
+		bus_send_fixed(apic->bus, destination, icr & APIC_VECTOR_MASK, apic);
+	else
+		send_message(apic, icr, destination);
 }
 
 static void write_icr(struct apic *apic, u32 value, u32 destination)

@@ -42,10 +42,11 @@ struct apic_bus;
 #define APIC_OFFERS_X2APIC	BIT(0)
 #define APIC_OFFERS_DEADLINE	BIT(1)
 
-/* mailbox.calls: bit numbers */
+#define MAIL_WORDS		BITS_TO_LONGS(APIC_VECTORS)
+
+/* mailbox.calls: bit numbers; the first ones say which of mailbox.requests there are */
 enum {
-	CALL_INTERRUPT,	/* some of mailbox.requests are set */
-	CALL_NMI,
+	CALL_NMI = MAIL_WORDS,
 	CALL_INIT,
 	CALL_SIPI,
 	CALL_ILLEGAL,	/* a vector that is none */
@@ -60,8 +61,8 @@ enum {
  */
 struct mailbox {
 	unsigned long calls;
-	unsigned long requests[BITS_TO_LONGS(APIC_VECTORS)];
-	unsigned long level[BITS_TO_LONGS(APIC_VECTORS)];
+	unsigned long requests[MAIL_WORDS];
+	unsigned long level[MAIL_WORDS];
 	u8 sipi_vector;
 };
 
@@ -96,6 +97,7 @@ struct apic_timer {
  * @eoi: VEE_APIC_EOI and a vector: the caller is to hear of it; 0: nothing
  * @requested: words of the IRR that may have bits
  * @in_service: ... of the ISR
+ * @triggers_changed: the TMR may not be as the CPU was told
  */
 struct apic {
 	u8 *regs;
@@ -111,6 +113,7 @@ struct apic {
 	u32 eoi;
 	u8 requested;
 	u8 in_service;
+	bool triggers_changed;
 };
 
 /* Is there any in this machine? Who has none pays nothing. */

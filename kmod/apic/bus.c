@@ -28,7 +28,11 @@ struct apic_bus *bus_create(void (*nudge)(struct apic *apic))
 
 void bus_join(struct apic_bus *bus, struct apic *apic)
 {
+	mutex_lock(&bus->change);
+	if (apic->id >= bus->seats_end)
+		WRITE_ONCE(bus->seats_end, apic->id + 1);
 	rcu_assign_pointer(bus->seats[apic->id], apic);
+	mutex_unlock(&bus->change);
 }
 
 void bus_leave(struct apic_bus *bus, struct apic *apic)
@@ -157,7 +161,7 @@ static void send_to_one(struct apic_bus *bus, const struct apic_message *message
 {
 	struct apic *best = NULL;
 
-	for (int i = 0; i < VEE_MAX_VCPUS; i++) {
+	for (unsigned int i = 0; i < READ_ONCE(bus->seats_end); i++) {
 		struct apic *apic = rcu_dereference(bus->seats[i]);
 
 		if (apic && is_for(message, apic) && is_better(apic, best, message->vector))
@@ -170,7 +174,7 @@ static void send_to_one(struct apic_bus *bus, const struct apic_message *message
 static void send_to_all(struct apic_bus *bus, const struct apic_message *message,
 			struct apic *from)
 {
-	for (int i = 0; i < VEE_MAX_VCPUS; i++) {
+	for (unsigned int i = 0; i < READ_ONCE(bus->seats_end); i++) {
 		struct apic *apic = rcu_dereference(bus->seats[i]);
 
 		if (apic && is_for(message, apic))
@@ -199,6 +203,17 @@ void bus_send(struct apic_bus *bus, const struct apic_message *message, struct a
 		send_to_one(bus, message, from);
 	else
 		send_to_all(bus, message, from);
+	rcu_read_unlock();
+}
+
+void bus_send_fixed(struct apic_bus *bus, u32 number, u8 vector, struct apic *from)
+{
+	struct apic *apic;
+
+	rcu_read_lock();
+	apic = rcu_dereference(bus->seats[number]);
+	if (apic && apic_is_switched_on(apic) && apic_post(apic, vector, false) && apic != from)
+		bus->nudge(apic);
 	rcu_read_unlock();
 }
 

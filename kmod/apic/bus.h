@@ -17,6 +17,7 @@ struct apic;
 /**
  * struct apic_bus - a VM's
  * @seats: its APICs, by number; under RCU
+ * @seats_end: none of them has this number, or a higher one
  * @nudge: has the thread that runs an APIC's vCPU look into its mailbox; from any context
  * @change: taken to change @binds
  * @binds: eventfds that send messages: bind.c
@@ -24,6 +25,7 @@ struct apic;
  */
 struct apic_bus {
 	struct apic __rcu *seats[VEE_MAX_VCPUS];
+	unsigned int seats_end;
 	void (*nudge)(struct apic *apic);
 	struct mutex change;
 	struct list_head binds;
@@ -57,6 +59,8 @@ void bus_join(struct apic_bus *bus, struct apic *apic);
 void bus_leave(struct apic_bus *bus, struct apic *apic);
 /* From any context. @from: the sender, which is not nudged; NULL: none */
 void bus_send(struct apic_bus *bus, const struct apic_message *message, struct apic *from);
+/* The same for a fixed, edge-triggered interrupt of the APIC @number, below VEE_MAX_VCPUS. */
+void bus_send_fixed(struct apic_bus *bus, u32 number, u8 vector, struct apic *from);
 /* The message of an MSI; @flags: VEE_SIGNAL_. -EINVAL */
 int bus_message(struct apic_message *message, u64 address, u32 data, u32 flags);
 /* -EINVAL */

@@ -77,7 +77,8 @@ void apic_accept(struct apic *apic, u8 vector)
 		apic->requested &= ~BIT(vector / 32);
 	apic_set_bit(apic, APIC_ISR, vector);
 	apic->in_service |= BIT(vector / 32);
-	apic_priority(apic);
+	/* It was above all else. */
+	apic_set(apic, APIC_PROCPRI, vector & PRIORITY_CLASS);
 }
 
 void apic_ended(struct apic *apic, u8 vector)
@@ -115,7 +116,8 @@ bool apic_post(struct apic *apic, u8 vector, bool level)
 		set_bit(vector, mail->level);
 	else
 		clear_bit(vector, mail->level);
-	return !test_and_set_bit(vector, mail->requests) && apic_call(apic, CALL_INTERRUPT);
+	return !test_and_set_bit(vector, mail->requests) &&
+	       apic_call(apic, vector / BITS_PER_LONG);
 }
 
 /* @came: vectors of word @n, of which @level are level-triggered */
@@ -125,7 +127,10 @@ static void take_word(struct apic *apic, int n, u32 came, u32 level)
 	u32 *tmr = apic_reg(apic, APIC_WORD(APIC_TMR, n));
 
 	*irr |= came;
-	*tmr = (*tmr & ~came) | (level & came);
+	if (unlikely((*tmr ^ level) & came)) {
+		*tmr ^= (*tmr ^ level) & came;
+		apic->triggers_changed = true;
+	}
 	apic->requested |= BIT(n);
 }
 
@@ -137,30 +142,33 @@ static void take_words(struct apic *apic, int n, u64 came, u64 level)
 		take_word(apic, 2 * n + 1, came >> 32, level >> 32);
 }
 
-/* The highest. */
-static int take_requests(struct apic *apic)
+/* The highest. @words: in which of them there are some; they may have been taken before */
+static int take_requests(struct apic *apic, unsigned long words)
 {
 	struct mailbox *mail = &apic->mail;
 	int last = -1;
 
-	for (int n = 0; n < ARRAY_SIZE(mail->requests); n++) {
-		unsigned long came;
+	for (; words; words &= words - 1) {
+		unsigned int n = __ffs(words);
+		unsigned long came = xchg(&mail->requests[n], 0);
 
-		if (!READ_ONCE(mail->requests[n]))
+		if (!came)
 			continue;
-		came = xchg(&mail->requests[n], 0);
 		take_words(apic, n, came, READ_ONCE(mail->level[n]));
 		last = n * BITS_PER_LONG + __fls(came);
 	}
 	return last;
 }
 
+/* mailbox.calls that say where in mailbox.requests there are some */
+#define ALL_REQUESTS	(BIT(MAIL_WORDS) - 1)
+
 /* Of INIT and SIPI at once the INIT came first: see bus.c. An error may be an interrupt. */
 static noinline unsigned long take_seldom(struct apic *apic, unsigned long calls)
 {
 	if (calls & BIT(CALL_ILLEGAL)) {
 		apic_note_error(apic, APIC_ESR_RECVILL);
-		calls |= BIT(CALL_INTERRUPT);
+		calls |= ALL_REQUESTS;
 	}
 	if (calls & BIT(CALL_INIT))
 		apic->start = (apic->start & ~VEE_APIC_SIPI) | VEE_APIC_INIT;
@@ -171,7 +179,7 @@ static noinline unsigned long take_seldom(struct apic *apic, unsigned long calls
 	return calls;
 }
 
-#define OFTEN	(BIT(CALL_INTERRUPT) | BIT(CALL_NMI))
+#define OFTEN	(ALL_REQUESTS | BIT(CALL_NMI))
 
 bool apic_take_mail(struct apic *apic, int *came)
 {
@@ -179,7 +187,7 @@ bool apic_take_mail(struct apic *apic, int *came)
 
 	if (unlikely(calls & ~OFTEN))
 		calls = take_seldom(apic, calls);
-	*came = calls & BIT(CALL_INTERRUPT) ? take_requests(apic) : -1;
+	*came = take_requests(apic, calls & ALL_REQUESTS);
 	return calls & BIT(CALL_NMI);
 }
 

@@ -265,7 +265,9 @@ static noinline void accept(struct vee_vcpu *vcpu)
 	events->apic_asked = !interrupt_ready(interruptibility(), vmcs_read(VMCS_GUEST_RFLAGS));
 	if (events->apic_asked)
 		return;
-	vector = apic_deliverable(&vcpu->apic);
+	vector = events->apic_vector;
+	if (vector < 0)
+		vector = apic_deliverable(&vcpu->apic);
 	/* The guest has raised its TPR since: the exit for the window finds that out. */
 	if (vector < 0)
 		return;
@@ -297,6 +299,7 @@ void event_prepare(struct vee_vcpu *vcpu)
 	} else if (events->apic_waits && !valid(&events->interrupt)) {
 		accept(vcpu);
 	}
+	events->apic_vector = -1;
 	if (trace_vee_inject_enabled() && events->injecting)
 		trace_vee_inject(vcpu, events->injecting);
 	ask_for_windows(vcpu);

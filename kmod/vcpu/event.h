@@ -25,6 +25,7 @@
  * @injecting: which of these the entry under way delivers, or NULL
  * @resume_flag_changed: RFLAGS.RF is not the guest's, but as its frame is to have it
  * @apic_waits: the local APIC has one, which is accepted when it is injected
+ * @apic_vector: ... it, if no entry was prepared since; -1: that is to be looked up
  * @apic_asked: ... the guest is not ready for it, and the CPU is asked to say when it is
  * @sent_interrupt: a struct vee_event from another thread, 0: none
  * @sent_nmi: likewise
@@ -36,6 +37,7 @@ struct events {
 	struct vee_event *injecting;
 	bool resume_flag_changed;
 	bool apic_waits;
+	s16 apic_vector;
 	bool apic_asked;
 	u64 sent_interrupt;
 	u64 sent_nmi;

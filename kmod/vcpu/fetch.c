@@ -77,7 +77,7 @@ static void finish(struct fetch *fetch, int error)
 	fetch->error = error;
 	WRITE_ONCE(fetch->state, fetch->state == FETCH_ASKED ? FETCH_DONE : FETCH_NOTHING);
 	if (fetch->vcpu)
-		wake_up(&fetch->vcpu->runner.halted);
+		wake_up(&fetch->vcpu->runner.waits);
 	spin_unlock(&fetch->lock);
 }
 
@@ -171,7 +171,7 @@ static bool wait_for(struct vee_vcpu *vcpu, enum fetching state, bool in_run)
 {
 	const struct fetch *fetch = vcpu->fetch;
 
-	wait_event_interruptible_hrtimeout(vcpu->runner.halted,
+	wait_event_interruptible_hrtimeout(vcpu->runner.waits,
 					   READ_ONCE(fetch->state) == state ||
 					   ends_wait(vcpu, in_run),
 					   in_run ? deadline_timeout(&vcpu->limits) : KTIME_MAX);

@@ -9,7 +9,6 @@
  */
 #include <linux/hrtimer.h>
 #include <linux/sched/signal.h>
-#include <linux/wait.h>
 #include <asm/processor-flags.h>
 
 #include "vcpu/deadline.h"
@@ -78,10 +77,30 @@ static bool wakes(struct vee_vcpu *vcpu)
 	       runner_is_kicked(&vcpu->runner);
 }
 
+/* False: nothing is to be waited for any more. */
+static bool sleep_once(struct vee_vcpu *vcpu)
+{
+	ktime_t timeout = deadline_timeout(&vcpu->limits);
+
+	/* With the barrier of who wakes it: either sees what the other has done. */
+	set_current_state(TASK_INTERRUPTIBLE);
+	if (wakes(vcpu) || signal_pending(current))
+		return false;
+	if (timeout == KTIME_MAX)
+		schedule();
+	else
+		schedule_hrtimeout(&timeout, HRTIMER_MODE_REL);
+	return true;
+}
+
 /* Why it came back, may_enter() finds out. */
 enum next halt_sleep(struct vee_vcpu *vcpu)
 {
-	wait_event_interruptible_hrtimeout(vcpu->runner.halted, wakes(vcpu),
-					   deadline_timeout(&vcpu->limits));
+	WRITE_ONCE(vcpu->runner.sleeps, true);
+	while (sleep_once(vcpu))
+		;
+	__set_current_state(TASK_RUNNING);
+	/* From here on an IPI is needed, before the look that follows. */
+	smp_store_mb(vcpu->runner.sleeps, false);
 	return NEXT_HOST;
 }

@@ -181,6 +181,7 @@ static void set_level(struct vee_vcpu *vcpu)
 		changed |= level != vcpu->local.level[i];
 		vcpu->local.level[i] = level;
 	}
+	vcpu->apic.triggers_changed = false;
 	if (changed)
 		write_eoi_bitmaps(vcpu);
 }
@@ -251,8 +252,10 @@ static void set_threshold(struct vee_vcpu *vcpu, int blocked)
 
 static void offer(struct vee_vcpu *vcpu)
 {
-	bool waits = apic_deliverable(&vcpu->apic) >= 0;
+	int vector = apic_deliverable(&vcpu->apic);
+	bool waits = vector >= 0;
 
+	vcpu->events.apic_vector = vector;
 	vcpu->events.apic_waits = waits;
 	vcpu->events.apic_asked = false;
 	/* It also makes the entry one that events are looked at for. */
@@ -274,7 +277,8 @@ static void raise(struct vee_vcpu *vcpu, int vector)
 {
 	u32 status = vmcs_read(VMCS_GUEST_INTERRUPT_STATUS);
 
-	set_level(vcpu);
+	if (unlikely(vcpu->apic.triggers_changed))
+		set_level(vcpu);
 	if (vector > STATUS_RVI(status))
 		vmcs_write(VMCS_GUEST_INTERRUPT_STATUS,
 			   (status & ~0xffU) | (u32)vector);
@@ -312,11 +316,21 @@ void local_take_mail(struct vee_vcpu *vcpu)
 		take(vcpu);
 }
 
+/* SDM 3C, "Evaluation of Pending Virtual Interrupts" */
+static bool cpu_has_interrupt(const struct apic *apic)
+{
+	u32 status = vmcs_read(VMCS_GUEST_INTERRUPT_STATUS);
+	u32 priority = max(apic_get(apic, APIC_TASKPRI), status >> STATUS_SVI_SHIFT);
+
+	return STATUS_RVI(status) >> TPR_CLASS_SHIFT > priority >> TPR_CLASS_SHIFT;
+}
+
 bool local_has_interrupt(struct vee_vcpu *vcpu)
 {
 	if (!(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF))
 		return false;
-	local_look(&vcpu->apic, &vcpu->local);
+	if (local_delivers(&vcpu->local))
+		return cpu_has_interrupt(&vcpu->apic);
 	return apic_deliverable(&vcpu->apic) >= 0;
 }
 

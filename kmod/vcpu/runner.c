@@ -10,39 +10,36 @@
 void runner_init(struct runner *runner)
 {
 	runner->generation = 1;
-	init_waitqueue_head(&runner->halted);
+	init_waitqueue_head(&runner->waits);
 }
 
 /*
  * Makes the thread look at may_enter() again. A task outlives the RCU grace period
  * after its end; one that is not on a CPU, and not asleep in halt_sleep(), will look
- * before it enters.
+ * before it enters. Between what it is to see and the look at runner.sleeps there is a full
+ * barrier, as there is between the two there.
  */
-void runner_interrupt(struct runner *runner)
+void runner_nudge(struct runner *runner)
 {
-	struct task_struct *task;
+	struct task_struct *task = rcu_dereference(runner->task);
 
-	rcu_read_lock();
-	task = rcu_dereference(runner->task);
-	if (task)
+	if (!task)
+		return;
+	if (READ_ONCE(runner->sleeps))
+		wake_up_process(task);
+	else
 		kick_process(task);
-	rcu_read_unlock();
-	if (wq_has_sleeper(&runner->halted))
-		wake_up(&runner->halted);
 }
 
 /* One that has not begun looks before it enters. */
-void runner_nudge(struct runner *runner)
+void runner_interrupt(struct runner *runner)
 {
-	struct task_struct *task;
-
+	smp_mb();
 	rcu_read_lock();
-	task = rcu_dereference(runner->task);
-	if (task && wq_has_sleeper(&runner->halted))
-		wake_up_process(task);
-	else if (task)
-		kick_process(task);
+	runner_nudge(runner);
 	rcu_read_unlock();
+	if (wq_has_sleeper(&runner->waits))
+		wake_up(&runner->waits);
 }
 
 int runner_kick(struct runner *runner, u64 generation)

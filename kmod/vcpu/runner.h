@@ -21,7 +21,8 @@
  * @interrupted: the run ends with -EINTR
  * @is_inline: it is in a thread that must not be kept for long or put to sleep
  * @paused: an inline run was interrupted, and is to go on in another thread
- * @halted: where the task sleeps while the guest is in HLT
+ * @sleeps: the task is in halt_sleep(), or about to be: it is to be woken
+ * @waits: where a thread is asleep that is about to begin the run: fetch.c
  */
 struct runner {
 	struct task_struct __rcu *task;
@@ -33,13 +34,17 @@ struct runner {
 	bool interrupted;
 	bool is_inline;
 	bool paused;
-	wait_queue_head_t halted;
+	bool sleeps;
+	wait_queue_head_t waits;
 };
 
 void runner_init(struct runner *runner);
 /* Has the thread look up. From any thread. */
 void runner_interrupt(struct runner *runner);
-/* The same, with interrupts off on PREEMPT_RT too, but of one that has begun its run. */
+/*
+ * The same, with interrupts off on PREEMPT_RT too, but of one that has begun its run. Under
+ * RCU.
+ */
 void runner_nudge(struct runner *runner);
 /* Ends run @generation. -ESTALE: it has ended; -EINVAL: it is yet to come. */
 int runner_kick(struct runner *runner, u64 generation);
