@@ -155,6 +155,7 @@ static const struct layout layouts[] = {
 	OFFSET(vee_bind, data, 16),
 	OFFSET(vee_bind, eventfd, 20),
 	OFFSET(vee_bind, remove, 24),
+	OFFSET(vee_bind, eoi, 28),
 	SIZE(vee_post, 24),
 	OFFSET(vee_post, vcpu, 22),
 	OFFSET(vee_post_ring, tail, 64),
@@ -443,7 +444,7 @@ static void good_load(struct guest *g, void *arg)
 
 #define REQUEST(number, on, type, reserved, good) \
 	{ #number, number, on, sizeof(struct type), reserved, good, 0, false }
-#define APIC_REQUEST(number, type, good) \
+#define APIC_REQUEST(number, type, reserved, good) \
 	{ #number, number, ON_VM, sizeof(struct type), offsetof(struct type, reserved), good, \
 	  0, true }
 #define GROWN_REQUEST(number, on, type, reserved, good, first) \
@@ -465,8 +466,9 @@ static const struct request requests[] = {
 	REQUEST(VEE_VM_COALESCE, ON_VM, vee_coalesce, 0, good_coalesce),
 	REQUEST(VEE_VM_DOORBELL, ON_VM, vee_doorbell,
 		offsetof(struct vee_doorbell, reserved), good_doorbell),
-	APIC_REQUEST(VEE_VM_SIGNAL, vee_signal, good_signal),
-	APIC_REQUEST(VEE_VM_BIND, vee_bind, good_bind),
+	APIC_REQUEST(VEE_VM_SIGNAL, vee_signal, reserved, good_signal),
+	/* Without VEE_BIND_EOI. */
+	APIC_REQUEST(VEE_VM_BIND, vee_bind, eoi, good_bind),
 	REQUEST(VEE_VCPU_KICK, ON_VCPU, vee_kick, 0, good_kick),
 	REQUEST(VEE_VCPU_SYNC, ON_VCPU, vee_sync,
 		offsetof(struct vee_sync, reserved), good_nothing),

@@ -358,13 +358,13 @@ TEST_F(bind, refused)
 	arg.data = 0x700 | HIGH;
 	EXPECT_EQ(-EINVAL, change(g->vm, arg));
 	arg = good;
-	arg.flags = 2;
+	arg.flags = 4;
 	EXPECT_EQ(-EINVAL, change(g->vm, arg));
 	arg = good;
 	arg.remove = 2;
 	EXPECT_EQ(-EINVAL, change(g->vm, arg));
 	arg = good;
-	arg.reserved = 1;
+	arg.eoi = 1;
 	EXPECT_EQ(-EINVAL, change(g->vm, arg));
 	EXPECT_EQ(-EINVAL, bind_to(g, g->vm, HIGH));
 	EXPECT_EQ(-EINVAL, unbind(g, g->vm));
@@ -582,12 +582,14 @@ TEST_F(bind, removed_meanwhile)
  * struct changer - a thread that binds and removes, as another does
  * @g: whose VM
  * @fd: which eventfd
+ * @eoi: which hears of EOIs
  * @done: how often it could
  * @failed: an error that can't be
  */
 struct changer {
 	const struct guest *g;
 	int fd;
+	int eoi;
 	unsigned int done;
 	int failed;
 };
@@ -684,6 +686,297 @@ TEST_F(bind, eventfd_closed_meanwhile)
 	}
 	EXPECT_TRUE(WAIT_FOR(guest_read32(g, GPA_DATA)));
 	end_serving(_metadata, g, &r);
+}
+
+/* --- whose end an eventfd hears of ---------------------------------------------------- */
+
+FIXTURE(bind_eoi) {
+	struct guest g;
+	int fd;
+	int eoi;
+};
+
+FIXTURE_SETUP(bind_eoi)
+{
+	guest_open_apic(_metadata, &self->g);
+	self->fd = new_eventfd(_metadata);
+	self->eoi = new_eventfd(_metadata);
+}
+
+FIXTURE_TEARDOWN(bind_eoi)
+{
+	close(self->fd);
+	close(self->eoi);
+	guest_close(&self->g);
+}
+
+static int bind_with_eoi(const struct guest *g, int fd, int eoi, __u8 vector)
+{
+	return change(g->vm, (struct vee_bind) {
+		.flags = VEE_SIGNAL_LEVEL | VEE_BIND_EOI,
+		.address = MSI(0),
+		.data = vector,
+		.eventfd = fd,
+		.eoi = eoi,
+	});
+}
+
+static void expect_interrupt(struct __test_metadata *_metadata, struct guest *g, __u8 vector)
+{
+	GUEST_LONG(g, wait_for_one);
+	ASSERT_VECTOR(g, vector);
+}
+
+/* The guest goes on to its HLT. */
+static void end_unseen(struct __test_metadata *_metadata, struct guest *g)
+{
+	GUEST_LONG(g, eoi);
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+}
+
+static void end_seen(struct __test_metadata *_metadata, struct guest *g, __u8 vector)
+{
+	GUEST_LONG(g, eoi);
+	ASSERT_RUN(g, VEE_EXIT_EOI);
+	EXPECT_EQ(vector, g->page->exit.eoi.vector);
+}
+
+TEST_F(bind_eoi, is_heard)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, self->eoi, LOW));
+	for (i = 0; i < 3; i++) {
+		EXPECT_TRUE(add(self->fd, 1));
+		expect_interrupt(_metadata, g, LOW);
+		EXPECT_EQ(0, count_of(self->eoi));
+		end_unseen(_metadata, g);
+		EXPECT_EQ(1, count_of(self->eoi));
+	}
+}
+
+/* An edge-triggered one's is nobody's; another vector's the caller's. */
+TEST_F(bind_eoi, of_its_vector_alone)
+{
+	int other = new_eventfd(_metadata), edge = new_eventfd(_metadata);
+	struct guest *g = &self->g;
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, self->eoi, LOW));
+	ASSERT_EQ(0, bind_to(g, edge, LOW));
+	ASSERT_EQ(0, change(g->vm, (struct vee_bind) {
+		.flags = VEE_SIGNAL_LEVEL,
+		.address = MSI(0),
+		.data = LOW + 32,
+		.eventfd = other,
+	}));
+	EXPECT_TRUE(add(edge, 1));
+	EXPECT_EQ(LOW, TAKEN());
+	EXPECT_EQ(0, count_of(self->eoi));
+	EXPECT_TRUE(add(other, 1));
+	expect_interrupt(_metadata, g, LOW + 32);
+	end_seen(_metadata, g, LOW + 32);
+	EXPECT_EQ(0, count_of(self->eoi));
+	close(other);
+	close(edge);
+}
+
+/* As an I/O APIC would: from whom the message came is not known at its end. */
+TEST_F(bind_eoi, of_a_message)
+{
+	struct vee_signal signal = {
+		.size = sizeof(signal),
+		.flags = VEE_SIGNAL_LEVEL,
+		.address = MSI(0),
+		.data = LOW,
+	};
+	struct guest *g = &self->g;
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, self->eoi, LOW));
+	ASSERT_EQ(0, vee_call(g->vm, VEE_VM_SIGNAL, &signal));
+	expect_interrupt(_metadata, g, LOW);
+	end_unseen(_metadata, g);
+	EXPECT_EQ(1, count_of(self->eoi));
+}
+
+/* Two devices on one line, and one that has both ends of two. */
+TEST_F(bind_eoi, shared)
+{
+	int fds[2] = { new_eventfd(_metadata), new_eventfd(_metadata) };
+	int other = new_eventfd(_metadata);
+	struct guest *g = &self->g;
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, self->eoi, LOW));
+	ASSERT_EQ(0, bind_with_eoi(g, fds[0], self->eoi, LOW));
+	ASSERT_EQ(0, bind_with_eoi(g, fds[1], other, LOW));
+	EXPECT_TRUE(add(self->fd, 1));
+	EXPECT_TRUE(add(fds[1], 1));
+	expect_interrupt(_metadata, g, LOW);
+	end_unseen(_metadata, g);
+	EXPECT_EQ(2, count_of(self->eoi));
+	EXPECT_EQ(1, count_of(other));
+	close(fds[0]);
+	close(fds[1]);
+	close(other);
+}
+
+/* What it has sent before is the caller's from then on. */
+TEST_F(bind_eoi, removed)
+{
+	struct guest *g = &self->g;
+	int fd = new_eventfd(_metadata);
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, self->eoi, LOW));
+	EXPECT_TRUE(add(self->fd, 1));
+	expect_interrupt(_metadata, g, LOW);
+	EXPECT_EQ(0, unbind(g, self->fd));
+	end_seen(_metadata, g, LOW);
+	EXPECT_EQ(0, count_of(self->eoi));
+	/* Who is closed has ended with the next request. */
+	ASSERT_EQ(0, bind_with_eoi(g, fd, self->eoi, LOW));
+	EXPECT_TRUE(add(fd, 1));
+	expect_interrupt(_metadata, g, LOW);
+	close(fd);
+	EXPECT_EQ(-ENOENT, unbind(g, self->fd));
+	end_seen(_metadata, g, LOW);
+	EXPECT_EQ(0, count_of(self->eoi));
+}
+
+/* The module keeps it: nobody hears it, and the guest does not care. */
+TEST_F(bind_eoi, closed)
+{
+	struct guest *g = &self->g;
+	int eoi = new_eventfd(_metadata);
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, eoi, LOW));
+	close(eoi);
+	EXPECT_TRUE(add(self->fd, 1));
+	expect_interrupt(_metadata, g, LOW);
+	end_unseen(_metadata, g);
+}
+
+TEST_F(bind_eoi, refused)
+{
+	const struct vee_bind good = {
+		.flags = VEE_SIGNAL_LEVEL | VEE_BIND_EOI,
+		.address = MSI(0),
+		.data = LOW,
+		.eventfd = self->fd,
+		.eoi = self->eoi,
+	};
+	struct guest *g = &self->g;
+	int copy = dup(self->fd);
+	struct vee_bind arg = good;
+
+	arg.flags = VEE_BIND_EOI;
+	EXPECT_EQ(-EINVAL, change(g->vm, arg));
+	arg.flags = VEE_SIGNAL_LEVEL;
+	EXPECT_EQ(-EINVAL, change(g->vm, arg));
+	arg = good;
+	arg.eoi = -1;
+	EXPECT_EQ(-EBADF, change(g->vm, arg));
+	arg.eoi = g->vm;
+	EXPECT_EQ(-EINVAL, change(g->vm, arg));
+	arg.eoi = self->fd;
+	EXPECT_EQ(-EINVAL, change(g->vm, arg));
+	arg.eoi = copy;
+	EXPECT_EQ(-EINVAL, change(g->vm, arg));
+	arg = (struct vee_bind) { .eventfd = self->fd, .remove = 1, .eoi = self->eoi };
+	EXPECT_EQ(-EINVAL, change(g->vm, arg));
+	EXPECT_EQ(-ENOENT, unbind(g, self->fd));
+	EXPECT_EQ(0, change(g->vm, good));
+	EXPECT_EQ(-EEXIST, change(g->vm, good));
+	close(copy);
+}
+
+static void *hear_and_signal(void *arg)
+{
+	const int *fds = arg;
+	struct pollfd poll_fd = { .fd = fds[1], .events = POLLIN };
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED))
+		if (poll(&poll_fd, 1, 100) > 0 && count_of(fds[1]))
+			add(fds[0], 1);
+	return NULL;
+}
+
+/* A device whose line stays asserted, in another thread: each EOI brings the next one. */
+TEST_F(bind_eoi, asserted_still)
+{
+	int fds[2] = { self->fd, self->eoi };
+	struct guest *g = &self->g;
+	struct runner r;
+	pthread_t thread;
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, self->eoi, HIGH));
+	begin_to_serve(_metadata, g, &r);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, hear_and_signal, fds));
+	EXPECT_TRUE(add(self->fd, 1));
+	EXPECT_TRUE(WAIT_FOR(guest_read32(g, GPA_DATA) >= 100));
+	end_serving(_metadata, g, &r);
+	stop = true;
+	pthread_join(thread, NULL);
+}
+
+static void *bind_again(void *arg)
+{
+	const struct changer *c = arg;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		unbind(c->g, c->fd);
+		bind_with_eoi(c->g, c->fd, c->eoi, HIGH);
+	}
+	return NULL;
+}
+
+/* Removed and bound again all the while: an EOI is its eventfd's, or the caller's. */
+TEST_F(bind_eoi, changed_meanwhile)
+{
+	struct guest *g = &self->g;
+	struct changer changer = { .g = g, .fd = self->fd, .eoi = self->eoi };
+	unsigned int i, heard = 0, seen = 0;
+	pthread_t thread;
+
+	ASSERT_EQ(0, bind_with_eoi(g, self->fd, self->eoi, HIGH));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, bind_again, &changer));
+	for (i = 0; i < 200; i++) {
+		EXPECT_TRUE(add(self->fd, 1));
+		expect_interrupt(_metadata, g, HIGH);
+		GUEST_LONG(g, eoi);
+		ASSERT_EQ(0, guest_run(g));
+		if (g->page->exit.reason == VEE_EXIT_EOI)
+			seen++;
+		else
+			EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason);
+		heard += count_of(self->eoi);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	EXPECT_EQ(200, heard + seen);
+}
+
+/* The VM goes, with one in service, as its eventfd's last descriptor does. */
+TEST_F(bind_eoi, vm_closed_meanwhile)
+{
+	long users = module_users();
+	struct guest other;
+	pthread_t thread;
+	unsigned int i;
+
+	for (i = 0; i < 20; i++) {
+		int fd = new_eventfd(_metadata), copy = dup(fd);
+
+		guest_open_apic(_metadata, &other);
+		ASSERT_EQ(0, bind_with_eoi(&other, fd, self->eoi, LOW));
+		ASSERT_EQ(0, pthread_create(&thread, NULL, signal_and_close, &copy));
+		EXPECT_TRUE(add(fd, 1));
+		expect_interrupt(_metadata, &other, LOW);
+		close(fd);
+		guest_close(&other);
+		pthread_join(thread, NULL);
+	}
+	EXPECT_TRUE(WAIT_FOR(module_users() == users));
+	EXPECT_EQ(0, count_of(self->eoi));
 }
 
 TEST_HARNESS_MAIN

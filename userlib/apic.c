@@ -43,6 +43,17 @@ int vee_vm_bind(struct vee_vm *vm, int eventfd, uint64_t address, uint32_t data,
 	});
 }
 
+int vee_vm_bind_level(struct vee_vm *vm, int eventfd, int eoi, uint64_t address, uint32_t data)
+{
+	return change_bind(vm, (struct vee_bind) {
+		.flags = VEE_SIGNAL_LEVEL | VEE_BIND_EOI,
+		.address = address,
+		.data = data,
+		.eventfd = eventfd,
+		.eoi = eoi,
+	});
+}
+
 int vee_vm_unbind(struct vee_vm *vm, int eventfd)
 {
 	return change_bind(vm, (struct vee_bind) { .eventfd = eventfd, .remove = 1 });

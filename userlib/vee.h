@@ -381,6 +381,24 @@ int vee_vm_bind(struct vee_vm *vm, int eventfd, uint64_t address, uint32_t data,
 		unsigned int flags);
 
 /**
+ * vee_vm_bind_level() - have an eventfd send a level-triggered interrupt, another hear its end
+ * @vm: the VM, with local APICs
+ * @eventfd: an eventfd(2), which stays the caller's
+ * @eoi: another one; both may be closed, and the module keeps this one
+ * @address: as for vee_vm_signal()
+ * @data: likewise
+ *
+ * As vee_vm_bind() with VEE_SIGNAL_LEVEL, but the guest's end of interrupt ends no run: it adds 1
+ * to @eoi. Who waits for that, and has its line still asserted, signals @eventfd anew. It is
+ * told of the end of each level-triggered interrupt with this vector.
+ *
+ * Return: 0, or the errors of vee_vm_bind(); -EINVAL also if both are the same eventfd, or the
+ * module is too old for it.
+ */
+int vee_vm_bind_level(struct vee_vm *vm, int eventfd, int eoi, uint64_t address,
+		      uint32_t data);
+
+/**
  * vee_vm_unbind() - have it send nothing any more
  * @vm: the VM
  * @eventfd: what was bound

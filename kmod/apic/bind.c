@@ -9,6 +9,10 @@
  * thread takes the scheduler's own locks alone (runner_nudge() in vcpu/runner.c). Whoever
  * has held the queue's lock once knows that no message is on its way: so a bind ends.
  *
+ * The other way round, the end of a level-triggered interrupt is told to an eventfd by the
+ * thread that runs the vCPU, between two stretches: signals take locks, and as many as there
+ * are for a vector would keep interrupts off for too long. Which there are is under RCU.
+ *
  * The eventfd tells when its last descriptor is closed, but there nothing may be freed. The
  * bind leaves the queue, and the next request, or the VM's end, does the rest.
  */
@@ -18,6 +22,8 @@
 #include <linux/file.h>
 #include <linux/list.h>
 #include <linux/poll.h>
+#include <linux/rculist.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
@@ -33,6 +39,8 @@
  * @eventfd: a reference to it, by which it is known
  * @queue: its wait queue
  * @waiter: what waits there
+ * @by_vector: with @eoi: in apic_bus.ends
+ * @eoi: a reference to the eventfd that hears of the interrupt's end; NULL: none does
  */
 struct bind {
 	struct list_head link;
@@ -41,6 +49,8 @@ struct bind {
 	struct eventfd_ctx *eventfd;
 	wait_queue_head_t *queue;
 	wait_queue_entry_t waiter;
+	struct hlist_node by_vector;
+	struct eventfd_ctx *eoi;
 };
 
 /* --- when it is signalled: with the queue's lock held ------------------------------- */
@@ -73,6 +83,41 @@ static bool is_closed(const struct bind *bind)
 	return list_empty_careful(&bind->waiter.entry);
 }
 
+/* --- when an interrupt ends ---------------------------------------------------------- */
+
+static struct hlist_head *ends_of(struct apic_bus *bus, u8 vector)
+{
+	return &bus->ends[vector % BUS_END_LISTS];
+}
+
+bool bind_hears_eoi(struct apic_bus *bus, u8 vector)
+{
+	const struct bind *bind;
+	bool hears = false;
+
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(bind, ends_of(bus, vector), by_vector)
+		hears |= bind->message.vector == vector;
+	rcu_read_unlock();
+	return hears;
+}
+
+bool bind_tell_eoi(struct apic_bus *bus, u8 vector)
+{
+	const struct bind *bind;
+	bool told = false;
+
+	rcu_read_lock();
+	hlist_for_each_entry_rcu(bind, ends_of(bus, vector), by_vector) {
+		if (bind->message.vector == vector) {
+			vee_eventfd_signal(bind->eoi);
+			told = true;
+		}
+	}
+	rcu_read_unlock();
+	return told;
+}
+
 /* --- which there are: with apic_bus.change held -------------------------------------- */
 
 /* What poll(2) would wait by. */
@@ -103,23 +148,56 @@ static struct bind *find(const struct apic_bus *bus, const struct eventfd_ctx *e
 	return NULL;
 }
 
-static void end(struct bind *bind)
+/* It sends nothing any more, and hears nothing new. */
+static void detach(struct bind *bind, struct list_head *detached)
 {
 	/* Takes the lock, also if it has left already: who was in woken() is out of it. */
 	remove_wait_queue(bind->queue, &bind->waiter);
-	eventfd_ctx_put(bind->eventfd);
-	list_del(&bind->link);
+	if (bind->eoi)
+		hlist_del_rcu(&bind->by_vector);
+	list_move(&bind->link, detached);
 	bind->bus->bind_count--;
+}
+
+static void free_bind(struct bind *bind)
+{
+	eventfd_ctx_put(bind->eventfd);
+	if (bind->eoi)
+		eventfd_ctx_put(bind->eoi);
 	kfree(bind);
+}
+
+/* Who is about to tell them of an EOI has done so first. */
+static void free_detached(struct list_head *detached)
+{
+	struct bind *bind, *next;
+	bool heard = false;
+
+	list_for_each_entry(bind, detached, link)
+		heard |= bind->eoi != NULL;
+	if (heard)
+		synchronize_rcu_expedited();
+	list_for_each_entry_safe(bind, next, detached, link)
+		free_bind(bind);
+}
+
+static void end(struct bind *bind)
+{
+	LIST_HEAD(detached);
+
+	detach(bind, &detached);
+	free_detached(&detached);
 }
 
 static void end_closed(struct apic_bus *bus)
 {
 	struct bind *bind, *next;
+	LIST_HEAD(detached);
 
 	list_for_each_entry_safe(bind, next, &bus->binds, link)
 		if (is_closed(bind))
-			end(bind);
+			detach(bind, &detached);
+	free_detached(&detached);
 }
 
 static void begin(struct bind *bind, struct file *file)
@@ -128,17 +206,19 @@ static void begin(struct bind *bind, struct file *file)
 
 	list_add(&bind->link, &bind->bus->binds);
 	bind->bus->bind_count++;
+	if (bind->eoi)
+		hlist_add_head_rcu(&bind->by_vector, ends_of(bind->bus, bind->message.vector));
 	init_waitqueue_func_entry(&bind->waiter, woken);
 	init_poll_funcptr(&poll.table, wait_in);
 	vfs_poll(file, &poll.table);
 }
 
-static int add(struct apic_bus *bus, struct file *file, struct eventfd_ctx *eventfd,
-	       const struct apic_message *message)
+/* @from: of it @eventfd, @message and @eoi, to which the references are taken over */
+static int add(struct apic_bus *bus, struct file *file, const struct bind *from)
 {
 	struct bind *bind;
 
-	if (find(bus, eventfd))
+	if (find(bus, from->eventfd))
 		return -EEXIST;
 	if (bus->bind_count == VEE_MAX_BINDS)
 		return -ENOSPC;
@@ -146,8 +226,9 @@ static int add(struct apic_bus *bus, struct file *file, struct eventfd_ctx *even
 	if (!bind)
 		return -ENOMEM;
 	bind->bus = bus;
-	bind->message = *message;
-	bind->eventfd = eventfd;
+	bind->message = from->message;
+	bind->eventfd = from->eventfd;
+	bind->eoi = from->eoi;
 	begin(bind, file);
 	return 0;
 }
@@ -162,27 +243,59 @@ static int take_away(struct apic_bus *bus, const struct eventfd_ctx *eventfd)
 	return 0;
 }
 
-/* @message: NULL: whatever it sends it is to send no longer */
-static int change(struct apic_bus *bus, struct file *file, const struct apic_message *message)
+static int change(struct apic_bus *bus, struct file *file, const struct bind *bind, bool remove)
 {
-	struct eventfd_ctx *eventfd = eventfd_ctx_fileget(file);
 	int err;
 
-	if (IS_ERR(eventfd))
-		return PTR_ERR(eventfd);
 	mutex_lock(&bus->change);
 	end_closed(bus);
-	err = message ? add(bus, file, eventfd, message) : take_away(bus, eventfd);
+	err = remove ? take_away(bus, bind->eventfd) : add(bus, file, bind);
 	mutex_unlock(&bus->change);
-	/* Otherwise the reference is the new bind's. */
-	if (err || !message)
-		eventfd_ctx_put(eventfd);
+	return err;
+}
+
+/* The eventfds of it; -EBADF, -EINVAL. */
+static int get_eventfds(struct bind *bind, struct file *file, const struct vee_bind *arg)
+{
+	bind->eventfd = eventfd_ctx_fileget(file);
+	if (IS_ERR(bind->eventfd))
+		return PTR_ERR(bind->eventfd);
+	bind->eoi = NULL;
+	if (!(arg->flags & VEE_BIND_EOI))
+		return 0;
+	bind->eoi = eventfd_ctx_fdget(arg->eoi);
+	if (!IS_ERR(bind->eoi) && bind->eoi != bind->eventfd)
+		return 0;
+	eventfd_ctx_put(bind->eventfd);
+	if (IS_ERR(bind->eoi))
+		return PTR_ERR(bind->eoi);
+	/* Each EOI would be the next interrupt. */
+	eventfd_ctx_put(bind->eoi);
+	return -EINVAL;
+}
+
+static int change_file(struct apic_bus *bus, struct file *file, struct bind *bind,
+		       const struct vee_bind *arg)
+{
+	int err = get_eventfds(bind, file, arg);
+
+	if (err)
+		return err;
+	err = change(bus, file, bind, arg->remove);
+	/* Otherwise the references are the new bind's. */
+	if (err || arg->remove) {
+		eventfd_ctx_put(bind->eventfd);
+		if (bind->eoi)
+			eventfd_ctx_put(bind->eoi);
+	}
 	return err;
 }
 
 static int check(const struct vee_bind *arg, struct apic_message *message)
 {
-	if (arg->remove > 1 || arg->reserved)
+	bool eoi = arg->flags & VEE_BIND_EOI;
+
+	if (arg->remove > 1 || (eoi && !(arg->flags & VEE_SIGNAL_LEVEL)) || (!eoi && arg->eoi))
 		return -EINVAL;
 	if (!arg->remove)
 		return bus_message(message, arg->address, arg->data, arg->flags);
@@ -191,16 +304,16 @@ static int check(const struct vee_bind *arg, struct apic_message *message)
 
 int bind_change(struct apic_bus *bus, const struct vee_bind *arg)
 {
-	struct apic_message message;
+	struct bind bind;
 	struct fd file;
-	int err = check(arg, &message);
+	int err = check(arg, &bind.message);
 
 	if (err)
 		return err;
 	file = fdget(arg->eventfd);
 	if (!fd_file(file))
 		return -EBADF;
-	err = change(bus, fd_file(file), arg->remove ? NULL : &message);
+	err = change_file(bus, fd_file(file), &bind, arg);
 	fdput(file);
 	return err;
 }
@@ -208,7 +321,9 @@ int bind_change(struct apic_bus *bus, const struct vee_bind *arg)
 void bind_end_all(struct apic_bus *bus)
 {
 	struct bind *bind, *next;
+	LIST_HEAD(detached);
 
 	list_for_each_entry_safe(bind, next, &bus->binds, link)
-		end(bind);
+		detach(bind, &detached);
+	free_detached(&detached);
 }

@@ -14,6 +14,8 @@
 
 struct apic;
 
+#define BUS_END_LISTS	32	/* for 256 vectors */
+
 /**
  * struct apic_bus - a VM's
  * @seats: its APICs, by number; under RCU
@@ -22,6 +24,7 @@ struct apic;
  * @change: taken to change @binds
  * @binds: eventfds that send messages: bind.c
  * @bind_count: how many
+ * @ends: those of them that an EOI is told to, by vector; under RCU
  */
 struct apic_bus {
 	struct apic __rcu *seats[VEE_MAX_VCPUS];
@@ -30,6 +33,7 @@ struct apic_bus {
 	struct mutex change;
 	struct list_head binds;
 	unsigned int bind_count;
+	struct hlist_head ends[BUS_END_LISTS];
 };
 
 /**

@@ -106,7 +106,7 @@ static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),
 	REQUEST(VEE_VM_SIGNAL, vee_signal, do_signal, .flags = VEE_SIGNAL_LEVEL),
-	REQUEST(VEE_VM_BIND, vee_bind, do_bind, .flags = VEE_SIGNAL_LEVEL),
+	REQUEST(VEE_VM_BIND, vee_bind, do_bind, .flags = VEE_SIGNAL_LEVEL | VEE_BIND_EOI),
 };
 
 static long vm_ioctl(struct file *file, unsigned int nr, unsigned long arg)

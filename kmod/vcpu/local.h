@@ -81,6 +81,12 @@ static inline bool local_wakes(struct vee_vcpu *vcpu, const struct apic *apic)
 	return local_is_there(apic) && local_has_interrupt(vcpu);
 }
 
+/* Until another vCPU starts it. */
+static inline bool local_waits(const struct apic *apic)
+{
+	return apic->start & VEE_APIC_WAITS_FOR_SIPI;
+}
+
 static inline bool local_has_mail(const struct apic *apic)
 {
 	return static_branch_unlikely(&apics) && apic_has_mail(apic);

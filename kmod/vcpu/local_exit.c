@@ -5,6 +5,7 @@
  */
 #include <linux/compiler.h>
 
+#include "apic/bind.h"
 #include "vcpu/deadline.h"
 #include "vcpu/event.h"
 #include "vcpu/exit_user.h"
@@ -49,8 +50,22 @@ static noinline void start(struct vee_vcpu *vcpu)
 
 /* --- before an entry -------------------------------------------------------------- */
 
-static enum next tell_eoi(struct vee_vcpu *vcpu)
+/* For vm_exit.sleeper. If nobody is there to hear it any more, the caller is, next time. */
+static enum next signal_eoi(struct vee_vcpu *vcpu)
 {
+	struct apic *apic = &vcpu->apic;
+
+	if (bind_tell_eoi(apic->bus, apic->eoi & APIC_VECTOR_MASK))
+		apic->eoi = 0;
+	return NEXT_HOST;
+}
+
+static noinline enum next tell_eoi(struct vee_vcpu *vcpu)
+{
+	if (bind_hears_eoi(vcpu->apic.bus, vcpu->apic.eoi & APIC_VECTOR_MASK)) {
+		vcpu->exit.sleeper = signal_eoi;
+		return NEXT_SLEEP;
+	}
 	vcpu->page->exit.eoi = (struct vee_exit_eoi) { .vector = vcpu->apic.eoi };
 	vcpu->apic.eoi = 0;
 	vcpu->exit.qualification = 0;
@@ -66,11 +81,10 @@ enum next local_attend(struct vee_vcpu *vcpu)
 		start(vcpu);
 	if (unlikely(apic->eoi))
 		return tell_eoi(vcpu);
-	if (unlikely(apic->start & VEE_APIC_WAITS_FOR_SIPI)) {
+	if (unlikely(local_waits(apic)))
 		timer_limit(&vcpu->limits, apic->timer.at);
-		return NEXT_SLEEP;
-	}
-	local_prepare(vcpu);
+	else
+		local_prepare(vcpu);
 	return NEXT_ENTER;
 }
 

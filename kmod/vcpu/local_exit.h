@@ -8,10 +8,7 @@
 #include "linux/vee.h"
 #include "vcpu/vmexit.h"
 
-/*
- * Before an entry. NEXT_ENTER; NEXT_SLEEP, until another vCPU starts this one; or what else
- * is to be done.
- */
+/* Before an entry. NEXT_ENTER, unless something is to be done first. */
 enum next local_attend(struct vee_vcpu *vcpu);
 
 enum next local_rdmsr(struct vee_vcpu *vcpu, u32 index);

@@ -242,7 +242,9 @@ static enum next may_enter(struct vee_vcpu *vcpu)
 	if (local_is_there(&vcpu->apic)) {
 		next = local_attend(vcpu);
 		if (next != NEXT_ENTER)
-			return next == NEXT_SLEEP ? sleep_on(vcpu) : next;
+			return next;
+		if (unlikely(local_waits(&vcpu->apic)))
+			return sleep_on(vcpu);
 	}
 	if (halt_holds(vcpu, vcpu->wishes.options))
 		return sleep_on(vcpu);

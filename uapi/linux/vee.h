@@ -439,6 +439,8 @@ struct vee_doorbell {
 
 /* struct vee_signal, struct vee_bind, @flags */
 #define VEE_SIGNAL_LEVEL	0x01U	/* level-triggered: its end is VEE_EXIT_EOI */
+/* ... of struct vee_bind alone, with VEE_SIGNAL_LEVEL */
+#define VEE_BIND_EOI		0x02U	/* its end signals vee_bind.eoi instead */
 
 /**
  * struct vee_signal - an interrupt by message, an MSI (VEE_VM_SIGNAL)
@@ -470,13 +472,13 @@ struct vee_signal {
 /**
  * struct vee_bind - have an eventfd send an interrupt by message (VEE_VM_BIND)
  * @size: in: sizeof(struct vee_bind)
- * @flags: in: 0, or VEE_SIGNAL_LEVEL
+ * @flags: in: 0, VEE_SIGNAL_LEVEL, or VEE_SIGNAL_LEVEL and VEE_BIND_EOI
  * @address: in: message address, as in struct vee_signal
  * @data: in: message data, likewise
  * @eventfd: in: an eventfd(2)
  * @remove: in: 1 to remove what was bound to @eventfd, with 0 for @flags, @address and
  *	@data; otherwise 0
- * @reserved: in: must be zero
+ * @eoi: in: with VEE_BIND_EOI: another eventfd(2); otherwise 0
  *
  * Whenever the eventfd is signalled, by write(2) in any process or by the kernel, the
  * message is sent then and there, as by VEE_VM_SIGNAL, whether any thread of the caller's
@@ -488,10 +490,16 @@ struct vee_signal {
  * signalled meanwhile is counted, and sent then. Once it is removed nothing more is sent.
  * The bind ends when the last descriptor of the eventfd is closed, anywhere, or with the VM.
  *
- * With VEE_SIGNAL_LEVEL the end of the interrupt is VEE_EXIT_EOI, as for VEE_VM_SIGNAL.
+ * With VEE_SIGNAL_LEVEL the end of the interrupt is VEE_EXIT_EOI, as for VEE_VM_SIGNAL. With
+ * VEE_BIND_EOI, too, the end of any level-triggered interrupt with this vector adds 1 to @eoi
+ * instead, on whichever vCPU it is: an EOI has no more than the vector, as I/O APICs know. A
+ * device whose line is still asserted signals @eventfd anew. The vCPU's run goes on. Several
+ * may share a vector, and @eoi; each is signalled. Once this is removed, or has ended, the end
+ * of what it has sent is VEE_EXIT_EOI.
  *
- * Returns 0, or -EINVAL (bits 63:20 of @address, a delivery mode, @remove, @reserved; with
- * @remove a member that isn't 0; not an eventfd), -EBADF, -EEXIST (it is bound in this VM),
+ * Returns 0, or -EINVAL (bits 63:20 of @address, a delivery mode, @remove; VEE_BIND_EOI without
+ * VEE_SIGNAL_LEVEL, or with @eoi the same eventfd; @eoi without it; with @remove a member that
+ * isn't 0; not an eventfd), -EBADF, -EEXIST (it is bound in this VM),
  * -ENOENT (remove: it isn't), -ENOSPC (VEE_MAX_BINDS), -ENOMEM, -ENODEV (the VM has no
  * local APICs).
  */
@@ -502,7 +510,7 @@ struct vee_bind {
 	__u32 data;
 	__s32 eventfd;
 	__u32 remove;
-	__u32 reserved;
+	__s32 eoi;
 };
 
 /**
