@@ -976,7 +976,7 @@ TEST_F(abi, info)
 	EXPECT_EQ(VEE_MAX_VCPUS, info.max_vcpus);
 	EXPECT_EQ(VEE_MAX_SLOTS, info.max_slots);
 	EXPECT_EQ(VEE_VCPU_PAGE_BYTES, info.vcpu_page_bytes);
-	EXPECT_EQ(0, info.features >> 18);
+	EXPECT_EQ(0, info.features >> 19);
 	EXPECT_LE(32, info.gpa_bits);
 	EXPECT_GE(52, info.gpa_bits);
 	EXPECT_LT(0, info.tsc_khz);
@@ -1021,6 +1021,7 @@ TEST_F(abi, info_capabilities)
 		    pin & 1U << 6);
 	EXPECT_TRUE(!(info.features & VEE_FEATURE_VPID) || proc2 & 1U << 5);
 	EXPECT_TRUE(!(info.features & VEE_FEATURE_RDTSCP) || proc2 & 1U << 3);
+	EXPECT_TRUE(!(info.features & VEE_FEATURE_PAUSE_LOOP) || proc2 & 1U << 10);
 	EXPECT_TRUE(!(info.features & VEE_FEATURE_INVPCID) ||
 		    proc2 & 1U << 12);
 	EXPECT_TRUE(!(info.features & VEE_FEATURE_EPT_EXECUTE_ONLY) ||

@@ -174,7 +174,7 @@ static void free_detached(struct list_head *detached)
 	bool heard = false;
 
 	list_for_each_entry(bind, detached, link)
-		heard |= bind->eoi != NULL;
+		heard |= !!bind->eoi;
 	if (heard)
 		synchronize_rcu_expedited();
 	list_for_each_entry_safe(bind, next, detached, link)

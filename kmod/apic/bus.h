@@ -70,4 +70,10 @@ int bus_message(struct apic_message *message, u64 address, u32 data, u32 flags);
 /* -EINVAL */
 int bus_signal(struct apic_bus *bus, const struct vee_signal *signal);
 
+/* Or one with a number as if. */
+static inline bool bus_has_several(const struct apic_bus *bus)
+{
+	return READ_ONCE(bus->seats_end) > 1;
+}
+
 #endif /* _VEE_APIC_BUS_H */

@@ -26,6 +26,7 @@
 #include "vcpu/mmio.h"
 #include "vcpu/msr.h"
 #include "vcpu/pio.h"
+#include "vcpu/spin.h"
 #include "vcpu/step.h"
 #include "vcpu/times.h"
 #include "vcpu/traced.h"
@@ -342,6 +343,7 @@ static const struct exit_kind exits[VEE_STATS_REASONS] = {
 	[VMX_EXIT_MWAIT]		= EVENT(event_ud),
 	[VMX_EXIT_MONITOR_TRAP_FLAG]	= EVENT(exit_step),
 	[VMX_EXIT_MONITOR]		= EVENT(event_ud),
+	[VMX_EXIT_PAUSE]		= INSN(exit_pause),
 	[VMX_EXIT_GDTR_IDTR]		= INSN_QUALIFIED(exit_descriptor),
 	[VMX_EXIT_LDTR_TR]		= INSN_QUALIFIED(exit_descriptor),
 	[VMX_EXIT_EPT_VIOLATION]	= QUALIFIED(exit_ept_violation),

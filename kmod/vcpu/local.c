@@ -32,6 +32,7 @@
 #include "vcpu/local.h"
 #include "vcpu/msr_bitmap.h"
 #include "vcpu/runner.h"
+#include "vcpu/spin.h"
 #include "vcpu/vcpu.h"
 #include "vmx/caps.h"
 #include "vmx/vmcs.h"
@@ -39,7 +40,7 @@
 /* local.controls: of the secondary controls these, and the TPR shadow without which none is */
 #define LOCAL_CONTROLS	(PROC2_VIRTUALIZE_APIC_ACCESSES | PROC2_VIRTUALIZE_X2APIC_MODE | \
 			 PROC2_APIC_REGISTER_VIRTUALIZATION |				 \
-			 PROC2_VIRTUAL_INTERRUPT_DELIVERY)
+			 PROC2_VIRTUAL_INTERRUPT_DELIVERY | PROC2_PAUSE_LOOP_EXITING)
 #define LOCAL_SHADOW	PROC_TPR_SHADOW
 
 static_assert(!(LOCAL_CONTROLS & LOCAL_SHADOW));
@@ -131,6 +132,7 @@ static bool controls_fit(const struct vee_vcpu *vcpu)
 	const struct local *local = &vcpu->local;
 
 	return local->controls != LOCAL_UNKNOWN && local->base == vcpu->apic.base &&
+	       local->several == bus_has_several(vcpu->apic.bus) &&
 	       local->steps == steps_by_trap(vcpu);
 }
 
@@ -141,6 +143,8 @@ static u32 wanted_controls(const struct vee_vcpu *vcpu)
 	/* In x2APIC mode the bitmap would let EOI and self IPI through, to the host's APIC. */
 	if (vcpu->local.steps)
 		wanted &= ~(PROC2_VIRTUAL_INTERRUPT_DELIVERY | PROC2_VIRTUALIZE_X2APIC_MODE);
+	if (vcpu->local.several)
+		wanted |= spin_control();
 	return apic_may_shadow() ? wanted | LOCAL_SHADOW : wanted;
 }
 
@@ -212,6 +216,8 @@ static void set_controls(struct vee_vcpu *vcpu, u32 wanted)
 		vmcs_write(VMCS_VIRTUAL_APIC_ADDRESS, virt_to_phys(vcpu->apic.regs));
 		vmcs_write(VMCS_TPR_THRESHOLD, 0);
 	}
+	if (wanted & PROC2_PAUSE_LOOP_EXITING)
+		spin_prepare();
 	if (wanted & PROC2_VIRTUALIZE_APIC_ACCESSES)
 		vmcs_write(VMCS_APIC_ACCESS_ADDRESS, virt_to_phys(vcpu->vm->memory.own.page));
 	apic_forget_words(&vcpu->apic);
@@ -228,6 +234,7 @@ static noinline void choose_controls(struct vee_vcpu *vcpu)
 
 	vcpu->local.base = vcpu->apic.base;
 	vcpu->local.steps = steps_by_trap(vcpu);
+	vcpu->local.several = bus_has_several(vcpu->apic.bus);
 	wanted = wanted_controls(vcpu);
 	if (wanted != vcpu->local.controls)
 		set_controls(vcpu, wanted);

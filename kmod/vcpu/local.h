@@ -20,13 +20,15 @@ struct vee_vm;
 /**
  * struct local - how the CPU sees to the APIC
  * @controls: LOCAL_ bits: what it does; LOCAL_UNKNOWN: it is yet to be set
- * @base: IA32_APIC_BASE, @steps: whether a caller steps the guest by RFLAGS.TF, that this is for
+ * @base: IA32_APIC_BASE, @steps: whether a caller steps the guest by RFLAGS.TF, that this is for;
+ * @several: ... and whether the VM has other vCPUs
  * @threshold: the TPR threshold in the VMCS
  * @level: the TMR that its EOI-exit bitmaps are for
  */
 struct local {
 	u32 controls;
 	bool steps;
+	bool several;
 	u64 base;
 	u32 threshold;
 	u32 level[APIC_WORDS];

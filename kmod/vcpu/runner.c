@@ -34,6 +34,7 @@ void runner_nudge(struct runner *runner)
 /* One that has not begun looks before it enters. */
 void runner_interrupt(struct runner *runner)
 {
+	/* That one: not all of them have it. */
 	smp_mb();
 	rcu_read_lock();
 	runner_nudge(runner);

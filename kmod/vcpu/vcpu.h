@@ -81,6 +81,7 @@ struct vee_vm;
  * @tpr: ... CR8
  * @apic: ... local APIC, if it has one
  * @local: how the CPU sees to that
+ * @yielded_to: number of the vCPU that this one's thread last gave its turn to
  * @debug: ... debug registers
  * @msrs: ... MSRs outside the VMCS
  * @fpu: ... x87, SSE, AVX, AVX-512
@@ -122,6 +123,7 @@ struct vee_vcpu {
 	struct tpr tpr;
 	struct apic apic;
 	struct local local;
+	unsigned int yielded_to;
 	struct debug_regs debug;
 	struct guest_msrs msrs;
 	struct guest_fpu fpu;

@@ -362,6 +362,8 @@ static void set_features(void)
 		features |= VEE_FEATURE_MONITOR_TRAP_FLAG;
 	if (may_be_1(vee_caps.allowed[VMX_PROC]) & PROC_TPR_SHADOW)
 		features |= VEE_FEATURE_TPR_SHADOW;
+	if (may_be_1(vee_caps.allowed[VMX_PROC2]) & PROC2_PAUSE_LOOP_EXITING)
+		features |= VEE_FEATURE_PAUSE_LOOP;
 	if (may_be_1(vee_caps.allowed[VMX_PROC2]) & PROC2_DESCRIPTOR_TABLE_EXITING)
 		features |= VEE_FEATURE_DESCRIPTOR_EXITING;
 	for (int i = 0; i < ARRAY_SIZE(apic_features); i++)

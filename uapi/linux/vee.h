@@ -105,6 +105,7 @@
 #define VEE_FEATURE_APIC_REGISTERS	0x8000ULL /* APIC-register virtualization */
 #define VEE_FEATURE_INTERRUPT_DELIVERY	0x10000ULL /* virtual-interrupt delivery */
 #define VEE_FEATURE_PML			0x20000ULL /* page-modification logging, for VEE_VM_DIRTY */
+#define VEE_FEATURE_PAUSE_LOOP		0x40000ULL /* PAUSE-loop exiting, of several vCPUs */
 
 /**
  * struct vee_info - what the module and the machine offer (VEE_GET_INFO)

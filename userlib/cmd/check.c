@@ -624,6 +624,8 @@ static void show_apics(uint64_t features)
 			before = ", ";
 		}
 	puts(*before ? " itself" : "nothing itself");
+	if (features & VEE_FEATURE_PAUSE_LOOP)
+		puts("  loops with PAUSE, after which a vCPU of several gives its turn to another");
 }
 
 static void show_info(const struct vee_info *info)

@@ -111,7 +111,7 @@ static void binds(void)
 	CHECK_EQUAL(fake.bind.data, 0x31);
 	CHECK_EQUAL(fake.bind.eventfd, 7);
 	CHECK_EQUAL(fake.bind.remove, 0);
-	CHECK_EQUAL(fake.bind.reserved, 0);
+	CHECK_EQUAL(fake.bind.eoi, 0);
 	CHECK_EQUAL(vee_vm_unbind(vm, 7), 0);
 	CHECK(!memcmp(&fake.bind, &(struct vee_bind) {
 		.size = sizeof(fake.bind), .eventfd = 7, .remove = 1,
