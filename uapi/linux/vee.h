@@ -318,11 +318,11 @@ struct vee_unmap {
  * What the caller writes itself, by other means than libvee, is the caller's to know, or
  * to mark.
  *
- * Returns 0, VEE_DIRTY_FETCH how many pages it has told, or -EINVAL (a member; the range wraps
- * or lies beyond vee_info.gpa_bits), -ENOENT (VEE_DIRTY_START: no slot has all of the range; VEE_DIRTY_STOP: none
- * has just this @gpa and @bytes; VEE_DIRTY_FETCH: none has all of it), -EEXIST
- * (VEE_DIRTY_START: some of it is in another), -ENOSPC (vee_info.max_slots of them),
- * -EFAULT (@pages; nothing was told), -ENOMEM, -EINTR (being killed).
+ * Returns 0, VEE_DIRTY_FETCH how many pages it has told, or -EINVAL (a member; the range
+ * wraps or lies beyond vee_info.gpa_bits), -ENOENT (VEE_DIRTY_START: no slot has all of the
+ * range; VEE_DIRTY_STOP: none has just this @gpa and @bytes; VEE_DIRTY_FETCH: none has all
+ * of it), -EEXIST (VEE_DIRTY_START: some of it is in another), -ENOSPC (vee_info.max_slots
+ * of them), -EFAULT (@pages; nothing was told), -ENOMEM, -EINTR (being killed).
  */
 struct vee_dirty {
 	__u32 size;
