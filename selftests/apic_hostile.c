@@ -370,9 +370,18 @@ static void begin_flood(struct __test_metadata *_metadata, struct guest *g, __u3
 
 static bool may_end(__u32 reason)
 {
-	/* Started at FFFFFFF0H, where nothing is. */
-	return reason == VEE_EXIT_DEADLINE || reason == VEE_EXIT_MMIO ||
-	       reason == VEE_EXIT_KICKED;
+	switch (reason) {
+	case VEE_EXIT_DEADLINE:
+	case VEE_EXIT_KICKED:
+	/* Started at FFFFFFF0H, where nothing is, or by SIPI at a page with anything. */
+	case VEE_EXIT_MMIO:
+	case VEE_EXIT_PIO:
+	case VEE_EXIT_HLT:
+	case VEE_EXIT_SHUTDOWN:
+		return true;
+	default:
+		return false;
+	}
 }
 
 TEST_F_TIMEOUT(hostile, floods, 300)

@@ -113,12 +113,15 @@ static bool any_waits(const struct apic_bus *bus)
 	return waits;
 }
 
-/* A PAUSE less is all the same to a guest. */
+/*
+ * A PAUSE less is all the same to a guest. By way of the host: a guest that does nothing but
+ * spin must not stay in the innermost loop, where interrupts are off, for as long as it does.
+ */
 enum next exit_pause(struct vee_vcpu *vcpu)
 {
 	event_skip(vcpu);
 	if (!vcpu->vm->bus || vcpu->runner.is_inline || !any_waits(vcpu->vm->bus))
-		return NEXT_ENTER;
+		return NEXT_HOST;
 	vcpu->exit.sleeper = yield_turn;
 	return NEXT_SLEEP;
 }
