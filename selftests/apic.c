@@ -792,7 +792,7 @@ TEST_F(apic, ends_hlt_at_once)
 
 #define MASKED		(VEE_OPTION_HLT_SLEEPS | VEE_OPTION_HLT_MASKED_SLEEPS)
 #define AFTER_MASKED	(GPA_CODE + 2)	/* in off_line */
-#define NAP_NS		(5 * MS_NS)
+#define NAP_NS		(50 * MS_NS)	/* enough for any kernel to get to HLT */
 
 /* Interrupts off, HLT: no message ends that but an NMI; nor if its state is loaded. */
 TEST_F(apic, to_one_off_line)
