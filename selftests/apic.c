@@ -229,18 +229,13 @@ TEST_F(apic, x2apic_init)
 static void change_cpuid(struct __test_metadata *_metadata, struct guest *g, __u32 clear)
 {
 	struct vee_cpuid_entry table[VEE_MAX_CPUID];
-	struct vee_cpuid cpuid = {
-		.size = sizeof(cpuid),
-		.count = VEE_MAX_CPUID,
-		.entries = (unsigned long)table,
-	};
-	unsigned int i;
+	__u32 i, count = VEE_MAX_CPUID;
 
-	ASSERT_EQ(0, vee_call(g->vcpu, VEE_VCPU_GET_CPUID, &cpuid));
-	for (i = 0; i < cpuid.count; i++)
+	ASSERT_EQ(0, vcpu_get_cpuid(g->vcpu, table, &count));
+	for (i = 0; i < count; i++)
 		if (table[i].leaf == 1)
 			table[i].ecx &= ~clear;
-	ASSERT_EQ(0, vee_call(g->vcpu, VEE_VCPU_SET_CPUID, &cpuid));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, table, count));
 }
 
 static __u32 cpuid_1(struct __test_metadata *_metadata, struct guest *g, bool edx)

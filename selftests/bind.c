@@ -275,6 +275,13 @@ TEST_F(bind, signalled_before)
 	EXPECT_EQ(-1, TAKEN());
 }
 
+static void end_seen(struct __test_metadata *_metadata, struct guest *g, __u8 vector)
+{
+	GUEST_LONG(g, eoi);
+	ASSERT_RUN(g, VEE_EXIT_EOI);
+	EXPECT_EQ(vector, g->page->exit.eoi.vector);
+}
+
 TEST_F(bind, level)
 {
 	struct guest *g = &self->g;
@@ -288,9 +295,7 @@ TEST_F(bind, level)
 	EXPECT_TRUE(add(self->fd, 1));
 	GUEST_LONG(g, wait_for_one);
 	ASSERT_VECTOR(g, LOW);
-	GUEST_LONG(g, eoi);
-	ASSERT_RUN(g, VEE_EXIT_EOI);
-	EXPECT_EQ(LOW, g->page->exit.eoi.vector);
+	end_seen(_metadata, g, LOW);
 }
 
 /* Each is taken once, while the guest serves them. */
@@ -732,13 +737,6 @@ static void end_unseen(struct __test_metadata *_metadata, struct guest *g)
 {
 	GUEST_LONG(g, eoi);
 	ASSERT_RUN(g, VEE_EXIT_HLT);
-}
-
-static void end_seen(struct __test_metadata *_metadata, struct guest *g, __u8 vector)
-{
-	GUEST_LONG(g, eoi);
-	ASSERT_RUN(g, VEE_EXIT_EOI);
-	EXPECT_EQ(vector, g->page->exit.eoi.vector);
 }
 
 TEST_F(bind_eoi, is_heard)

@@ -15,35 +15,11 @@ FIXTURE(cpuid) {
 	__u32 count;
 };
 
-static int get_table(int vcpu, struct vee_cpuid_entry *table, __u32 *count)
-{
-	struct vee_cpuid cpuid = {
-		.size = sizeof(cpuid),
-		.count = *count,
-		.entries = (unsigned long)table,
-	};
-	int ret = vee_call(vcpu, VEE_VCPU_GET_CPUID, &cpuid);
-
-	*count = cpuid.count;
-	return ret;
-}
-
-static int set_table(int vcpu, const struct vee_cpuid_entry *table, __u32 count)
-{
-	struct vee_cpuid cpuid = {
-		.size = sizeof(cpuid),
-		.count = count,
-		.entries = (unsigned long)table,
-	};
-
-	return vee_call(vcpu, VEE_VCPU_SET_CPUID, &cpuid);
-}
-
 FIXTURE_SETUP(cpuid)
 {
 	guest_open(_metadata, &self->g);
 	self->count = VEE_MAX_CPUID;
-	ASSERT_EQ(0, get_table(self->g.vcpu, self->table, &self->count));
+	ASSERT_EQ(0, vcpu_get_cpuid(self->g.vcpu, self->table, &self->count));
 }
 
 FIXTURE_TEARDOWN(cpuid)
@@ -363,7 +339,7 @@ TEST_F(cpuid, apic_id)
 	int vcpu = vcpu_create(self->g.vm, 5);
 
 	ASSERT_LE(0, vcpu);
-	ASSERT_EQ(0, get_table(vcpu, table, &count));
+	ASSERT_EQ(0, vcpu_get_cpuid(vcpu, table, &count));
 	e = find(table, count, 1, 0);
 	ASSERT_NE(NULL, e);
 	EXPECT_EQ(5, e->ebx >> 24);
@@ -400,7 +376,7 @@ TEST_F(cpuid, osxsave_over_table)
 	struct guest *g = &self->g;
 
 	find(self->table, self->count, 1, 0)->ecx |= OSXSAVE;
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, self->count));
 	GUEST_LONG(g, toggle_osxsave);
 	ASSERT_RUN(g, VEE_EXIT_HLT);
 	EXPECT_EQ(0, g->page->regs.rsi & OSXSAVE);
@@ -460,7 +436,7 @@ TEST_F(cpuid, xsave_size_compacted)
 
 	/* The kernel may do without XSAVEC; vee's answer is the same. */
 	find(self->table, self->count, 0xd, 1)->eax |= 2;
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, self->count));
 	GUEST_REAL(g, cpuid_code);
 	for (i = 0; i < ARRAY_SIZE(xcr0); i++) {
 		if (xcr0[i] & ~info.xcr0)
@@ -481,8 +457,8 @@ TEST_F(cpuid, round_trip)
 	__u32 count = VEE_MAX_CPUID, i;
 
 	find(self->table, self->count, 0, 0)->ebx = 0x12345678;
-	ASSERT_EQ(0, set_table(self->g.vcpu, self->table, self->count));
-	ASSERT_EQ(0, get_table(self->g.vcpu, again, &count));
+	ASSERT_EQ(0, vcpu_set_cpuid(self->g.vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_get_cpuid(self->g.vcpu, again, &count));
 	ASSERT_EQ(self->count, count);
 	for (i = 0; i < count; i++) {
 		const struct vee_cpuid_entry *e = &self->table[i];
@@ -512,7 +488,7 @@ TEST_F(cpuid, subleaves)
 	struct guest *g = &self->g;
 	unsigned int i;
 
-	ASSERT_EQ(0, set_table(g->vcpu, table, ARRAY_SIZE(table)));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, table, ARRAY_SIZE(table)));
 	GUEST_REAL(g, cpuid_code);
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		ASSERT_EQ(1, guest_cpuid(g, cases[i][0], cases[i][1]));
@@ -526,8 +502,8 @@ TEST_F(cpuid, empty_table)
 	struct guest *g = &self->g;
 	__u32 count = VEE_MAX_CPUID;
 
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, 0));
-	ASSERT_EQ(0, get_table(g->vcpu, self->table, &count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, 0));
+	ASSERT_EQ(0, vcpu_get_cpuid(g->vcpu, self->table, &count));
 	EXPECT_EQ(0, count);
 	GUEST_REAL(g, cpuid_code);
 	ASSERT_EQ(1, guest_cpuid(g, 0, 0));
@@ -545,9 +521,9 @@ TEST_F(cpuid, full_table)
 		table[i].leaf = 1000 - i;
 		table[i].ebx = i + 5;
 	}
-	EXPECT_EQ(-EINVAL, set_table(g->vcpu, table, ARRAY_SIZE(table)));
-	EXPECT_EQ(-EINVAL, set_table(g->vcpu, table, -1U));
-	ASSERT_EQ(0, set_table(g->vcpu, table, VEE_MAX_CPUID));
+	EXPECT_EQ(-EINVAL, vcpu_set_cpuid(g->vcpu, table, ARRAY_SIZE(table)));
+	EXPECT_EQ(-EINVAL, vcpu_set_cpuid(g->vcpu, table, -1U));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, table, VEE_MAX_CPUID));
 	GUEST_REAL(g, cpuid_code);
 	ASSERT_EQ(1, guest_cpuid(g, 1000, 0));
 	EXPECT_EQ(5, g->page->regs.rbx);
@@ -573,11 +549,11 @@ TEST_F(cpuid, bad_tables)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		EXPECT_EQ(-EINVAL, set_table(g->vcpu, bad[i], 2))
+		EXPECT_EQ(-EINVAL, vcpu_set_cpuid(g->vcpu, bad[i], 2))
 			TH_LOG("table %u", i);
 	}
-	EXPECT_EQ(-EFAULT, set_table(g->vcpu, NULL, 1));
-	ASSERT_EQ(0, get_table(g->vcpu, self->table, &count));
+	EXPECT_EQ(-EFAULT, vcpu_set_cpuid(g->vcpu, NULL, 1));
+	ASSERT_EQ(0, vcpu_get_cpuid(g->vcpu, self->table, &count));
 	EXPECT_EQ(self->count, count);
 }
 
@@ -586,17 +562,17 @@ TEST_F(cpuid, get_without_room)
 	struct vee_cpuid_entry table[VEE_MAX_CPUID];
 	__u32 count = 0;
 
-	EXPECT_EQ(-E2BIG, get_table(self->g.vcpu, table, &count));
+	EXPECT_EQ(-E2BIG, vcpu_get_cpuid(self->g.vcpu, table, &count));
 	EXPECT_EQ(self->count, count);
 	memset(table, 0xff, sizeof(table));
 	count = self->count - 1;
-	EXPECT_EQ(-E2BIG, get_table(self->g.vcpu, table, &count));
+	EXPECT_EQ(-E2BIG, vcpu_get_cpuid(self->g.vcpu, table, &count));
 	EXPECT_EQ(self->count, count);
 	EXPECT_EQ(-1U, table[0].leaf);
-	EXPECT_EQ(0, get_table(self->g.vcpu, table, &count));
+	EXPECT_EQ(0, vcpu_get_cpuid(self->g.vcpu, table, &count));
 	/* There may be more room than needed, and bad memory behind it. */
 	count = -1U;
-	EXPECT_EQ(0, get_table(self->g.vcpu, table, &count));
+	EXPECT_EQ(0, vcpu_get_cpuid(self->g.vcpu, table, &count));
 	EXPECT_EQ(self->count, count);
 }
 
@@ -606,7 +582,7 @@ TEST_F(cpuid, one_vcpu_alone)
 	struct guest *g = &self->g, sibling;
 
 	guest_open_sibling(_metadata, g, &sibling, 1);
-	ASSERT_EQ(0, set_table(g->vcpu, table, 1));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, table, 1));
 	GUEST_REAL(g, cpuid_code);
 	GUEST_REAL(&sibling, cpuid_code);
 	ASSERT_EQ(1, guest_cpuid(&sibling, 0, 0));
@@ -730,13 +706,13 @@ TEST_F(cpuid, taken_away)
 		    !can_take_away(g, t))
 			continue;
 		tried++;
-		ASSERT_EQ(0, set_table(g->vcpu, table, self->count));
+		ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, table, self->count));
 		start_bare(g, t);
 		ASSERT_RUN(g, VEE_EXIT_HLT);
 		*register_of(entry, t->reg) &= ~t->bit;
 		entry = find(table, self->count, t->other.leaf, 0);
 		*register_of(entry, t->other.reg) &= ~t->other.bit;
-		ASSERT_EQ(0, set_table(g->vcpu, table, self->count));
+		ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, table, self->count));
 		TH_LOG("without %s", t->name);
 		expect_fault(_metadata, g, t);
 	}
@@ -750,19 +726,19 @@ TEST_F(cpuid, taken_away_from_the_caller)
 	struct guest *g = &self->g;
 
 	ext->edx &= ~(__u32)EXT_NX;
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, self->count));
 	GUEST_LONG(g, cpuid_code);
 	EXPECT_EQ(-EINVAL, guest_run(g));
 	g->page->control.efer &= ~EFER_NXE;
 	ASSERT_RUN(g, VEE_EXIT_HLT);
 	ext->edx &= ~(__u32)EXT_LM;
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, self->count));
 	GUEST_LONG(g, cpuid_code);
 	EXPECT_EQ(-EINVAL, guest_run(g));
 	GUEST_REAL(g, cpuid_code);
 	g->page->control.xcr0 = 7;
 	find(self->table, self->count, 0xd, 0)->eax = 3;
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, self->count));
 	EXPECT_EQ(-EINVAL, guest_run(g));
 	g->page->control.xcr0 = 3;
 	ASSERT_RUN(g, VEE_EXIT_HLT);
@@ -777,7 +753,7 @@ TEST_F(cpuid, taken_away_msr)
 
 	find(self->table, self->count, 0x80000001, 0)->edx &= ~(__u32)EXT_RDTSCP;
 	find(self->table, self->count, 7, 0)->ecx &= ~(__u32)LEAF7_RDPID;
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, self->count));
 	GUEST_LONG(g, read_tsc_aux);
 	ASSERT_RUN(g, VEE_EXIT_RDMSR);
 	EXPECT_EQ(0xc0000103, g->page->exit.msr.index);
@@ -794,7 +770,7 @@ TEST_F(cpuid, taken_away_syscall)
 	GUEST_LONG(g, read_lstar);
 	ASSERT_RUN(g, VEE_EXIT_HLT);
 	find(self->table, self->count, 0x80000001, 0)->edx &= ~(__u32)EXT_SYSCALL;
-	ASSERT_EQ(0, set_table(g->vcpu, self->table, self->count));
+	ASSERT_EQ(0, vcpu_set_cpuid(g->vcpu, self->table, self->count));
 	GUEST_LONG(g, read_lstar);
 	g->page->control.efer &= ~EFER_SCE;
 	ASSERT_RUN(g, VEE_EXIT_RDMSR);

@@ -132,19 +132,14 @@ TEST_F(descriptor, modes)
 static int set_umip(struct guest *g)
 {
 	struct vee_cpuid_entry entries[VEE_MAX_CPUID];
-	struct vee_cpuid cpuid = {
-		.size = sizeof(cpuid),
-		.count = VEE_MAX_CPUID,
-		.entries = (unsigned long)entries,
-	};
-	unsigned int i;
+	__u32 i, count = VEE_MAX_CPUID;
 
-	if (vee_call(g->vcpu, VEE_VCPU_GET_CPUID, &cpuid))
+	if (vcpu_get_cpuid(g->vcpu, entries, &count))
 		return -1;
-	for (i = 0; i < cpuid.count; i++)
+	for (i = 0; i < count; i++)
 		if (entries[i].leaf == 7 && !entries[i].subleaf)
 			entries[i].ecx |= CPUID_UMIP;
-	return vee_call(g->vcpu, VEE_VCPU_SET_CPUID, &cpuid);
+	return vcpu_set_cpuid(g->vcpu, entries, count);
 }
 
 TEST_F(descriptor, umip)

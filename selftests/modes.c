@@ -32,16 +32,11 @@ FIXTURE_TEARDOWN(modes)
 static __u32 guest_cpuid(struct guest *g, __u32 leaf, unsigned int reg)
 {
 	struct vee_cpuid_entry table[VEE_MAX_CPUID];
-	struct vee_cpuid cpuid = {
-		.size = sizeof(cpuid),
-		.count = VEE_MAX_CPUID,
-		.entries = (unsigned long)table,
-	};
-	unsigned int i;
+	__u32 i, count = VEE_MAX_CPUID;
 
-	if (vee_call(g->vcpu, VEE_VCPU_GET_CPUID, &cpuid))
+	if (vcpu_get_cpuid(g->vcpu, table, &count))
 		return 0;
-	for (i = 0; i < cpuid.count; i++) {
+	for (i = 0; i < count; i++) {
 		const __u32 out[] = {
 			table[i].eax, table[i].ebx, table[i].ecx, table[i].edx,
 		};

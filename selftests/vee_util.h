@@ -356,6 +356,31 @@ static inline int vcpu_sync(int vcpu, __u32 groups)
 	return vee_call(vcpu, VEE_VCPU_SYNC, &sync);
 }
 
+/* @count: room at @table, and then how many there are */
+static inline int vcpu_get_cpuid(int vcpu, struct vee_cpuid_entry *table, __u32 *count)
+{
+	struct vee_cpuid cpuid = {
+		.size = sizeof(cpuid),
+		.count = *count,
+		.entries = (unsigned long)table,
+	};
+	int ret = vee_call(vcpu, VEE_VCPU_GET_CPUID, &cpuid);
+
+	*count = cpuid.count;
+	return ret;
+}
+
+static inline int vcpu_set_cpuid(int vcpu, const struct vee_cpuid_entry *table, __u32 count)
+{
+	struct vee_cpuid cpuid = {
+		.size = sizeof(cpuid),
+		.count = count,
+		.entries = (unsigned long)table,
+	};
+
+	return vee_call(vcpu, VEE_VCPU_SET_CPUID, &cpuid);
+}
+
 static inline int vcpu_kick(int vcpu, __u64 generation)
 {
 	struct vee_kick kick = {

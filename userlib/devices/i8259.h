@@ -87,6 +87,7 @@ bool pic_pending(const struct pic *pic);
  */
 uint8_t pic_acknowledge(struct pic *pic);
 
-extern const struct saved_device pic_saved;
+/* Of each of the two. */
+extern const struct saved_device i8259_saved;
 
 #endif /* VEE_I8259_H */

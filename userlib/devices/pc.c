@@ -408,7 +408,8 @@ static const struct {
 	const struct saved_device *saved;
 } parts[] = {
 	{ 0, &wires_saved },
-	{ offsetof(struct pc, pic), &pic_saved },
+	{ offsetof(struct pc, pic.master), &i8259_saved },
+	{ offsetof(struct pc, pic.slave), &i8259_saved },
 	{ offsetof(struct pc, ioapic), &ioapic_saved },
 	{ offsetof(struct pc, pit), &pit_saved },
 	{ offsetof(struct pc, pit.channels[0]), &pit_channel_saved },
