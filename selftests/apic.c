@@ -1132,16 +1132,6 @@ TEST_F(apic, init_sipi_to_one_off_line)
 	guest_close(&ap);
 }
 
-static __u64 cpu_time_ns(pthread_t thread)
-{
-	struct timespec t = { };
-	clockid_t clock;
-
-	if (!pthread_getcpuclockid(thread, &clock))
-		clock_gettime(clock, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
 #define SIPI_WAIT_NS	(40 * MS_NS)
 
 /* A timer that ran as INIT came is over: who waits for a SIPI sleeps, and takes no CPU. */
@@ -1162,9 +1152,9 @@ TEST_F(apic, init_ends_timer)
 	ASSERT_TRUE(guest_counts(g));
 	EXPECT_EQ(0, signal_vector(g, 1, ICR_INIT, 0));
 	usleep(2000);
-	before = cpu_time_ns(r.thread);
+	before = thread_cpu_ns(r.thread);
 	usleep(SIPI_WAIT_NS / 1000);
-	EXPECT_GT(SIPI_WAIT_NS / 4, cpu_time_ns(r.thread) - before);
+	EXPECT_GT(SIPI_WAIT_NS / 4, thread_cpu_ns(r.thread) - before);
 	EXPECT_FALSE(runner_done(&r));
 	EXPECT_EQ(0, vcpu_kick(ap.vcpu, generation(&ap)));
 	ASSERT_EQ(0, runner_join(&r));

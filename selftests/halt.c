@@ -48,16 +48,6 @@ static bool asleep(struct runner *r)
 	return !runner_done(r);
 }
 
-static __u64 thread_cpu_ns(pthread_t thread)
-{
-	struct timespec t = { 0 };
-	clockid_t clock;
-
-	if (!pthread_getcpuclockid(thread, &clock))
-		clock_gettime(clock, &t);
-	return t.tv_sec * 1000000000ULL + t.tv_nsec;
-}
-
 /* --- the sleep ------------------------------------------------------------- */
 
 TEST_F(halt, is_an_exit_unless_asked)

@@ -806,6 +806,16 @@ static inline __u64 now_ns(void)
 	return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
+static inline __u64 thread_cpu_ns(pthread_t thread)
+{
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!pthread_getcpuclockid(thread, &clock))
+		clock_gettime(clock, &t);
+	return t.tv_sec * 1000000000ULL + t.tv_nsec;
+}
+
 /* Does whoever counts in memory shared with us get on? */
 static inline bool shared_counts(const __u32 *shared)
 {
