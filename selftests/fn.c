@@ -9,8 +9,6 @@
 #include "fn_deeds.h"
 #include "vee_util.h"
 
-#define CALL_NS		(200 * MS_NS)
-
 /* The function, as it is beside this program. */
 GUEST_CODE(image, 64, ".incbin \"fn_guest.elf\"");
 
@@ -34,12 +32,14 @@ FIXTURE(fn) {
 
 static const vee_fn_host hosts[] = { reverse };
 
-static int load(struct vee_fn **fn, unsigned int machines, unsigned int *host_calls)
+/* Without @deadline_ns, but for the test of it: how long a call takes is the machine's affair. */
+static int load(struct vee_fn **fn, unsigned int machines, __u64 deadline_ns,
+		unsigned int *host_calls)
 {
 	const struct vee_fn_options options = {
 		.memory = FN_TEST_MEMORY,
 		.machines = machines,
-		.deadline_ns = CALL_NS,
+		.deadline_ns = deadline_ns,
 		.hosts = hosts,
 		.host_count = 1,
 		.arg = host_calls,
@@ -50,7 +50,7 @@ static int load(struct vee_fn **fn, unsigned int machines, unsigned int *host_ca
 
 FIXTURE_SETUP(fn)
 {
-	ASSERT_EQ(0, load(&self->fn, 1, &self->host_calls));
+	ASSERT_EQ(0, load(&self->fn, 1, 0, &self->host_calls));
 }
 
 FIXTURE_TEARDOWN(fn)
@@ -103,8 +103,6 @@ static const struct end {
 	int ret;
 	const char *word;
 } ends[] = {
-	{ DEED_LOOP, -ETIME, "still at it" },
-	{ DEED_LOOP_IN_HOST, -ETIME, "still at it" },
 	{ DEED_EAT, -EDQUOT, "vee_fn_options.memory" },
 	{ DEED_TABLES, -ENOTRECOVERABLE, "#PF" },
 	{ DEED_SCRIBBLE, -ENOTRECOVERABLE, "crashed" },
@@ -121,19 +119,58 @@ static const struct end {
 	{ DEED_STACK, -ENOTRECOVERABLE, "crashed" },
 };
 
-TEST_F(fn, bad_ends)
+static void end_badly(struct __test_metadata *_metadata, struct vee_fn *fn,
+		      const struct end *end)
 {
-	char out[100], said[4000];
+	char out[100], said[4000] = "";
 
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		*said = 0;
-		EXPECT_EQ(ends[i].ret, do_deed(self->fn, ends[i].deed, out, sizeof(out), said,
-					       sizeof(said)))
-			TH_LOG("deed %u: %s", ends[i].deed, said);
-		EXPECT_NE(NULL, strstr(said, ends[i].word))
-			TH_LOG("deed %u: %s", ends[i].deed, said);
-		ASSERT_TRUE(is_clean(self->fn)) TH_LOG("after deed %u", ends[i].deed);
+	EXPECT_EQ(end->ret, do_deed(fn, end->deed, out, sizeof(out), said, sizeof(said)))
+		TH_LOG("deed %u: %s", end->deed, said);
+	EXPECT_NE(NULL, strstr(said, end->word))
+		TH_LOG("deed %u: %s", end->deed, said);
+	ASSERT_TRUE(is_clean(fn)) TH_LOG("after deed %u", end->deed);
+}
+
+TEST_F_TIMEOUT(fn, bad_ends, 300)
+{
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		end_badly(_metadata, self->fn, &ends[i]);
+}
+
+/* How long here, to be called and once more, a function takes that does next to nothing. */
+static __u64 ordinary_ns(struct __test_metadata *_metadata)
+{
+	unsigned int host_calls;
+	__u64 began = now_ns();
+	struct vee_fn *fn;
+
+	ASSERT_EQ(0, load(&fn, 1, 0, &host_calls));
+	ASSERT_TRUE(is_clean(fn));
+	ASSERT_TRUE(is_clean(fn));
+	vee_fn_free(fn);
+	return now_ns() - began;
+}
+
+static const struct end endless[] = {
+	{ DEED_LOOP, -ETIME, "still at it" },
+	{ DEED_LOOP_IN_HOST, -ETIME, "still at it" },
+};
+
+/* What is not endless has far more time than it takes. */
+TEST_F_TIMEOUT(fn, time_over, 300)
+{
+	__u64 limit = 200 * MS_NS + 20 * ordinary_ns(_metadata);
+	unsigned int host_calls;
+	struct vee_fn *fn;
+
+	ASSERT_EQ(0, load(&fn, 1, limit, &host_calls));
+	for (size_t i = 0; i < sizeof(endless) / sizeof(endless[0]); i++) {
+		__u64 began = now_ns();
+
+		end_badly(_metadata, fn, &endless[i]);
+		EXPECT_LE(limit, now_ns() - began);
 	}
+	vee_fn_free(fn);
 }
 
 TEST_F(fn, bad_pointers)
@@ -165,8 +202,8 @@ static void *call_often(void *arg)
 		char out[10] = { 0 };
 
 		if (i % 8 == c->seed % 8) {
-			if (do_deed(c->fn, ends[2 + i % 12].deed, out, 10, NULL, 0) !=
-			    ends[2 + i % 12].ret)
+			if (do_deed(c->fn, ends[i % 12].deed, out, 10, NULL, 0) !=
+			    ends[i % 12].ret)
 				c->wrong = "a bad end";
 		} else if (vee_fn_call(c->fn, in, 4, out, 10, NULL) != 3 ||
 			   out[0] != in[3] || out[1] != in[2] || out[2] != in[1]) {
@@ -186,7 +223,7 @@ static void call_by(struct __test_metadata *_metadata, unsigned int threads,
 	pthread_t ids[8];
 	struct vee_fn *fn;
 
-	ASSERT_EQ(0, load(&fn, machines, &host_calls));
+	ASSERT_EQ(0, load(&fn, machines, 0, &host_calls));
 	for (unsigned int i = 0; i < threads; i++) {
 		callers[i] = (struct caller) { .fn = fn, .seed = i };
 		ASSERT_EQ(0, pthread_create(&ids[i], NULL, call_often, &callers[i]));
@@ -199,7 +236,7 @@ static void call_by(struct __test_metadata *_metadata, unsigned int threads,
 	vee_fn_free(fn);
 }
 
-TEST_F(fn, threads)
+TEST_F_TIMEOUT(fn, threads, 300)
 {
 	call_by(_metadata, 2, 2);
 	call_by(_metadata, 4, 2);
@@ -238,7 +275,7 @@ TEST_F(fn, leaves_nothing)
 		unsigned int host_calls;
 		struct vee_fn *fn;
 
-		ASSERT_EQ(0, load(&fn, 2, &host_calls));
+		ASSERT_EQ(0, load(&fn, 2, 0, &host_calls));
 		EXPECT_EQ(-ENOTRECOVERABLE, do_deed(fn, DEED_SCRIBBLE, out, 10, NULL, 0));
 		vee_fn_free(fn);
 	}

@@ -1525,7 +1525,8 @@ typedef long (*vee_fn_host)(void *arg, const void *in, size_t in_bytes, void *ou
  * struct vee_fn_options - what a function has
  * @memory: bytes of memory, a multiple of 4096; 0: 4 MiB
  * @machines: how many calls there can be at a time, up to 65536; 0: 1
- * @deadline_ns: nanoseconds that a call may take, and the beginning; 0: any number
+ * @deadline_ns: nanoseconds that a call may take, waits for a CPU included, and the
+ *	beginning; 0: any number
  * @hosts: functions of the host's, which the guest calls by their index
  * @host_count: how many
  * @arg: for all of these
