@@ -31,15 +31,15 @@ static uint32_t start_tsc(void)
 	return at ? strtoull(at + 5, NULL, 16) : 0;
 }
 
-static void report(const char *what, uint32_t ticks)
+static void report(const char *what, uint64_t ticks)
 {
 	FILE *console = fopen("/dev/console", "w");
 
-	printf("bench %s %u\n", what, ticks);
+	printf("bench %s %llu\n", what, (unsigned long long)ticks);
 	fflush(stdout);
 	if (!console)
 		return;
-	fprintf(console, "bench %s %u\n", what, ticks);
+	fprintf(console, "bench %s %llu\n", what, (unsigned long long)ticks);
 	fclose(console);
 }
 
