@@ -225,6 +225,7 @@ TEST_F(apic, x2apic_init)
 #define CPUID_X2APIC	21	/* of ECX */
 #define CPUID_DEADLINE	24
 #define CPUID_APIC	9	/* of EDX */
+#define CPUID_ARAT	4U	/* of leaf 6's EAX: the timer never stops */
 
 static void change_cpuid(struct __test_metadata *_metadata, struct guest *g, __u32 clear)
 {
@@ -252,6 +253,10 @@ TEST_F(apic, cpuid)
 
 	EXPECT_TRUE(cpuid_1(_metadata, g, true) >> CPUID_APIC & 1);
 	EXPECT_TRUE(cpuid_1(_metadata, g, false) >> CPUID_X2APIC & 1);
+	SET_LONG(g, cpuid_hlt);
+	g->page->regs.rax = 6;
+	ASSERT_RUN(g, VEE_EXIT_HLT);
+	EXPECT_EQ(CPUID_ARAT, g->page->regs.rax);
 	set_base(_metadata, g, 0);
 	EXPECT_FALSE(cpuid_1(_metadata, g, true) >> CPUID_APIC & 1);
 	set_base(_metadata, g, BASE_ENABLED);

@@ -332,6 +332,15 @@ TEST_F(cpuid, performance_counters)
 	EXPECT_EQ(0, e ? e->eax & 0xff : 0);
 }
 
+/* Of power there is nothing to manage, and there is no local APIC's timer. */
+TEST_F(cpuid, nothing_thermal)
+{
+	GUEST_REAL(&self->g, cpuid_code);
+	ASSERT_EQ(1, guest_cpuid(&self->g, 6, 0));
+	EXPECT_EQ(0, self->g.page->regs.rax | self->g.page->regs.rbx |
+		     self->g.page->regs.rcx | self->g.page->regs.rdx);
+}
+
 TEST_F(cpuid, apic_id)
 {
 	struct vee_cpuid_entry table[VEE_MAX_CPUID], *e;

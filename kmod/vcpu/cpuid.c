@@ -85,6 +85,7 @@ static const struct leaf_mask defaults[] = {
 	SUB(0x4, 1, 0x3fff, ALL, ALL, ALL),
 	SUB(0x4, 2, 0x3fff, ALL, ALL, ALL),
 	SUB(0x4, 3, 0x3fff, ALL, ALL, ALL),
+	PLAIN(0x6, 0, 0, 0, 0),
 	SUB(0x7, 0, 0, LEAF7_EBX, LEAF7_ECX, LEAF7_EDX),
 	SUB(0xd, 0, 0, 0, 0, 0),
 	SUB(0xd, 1, LEAFD1_EAX, 0, 0, 0),
@@ -117,10 +118,16 @@ static const struct leaf_mask defaults[] = {
 
 static void with_apic(struct vee_cpuid_entry *entry)
 {
-	if (entry->leaf != 0x1)
-		return;
-	entry->ecx |= tsc_khz ? APIC_ECX : F(X2APIC);
-	entry->edx |= APIC_EDX;
+	switch (entry->leaf) {
+	case 0x1:
+		entry->ecx |= tsc_khz ? APIC_ECX : F(X2APIC);
+		entry->edx |= APIC_EDX;
+		break;
+	case 0x6:
+		/* Its timer goes on in HLT, the deepest state that there is. */
+		entry->eax |= F(ARAT);
+		break;
+	}
 }
 
 static u32 in_use(enum cpuid_leafs word)

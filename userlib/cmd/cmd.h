@@ -134,6 +134,7 @@ struct machine {
 	atomic_bool save_asked;	/* save.c's */
 	unsigned int waiting;	/* CPUs that wait for it, with the lock and @answers */
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
+	uint32_t tsc_khz;	/* 0: not known */
 	uint32_t microcode;	/* its revision */
 	struct console console;
 	struct vee_gdb *gdb;	/* NULL: none */
@@ -323,7 +324,7 @@ void host_cpuid(uint32_t leaf, struct host_cpuid *regs);
 /* --- cpuid.c --- */
 
 /* Before the CPU first runs. -errno. */
-int cpuid_prepare(struct cpu *cpu, uint32_t tsc_khz);
+int cpuid_prepare(struct cpu *cpu);
 /* EAX and EDX of leaf 1. -errno. */
 int cpuid_identity(struct cpu *cpu, uint32_t *signature, uint32_t *features);
 

@@ -193,8 +193,9 @@ int cpuid_identity(struct cpu *cpu, uint32_t *signature, uint32_t *features)
 
 /* --- all of it --- */
 
-int cpuid_prepare(struct cpu *cpu, uint32_t tsc_khz)
+int cpuid_prepare(struct cpu *cpu)
 {
+	uint32_t tsc_khz = cpu->machine->tsc_khz;
 	unsigned int cpus = cpu->machine->options->cpus;
 	struct table table = { .count = VEE_MAX_CPUID };
 	int err = vee_vcpu_get_cpuid(cpu->vcpu, table.entries, &table.count);

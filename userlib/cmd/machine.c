@@ -121,7 +121,7 @@ static int create_vm(struct machine *machine)
 }
 
 /* The guest's TSCs count from its own beginning, as after a reset. */
-static int create_cpu(struct machine *machine, unsigned int id, uint32_t tsc_khz)
+static int create_cpu(struct machine *machine, unsigned int id)
 {
 	struct cpu *cpu = &machine->cpus[id];
 	int err = vee_vcpu_create(machine->vm, id, &cpu->vcpu);
@@ -135,7 +135,7 @@ static int create_cpu(struct machine *machine, unsigned int id, uint32_t tsc_khz
 	cpu->vcpu->page->dirty |= VEE_STATE_MSRS;
 	machine->cpu_count++;
 	err = vee_vcpu_keep_exits(cpu->vcpu);
-	return err ? err : cpuid_prepare(cpu, tsc_khz);
+	return err ? err : cpuid_prepare(cpu);
 }
 
 static int create_cpus(struct machine *machine)
@@ -144,10 +144,11 @@ static int create_cpus(struct machine *machine)
 	struct vee_info info;
 	int err = vee_get_info(&info);
 
+	machine->tsc_khz = info.tsc_khz;
 	machine->tsc_offset = -__rdtsc();
 	machine->microcode = machine->options->cpus ? msr_host_microcode() : 0;
 	for (unsigned int id = 0; id < count && !err; id++)
-		err = create_cpu(machine, id, info.tsc_khz);
+		err = create_cpu(machine, id);
 	if (!err)
 		err = apic_prepare(machine);
 	return err ? fail("can't make a virtual CPU: %s", strerror(-err)) : STATUS_OK;
@@ -286,12 +287,20 @@ static int put_mp_table(struct machine *machine)
 	return vee_vm_write(machine->vm, MP_AREA, tables, bytes);
 }
 
-/* Before the image, which may well want the memory that they are in. */
+/*
+ * Before the image, which may well want the memory that they are in. Where there are local
+ * APICs' timers, and the frequency of what they count is known, nobody needs an HPET; but whoever
+ * finds one uses it, as Linux does, which looks for 19 ms whether its ticks
+ * come by the I/O APIC, and reads its counter a thousand times.
+ */
 static int put_tables(struct machine *machine)
 {
+	const struct acpi_machine has = {
+		.cpus = machine->options->cpus, .pci = machine->options->pci_serial,
+		.hpet = !machine->options->cpus || !machine->tsc_khz,
+	};
 	uint8_t tables[ACPI_TABLES_BYTES];
-	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA,
-			       machine->options->cpus, machine->options->pci_serial);
+	int bytes = acpi_build(tables, sizeof(tables), ACPI_AREA, &has);
 	int err = vee_vm_write(machine->vm, ACPI_AREA, tables, bytes);
 
 	if (!err)

@@ -69,13 +69,24 @@ uint64_t acpi_next_ns(const struct acpi *acpi);
 #define ACPI_CPUS	64
 #define ACPI_TABLES_BYTES	0x1000	/* enough for as many */
 
+/**
+ * struct acpi_machine - what the tables say that there is
+ * @cpus: how many CPUs have a local APIC, of numbers from 0 up; 0: none, nor is there an
+ *	I/O APIC
+ * @hpet: an HPET
+ * @pci: a PCI bus
+ */
+struct acpi_machine {
+	unsigned int cpus;
+	bool hpet;
+	bool pci;
+};
+
 /*
  * Writes the tables to @buf, which the guest has at @gpa, a multiple of 64 in the
- * area above. @cpus: how many have a local APIC, of numbers from 0 up; 0: none, nor is
- * there an I/O APIC. @pci: there is a PCI bus. Returns how many bytes they take, or
- * -ENOSPC, -EINVAL.
+ * area above. Returns how many bytes they take, or -ENOSPC, -EINVAL.
  */
-int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus, bool pci);
+int acpi_build(void *buf, size_t size, uint64_t gpa, const struct acpi_machine *machine);
 
 extern const struct saved_device acpi_saved;
 

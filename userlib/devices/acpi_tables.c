@@ -107,8 +107,8 @@ struct header {
 	uint32_t creator_revision;
 } PACKED;
 
-/* Of root tables' entries: FADT, HPET, and the MADT if there is one. */
-#define ROOT_TABLES	2
+/* Of root tables' entries: FADT, HPET, MADT. */
+#define ROOT_TABLES	3
 
 struct rsdt {
 	struct header header;
@@ -244,9 +244,9 @@ struct madt {
 
 /* --- the tables --- */
 
-/* Where each begins, from the first on; a MADT of no bytes is none. */
+/* Where each begins, from the first on; those of no bytes are not there. */
 struct places {
-	unsigned int cpus;
+	const struct acpi_machine *machine;
 	uint32_t facs;
 	uint32_t rsdt;
 	uint32_t xsdt;
@@ -256,9 +256,9 @@ struct places {
 	uint32_t dsdt;
 };
 
-static unsigned int root_tables(unsigned int cpus)
+static unsigned int root_tables(const struct acpi_machine *machine)
 {
-	return ROOT_TABLES + !!cpus;
+	return 1 + machine->hpet + !!machine->cpus;
 }
 
 static size_t madt_bytes(unsigned int cpus)
@@ -266,16 +266,17 @@ static size_t madt_bytes(unsigned int cpus)
 	return cpus ? sizeof(struct madt) + cpus * sizeof(struct madt_cpu) : 0;
 }
 
-static struct places find_places(unsigned int cpus)
+static struct places find_places(const struct acpi_machine *machine)
 {
-	struct places at = { .cpus = cpus, .facs = ALIGNMENT };
+	struct places at = { .machine = machine, .facs = ALIGNMENT };
+	unsigned int count = root_tables(machine);
 
 	at.rsdt = at.facs + sizeof(struct facs);
-	at.xsdt = at.rsdt + sizeof(struct rsdt) + root_tables(cpus) * sizeof(uint32_t);
-	at.fadt = at.xsdt + sizeof(struct xsdt) + root_tables(cpus) * sizeof(uint64_t);
+	at.xsdt = at.rsdt + sizeof(struct rsdt) + count * sizeof(uint32_t);
+	at.fadt = at.xsdt + sizeof(struct xsdt) + count * sizeof(uint64_t);
 	at.hpet = at.fadt + sizeof(struct fadt);
-	at.madt = at.hpet + sizeof(struct hpet_table);
-	at.dsdt = at.madt + madt_bytes(cpus);
+	at.madt = at.hpet + (machine->hpet ? sizeof(struct hpet_table) : 0);
+	at.dsdt = at.madt + madt_bytes(machine->cpus);
 	return at;
 }
 
@@ -330,7 +331,7 @@ static void put_fadt(struct fadt *fadt, uint32_t gpa, const struct places *at)
 	fadt->century = CMOS_CENTURY;
 	fadt->iapc_boot_arch = LEGACY_DEVICES | VGA_NOT_PRESENT |
 			       PCIE_ASPM_CONTROLS;
-	if (!at->cpus)
+	if (!at->machine->cpus)
 		fadt->iapc_boot_arch |= MSI_NOT_SUPPORTED;
 	fadt->flags = WBINVD | PROC_C1 | PWR_BUTTON | SLP_BUTTON | FIX_RTC |
 		      TMR_VAL_EXT | RESET_REG_SUP;
@@ -399,12 +400,16 @@ static void put_rsdp(struct rsdp *rsdp, uint32_t gpa, const struct places *at)
 static void put_roots(struct rsdt *rsdt, struct xsdt *xsdt, uint32_t gpa,
 		      const struct places *at)
 {
-	const uint32_t tables[ROOT_TABLES + 1] = { at->fadt, at->hpet, at->madt };
-	unsigned int count = root_tables(at->cpus);
+	const uint32_t tables[ROOT_TABLES] = {
+		at->fadt, at->machine->hpet ? at->hpet : 0, at->machine->cpus ? at->madt : 0,
+	};
+	unsigned int count = 0;
 
-	for (unsigned int i = 0; i < count; i++) {
-		rsdt->tables[i] = gpa + tables[i];
-		xsdt->tables[i] = gpa + tables[i];
+	for (unsigned int i = 0; i < ROOT_TABLES; i++) {
+		if (!tables[i])
+			continue;
+		rsdt->tables[count] = gpa + tables[i];
+		xsdt->tables[count++] = gpa + tables[i];
 	}
 	put_header(&rsdt->header, "RSDT", sizeof(*rsdt) + count * sizeof(*rsdt->tables),
 		   RSDT_REVISION);
@@ -412,40 +417,42 @@ static void put_roots(struct rsdt *rsdt, struct xsdt *xsdt, uint32_t gpa,
 		   RSDT_REVISION);
 }
 
-static size_t put_dsdt(struct header *dsdt, unsigned int cpus, bool pci)
+static size_t put_dsdt(struct header *dsdt, const struct acpi_machine *machine)
 {
-	size_t bytes = sizeof(*dsdt) + aml_build((uint8_t *)(dsdt + 1), cpus, pci);
+	size_t bytes = sizeof(*dsdt) + aml_build((uint8_t *)(dsdt + 1), machine->cpus,
+						 machine->pci);
 
 	put_header(dsdt, "DSDT", bytes, DSDT_REVISION);
 	return bytes;
 }
 
 /* Returns how many bytes there are, up to where a next one could begin. */
-static size_t put_tables(uint8_t *tables, uint32_t gpa, unsigned int cpus, bool pci)
+static size_t put_tables(uint8_t *tables, uint32_t gpa, const struct acpi_machine *machine)
 {
-	struct places at = find_places(cpus);
+	struct places at = find_places(machine);
 	size_t end;
 
 	put_rsdp((void *)tables, gpa, &at);
 	put_facs((void *)&tables[at.facs]);
 	put_roots((void *)&tables[at.rsdt], (void *)&tables[at.xsdt], gpa, &at);
 	put_fadt((void *)&tables[at.fadt], gpa, &at);
-	put_hpet((void *)&tables[at.hpet]);
-	if (cpus)
-		put_madt((void *)&tables[at.madt], cpus);
-	end = at.dsdt + put_dsdt((void *)&tables[at.dsdt], cpus, pci);
+	if (machine->hpet)
+		put_hpet((void *)&tables[at.hpet]);
+	if (machine->cpus)
+		put_madt((void *)&tables[at.madt], machine->cpus);
+	end = at.dsdt + put_dsdt((void *)&tables[at.dsdt], machine);
 	return (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
-int acpi_build(void *buf, size_t size, uint64_t gpa, unsigned int cpus, bool pci)
+int acpi_build(void *buf, size_t size, uint64_t gpa, const struct acpi_machine *machine)
 {
 	uint8_t tables[ACPI_TABLES_BYTES] = { 0 };
 	size_t bytes;
 
 	if (gpa % ALIGNMENT || gpa < ACPI_AREA || gpa >= ACPI_AREA_END ||
-	    cpus > ACPI_CPUS)
+	    machine->cpus > ACPI_CPUS)
 		return -EINVAL;
-	bytes = put_tables(tables, gpa, cpus, pci);
+	bytes = put_tables(tables, gpa, machine);
 	if (size < bytes || ACPI_AREA_END - gpa < bytes)
 		return -ENOSPC;
 	memcpy(buf, tables, bytes);

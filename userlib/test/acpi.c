@@ -111,10 +111,17 @@ static bool is_table(uint32_t gpa, const char *signature, uint8_t revision)
 	       CHECK_EQUAL(sum(gpa, dword(gpa + 4)), 0);
 }
 
+static int build_at(size_t size, uint64_t gpa, unsigned int cpus, bool pci)
+{
+	const struct acpi_machine machine = { .cpus = cpus, .hpet = true, .pci = pci };
+
+	return acpi_build(area, size, gpa, &machine);
+}
+
 static int build_with(unsigned int cpus)
 {
 	memset(area, 0xcc, sizeof(area));
-	return acpi_build(area, sizeof(area), GPA, cpus, false);
+	return build_at(sizeof(area), GPA, cpus, false);
 }
 
 static int build(void)
@@ -255,7 +262,7 @@ static void pci_bus(void)
 	uint32_t at, end, bus;
 
 	memset(area, 0xcc, sizeof(area));
-	CHECK(acpi_build(area, sizeof(area), GPA, 2, true) > 0);
+	CHECK(build_at(sizeof(area), GPA, 2, true) > 0);
 	at = dword(dword(dword(GPA + 16) + 36) + 40);
 	end = at + dword(at + 4);
 	CHECK_EQUAL(sum(at, dword(at + 4)), 0);
@@ -270,16 +277,16 @@ static void pci_bus(void)
 
 static void places(void)
 {
-	CHECK_EQUAL(acpi_build(area, 100, GPA, 0, false), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xfffc0, 0, false), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA + 16, 0, false), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xdffc0, 0, false), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0x100000, 0, false), -EINVAL);
-	CHECK(acpi_build(area, sizeof(area), 0xf0000, 0, false) > 0);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), GPA, 65, false), -EINVAL);
-	CHECK_EQUAL(acpi_build(area, 0x400, GPA, 64, false), -ENOSPC);
-	CHECK_EQUAL(acpi_build(area, sizeof(area), 0xffc00, 64, false), -ENOSPC);
-	CHECK(acpi_build(area, ACPI_TABLES_BYTES, GPA, ACPI_CPUS, true) > 0);
+	CHECK_EQUAL(build_at(100, GPA, 0, false), -ENOSPC);
+	CHECK_EQUAL(build_at(sizeof(area), 0xfffc0, 0, false), -ENOSPC);
+	CHECK_EQUAL(build_at(sizeof(area), GPA + 16, 0, false), -EINVAL);
+	CHECK_EQUAL(build_at(sizeof(area), 0xdffc0, 0, false), -EINVAL);
+	CHECK_EQUAL(build_at(sizeof(area), 0x100000, 0, false), -EINVAL);
+	CHECK(build_at(sizeof(area), 0xf0000, 0, false) > 0);
+	CHECK_EQUAL(build_at(sizeof(area), GPA, 65, false), -EINVAL);
+	CHECK_EQUAL(build_at(0x400, GPA, 64, false), -ENOSPC);
+	CHECK_EQUAL(build_at(sizeof(area), 0xffc00, 64, false), -ENOSPC);
+	CHECK(build_at(ACPI_TABLES_BYTES, GPA, ACPI_CPUS, true) > 0);
 }
 
 /* What a machine without APICs has had from the first version on, to the byte. */
@@ -349,6 +356,30 @@ static void madt(void)
 	test_case("%s", "");
 }
 
+/* The MADT is then the next after the FADT, and the DSDT behind it. */
+static void no_hpet(void)
+{
+	const struct acpi_machine machine = { .cpus = 2 };
+	uint32_t at;
+	int bytes;
+
+	memset(area, 0xcc, sizeof(area));
+	bytes = acpi_build(area, sizeof(area), GPA, &machine);
+	CHECK(bytes > 0 && area[bytes] == 0xcc);
+	CHECK(!find_bytes(GPA, GPA + bytes, "HPET", 4));
+	is_table(dword(GPA + 16), "RSDT", 1);
+	is_table(dword(GPA + 24), "XSDT", 1);
+	CHECK_EQUAL(dword(dword(GPA + 16) + 4), 44);
+	CHECK_EQUAL(dword(dword(GPA + 24) + 4), 52);
+	at = dword(dword(GPA + 16) + 36);
+	is_table(at, "FACP", 4);
+	is_table(dword(at + 40), "DSDT", 2);
+	at = dword(dword(GPA + 16) + 40);
+	CHECK_EQUAL(at, dword(dword(GPA + 24) + 44));
+	is_table(at, "APIC", 3);
+	check_cpus(at + 82, 2);
+}
+
 /* From the scope's first byte: how many the length takes, and what it is. */
 static unsigned int package_length(uint32_t gpa, uint32_t *length)
 {
@@ -402,6 +433,7 @@ const struct test tests[] = {
 	{ "where tables can be", places },
 	{ "without APICs all is as ever", without_apics },
 	{ "MADT", madt },
+	{ "no HPET", no_hpet },
 	{ "processors", processors },
 	{ 0 }
 };

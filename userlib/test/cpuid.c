@@ -32,7 +32,8 @@ static void prepare(unsigned int cpus, unsigned int id, uint32_t tsc_khz)
 	machine.options = &options;
 	machine.cpus[id].machine = &machine;
 	machine.cpus[id].vcpu = rig.vcpu;
-	CHECK_EQUAL(cpuid_prepare(&machine.cpus[id], tsc_khz), 0);
+	machine.tsc_khz = tsc_khz;
+	CHECK_EQUAL(cpuid_prepare(&machine.cpus[id]), 0);
 }
 
 static struct vee_cpuid_entry get(uint32_t leaf, uint32_t subleaf)
