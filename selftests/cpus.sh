@@ -110,6 +110,18 @@ ticks_on_each() {
 	done
 }
 
+# A system that trusts its TSC needs neither the 8254 nor an HPET, and has not so much as
+# tried whether IRQ0 comes by the I/O APIC.
+# shellcheck disable=SC2016
+no_other_timer() {
+	say 'echo irq0:$(cat ../clocksource/clocksource0/current_clocksource):$(grep -c "^ *0:" /proc/interrupts):'
+	expect '*irq0:*:[0-9]:*' 20 || return 1
+	case $line in
+	*irq0:tsc:0:* | *irq0:[!t]*) ;;
+	*) return 1 ;;
+	esac
+}
+
 # Those of a serial port on PCI: INTA# of device 1 is at input 17 of the I/O APIC.
 # shellcheck disable=SC2016
 interrupts_of_pci() {
@@ -160,6 +172,7 @@ test_machine() {
 		check "$title to a shell, all on line" boots $files
 		check "$title programs run on each" work_on_each $files
 		check "$title timer interrupts on each" ticks_on_each $files
+		check "$title and no other timer's" no_other_timer $files
 		check "$title those of a PCI device are counted" interrupts_of_pci $files
 		if [ "$cpus" -gt 1 ]; then
 			check "$title one goes off line and comes back" off_and_on_line $files
@@ -180,7 +193,7 @@ take_module
 trap give_back EXIT
 # shellcheck disable=SC2086 # a list
 set -- $machines
-echo "1..$(($# * 6 + 3))"
+echo "1..$(($# * 7 + 3))"
 check 'one CPU in HLT, with interrupts off, is not the end' halted_is_not_done
 check 'all of them are' all_halted_is_done
 check 'SeaBIOS finds three CPUs' seabios bios.bin
