@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What a lab's Makefile includes: "make help" lists its targets.
+
+LABS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+LAB := $(notdir $(CURDIR))
+PROGRAMS := $(shell awk '$$1 == "program" || $$1 == "guest" { print $$2 }' tasks)
+TRY := $(shell sed -n 's/^try *//p' tasks)
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := all
+
+.PHONY: all try grade clean help
+all: $(PROGRAMS) ## Build it
+try: all ## Run it in the lab, which stays up; ARGS="..." are its own
+	@$(LABS)/try $(LAB) $(TRY) $(ARGS)
+grade: ## Points, task by task
+	@$(LABS)/grade $(LAB)
+clean: ## Remove what was built
+	@$(RM) $(PROGRAMS) *.o
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(LABS)/lab.mk
+
+include $(LABS)/build.mk
