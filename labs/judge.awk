@@ -113,7 +113,8 @@ function first_error(r,   i) {
 	return lines[r] ? line[r, lines[r]] : "without a word"
 }
 
-# What to show beside what was wanted: the line that begins as that does.
+# What to show beside what was wanted: the line that begins as that does, what "vee run"
+# says, or the last one.
 function came(r, pattern,   i, word) {
 	word = pattern
 	sub(/[ *].*/, "", word)
@@ -122,6 +123,9 @@ function came(r, pattern,   i, word) {
 			return quote(line[r, i])
 	if (status[r] == 141)
 		return quote(line[r, 1]) " and so on"
+	for (i = 1; i <= lines[r]; i++)
+		if (line[r, i] ~ /^vee: /)
+			return quote(line[r, i])
 	for (i = lines[r]; i > 0; i--)
 		if (line[r, i] != "")
 			return quote(line[r, i])
@@ -175,15 +179,15 @@ function right(t,   i) {
 	return "as it should be"
 }
 
+# A run that is not in status[] must not come to be there by being asked for.
 function judge(t,   why, broken) {
 	broken = trouble(from[t])
-	why = wrong(t)
 	if (!(from[t] in status) || ("build" in status && status["build"] + 0))
 		why = broken
-	else if (why != "" && broken != "")
-		why = why "; " broken hint_for(t)
-	else if (why != "")
-		why = why hint_for(t)
+	else
+		why = wrong(t)
+	if (why != "" && why != broken)
+		why = why (broken == "" ? "" : "; " broken) hint_for(t)
 	printf "  %d/%d  %s: %s\n", why == "" ? points[t] : 0, points[t], name[t],
 		why == "" ? right(t) : why
 	return why == "" ? points[t] : 0
