@@ -32,6 +32,7 @@ int cmd_run(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_new(int argc, char **argv);
 
 /* dump.c: a snapshot of a vCPU's VMCS to a file; a status. */
 int dump_save(struct vee_vcpu *vcpu, const char *path);

@@ -9,6 +9,7 @@ static const char usage[] =
 	"       vee dump [options] [FILE]\n"
 	"       vee list [options]\n"
 	"       vee stat [options] [NUMBER ...]\n"
+	"       vee new [options] DIR\n"
 	"       vee --help | --version\n"
 	"\n"
 	"check  what this machine offers, and whether vee can run here\n"
@@ -16,6 +17,7 @@ static const char usage[] =
 	"dump   a VMCS, and which rules of a VM entry it breaks: \"vee dump --help\"\n"
 	"list   the VMs of this machine: \"vee list --help\"\n"
 	"stat   what they are at, as it goes on: \"vee stat --help\"\n"
+	"new    a project of your own, with a guest in C: \"vee new --help\"\n"
 	"\n"
 	"The manual: vee(1), libvee(3), vee(4).\n";
 
@@ -28,6 +30,7 @@ static const struct {
 	{ "dump", cmd_dump },
 	{ "list", cmd_list },
 	{ "stat", cmd_stat },
+	{ "new", cmd_new },
 };
 
 int end_failure(void)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What the command says of what can't be done, and what to do about it. */
 #include <elf.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -403,6 +404,91 @@ static void no_vcpu_to_dump(void)
 	CHECK(strstr(said, "no permission for /dev/vee: be root"));
 }
 
+/* --- vee new --- */
+
+static int new_project(const char *tree, const char *folder)
+{
+	char *argv[] = { "new", "--tree", (char *)tree, (char *)folder, NULL };
+
+	return run_command(cmd_new, 4, argv);
+}
+
+static void make_empty(const char *name, mode_t mode)
+{
+	FILE *file = fopen(name, "we");
+
+	if (!file || fclose(file) || chmod(name, mode))
+		abort();
+}
+
+/* What "vee new" takes for vee's sources, in folder @tree of the current one. */
+static void make_tree(const char *tree)
+{
+	if (mkdir(tree, 0700) || chdir(tree) || mkdir("guest", 0700) || mkdir("lab", 0700))
+		abort();
+	make_empty("guest/guest.mk", 0600);
+	make_empty("lab/live", 0700);
+	if (chdir(".."))
+		abort();
+}
+
+static bool file_has(const char *name, const char *words)
+{
+	static char text[8192];
+	FILE *file = fopen(name, "re");
+
+	if (!file)
+		return false;
+	text[fread(text, 1, sizeof(text) - 1, file)] = 0;
+	fclose(file);
+	return strstr(text, words);
+}
+
+static void a_new_project(void)
+{
+	char folder[] = "/tmp/vee-test-XXXXXX", line[128];
+
+	if (!mkdtemp(folder) || chdir(folder))
+		abort();
+	make_tree("tree");
+	make_tree("a tree");
+	CHECK_EQUAL(new_project("tree", "mine"), 0);
+	CHECK(strstr(said, "make -C mine run\n"));
+	snprintf(line, sizeof(line), "\nVEE ?= %s/tree\n", folder);
+	CHECK(file_has("mine/Makefile", line));
+	CHECK(file_has("mine/guest.c", "Hello from %d bits"));
+	CHECK(file_has("mine/host.c", "err(1, \"%s\", what);"));
+	CHECK(file_has("mine/.gitignore", "*.elf"));
+	make_empty("mine/guest.c", 0600);
+	CHECK_EQUAL(new_project("tree", "mine"), STATUS_FAILED);
+	CHECK(strstr(said, "mine is there already, and stays"));
+	CHECK(!file_has("mine/guest.c", "Hello"));
+	CHECK_EQUAL(new_project("tree", "none/mine"), STATUS_FAILED);
+	CHECK(strstr(said, "none/mine: No such file"));
+	CHECK_EQUAL(new_project("a tree", "other"), STATUS_FAILED);
+	CHECK(strstr(said, "make can't work with a folder of this name"));
+	CHECK(access("other", F_OK));
+	CHECK_EQUAL(new_project("mine", "other"), STATUS_FAILED);
+	CHECK(strstr(said, "is not vee's tree of sources"));
+	CHECK_EQUAL(new_project("nowhere", "other"), STATUS_FAILED);
+	CHECK(strstr(said, "nowhere: No such file"));
+	snprintf(line, sizeof(line), "rm -r %s", folder);
+	if (chdir("/") || system(line))
+		abort();
+}
+
+/* This program is not in the folder that "vee" is in. */
+static void a_new_project_without_sources(void)
+{
+	char *argv[] = { "new", "/tmp/vee-test-new", NULL }, *none[] = { "new", NULL };
+
+	CHECK_EQUAL(run_command(cmd_new, 2, argv), STATUS_FAILED);
+	CHECK(strstr(said, "vee new --tree FOLDER DIR"));
+	CHECK(access("/tmp/vee-test-new", F_OK));
+	CHECK_EQUAL(run_command(cmd_new, 1, none), STATUS_FAILED);
+	CHECK(strstr(said, "vee new --help"));
+}
+
 const struct test tests[] = {
 	{ "run: files come first", files_come_first },
 	{ "run: programs that move", programs_that_move },
@@ -416,5 +502,7 @@ const struct test tests[] = {
 	{ "check: admits what it doesn't know", admits_what_it_does_not_know },
 	{ "check: judges the module", judges_the_module },
 	{ "check: helps", helps },
+	{ "new: a project", a_new_project },
+	{ "new: no sources", a_new_project_without_sources },
 	{ 0 }
 };
