@@ -69,17 +69,21 @@ struct mailbox {
 /**
  * struct apic_timer - the timer
  * @at: host_time() when it is to fire; U64_MAX: it isn't running
+ * @due: ... when it would be, by its periods alone
  * @period: ticks of the TSC from one interrupt to the next; 0: it stops
+ * @fired: one has passed, and the guest has yet to be entered
  * @mode: of LVT timer, bits 18:17, as they were when last looked at
  * @shift: by how many bits it divides, likewise
  * @deadline: IA32_TSC_DEADLINE
  */
 struct apic_timer {
 	u64 at;
+	u64 due;
 	u64 period;
 	u64 deadline;
 	u32 mode;
 	u8 shift;
+	bool fired;
 };
 
 /**
@@ -301,6 +305,8 @@ static inline bool apic_timer_is_due(const struct apic *apic, u64 now)
 }
 
 void apic_timer_fire(struct apic *apic, u64 now);
+/* Of one that has @fired: the guest is about to be entered. */
+void apic_timer_hold_off(struct apic *apic);
 void apic_timer_set_count(struct apic *apic, u32 count);
 u32 apic_timer_count(const struct apic *apic);
 void apic_timer_set_deadline(struct apic *apic, u64 deadline, u64 guest_ahead);

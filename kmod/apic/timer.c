@@ -28,24 +28,30 @@ static u64 to_ticks(const struct apic_timer *timer, u32 count)
 /* So that the guest gets on between two of them. */
 #define SHORTEST_PERIOD_US	20
 
+static u64 shortest_period(void)
+{
+	return div_u64((u64)tsc_khz * SHORTEST_PERIOD_US, USEC_PER_MSEC);
+}
+
 static u64 to_period(const struct apic *apic)
 {
-	u64 shortest = div_u64((u64)tsc_khz * SHORTEST_PERIOD_US, USEC_PER_MSEC);
-
-	return max(to_ticks(&apic->timer, apic_get(apic, APIC_TMICT)), shortest);
+	return max(to_ticks(&apic->timer, apic_get(apic, APIC_TMICT)), shortest_period());
 }
 
 static void stop(struct apic *apic)
 {
 	apic->timer.at = U64_MAX;
 	apic->timer.period = 0;
+	apic->timer.fired = false;
 }
 
 void apic_timer_set_left(struct apic *apic, u32 left)
 {
 	struct apic_timer *timer = &apic->timer;
 
-	timer->at = host_time() + to_ticks(timer, left);
+	timer->due = host_time() + to_ticks(timer, left);
+	timer->at = timer->due;
+	timer->fired = false;
 	if (timer->mode == APIC_LVT_TIMER_PERIODIC)
 		timer->period = to_period(apic);
 }
@@ -62,15 +68,17 @@ void apic_timer_set_count(struct apic *apic, u32 count)
 		apic_timer_set_left(apic, count);
 }
 
+/* A periodic one counts no more than it began with, though its next interrupt may be farther. */
 u32 apic_timer_count(const struct apic *apic)
 {
 	const struct apic_timer *timer = &apic->timer;
-	u64 now = host_time();
+	u64 now = host_time(), left;
 
 	if (timer->mode == APIC_LVT_TIMER_TSCDEADLINE || timer->at == U64_MAX ||
 	    timer->at <= now)
 		return 0;
-	return mul_u64_u32_div(timer->at - now, USEC_PER_SEC, tsc_khz) >> timer->shift;
+	left = mul_u64_u32_div(timer->at - now, USEC_PER_SEC, tsc_khz) >> timer->shift;
+	return timer->period ? min_t(u64, left, apic_get(apic, APIC_TMICT)) : left;
 }
 
 /* The guest compares its TSC with the deadline, both as unsigned numbers. */
@@ -119,15 +127,35 @@ void apic_timer_set_divide(struct apic *apic)
 		apic_timer_set_left(apic, left);
 }
 
-/* Periods that nobody was there for are over: the guest gets one interrupt for all. */
+/*
+ * Periods that nobody was there for are over: the guest gets one interrupt for all, and the
+ * next one when it would have been due anyway.
+ */
 void apic_timer_fire(struct apic *apic, u64 now)
 {
 	struct apic_timer *timer = &apic->timer;
 
-	if (timer->period)
-		timer->at += (div64_u64(now - timer->at, timer->period) + 1) * timer->period;
-	else
+	if (timer->period) {
+		timer->due += (div64_u64(now - timer->due, timer->period) + 1) * timer->period;
+		timer->at = timer->due;
+		timer->fired = true;
+	} else {
 		timer->at = U64_MAX;
+	}
 	timer->deadline = 0;
 	apic_raise(apic, APIC_LVTT);
+}
+
+/*
+ * From here to the guest's first instruction it is as long as the host likes: a flush of
+ * caches, a kernel that checks itself. If that is longer than a period, each stay in the guest
+ * would be over before it began. So the time that is between two interrupts at least counts
+ * from the entry; @due still goes by the period, and nothing adds up.
+ */
+void apic_timer_hold_off(struct apic *apic)
+{
+	struct apic_timer *timer = &apic->timer;
+
+	timer->fired = false;
+	timer->at = max(timer->due, host_time() + shortest_period());
 }

@@ -355,6 +355,12 @@ void local_prepare(struct vee_vcpu *vcpu)
 	timer_limit(&vcpu->limits, vcpu->apic.timer.at);
 }
 
+void local_timer_hold_off(struct vee_vcpu *vcpu)
+{
+	apic_timer_hold_off(&vcpu->apic);
+	timer_limit(&vcpu->limits, vcpu->apic.timer.at);
+}
+
 /*
  * Each CPU with virtual-interrupt delivery has posted interrupts, too; Bochs has not. When it
  * delivers an interrupt itself, and an exit cuts that short, it leaves the IDT-vectoring

@@ -83,6 +83,15 @@ static inline bool local_wakes(struct vee_vcpu *vcpu, const struct apic *apic)
 	return local_is_there(apic) && local_has_interrupt(vcpu);
 }
 
+void local_timer_hold_off(struct vee_vcpu *vcpu);
+
+/* Last before an entry with a limit: a periodic timer leaves the guest some time. */
+static inline void local_hold_off(struct vee_vcpu *vcpu, const struct apic *apic)
+{
+	if (static_branch_unlikely(&apics) && apic->timer.fired)
+		local_timer_hold_off(vcpu);
+}
+
 /* Until another vCPU starts it. */
 static inline bool local_waits(const struct apic *apic)
 {

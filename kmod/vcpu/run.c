@@ -263,8 +263,10 @@ static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int nee
 
 	if (needs & NEEDS_EVENT)
 		event_prepare(vcpu);
-	if (needs & NEEDS_LIMIT)
+	if (needs & NEEDS_LIMIT) {
+		local_hold_off(vcpu, &vcpu->apic);
 		deadline_prepare(&vcpu->limits, &vcpu->controls);
+	}
 	if (needs & NEEDS_STEP)
 		next = step_prepare(vcpu);
 	return next == NEXT_ENTER ? enter_and_handle(vcpu, false) : next;
