@@ -10,6 +10,7 @@
  */
 #include <linux/atomic.h>
 #include <linux/bits.h>
+#include <linux/build_bug.h>
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/minmax.h>
@@ -172,18 +173,16 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
  * Accessed and dirty flags are set beforehand, so that the CPU has nothing to note; with
  * EPT_CLEAN it is to note the first write.
  */
-static u64 ept_leaf(u64 hpa, unsigned int access, int level, u64 type)
+static __always_inline u64 ept_leaf(u64 hpa, unsigned int access, int level, u64 type)
 {
 	u64 leaf = hpa & ~(ept_span(level) - 1);
 
+	BUILD_BUG_ON(EPT_WRITE != VEE_WRITE || EPT_EXECUTE != VEE_EXECUTE);
 	leaf |= EPT_READ | type | EPT_IGNORE_PAT | EPT_ACCESSED;
 	leaf |= EPT_DIRTY & ~(u64)access;
+	leaf |= access & (VEE_WRITE | VEE_EXECUTE);
 	if (level > EPT_LEAF_LEVEL)
 		leaf |= EPT_LARGE;
-	if (access & VEE_WRITE)
-		leaf |= EPT_WRITE;
-	if (access & VEE_EXECUTE)
-		leaf |= EPT_EXECUTE;
 	return leaf;
 }
 

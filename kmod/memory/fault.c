@@ -266,12 +266,16 @@ static int fault_level(const struct fault *fault)
 }
 
 /* Is some of what is mapped with an entry of @level recorded? */
-static bool is_recorded(const struct fault *fault, int level)
+static noinline bool has_records(const struct fault *fault, int level)
 {
 	u64 span = level > 1 ? ept_span(level) : AROUND_PAGES * PAGE_SIZE;
 
-	return static_branch_unlikely(&writes_recorded) &&
-	       records_in(&fault->slot->memory->written, fault->gpa & ~(span - 1), span);
+	return records_in(&fault->slot->memory->written, fault->gpa & ~(span - 1), span);
+}
+
+static __always_inline bool is_recorded(const struct fault *fault, int level)
+{
+	return static_branch_unlikely(&writes_recorded) && has_records(fault, level);
 }
 
 /* What of a page of 4 KiB may be mapped: not what nobody would note. */
