@@ -31,7 +31,7 @@ FIXTURE(dirty) {
 	struct guest g;
 	unsigned char *extra;
 	unsigned char *model;
-	bool logs;
+	bool exits;	/* at the first write to a page */
 };
 
 FIXTURE_VARIANT(dirty) {
@@ -40,12 +40,17 @@ FIXTURE_VARIANT(dirty) {
 };
 
 FIXTURE_VARIANT_ADD(dirty, log) {
-	.parameters = "pml=Y",
+	.parameters = "pml=Y ept_ad=Y",
 	.needs = VEE_FEATURE_PML,
 };
 
+FIXTURE_VARIANT_ADD(dirty, flags) {
+	.parameters = "pml=N ept_ad=Y",
+	.needs = VEE_FEATURE_EPT_AD,
+};
+
 FIXTURE_VARIANT_ADD(dirty, protection) {
-	.parameters = "pml=N",
+	.parameters = "pml=Y ept_ad=N",
 };
 
 FIXTURE_SETUP(dirty)
@@ -55,7 +60,7 @@ FIXTURE_SETUP(dirty)
 	guest_open(_metadata, &self->g);
 	if (variant->needs & ~vee_info(self->g.dev).features)
 		VEE_SKIP("this CPU can't");
-	self->logs = variant->needs;
+	self->exits = !variant->needs;
 	self->g.page->deadline_ns = LONG_NS;
 	self->extra = anon_memory(BYTES);
 	self->model = anon_memory(BYTES);
@@ -238,9 +243,9 @@ TEST_F(dirty, by_which_way)
 	ASSERT_EQ(0, dirty_start(g->vm, GPA_EXTRA, BYTES));
 	before = guest_faults(g);
 	ASSERT_WRITES(g, PAGES, 1);
-	EXPECT_EQ(self->logs ? 0 : PAGES, guest_faults(g) - before);
+	EXPECT_EQ(self->exits ? PAGES : 0, guest_faults(g) - before);
 	ASSERT_WRITES(g, PAGES, 1);
-	EXPECT_EQ(self->logs ? 0 : PAGES, guest_faults(g) - before);
+	EXPECT_EQ(self->exits ? PAGES : 0, guest_faults(g) - before);
 	EXPECT_EQ(PAGES, fetch_all(g, pages));
 }
 
@@ -501,7 +506,7 @@ TEST_F(dirty, log_full)
 		ASSERT_WRITES(g, PAGES, 1);
 		EXPECT_EQ(PAGES, fetch_all(g, pages));
 	}
-	EXPECT_EQ(self->logs, exits_of(g, EXIT_LOG_FULL) > 0);
+	EXPECT_EQ(variant->needs == VEE_FEATURE_PML, exits_of(g, EXIT_LOG_FULL) > 0);
 }
 
 /* Interrupts that go to a stack of its own each time, so that their delivery fills the log. */
@@ -552,7 +557,7 @@ TEST_F(dirty, guest_tables)
 	__u64 pages[GUEST_BYTES / PAGE_BYTES];
 	int i, count, tables = 0;
 
-	if (!self->logs && writes_flags_anyway(_metadata))
+	if (self->exits && writes_flags_anyway(_metadata))
 		VEE_SKIP("this CPU writes flags past the EPT");
 	ASSERT_EQ(0, dirty_start(g->vm, 0, GUEST_BYTES));
 	every_page(g, 0, 1);
@@ -888,7 +893,7 @@ TEST_F(dirty, huge_page)
 	EXPECT_TRUE(lists(written, pages, fetch(g->vm, 0, GPA_EXTRA, PAGES_2M, pages, PAGES)));
 	/* The rest came with the first, to be read. */
 	EXPECT_GE(whole, FAULTS_OF(g, ASSERT_READS));
-	EXPECT_EQ(self->logs ? 0 : HUGE_PAGES, FAULTS_OF(g, WRITES));
+	EXPECT_EQ(self->exits ? HUGE_PAGES : 0, FAULTS_OF(g, WRITES));
 	EXPECT_EQ(HUGE_PAGES, fetch(g->vm, 0, GPA_EXTRA, PAGES_2M, pages, PAGES));
 	ASSERT_EQ(0, dirty_stop(g->vm, GPA_EXTRA, PAGES_2M));
 	/* And it is one again. */

@@ -4,9 +4,11 @@
  *
  * A CPU with page-modification logging notes in a log, for each vCPU, where it sets a dirty
  * flag in the EPT; it is emptied into the records when the vCPU leaves the guest (SDM 3C,
- * "Page-Modification Logging"). Other CPUs are not let write a page that counts as clean:
- * the EPT violation is the note. Either way a page that is told is made clean again first,
- * and no CPU still has it as dirty in a cache when the caller is told.
+ * "Page-Modification Logging"). One that has the flags alone is asked for them: in those
+ * tables of which the accessed flag says that somebody was there. Other CPUs are not let
+ * write a page that counts as clean: the EPT violation is the note. In each way a page that
+ * is told is made clean again first, and no CPU still has it as dirty in a cache when the
+ * caller is told.
  *
  * So a page that is written while it is told is told now, or the next time, or both, and
  * one that is written before or after just once.
@@ -15,7 +17,6 @@
 #include <linux/bits.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
-#include <linux/moduleparam.h>
 #include <linux/overflow.h>
 #include <linux/pfn.h>
 #include <linux/sched.h>
@@ -28,11 +29,6 @@
 #include "memory/slots.h"
 #include "vmx/caps.h"
 
-static bool pml = true;
-module_param(pml, bool, 0444);
-MODULE_PARM_DESC(pml,
-		 "Use page-modification logging to find dirty pages where the CPU has it (default: on)");
-
 /* What is done at once under memory.lock. */
 #define PIECE		SZ_1G
 #define PIECE_PAGES	(SZ_4K / sizeof(u64))
@@ -41,14 +37,14 @@ MODULE_PARM_DESC(pml,
 
 static enum record_way choose_way(const struct records *records)
 {
-	if (pml && !records->no_flags && caps_has(VEE_FEATURE_PML))
-		return RECORD_BY_LOG;
-	return RECORD_BY_PROTECTION;
+	if (records->no_flags || !record_can_flag())
+		return RECORD_BY_PROTECTION;
+	return record_can_log() ? RECORD_BY_LOG : RECORD_BY_FLAGS;
 }
 
 static u64 flag_of(const struct records *records)
 {
-	return records->way == RECORD_BY_LOG ? EPT_DIRTY : EPT_WRITE;
+	return records->way == RECORD_BY_PROTECTION ? EPT_WRITE : EPT_DIRTY;
 }
 
 /* With every CPU out of the guest, and nothing of the EPT in its caches when it enters. */
@@ -86,7 +82,7 @@ static void publish(struct memory *memory, struct record *record, struct record_
 	spin_lock(&memory->lock);
 	if (!records_any(records)) {
 		records->way = choose_way(records);
-		ept_use_flags(&memory->ept, records->way == RECORD_BY_LOG);
+		ept_use_flags(&memory->ept, records->way != RECORD_BY_PROTECTION);
 	}
 	records_add(records, record, room);
 	flush(memory);
@@ -253,13 +249,11 @@ void dirty_give_up_flags(struct memory *memory)
  * struct telling - a VEE_DIRTY_FETCH under way
  * @gpa: where to go on
  * @end: where to end
- * @logs_empty: all that was written before the call is in the records
  * @pages: PIECE_PAGES addresses
  */
 struct telling {
 	u64 gpa;
 	u64 end;
-	bool logs_empty;
 	u64 *pages;
 };
 
@@ -284,11 +278,40 @@ static void clean(struct memory *memory, const u64 *pages, unsigned int count)
 		flush(memory);
 }
 
-static void empty_logs(struct memory *memory, struct telling *telling)
+/*
+ * A table's accessed flag is clear, and no CPU has the table in its caches, before it is
+ * looked through. Who writes after that sets it again, so the next call looks there again.
+ */
+static void gather_flags(struct memory *memory, u64 gpa, u64 bytes)
 {
-	if (!telling->logs_empty && ept_uses_flags(&memory->ept))
-		presence_flush(&memory->presences);
-	telling->logs_empty = true;
+	while (bytes) {
+		u64 piece = min_t(u64, bytes, PIECE);
+
+		spin_lock(&memory->lock);
+		if (ept_note_accessed(&memory->ept, gpa, piece)) {
+			flush(memory);
+			ept_gather(&memory->ept, gpa, piece);
+			flush(memory);
+		}
+		spin_unlock(&memory->lock);
+		gpa += piece;
+		bytes -= piece;
+		cond_resched();
+	}
+}
+
+/* All that was written by now is in the records then. */
+static void gather(struct memory *memory, u64 gpa, u64 bytes)
+{
+	if (!ept_uses_flags(&memory->ept))
+		return;
+	if (!record_can_log()) {
+		gather_flags(memory, gpa, bytes);
+		return;
+	}
+	spin_lock(&memory->lock);
+	presence_flush(&memory->presences);
+	spin_unlock(&memory->lock);
 }
 
 /* At most @room: how many, or -ENOENT, -EINTR. */
@@ -302,7 +325,6 @@ static int take(struct memory *memory, struct telling *telling, unsigned int roo
 	record = record_of(memory, telling->gpa, telling->end);
 	if (record) {
 		spin_lock(&memory->lock);
-		empty_logs(memory, telling);
 		count = record_take(record, &telling->gpa, telling->end, telling->pages, room);
 		clean(memory, telling->pages, count);
 		spin_unlock(&memory->lock);
@@ -394,6 +416,7 @@ static long fetch(struct memory *memory, const struct vee_dirty *arg)
 
 	if (!telling.pages)
 		return -ENOMEM;
+	gather(memory, arg->gpa, arg->bytes);
 	told = arg->flags & VEE_DIRTY_BITMAP ? tell_bitmap(memory, &telling, to) :
 					       tell_list(memory, &telling, to, arg->room);
 	kfree(telling.pages);

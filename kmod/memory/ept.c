@@ -21,6 +21,7 @@
 
 #include "linux/vee.h"
 #include "memory/ept.h"
+#include "memory/record.h"
 #include "vmx/caps.h"
 #include "vmx/insn.h"
 
@@ -34,6 +35,7 @@
 #define EPT_LARGE		BIT_ULL(7)	/* above level 1: a leaf */
 #define EPT_ACCESSED		BIT_ULL(8)
 #define EPT_SPLIT		BIT_ULL(52)	/* ours: the table was a leaf, ept_split() */
+#define EPT_GATHER		BIT_ULL(53)	/* ours: ept_gather() is to look there */
 #define EPT_ADDRESS		GENMASK_ULL(51, 12)
 
 /* SDM 3C, "Extended-Page-Table Pointer (EPTP)" */
@@ -186,6 +188,24 @@ static __always_inline u64 ept_leaf(u64 hpa, unsigned int access, int level, u64
 	return leaf;
 }
 
+/* The CPU may have set its dirty flag just now. */
+static noinline void ept_exchange(struct ept *ept, u64 *entry, u64 gpa, u64 value)
+{
+	u64 old = xchg(entry, value);
+
+	if (ept_uses_flags(ept) && old & ~value & EPT_DIRTY)
+		records_mark(ept->written, gpa);
+}
+
+/* What the dirty flag of a leaf at @gpa has said is not lost. */
+static __always_inline void ept_write(struct ept *ept, u64 *entry, u64 gpa, u64 value)
+{
+	if (static_branch_unlikely(&writes_recorded))
+		ept_exchange(ept, entry, gpa, value);
+	else
+		WRITE_ONCE(*entry, value);
+}
+
 /*
  * A leaf for the same page only gains permissions: had it lost one, it would
  * have been zapped. A CPU that still has the lesser one cached takes an EPT
@@ -194,14 +214,14 @@ static __always_inline u64 ept_leaf(u64 hpa, unsigned int access, int level, u64
  * for another page begins a new generation, and the caller must presence_flush().
  * True: there was none, which the caller counts.
  */
-static bool ept_set_leaf(struct ept *ept, u64 *entry, u64 leaf)
+static bool ept_set_leaf(struct ept *ept, u64 *entry, u64 gpa, u64 leaf)
 {
 	u64 old = *entry;
 
 	if (!((old ^ leaf) & EPT_ADDRESS))
 		leaf |= old & (EPT_ACCESS | EPT_DIRTY);
 
-	WRITE_ONCE(*entry, leaf);
+	ept_write(ept, entry, gpa, leaf);
 	if (old && ((old ^ leaf) & EPT_ADDRESS))
 		ept_new_generation(ept);
 	return !old;
@@ -230,7 +250,7 @@ void ept_map(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 		entry = table ? ept_entry(table, gpa, level) : NULL;
 	}
 	/* Without an entry nothing is mapped: the guest faults again, with a full cache. */
-	if (entry && ept_set_leaf(ept, entry, ept_leaf(hpa, access, level, EPT_WRITE_BACK)))
+	if (entry && ept_set_leaf(ept, entry, gpa, ept_leaf(hpa, access, level, EPT_WRITE_BACK)))
 		ept_count_leaves(ept, table, level, 1);
 }
 
@@ -240,7 +260,7 @@ void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	u64 *table = ept_walk(ept, cache, gpa, EPT_LEAF_LEVEL);
 	u64 *entry = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL;
 
-	if (entry && ept_set_leaf(ept, entry, ept_leaf(hpa, access, EPT_LEAF_LEVEL,
+	if (entry && ept_set_leaf(ept, entry, gpa, ept_leaf(hpa, access, EPT_LEAF_LEVEL,
 						       EPT_TYPE(type))))
 		ept_count_leaves(ept, table, EPT_LEAF_LEVEL, 1);
 }
@@ -256,7 +276,7 @@ void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 
 	for (unsigned int i = 0; entry && i < count; i++)
 		if (pages[i])
-			more += ept_set_leaf(ept, &entry[i],
+			more += ept_set_leaf(ept, &entry[i], gpa + i * PAGE_SIZE,
 					     ept_leaf(PFN_PHYS(page_to_pfn(pages[i])), access,
 						      EPT_LEAF_LEVEL, EPT_WRITE_BACK));
 	if (more)
@@ -299,7 +319,7 @@ static bool ept_zap_table(struct ept *ept, u64 *table, int level, u64 gpa, u64 l
 		} else {
 			ept->mapped -= span;
 		}
-		WRITE_ONCE(*entry, 0);
+		ept_write(ept, entry, gpa, 0);
 		ept_count(table, -1);
 		zapped = true;
 	}
@@ -429,6 +449,72 @@ void ept_clear_page(struct ept *ept, u64 gpa, u64 flag)
 	ept_clear_flags(ept_entry(table, gpa, EPT_LEAF_LEVEL), flag);
 }
 
+static bool ept_note_table(u64 *table, int level, u64 gpa, u64 last)
+{
+	const u64 span = ept_span(level);
+	bool any = false;
+	u64 next;
+
+	for (; gpa <= last; gpa = next) {
+		u64 *entry = ept_entry(table, gpa, level);
+
+		next = (gpa | (span - 1)) + 1;
+		if (!*entry || ept_is_leaf(*entry, level))
+			continue;
+		if (level - 1 > EPT_LEAF_LEVEL) {
+			any |= ept_note_table(ept_child(*entry), level - 1, gpa,
+					      min(last, next - 1));
+		} else if (*entry & EPT_ACCESSED) {
+			atomic64_or(EPT_GATHER, (atomic64_t *)entry);
+			ept_clear_flags(entry, EPT_ACCESSED);
+			any = true;
+		}
+	}
+	return any;
+}
+
+bool ept_note_accessed(struct ept *ept, u64 gpa, u64 bytes)
+{
+	return ept_note_table(ept->root, EPT_LEVELS, gpa, gpa + bytes - 1);
+}
+
+/* All of a table's, whatever range was asked for: its accessed flag is clear. */
+static void ept_gather_leaves(struct ept *ept, u64 *leaf, u64 gpa)
+{
+	for (unsigned int i = 0; i < EPT_ENTRIES; i++, gpa += PAGE_SIZE) {
+		if (!(READ_ONCE(leaf[i]) & EPT_DIRTY) || !records_in(ept->written, gpa, 1))
+			continue;
+		ept_clear_flags(&leaf[i], EPT_DIRTY);
+		records_mark(ept->written, gpa);
+	}
+}
+
+static void ept_gather_table(struct ept *ept, u64 *table, int level, u64 gpa, u64 last)
+{
+	const u64 span = ept_span(level);
+	u64 next;
+
+	for (; gpa <= last; gpa = next) {
+		u64 *entry = ept_entry(table, gpa, level);
+
+		next = (gpa | (span - 1)) + 1;
+		if (!*entry || ept_is_leaf(*entry, level))
+			continue;
+		if (level - 1 > EPT_LEAF_LEVEL) {
+			ept_gather_table(ept, ept_child(*entry), level - 1, gpa,
+					 min(last, next - 1));
+		} else if (*entry & EPT_GATHER) {
+			ept_clear_flags(entry, EPT_GATHER);
+			ept_gather_leaves(ept, ept_child(*entry), next - span);
+		}
+	}
+}
+
+void ept_gather(struct ept *ept, u64 gpa, u64 bytes)
+{
+	ept_gather_table(ept, ept->root, EPT_LEVELS, gpa, gpa + bytes - 1);
+}
+
 void ept_use_flags(struct ept *ept, bool on)
 {
 	WRITE_ONCE(ept->eptp, on ? ept->eptp | EPTP_FLAGS : ept->eptp & ~EPTP_FLAGS);
@@ -464,8 +550,9 @@ bool ept_flush_to(struct ept *ept, u64 generation)
  * the CPU takes its reads of the guest's page tables for writes (SDM 3C, "Accessed and
  * Dirty Flags for EPT"), which a read-only slot would refuse: dirty_give_up_flags().
  */
-int ept_init(struct ept *ept)
+int ept_init(struct ept *ept, struct records *written)
 {
+	ept->written = written;
 	ept->generation = 1;
 	ept->cpu_generation = kcalloc(nr_cpu_ids, sizeof(*ept->cpu_generation),
 				      GFP_KERNEL_ACCOUNT);

@@ -15,6 +15,7 @@
 #include <asm/page.h>
 
 struct page;
+struct records;
 
 #define EPT_LEVELS	4
 #define EPT_INDEX_BITS	9
@@ -35,6 +36,7 @@ struct page;
  * @cpu_generation: the generation that each CPU last ran with (nr_cpu_ids)
  * @tables: how many pages the tables are, @root apart
  * @mapped: how many bytes the leaves map
+ * @written: where it is noted what the dirty flag of a leaf that goes has said
  *
  * SDM 3C, "The Extended Page Table Mechanism (EPT)". Guarded by memory.lock.
  */
@@ -45,6 +47,7 @@ struct ept {
 	u64 *cpu_generation;
 	u64 tables;
 	u64 mapped;
+	struct records *written;
 };
 
 /**
@@ -63,7 +66,8 @@ static inline bool ept_cache_is_full(const struct ept_cache *cache)
 	return cache->count == ARRAY_SIZE(cache->table);
 }
 
-int ept_init(struct ept *ept);
+/* @written: the VM's. -ENOMEM */
+int ept_init(struct ept *ept, struct records *written);
 void ept_destroy(struct ept *ept);
 int ept_cache_fill(struct ept_cache *cache);
 void ept_cache_drop(struct ept_cache *cache);
@@ -114,6 +118,13 @@ static inline bool ept_uses_flags(const struct ept *ept)
 }
 
 void ept_new_generation(struct ept *ept);
+/*
+ * Of the @bytes at @gpa: which tables of leaves have been accessed, which is as if they had
+ * not been from then on. False: none. The other notes what their dirty flags say, and clears
+ * these.
+ */
+bool ept_note_accessed(struct ept *ept, u64 gpa, u64 bytes);
+void ept_gather(struct ept *ept, u64 gpa, u64 bytes);
 void ept_free_tables(struct list_head *freed);
 bool ept_flush_to(struct ept *ept, u64 generation);
 /*

@@ -283,13 +283,13 @@ static unsigned int recorded_access(struct fault *fault, unsigned int access)
 {
 	struct records *records = &fault->slot->memory->written;
 
-	if (records->way == RECORD_BY_LOG)
-		return access | EPT_CLEAN;
-	if (fault->write)
-		records_mark(records, fault->gpa);
-	else
-		access &= ~VEE_WRITE;
-	return access;
+	if (records->way == RECORD_BY_PROTECTION) {
+		if (fault->write)
+			records_mark(records, fault->gpa);
+		else
+			access &= ~VEE_WRITE;
+	}
+	return access | EPT_CLEAN;
 }
 
 static void map_frame(struct fault *fault, struct ept_cache *cache)
@@ -308,8 +308,9 @@ static void map_frame(struct fault *fault, struct ept_cache *cache)
 /* As it is for the pages beside it. */
 static unsigned int clean_access(const struct fault *fault, unsigned int access)
 {
-	return fault->slot->memory->written.way == RECORD_BY_LOG ? access | EPT_CLEAN :
-								   access & ~VEE_WRITE;
+	if (fault->slot->memory->written.way == RECORD_BY_PROTECTION)
+		access &= ~VEE_WRITE;
+	return access | EPT_CLEAN;
 }
 
 /*

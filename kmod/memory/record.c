@@ -12,6 +12,7 @@
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/overflow.h>
 #include <linux/pfn.h>
 #include <linux/slab.h>
@@ -19,8 +20,29 @@
 
 #include "linux/vee.h"
 #include "memory/record.h"
+#include "vmx/caps.h"
 
 DEFINE_STATIC_KEY_FALSE(writes_recorded);
+
+static bool pml = true;
+module_param(pml, bool, 0444);
+MODULE_PARM_DESC(pml,
+		 "Use page-modification logging to find dirty pages where the CPU has it (default: on)");
+
+static bool ept_ad = true;
+module_param(ept_ad, bool, 0444);
+MODULE_PARM_DESC(ept_ad,
+		 "Use the EPT's accessed and dirty flags for that, page-modification logging included, where the CPU has them (default: on)");
+
+bool record_can_flag(void)
+{
+	return ept_ad && caps_has(VEE_FEATURE_EPT_AD);
+}
+
+bool record_can_log(void)
+{
+	return pml && record_can_flag() && caps_has(VEE_FEATURE_PML);
+}
 
 /* The caller's, so no message if there is no memory for it. */
 #define RECORD_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN)

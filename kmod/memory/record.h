@@ -35,10 +35,15 @@ struct record {
 
 struct record_table;
 
+/* Whether a module's parameter lets the CPU's features be used: see record.c. */
+bool record_can_log(void);
+bool record_can_flag(void);
+
 /* How a write to a page that is recorded is found out. */
 enum record_way {
 	RECORD_BY_PROTECTION,	/* it can't be written: an EPT violation */
-	RECORD_BY_LOG,		/* its dirty flag is clear: the CPU logs that it sets it */
+	RECORD_BY_FLAGS,	/* its dirty flag is clear: the CPU sets it */
+	RECORD_BY_LOG,		/* ... and logs that it does */
 };
 
 /**

@@ -277,7 +277,7 @@ int memory_init(struct memory *memory)
 	init_rwsem(&memory->slots_lock);
 	spin_lock_init(&memory->lock);
 	memory->slots = RB_ROOT_CACHED;
-	return presences_init(&memory->presences) ?: ept_init(&memory->ept);
+	return presences_init(&memory->presences) ?: ept_init(&memory->ept, &memory->written);
 }
 
 /*

@@ -38,7 +38,7 @@ bool pml_load(struct vee_vcpu *vcpu)
 	const struct ept *ept = &vcpu->vm->memory.ept;
 	struct pml *pml = &vcpu->pml;
 	u64 eptp = READ_ONCE(ept->eptp);
-	bool on = eptp & EPTP_FLAGS;
+	bool on = eptp & EPTP_FLAGS && record_can_log();
 
 	if (on && !pml->log)
 		return false;

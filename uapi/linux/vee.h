@@ -313,7 +313,7 @@ struct vee_unmap {
  * VEE_DIRTY_MARK: pages that are in no such range are passed over.
  *
  * The CPU's accessed and dirty flags in the guest's own page tables are writes of the guest's.
- * With page-modification logging (VEE_FEATURE_PML), a page counts as written also if it
+ * Where the EPT has such flags (VEE_FEATURE_EPT_AD), a page counts as written also if it
  * has page tables that the CPU has only read: SDM 3C, "Accessed and Dirty Flags for EPT".
  * What the caller writes itself, by other means than libvee, is the caller's to know, or
  * to mark.
