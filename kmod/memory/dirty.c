@@ -270,12 +270,10 @@ static struct record *record_of(const struct memory *memory, u64 gpa, u64 end)
 /* Clean again, before the caller looks at them. */
 static void clean(struct memory *memory, const u64 *pages, unsigned int count)
 {
-	u64 flag = flag_of(&memory->written);
-
-	for (unsigned int i = 0; i < count; i++)
-		ept_clear_page(&memory->ept, pages[i], flag);
-	if (count)
-		flush(memory);
+	if (!count)
+		return;
+	ept_clear_pages(&memory->ept, pages, count, flag_of(&memory->written));
+	flush(memory);
 }
 
 /*

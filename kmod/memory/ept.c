@@ -434,19 +434,39 @@ void ept_clear(struct ept *ept, u64 gpa, u64 bytes, u64 flag)
 	ept_clear_table(ept->root, EPT_LEVELS, gpa, gpa + bytes - 1, flag);
 }
 
-void ept_clear_page(struct ept *ept, u64 gpa, u64 flag)
+/* The table of @level that has @gpa; NULL: there is none, or a larger leaf. */
+static u64 *ept_find(struct ept *ept, u64 gpa, int level)
 {
 	u64 *table = ept->root;
 
-	for (int at = EPT_LEVELS; at > EPT_LEAF_LEVEL; at--) {
+	for (int at = EPT_LEVELS; at > level; at--) {
 		u64 entry = *ept_entry(table, gpa, at);
 
-		/* A larger one can't be written. */
 		if (!entry || ept_is_leaf(entry, at))
-			return;
+			return NULL;
 		table = ept_child(entry);
 	}
-	ept_clear_flags(ept_entry(table, gpa, EPT_LEAF_LEVEL), flag);
+	return table;
+}
+
+/* A larger leaf can't be written. What leads to 1 GiB is looked up once. */
+void ept_clear_pages(struct ept *ept, const u64 *pages, unsigned int count, u64 flag)
+{
+	const unsigned int shift = ept_shift(EPT_LEAF_LEVEL + 2);
+	u64 *table = NULL;
+	u64 at = ~0ULL;
+
+	for (unsigned int i = 0; i < count; i++) {
+		u64 gpa = pages[i], entry;
+
+		if (unlikely(at != gpa >> shift)) {
+			at = gpa >> shift;
+			table = ept_find(ept, gpa, EPT_LEAF_LEVEL + 1);
+		}
+		entry = table ? *ept_entry(table, gpa, EPT_LEAF_LEVEL + 1) : 0;
+		if (likely(entry && !ept_is_leaf(entry, EPT_LEAF_LEVEL + 1)))
+			ept_clear_flags(ept_entry(ept_child(entry), gpa, EPT_LEAF_LEVEL), flag);
+	}
 }
 
 static bool ept_note_table(u64 *table, int level, u64 gpa, u64 last)

@@ -106,7 +106,8 @@ bool ept_join(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
  * written then. The caller begins a new generation.
  */
 void ept_clear(struct ept *ept, u64 gpa, u64 bytes, u64 flag);
-void ept_clear_page(struct ept *ept, u64 gpa, u64 flag);
+/* ... of the pages at these addresses, ascending. */
+void ept_clear_pages(struct ept *ept, const u64 *pages, unsigned int count, u64 flag);
 /* Accessed and dirty flags; each VMCS is to be told. */
 void ept_use_flags(struct ept *ept, bool on);
 
