@@ -333,6 +333,28 @@ TEST_F(dirty, ranges)
 	}
 }
 
+/* What a first touch beside a range brings with it is not written yet. */
+TEST_F(dirty, beside_a_range)
+{
+	struct guest *g = &self->g;
+	__u64 page;
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		__u64 gpa = GPA_EXTRA + (16 * i + 5) * PAGE_BYTES;
+
+		ASSERT_EQ(0, dirty_start(g->vm, gpa, PAGE_BYTES));
+		/* The memory is there, and the guest hasn't been. */
+		memset(self->extra + 16 * i * PAGE_BYTES, 1, 16 * PAGE_BYTES);
+		script(g)[0] = gpa + (i % 2 ? 1 : -1) * (__s64)PAGE_BYTES;
+		ASSERT_WRITES(g, 1, 1);
+		EXPECT_EQ(0, fetch(g->vm, 0, gpa, PAGE_BYTES, &page, 1));
+		script(g)[0] = gpa;
+		ASSERT_WRITES(g, 1, 1);
+		EXPECT_EQ(1, fetch(g->vm, 0, gpa, PAGE_BYTES, &page, 1));
+	}
+}
+
 TEST_F(dirty, marked)
 {
 	struct guest *g = &self->g;
