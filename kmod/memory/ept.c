@@ -260,8 +260,8 @@ void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 	u64 *table = ept_walk(ept, cache, gpa, EPT_LEAF_LEVEL);
 	u64 *entry = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL;
 
-	if (entry && ept_set_leaf(ept, entry, gpa, ept_leaf(hpa, access, EPT_LEAF_LEVEL,
-						       EPT_TYPE(type))))
+	if (entry && ept_set_leaf(ept, entry, gpa,
+				  ept_leaf(hpa, access, EPT_LEAF_LEVEL, EPT_TYPE(type))))
 		ept_count_leaves(ept, table, EPT_LEAF_LEVEL, 1);
 }
 
@@ -463,8 +463,10 @@ void ept_clear_pages(struct ept *ept, const u64 *pages, unsigned int count, u64 
 			at = gpa >> shift;
 			table = ept_find(ept, gpa, EPT_LEAF_LEVEL + 1);
 		}
-		entry = table ? *ept_entry(table, gpa, EPT_LEAF_LEVEL + 1) : 0;
-		if (likely(entry && !ept_is_leaf(entry, EPT_LEAF_LEVEL + 1)))
+		if (unlikely(!table))
+			continue;
+		entry = *ept_entry(table, gpa, EPT_LEAF_LEVEL + 1);
+		if (likely((entry & (EPT_READ | EPT_LARGE)) == EPT_READ))
 			ept_clear_flags(ept_entry(ept_child(entry), gpa, EPT_LEAF_LEVEL), flag);
 	}
 }

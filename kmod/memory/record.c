@@ -6,6 +6,7 @@
  * lead to a record are replaced as a whole, and freed when no CPU can be in the guest that
  * has seen the old one. Who takes holds memory.lock, and there is one at a time.
  */
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/bits.h>
 #include <linux/gfp.h>
@@ -92,17 +93,21 @@ static void mark(struct record *record, u64 page)
 	unsigned long bit = page - record->base;
 
 	set_bit(bit, record->words);
-	/* Pairs with those of take_word(). */
+	/* Pairs with those of take_words() and take_word(). */
 	smp_mb__after_atomic();
 	if (!test_bit(bit / BITS_PER_LONG, record->index))
 		set_bit(bit / BITS_PER_LONG, record->index);
 }
 
-/* Bits of a word: from @from on, where @end is not within. */
-static unsigned long bits_of_word(u64 from, u64 end, unsigned long word)
+/* Bits of a word that are not before @from, and before @end. */
+static __always_inline unsigned long bits_of_word(u64 from, u64 end, unsigned long word)
 {
 	u64 first = (u64)word * BITS_PER_LONG;
 	unsigned long bits = ~0UL;
+
+	/* Most are in the middle. */
+	if (likely(from <= first && end - first >= BITS_PER_LONG))
+		return bits;
 
 	if (from > first)
 		bits &= ~0UL << (from - first);
@@ -124,51 +129,56 @@ static void put_back(struct record *record, unsigned long word, unsigned long bi
  * @record: of that
  * @from: the first bit
  * @end: the first bit after the last
- * @pages: room for addresses
- * @room: for how many
- * @count: how many there are
+ * @pages: where the next address goes
+ * @room: the end of the room for them
  */
 struct taker {
 	struct record *record;
 	u64 from;
 	u64 end;
 	u64 *pages;
-	unsigned int room;
-	unsigned int count;
+	u64 *room;
 };
 
 /* False: there is no more room. */
 static __always_inline bool take_word(struct taker *taker, unsigned long word)
 {
 	struct record *record = taker->record;
-	unsigned long all, bits;
+	u64 page = record->base + (u64)word * BITS_PER_LONG, *pages = taker->pages;
+	unsigned long all = xchg(&record->words[word], 0), bits;
 
-	clear_bit(word, record->index);
-	all = xchg(&record->words[word], 0);
 	bits = all & bits_of_word(taker->from, taker->end, word);
-	all &= ~bits;
-	for (; bits && taker->count < taker->room; bits &= bits - 1)
-		taker->pages[taker->count++] =
-			PFN_PHYS(record->base + (u64)word * BITS_PER_LONG + __ffs(bits));
-	if (unlikely(all | bits))
-		put_back(record, word, all | bits);
-	if (likely(!bits))
+	all ^= bits;
+	for (; bits && pages < taker->room; bits &= bits - 1)
+		*pages++ = PFN_PHYS(page + __ffs(bits));
+	taker->pages = pages;
+	if (likely(!(all | bits)))
+		return true;
+	put_back(record, word, all | bits);
+	if (!bits)
 		return true;
 	taker->from = (u64)word * BITS_PER_LONG + __ffs(bits);
 	return false;
 }
 
-/* The same of all words that an entry of the index stands for. */
+/*
+ * The same of all words that an entry of the index stands for: its bits are cleared first,
+ * all at once, and those that it doesn't come to are set again.
+ */
 static __always_inline bool take_words(struct taker *taker, unsigned long at)
 {
-	unsigned long words = READ_ONCE(taker->record->index[at]);
+	unsigned long *index = &taker->record->index[at];
+	unsigned long all = READ_ONCE(*index) ? xchg(index, 0) : 0, words;
+	bool more = true;
 
-	words &= bits_of_word(taker->from / BITS_PER_LONG,
-			      DIV_ROUND_UP_ULL(taker->end, BITS_PER_LONG), at);
-	for (; words; words &= words - 1)
-		if (!take_word(taker, at * BITS_PER_LONG + __ffs(words)))
-			return false;
-	return true;
+	words = all & bits_of_word(taker->from / BITS_PER_LONG,
+				   DIV_ROUND_UP_ULL(taker->end, BITS_PER_LONG), at);
+	all ^= words;
+	for (; words && more; words &= words - 1)
+		more = take_word(taker, at * BITS_PER_LONG + __ffs(words));
+	if (unlikely(all | words))
+		atomic_long_or(all | words, (atomic_long_t *)index);
+	return more;
 }
 
 unsigned int record_take(struct record *record, u64 *gpa, u64 end, u64 *pages,
@@ -179,18 +189,18 @@ unsigned int record_take(struct record *record, u64 *gpa, u64 end, u64 *pages,
 		.from = PHYS_PFN(*gpa) - record->base,
 		.end = PHYS_PFN(end) - record->base,
 		.pages = pages,
-		.room = room,
+		.room = pages + room,
 	};
 	const u64 each = BITS_PER_LONG * BITS_PER_LONG;
 
 	for (unsigned long at = taker.from / each; at * each < taker.end; at++) {
 		if (!take_words(&taker, at)) {
 			*gpa = PFN_PHYS(record->base + taker.from);
-			return taker.count;
+			return taker.pages - pages;
 		}
 	}
 	*gpa = end;
-	return taker.count;
+	return taker.pages - pages;
 }
 
 /* --- all of them ------------------------------------------------------------------ */
