@@ -49,15 +49,22 @@ static const struct layout layouts[] = {
 	OFFSET(vee_step, budget_us, 8),
 	SIZE(vee_run_each, 24),
 	OFFSET(vee_run_each, steps, 16),
-	SIZE(vee_map, 40),
+	SIZE(vee_map, 56),
 	OFFSET(vee_map, gpa, 8),
 	OFFSET(vee_map, hva, 16),
 	OFFSET(vee_map, bytes, 24),
 	OFFSET(vee_map, access, 32),
+	OFFSET(vee_map, pool, 40),
+	OFFSET(vee_map, pool_bytes, 48),
 	SIZE(vee_unmap, 24),
 	SIZE(vee_dirty, 48),
 	OFFSET(vee_dirty, gpa, 16),
 	OFFSET(vee_dirty, room, 40),
+	SIZE(vee_template, 48),
+	OFFSET(vee_template, first, 12),
+	OFFSET(vee_template, gpa, 16),
+	OFFSET(vee_template, pages, 24),
+	OFFSET(vee_template, hva, 40),
 	SIZE(vee_vcpu_create, 24),
 	OFFSET(vee_vcpu_create, page, 16),
 	SIZE(vee_regs, 144),
@@ -190,6 +197,8 @@ TEST(request_numbers)
 	EXPECT_EQ(0xee14, VEE_VM_DOORBELL);
 	EXPECT_EQ(0xee15, VEE_VM_SIGNAL);
 	EXPECT_EQ(0xee16, VEE_VM_BIND);
+	EXPECT_EQ(0xee17, VEE_VM_DIRTY);
+	EXPECT_EQ(0xee18, VEE_VM_TEMPLATE);
 	EXPECT_EQ(0xee20, VEE_VCPU_RUN);
 	EXPECT_EQ(0xee21, VEE_VCPU_KICK);
 	EXPECT_EQ(0xee22, VEE_VCPU_SYNC);
@@ -345,6 +354,25 @@ static void good_dirty(struct guest *g, void *arg)
 	dirty->bytes = PAGE_BYTES;
 }
 
+static void good_template(struct guest *g, void *arg)
+{
+	struct vee_template *template = arg;
+	struct vee_map map = {
+		.size = sizeof(map),
+		.gpa = MAP_GPA,
+		.hva = (unsigned long)g->mem,
+		.bytes = PAGE_BYTES,
+		.access = VEE_READ | VEE_WRITE,
+		.pool = (unsigned long)g->mem + PAGE_BYTES,
+		.pool_bytes = PAGE_BYTES,
+	};
+
+	vm_unmap(g->vm, MAP_GPA, PAGE_BYTES);
+	vee_call(g->vm, VEE_VM_MAP, &map);
+	template->operation = VEE_TEMPLATE_RESET;
+	template->gpa = MAP_GPA;
+}
+
 static void good_kick(struct guest *g, void *arg)
 {
 	struct vee_kick *kick = arg;
@@ -455,14 +483,16 @@ static const struct request requests[] = {
 	REQUEST(VEE_VM_CREATE, ON_DEV, vee_vm_create, 0, good_nothing),
 	REQUEST(VEE_RUN_EACH, ON_DEV, vee_run_each,
 		offsetof(struct vee_run_each, reserved), good_run_each),
-	REQUEST(VEE_VM_MAP, ON_VM, vee_map,
-		offsetof(struct vee_map, reserved), good_map),
+	GROWN_REQUEST(VEE_VM_MAP, ON_VM, vee_map, offsetof(struct vee_map, reserved), good_map,
+		      offsetof(struct vee_map, pool)),
 	REQUEST(VEE_VM_UNMAP, ON_VM, vee_unmap, 0, good_unmap),
 	GROWN_REQUEST(VEE_VM_CREATE_VCPU, ON_VM, vee_vcpu_create,
 		      offsetof(struct vee_vcpu_create, reserved), good_vcpu_create,
 		      offsetof(struct vee_vcpu_create, page)),
 	REQUEST(VEE_VM_DIRTY, ON_VM, vee_dirty,
 		offsetof(struct vee_dirty, reserved), good_dirty),
+	REQUEST(VEE_VM_TEMPLATE, ON_VM, vee_template,
+		offsetof(struct vee_template, first), good_template),
 	REQUEST(VEE_VM_COALESCE, ON_VM, vee_coalesce, 0, good_coalesce),
 	REQUEST(VEE_VM_DOORBELL, ON_VM, vee_doorbell,
 		offsetof(struct vee_doorbell, reserved), good_doorbell),
@@ -755,7 +785,7 @@ TEST_F(abi, unknown_requests)
 {
 	static const unsigned long unknown[] = {
 		_IO(VEE_IOCTL, 0x03), _IO(VEE_IOCTL, 0x0f),
-		_IO(VEE_IOCTL, 0x18), _IO(VEE_IOCTL, 0x30),
+		_IO(VEE_IOCTL, 0x19), _IO(VEE_IOCTL, 0x30),
 		_IO(VEE_IOCTL, 0xff), _IO(0xae, 0x00),
 		_IOW(VEE_IOCTL, 0x00, struct vee_info),
 		_IOWR(VEE_IOCTL, 0x10, struct vee_map),

@@ -20,6 +20,7 @@
 #define SWEEPS		8
 
 #define MAP_GPA		0x10000000ULL
+#define TEMPLATE_GPA	0x20000000ULL
 #define PORT		0x50
 #define MSI_ADDRESS	0xfee00000ULL
 
@@ -137,6 +138,45 @@ static int map_call(struct guest *g)
 static int map_undo(struct guest *g, int ret)
 {
 	return vm_unmap(g->vm, MAP_GPA, PAGE_BYTES);
+}
+
+static int template_map_at(struct guest *g, __u64 gpa)
+{
+	struct vee_map map = {
+		.size = sizeof(map),
+		.gpa = gpa,
+		.hva = (unsigned long)g->mem,
+		.bytes = PAGE_BYTES,
+		.access = VEE_READ | VEE_WRITE,
+		.pool = (unsigned long)g->mem + GUEST_BYTES - PAGE_BYTES,
+		.pool_bytes = PAGE_BYTES,
+	};
+
+	return vee_call(g->vm, VEE_VM_MAP, &map);
+}
+
+static int template_map_call(struct guest *g)
+{
+	return template_map_at(g, MAP_GPA);
+}
+
+static int template(struct guest *g, __u32 operation, __u32 flags)
+{
+	struct vee_template arg = {
+		.size = sizeof(arg), .operation = operation, .flags = flags, .gpa = TEMPLATE_GPA,
+	};
+
+	return vee_call(g->vm, VEE_VM_TEMPLATE, &arg);
+}
+
+static int template_copy_call(struct guest *g)
+{
+	return template(g, VEE_TEMPLATE_LOCATE, VEE_TEMPLATE_WRITE);
+}
+
+static int template_copy_undo(struct guest *g, int ret)
+{
+	return template(g, VEE_TEMPLATE_RESET, 0);
 }
 
 static int create_call(struct guest *g)
@@ -427,6 +467,16 @@ FIXTURE_VARIANT_ADD(request, vm_map) {
 	.undo = map_undo,
 };
 
+FIXTURE_VARIANT_ADD(request, vm_map_template) {
+	.call = template_map_call,
+	.undo = map_undo,
+};
+
+FIXTURE_VARIANT_ADD(request, template_copy) {
+	.call = template_copy_call,
+	.undo = template_copy_undo,
+};
+
 FIXTURE_VARIANT_ADD(request, create_vcpu) {
 	.call = vcpu_call,
 	.undo = vcpu_undo,
@@ -505,6 +555,7 @@ static int prepare(struct __test_metadata *_metadata, struct guest *g)
 	ASSERT_LE(0, apic_vm);
 	ASSERT_EQ(0, cpuid(g, VEE_VCPU_GET_CPUID, old_cpuid, VEE_MAX_CPUID));
 	ASSERT_EQ(0, dirty(g, VEE_DIRTY_START, GPA_DATA) ?: dirty(g, VEE_DIRTY_MARK, GPA_DATA));
+	ASSERT_EQ(0, template_map_at(g, TEMPLATE_GPA));
 	xsave_bytes = vee_info(g->dev).xsave_bytes;
 	ASSERT_EQ(0, xsave(g, VEE_VCPU_GET_XSAVE, old_xsave));
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));

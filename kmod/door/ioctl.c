@@ -22,6 +22,7 @@
 #include "door/vcpu_fd.h"
 #include "memory/dirty.h"
 #include "memory/post.h"
+#include "memory/renew.h"
 #include "memory/slots.h"
 #include "memory/vm.h"
 #include "vcpu/create.h"
@@ -50,6 +51,13 @@ static long do_dirty(void *object, union argument *arg)
 	struct vee_vm *vm = object;
 
 	return dirty_request(&vm->memory, &arg->dirty);
+}
+
+static long do_template(void *object, union argument *arg)
+{
+	struct vee_vm *vm = object;
+
+	return template_request(&vm->memory, &arg->template);
 }
 
 static long do_vcpu_create(void *object, union argument *arg)
@@ -99,9 +107,11 @@ static long do_bind(void *object, union argument *arg)
 }
 
 static const struct vee_request vm_requests[] = {
-	REQUEST(VEE_VM_MAP, vee_map, do_map),
+	REQUEST_GROWN(VEE_VM_MAP, vee_map, reserved, do_map),
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
 	REQUEST(VEE_VM_DIRTY, vee_dirty, do_dirty, .flags = VEE_DIRTY_BITMAP),
+	REQUEST(VEE_VM_TEMPLATE, vee_template, do_template, .out = true,
+		.flags = VEE_TEMPLATE_WRITE),
 	REQUEST_GROWN(VEE_VM_CREATE_VCPU, vee_vcpu_create, reserved, do_vcpu_create),
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),

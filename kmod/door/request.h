@@ -24,6 +24,7 @@ union argument {
 	struct vee_map map;
 	struct vee_unmap unmap;
 	struct vee_dirty dirty;
+	struct vee_template template;
 	struct vee_vcpu_create vcpu_create;
 	struct vee_coalesce coalesce;
 	struct vee_doorbell doorbell;

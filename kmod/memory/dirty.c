@@ -116,6 +116,9 @@ static int start_locked(struct memory *memory, u64 gpa, u64 bytes)
 
 	if (!slot || gpa + bytes - 1 > slot->node.last)
 		return -ENOENT;
+	/* Its notes say so. */
+	if (slot->template)
+		return -EOPNOTSUPP;
 	if (records_in(&memory->written, gpa, bytes))
 		return -EEXIST;
 	err = record_make(gpa, bytes, &record);

@@ -336,6 +336,27 @@ bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
 	return true;
 }
 
+/* --- single pages --------------------------------------------------------------- */
+
+bool ept_drop_page(struct ept *ept, u64 gpa)
+{
+	u64 *table = ept->root, *entry;
+
+	for (int at = EPT_LEVELS; at > EPT_LEAF_LEVEL; at--) {
+		entry = ept_entry(table, gpa, at);
+		if (!*entry || ept_is_leaf(*entry, at))
+			return false;
+		table = ept_child(*entry);
+	}
+	entry = ept_entry(table, gpa, EPT_LEAF_LEVEL);
+	if (!*entry)
+		return false;
+	WRITE_ONCE(*entry, 0);
+	ept_count(table, -1);
+	ept->mapped -= PAGE_SIZE;
+	return true;
+}
+
 /* --- pages whose writes are recorded ----------------------------------------- */
 
 static void ept_split_leaf(struct ept *ept, u64 *entry, int level, u64 *table,

@@ -102,6 +102,11 @@ void ept_split(struct ept *ept, struct ept_cache *cache, u64 gpa, unsigned int a
 /* The reverse: what was split is zapped, and comes back larger. */
 bool ept_join(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
 /*
+ * A leaf of 4 KiB goes, and its table stays. False: there is none. The caller begins a new
+ * generation.
+ */
+bool ept_drop_page(struct ept *ept, u64 gpa);
+/*
  * Clears @flag, EPT_WRITE or EPT_DIRTY, in each leaf of 4 KiB, and larger ones can't be
  * written then. The caller begins a new generation.
  */

@@ -11,6 +11,7 @@
  * taken in the notifier, where even the OOM killer calls, and where the page's
  * fate waits for us: under it nothing sleeps.
  */
+#include <linux/err.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -24,6 +25,7 @@
 
 #include "memory/absent.h"
 #include "memory/slots.h"
+#include "memory/template.h"
 #include "vmx/caps.h"
 
 /* What is zapped at once under memory.lock: at most some 260000 entries. */
@@ -90,7 +92,7 @@ static bool slot_invalidate(struct mmu_interval_notifier *notifier,
 			    const struct mmu_notifier_range *range,
 			    unsigned long seq)
 {
-	struct slot *slot = container_of(notifier, struct slot, notifier);
+	struct slot *slot = container_of(notifier, struct slot, watch.notifier);
 	u64 end = slot->hva + slot_bytes(slot);
 	/* At the end of the address space's life the range is all there is. */
 	u64 from = max_t(u64, range->start, slot->hva) & PAGE_MASK;
@@ -148,7 +150,7 @@ static int map_check(const struct vee_map *map)
 		return -EINVAL;
 	if (gpa_end > BIT_ULL(vee_caps.gpa_bits))
 		return -EINVAL;
-	return 0;
+	return template_check(map);
 }
 
 /* Is all of it mapped in the caller? It may be unmapped later: see mem_fault(). */
@@ -172,6 +174,20 @@ static int hva_check(u64 hva, u64 bytes)
 	return hva < end ? -EFAULT : 0;
 }
 
+static int add_template(struct slot *slot, const struct vee_map *map)
+{
+	struct memory *memory = slot->memory;
+	struct template *template = template_make(map, memory->mm, &memory->lock, &memory->ept,
+						  &memory->presences);
+
+	if (IS_ERR(template)) {
+		mmu_interval_notifier_remove(&slot->watch.notifier);
+		return PTR_ERR(template);
+	}
+	slot->template = template;
+	return 0;
+}
+
 static int slot_add(struct memory *memory, const struct vee_map *map)
 {
 	struct slot *slot = kzalloc(sizeof(*slot), GFP_KERNEL_ACCOUNT);
@@ -185,8 +201,10 @@ static int slot_add(struct memory *memory, const struct vee_map *map)
 	slot->memory = memory;
 	slot->hva = map->hva;
 	slot->access = map->access;
-	error = mmu_interval_notifier_insert(&slot->notifier, memory->mm, map->hva,
+	error = mmu_interval_notifier_insert(&slot->watch.notifier, memory->mm, map->hva,
 					     map->bytes, &slot_notifier_ops);
+	if (!error && map->pool_bytes)
+		error = add_template(slot, map);
 	if (error) {
 		kfree(slot);
 		return error;
@@ -213,7 +231,9 @@ static void slot_remove(struct slot *slot)
 	memory->found = NULL;
 	forget_records_in(memory, slot->node.start, slot_bytes(slot));
 	zap(memory, slot->node.start, slot_bytes(slot), true);
-	mmu_interval_notifier_remove(&slot->notifier);
+	mmu_interval_notifier_remove(&slot->watch.notifier);
+	if (slot->template)
+		template_free(slot->template);
 	kfree(slot);
 }
 
@@ -223,6 +243,8 @@ int mem_add(struct memory *memory, const struct vee_map *map)
 
 	if (error)
 		return error;
+	if (map->pool_bytes)
+		template_use();
 	if (down_write_killable(&memory->slots_lock))
 		return -EINTR;
 
@@ -231,6 +253,8 @@ int mem_add(struct memory *memory, const struct vee_map *map)
 		error = -EEXIST;
 	else
 		error = hva_check(map->hva, map->bytes);
+	if (!error && map->pool_bytes)
+		error = hva_check(map->pool, map->pool_bytes);
 	if (!error && memory->slot_count >= VEE_MAX_SLOTS)
 		error = -ENOSPC;
 	if (!error)

@@ -7,7 +7,6 @@
 
 #include <linux/compiler.h>
 #include <linux/interval_tree.h>
-#include <linux/mmu_notifier.h>
 #include <linux/rbtree.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
@@ -18,6 +17,8 @@
 #include "memory/own.h"
 #include "memory/presence.h"
 #include "memory/record.h"
+#include "memory/template.h"
+#include "memory/watch.h"
 
 struct absent;
 
@@ -55,21 +56,22 @@ struct memory {
 /**
  * struct slot - a range of guest-physical memory
  * @node: in memory.slots: its first and last guest-physical address
- * @notifier: watches the memory behind it
+ * @watch: over the memory behind it
  * @memory: what it is of
  * @hva: where that memory is in memory.mm
  * @access: VEE_READ, VEE_WRITE, VEE_EXECUTE
- * @seq: of @notifier when last begun to be read; 0: not yet
+ * @template: that memory is a template, which is copied page by page when it is written;
+ *	NULL: it is not
  *
- * But for @seq constant while it is in the tree.
+ * But for @watch constant while it is in the tree.
  */
 struct slot {
 	struct interval_tree_node node;
-	struct mmu_interval_notifier notifier;
+	struct watch watch;
 	struct memory *memory;
 	unsigned long hva;
 	unsigned int access;
-	unsigned long seq;
+	struct template *template;
 };
 
 /* The slot with @gpa, or NULL. Under memory.slots_lock. */
@@ -109,12 +111,19 @@ void mem_unlock(struct memory *memory);
  */
 int mem_read(struct memory *memory, u64 gpa, void *buf, size_t bytes, struct absent *absent);
 
-/* For who reads it there: where @gpa is, NULL: in no slot. */
+/* For who reads it there, up to the page's end: where @gpa is, NULL: in no slot. */
 static inline const void __user *mem_lent_at(struct memory *memory, u64 gpa)
 {
 	const struct slot *slot = slot_at(memory, gpa);
+	u32 number;
 
-	return slot ? (const void __user *)(slot->hva + (gpa - slot->node.start)) : NULL;
+	if (!slot)
+		return NULL;
+	if (static_branch_unlikely(&templates_used) && slot->template &&
+	    template_find(slot->template, gpa, &number))
+		return (const void __user *)(template_copy_at(slot->template, number) +
+					     (gpa & ~PAGE_MASK));
+	return (const void __user *)(slot->hva + (gpa - slot->node.start));
 }
 
 #endif /* _VEE_SLOTS_H */

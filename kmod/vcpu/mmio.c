@@ -201,7 +201,7 @@ static bool is_walk_taken_for_write(struct vee_vcpu *vcpu, int err)
 	const u64 walk = VIOLATION_WRITE | VIOLATION_GVA_VALID;
 
 	return static_branch_unlikely(&writes_recorded) && vcpu->pml.eptp & EPTP_FLAGS &&
-	       (err == -EACCES || err == -EFAULT) &&
+	       (err == -EACCES || err == -EFAULT || err == -ENOSPC) &&
 	       (vcpu->exit.qualification & (walk | VIOLATION_TRANSLATED)) == walk;
 }
 

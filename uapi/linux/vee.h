@@ -11,7 +11,7 @@
  *						VEE_VM_CREATE_VCPU,
  *						VEE_VM_COALESCE, VEE_VM_DOORBELL,
  *						VEE_VM_SIGNAL, VEE_VM_BIND,
- *						VEE_VM_DIRTY, mmap(2)
+ *						VEE_VM_DIRTY, VEE_VM_TEMPLATE, mmap(2)
  *	a vCPU		VEE_VM_CREATE_VCPU	mmap(2) and the VEE_VCPU_ requests
  *
  * What every request has in common:
@@ -59,6 +59,7 @@
 #define VEE_VM_SIGNAL		_IO(VEE_IOCTL, 0x15)	/* struct vee_signal */
 #define VEE_VM_BIND		_IO(VEE_IOCTL, 0x16)	/* struct vee_bind */
 #define VEE_VM_DIRTY		_IO(VEE_IOCTL, 0x17)	/* struct vee_dirty */
+#define VEE_VM_TEMPLATE		_IO(VEE_IOCTL, 0x18)	/* struct vee_template */
 
 #define VEE_VCPU_RUN		_IO(VEE_IOCTL, 0x20)	/* 0, or a generation */
 #define VEE_VCPU_KICK		_IO(VEE_IOCTL, 0x21)	/* struct vee_kick */
@@ -228,6 +229,10 @@ struct vee_vm_create {
  * @bytes: in: length, a multiple of 4096, not 0
  * @access: in: VEE_READ, with or without VEE_WRITE and VEE_EXECUTE
  * @reserved: in: must be zero
+ * @pool: in: 0, or with @pool_bytes the caller's address of memory for copies, a multiple
+ *	of 4096
+ * @pool_bytes: in: 0, or how long it is: a multiple of 4096, not more than @bytes; @hva is
+ *	then a template, and @access has VEE_WRITE
  *
  * The range may be any mapping: anonymous, shared, a file, hugetlb, a device's.
  * Nothing is pinned and nothing is copied: the guest sees what the caller sees at
@@ -240,10 +245,18 @@ struct vee_vm_create {
  * VEE_PREFETCH_INSN or PDPTEs: what ends a run ends it then, too, and other requests
  * go on.
  *
+ * A template is read by the guest and never written: the page that the guest writes first is
+ * copied to the first of the pool, and is there from then on, the next that it writes
+ * is copied to the second, and so on (VEE_VM_TEMPLATE). When the pool is used up a write
+ * to another page is VEE_EXIT_MEMORY with -ENOSPC. Many slots may have the same template. It
+ * must not change as long as they do, and nobody else may write a pool: the guest would see
+ * what comes of it. Both may be any mapping of memory, but no device's.
+ *
  * Returns 0, or -EINVAL (alignment, length, access, or the end of a range
- * wraps or lies beyond vee_info.gpa_bits), -EEXIST (overlaps a slot, or the page of
+ * wraps or lies beyond vee_info.gpa_bits; @pool overlaps @hva; a template of 16 TiB or
+ * more), -EEXIST (overlaps a slot, or the page of
  * the local APICs: VEE_VM_LOCAL_APIC), -EFAULT
- * (not all of @hva..@hva + @bytes is mapped in the caller), -ENOSPC
+ * (not all of @hva..@hva + @bytes, or of @pool, is mapped in the caller), -ENOSPC
  * (vee_info.max_slots), -ENOMEM, -EINTR (a signal waits; at the first slot of an
  * address space alone).
  */
@@ -255,6 +268,8 @@ struct vee_map {
 	__u64 bytes;
 	__u32 access;
 	__u32 reserved;
+	__u64 pool;
+	__u64 pool_bytes;
 };
 
 /**
@@ -318,10 +333,13 @@ struct vee_unmap {
  * What the caller writes itself, by other means than libvee, is the caller's to know, or
  * to mark.
  *
+ * A slot with a template tells by VEE_VM_TEMPLATE what was written, and not by this.
+ *
  * Returns 0, VEE_DIRTY_FETCH how many pages it has told, or -EINVAL (a member; the range
  * wraps or lies beyond vee_info.gpa_bits), -ENOENT (VEE_DIRTY_START: no slot has all of the
  * range; VEE_DIRTY_STOP: none has just this @gpa and @bytes; VEE_DIRTY_FETCH: none has all
- * of it), -EEXIST (VEE_DIRTY_START: some of it is in another), -ENOSPC (vee_info.max_slots
+ * of it), -EEXIST (VEE_DIRTY_START: some of it is in another), -EOPNOTSUPP
+ * (VEE_DIRTY_START: the slot has a template), -ENOSPC (vee_info.max_slots
  * of them), -EFAULT (@pages; nothing was told), -ENOMEM, -EINTR (being killed).
  */
 struct vee_dirty {
@@ -333,6 +351,55 @@ struct vee_dirty {
 	__u64 bytes;
 	__u64 pages;
 	__u64 room;
+};
+
+/* struct vee_template, @operation */
+#define VEE_TEMPLATE_RESET	0	/* the slot is as its template again */
+#define VEE_TEMPLATE_FETCH	1	/* tell which pages were written */
+#define VEE_TEMPLATE_LOCATE	2	/* tell where a page is */
+
+/* struct vee_template, @flags */
+#define VEE_TEMPLATE_WRITE	0x01U	/* LOCATE: the caller means to write there */
+
+/**
+ * struct vee_template - a slot with a template (VEE_VM_TEMPLATE)
+ * @size: in: sizeof(struct vee_template)
+ * @flags: in: 0, or with VEE_TEMPLATE_LOCATE VEE_TEMPLATE_WRITE
+ * @operation: in: VEE_TEMPLATE_RESET, VEE_TEMPLATE_FETCH, VEE_TEMPLATE_LOCATE
+ * @first: in: with VEE_TEMPLATE_FETCH how many pages of the pool to pass over; otherwise 0
+ * @gpa: in: an address in the slot
+ * @pages: in: with VEE_TEMPLATE_FETCH where to tell: @room 64-bit numbers; otherwise 0
+ * @room: in: with VEE_TEMPLATE_FETCH for how many pages there is room, may be 0; otherwise 0
+ * @hva: in: must be zero; out: with VEE_TEMPLATE_LOCATE the caller's address of what is at
+ *	@gpa, up to the end of its page
+ *
+ * VEE_TEMPLATE_RESET: the guest sees the template again, and the whole pool is free. That
+ * takes time by the pages that were written. A guest that runs meanwhile sees page after page
+ * change.
+ *
+ * VEE_TEMPLATE_FETCH: the addresses of the pages that are in the pool, in the order that
+ * they have there: the first is that of the pool's page number @first. Which page is where does
+ * not change until the slot is reset, so who copies each anew from the template has the slot
+ * as it was, too, and what the guest has in the pool it writes without an exit.
+ *
+ * VEE_TEMPLATE_LOCATE: in the template or in the pool. What a page was located in without
+ * VEE_TEMPLATE_WRITE no longer is where it is once the guest has written to it, and with it
+ * once the slot was reset. With VEE_TEMPLATE_WRITE it is copied to the pool, if it wasn't yet.
+ *
+ * Returns 0, VEE_TEMPLATE_FETCH how many pages are in the pool, whatever @first and @room are;
+ * or -EINVAL (a member), -ENOENT (no slot with a template has @gpa), -ENOSPC
+ * (VEE_TEMPLATE_WRITE: the pool is used up), -EFAULT (@pages; or VEE_TEMPLATE_WRITE: the caller
+ * has nothing there), -EHWPOISON, -ENOMEM (VEE_TEMPLATE_WRITE), -EINTR (being killed).
+ */
+struct vee_template {
+	__u32 size;
+	__u32 flags;
+	__u32 operation;
+	__u32 first;
+	__u64 gpa;
+	__u64 pages;
+	__u64 room;
+	__u64 hva;
 };
 
 /**
@@ -955,7 +1022,8 @@ struct vee_exit_pio {
  *	tell both, some the write alone
  * @error: VEE_EXIT_MEMORY: -EACCES (the slot forbids the access), -EFAULT (the
  *	caller has nothing, or too little permission, at that address), -EHWPOISON
- *	(the host's memory is broken), or -ENOMEM. VEE_EXIT_MMIO: 0
+ *	(the host's memory is broken), -ENOSPC (the pool of a slot with a template is used
+ *	up), or -ENOMEM. VEE_EXIT_MMIO: 0
  * @gva_valid: 1 if @gva is known
  * @walk: 1 if the access was the CPU's own to a guest page table, not that of
  *	the instruction
