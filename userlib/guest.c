@@ -69,6 +69,20 @@ static bool is_walked(const struct guest *guest, uint64_t gva, unsigned int acce
 	return exit->access & VEE_WRITE || !(access & ~exit->access & VEE_WRITE);
 }
 
+/*
+ * Of a page of a template it is the copy that is written, and read if it will be written:
+ * it is made only for who means to, and for nobody who only tries.
+ */
+static int find_memory(const struct guest *guest, const struct vee_vm *vm, bool write,
+		       struct guest_part *part)
+{
+	int err = 0;
+
+	if (write)
+		err = vm_find(vm, part->gpa, part->bytes, VEE_WRITE, !guest->path, &part->write);
+	return err ? err : vm_find(vm, part->gpa, part->bytes, VEE_READ, false, &part->read);
+}
+
 static int find_part(const struct guest *guest, uint64_t gva, unsigned int bytes,
 		     unsigned int access, struct guest_part *part)
 {
@@ -85,9 +99,7 @@ static int find_part(const struct guest *guest, uint64_t gva, unsigned int bytes
 	}
 	if (err)
 		return err;
-	part->read = vm_at_for(vm, part->gpa, bytes, VEE_READ);
-	part->write = vm_at_for(vm, part->gpa, bytes, VEE_WRITE);
-	return 0;
+	return find_memory(guest, vm, access & VEE_WRITE, part);
 }
 
 static bool in_one_page(uint64_t gva, unsigned int bytes)

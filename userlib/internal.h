@@ -112,6 +112,11 @@ static inline bool within(uint64_t start, uint64_t bytes, uint64_t limit)
 	return start <= limit && bytes <= limit - start;
 }
 
+/* --- template.c --- */
+
+/* VEE_TEMPLATE_LOCATE */
+int template_locate(const struct vee_vm *vm, uint64_t gpa, bool write, uint8_t **hva);
+
 /* --- vm.c --- */
 
 /* A descriptor of /dev/vee, or -errno. */
@@ -120,6 +125,21 @@ int open_device(void);
 /* As VEE_VM_MAP counts: a range that the guest may use for @access. */
 void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
 		unsigned int access);
+/*
+ * Likewise, in *@hva; NULL: there is none. Of a slot with a template with @write where it may be
+ * written. 0, or as VEE_TEMPLATE_LOCATE.
+ */
+int vm_find(const struct vee_vm *vm, uint64_t gpa, size_t bytes, unsigned int access,
+	    bool write, uint8_t **hva);
+/* What the slot with @gpa has of vee_vm_map_template(). False: there is no such slot. */
+struct vm_template {
+	uint64_t gpa;
+	const uint8_t *hva;
+	uint8_t *pool;
+	uint64_t pool_bytes;
+};
+
+bool vm_template(const struct vee_vm *vm, uint64_t gpa, struct vm_template *template);
 unsigned int vm_page_bytes(const struct vee_vm *vm);
 unsigned int vm_xsave_bytes(const struct vee_vm *vm);
 unsigned int vm_gpa_bits(const struct vee_vm *vm);
@@ -163,7 +183,10 @@ struct vm_slot {
 	unsigned int access;
 };
 
-/* Ascending; *@slots is for free(3). Returns how many, or -ENOMEM. */
+/*
+ * Ascending; *@slots is for free(3). Returns how many, or -ENOMEM, -EOPNOTSUPP: one has a
+ * template.
+ */
 int vm_slots(const struct vee_vm *vm, struct vm_slot **slots);
 /* Has it just these, wherever their memory is? */
 bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t count);

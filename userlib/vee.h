@@ -179,9 +179,11 @@ int vee_vm_alloc(struct vee_vm *vm, uint64_t gpa, size_t bytes, void **hva);
  * @bytes: how much is wanted there
  *
  * The guest may change what is there while it is being read: read once what is
- * checked. The pointer is good until the slot is unmapped.
+ * checked. The pointer is good until the slot is unmapped. Of a slot with a template it is
+ * the copy: vee_vm_map_template().
  *
- * Return: the address, or NULL if not all of it is in one slot.
+ * Return: the address, or NULL if not all of it is in one slot, and in one page if that has a
+ * template.
  */
 void *vee_vm_at(const struct vee_vm *vm, uint64_t gpa, size_t bytes);
 
@@ -477,6 +479,63 @@ int vee_vm_dirty_bitmap(struct vee_vm *vm, uint64_t gpa, size_t bytes, uint64_t 
  * Return: 0, or -EINVAL (the range wraps), -ENOTTY, -EIO.
  */
 int vee_vm_dirty_mark(const struct vee_vm *vm, uint64_t gpa, size_t bytes);
+
+/* --- memory that begins as a template --- */
+
+/**
+ * vee_vm_map_template() - lend memory to be read, and memory for copies of it
+ * @vm: the VM
+ * @gpa: where the guest sees it, a multiple of 4096
+ * @hva: the template, this process's memory, a multiple of 4096; never written
+ * @bytes: its length, a multiple of 4096, less than 16 TiB
+ * @pool: memory for copies, a multiple of 4096
+ * @pool_bytes: its length, a multiple of 4096, not 0 and not more than @bytes
+ * @access: VEE_READ | VEE_WRITE, with or without VEE_EXECUTE
+ *
+ * A slot in which the guest reads the template; a page that it writes is copied first, to the
+ * next page of @pool, and is there from then on. When that is used up a write to another page
+ * ends the run with VEE_EXIT_MEMORY and -ENOSPC: @pool_bytes is what such a VM can have
+ * of its own. Many slots can have the same template, which must not change meanwhile; each
+ * has a pool of its own. Both stay the caller's.
+ *
+ * What the library writes for the guest, by vee_assist() or vee_vm_write(), is copied first,
+ * too; these are -ENOSPC if the pool has no room for that. vee_vm_at() gives what lies in one
+ * page of it, has that copied, and the pointer is good until vee_vm_template_reset(). Such a VM
+ * can't be saved, nor can vee_vm_snapshot() be made of it: -EOPNOTSUPP.
+ *
+ * Return: 0, or the errors of vee_vm_map(), -EINVAL of @pool as well; -E2BIG: the module is too
+ * old for it.
+ */
+int vee_vm_map_template(struct vee_vm *vm, uint64_t gpa, const void *hva, size_t bytes,
+			void *pool, size_t pool_bytes, unsigned int access);
+
+/**
+ * vee_vm_template_reset() - a slot is its template again
+ * @vm: the VM
+ * @gpa: an address in the slot
+ * @keep: what was written will be written again
+ *
+ * In time by the pages that were written. With @keep they are copied anew and stay in the pool,
+ * so that a guest that writes the same ones each time takes no exits for them; but those that
+ * it writes no more are not free for others, until a reset without. If vCPUs run meanwhile they
+ * see page after page change.
+ *
+ * Return: how many pages of the pool are still in use, 0 without @keep; or -ENOENT (there is no
+ * slot with a template), -EINTR (being killed), -ENOTTY (the module is too old for it), -EIO.
+ */
+int vee_vm_template_reset(struct vee_vm *vm, uint64_t gpa, bool keep);
+
+/**
+ * vee_vm_template_fetch() - list the pages that were written
+ * @vm: the VM
+ * @gpa: an address in the slot
+ * @pages: their guest-physical addresses: the first is that of the pool's first page
+ * @room: for how many there is room, may be 0
+ *
+ * Return: how many there are, whatever @room is; or -ENOENT (there is no slot with a template),
+ * -EFAULT (@pages), -EINTR (being killed), -ENOTTY, -EIO.
+ */
+int vee_vm_template_fetch(const struct vee_vm *vm, uint64_t gpa, uint64_t *pages, size_t room);
 
 /* An I/O APIC, by which devices' wires are interrupts for local APICs. */
 struct vee_irqchip;

@@ -17,6 +17,8 @@ struct slot {
 	uint8_t *hva;
 	unsigned int access;
 	bool owned;		/* by vee_vm_alloc() */
+	uint8_t *pool;		/* of vee_vm_map_template() */
+	uint64_t pool_bytes;
 };
 
 /*
@@ -274,6 +276,8 @@ static int request_map(struct vee_vm *vm, const struct slot *slot)
 		.hva = (uintptr_t)slot->hva,
 		.bytes = slot->bytes,
 		.access = slot->access,
+		.pool = (uintptr_t)slot->pool,
+		.pool_bytes = slot->pool_bytes,
 	};
 
 	return vee_request(vm->fd, VEE_VM_MAP, &map);
@@ -305,6 +309,17 @@ int vee_vm_map(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 	};
 
 	return add_slot(vm, &slot);
+}
+
+int vee_vm_map_template(struct vee_vm *vm, uint64_t gpa, const void *hva, size_t bytes,
+			void *pool, size_t pool_bytes, unsigned int access)
+{
+	struct slot slot = {
+		.gpa = gpa, .bytes = bytes, .hva = (uint8_t *)hva, .access = access,
+		.pool = pool, .pool_bytes = pool_bytes,
+	};
+
+	return pool_bytes ? add_slot(vm, &slot) : -EINVAL;
 }
 
 int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
@@ -398,48 +413,106 @@ int vee_vm_unmap(struct vee_vm *vm, uint64_t gpa, size_t bytes)
 	return err;
 }
 
-/* How much of gpa..gpa + bytes the slot with @gpa has, and where; 0: no slot. */
-static uint64_t piece(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
-		      unsigned int access, uint8_t **hva)
+/**
+ * struct piece - of guest memory, in one slot
+ * @hva: where it is, or, of one with a template, where that is
+ * @bytes: how much; 0: no slot
+ * @copied: the slot has a template, and the piece is in one page
+ */
+struct piece {
+	uint8_t *hva;
+	uint64_t bytes;
+	bool copied;
+};
+
+/* From @gpa on, at most @bytes. */
+static struct piece piece(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
+			  unsigned int access)
 {
 	size_t at = find_slot(vm, gpa);
+	struct piece piece = { 0 };
 	const struct slot *slot;
 
 	if (at == vm->count)
-		return 0;
+		return piece;
 	slot = &vm->slots[at];
 	if (gpa < slot->gpa || access & ~slot->access)
-		return 0;
-	*hva = slot->hva + (gpa - slot->gpa);
-	return min_u64(bytes, slot->bytes - (gpa - slot->gpa));
+		return piece;
+	piece.hva = slot->hva + (gpa - slot->gpa);
+	piece.bytes = min_u64(bytes, slot->bytes - (gpa - slot->gpa));
+	piece.copied = slot->pool_bytes;
+	if (piece.copied)
+		piece.bytes = min_u64(piece.bytes, PAGE_BYTES - (gpa & PAGE_OFFSET));
+	return piece;
+}
+
+/* Where it is, written or not. 0, or as VEE_TEMPLATE_LOCATE. */
+static int locate(const struct vee_vm *vm, uint64_t gpa, bool write, struct piece *piece)
+{
+	return piece->copied ? template_locate(vm, gpa, write, &piece->hva) : 0;
+}
+
+int vm_find(const struct vee_vm *vm, uint64_t gpa, size_t bytes, unsigned int access,
+	    bool write, uint8_t **hva)
+{
+	struct piece found;
+	int err = 0;
+
+	*hva = NULL;
+	lock_to_read(vm);
+	found = piece(vm, gpa, bytes, access);
+	if (bytes && found.bytes == bytes) {
+		err = locate(vm, gpa, write, &found);
+		*hva = err ? NULL : found.hva;
+	}
+	unlock(vm);
+	return err;
 }
 
 void *vm_at_for(const struct vee_vm *vm, uint64_t gpa, size_t bytes,
 		unsigned int access)
 {
-	uint8_t *hva = NULL;
-	bool all;
+	uint8_t *hva;
 
-	lock_to_read(vm);
-	all = bytes && piece(vm, gpa, bytes, access, &hva) == bytes;
-	unlock(vm);
-	return all ? hva : NULL;
+	vm_find(vm, gpa, bytes, access, access & VEE_WRITE, &hva);
+	return hva;
 }
 
 void *vee_vm_at(const struct vee_vm *vm, uint64_t gpa, size_t bytes)
 {
-	return vm_at_for(vm, gpa, bytes, 0);
+	uint8_t *hva;
+
+	vm_find(vm, gpa, bytes, 0, true, &hva);
+	return hva;
+}
+
+bool vm_template(const struct vee_vm *vm, uint64_t gpa, struct vm_template *template)
+{
+	bool there = false;
+	size_t at;
+
+	lock_to_read(vm);
+	at = find_slot(vm, gpa);
+	if (at < vm->count) {
+		const struct slot *slot = &vm->slots[at];
+
+		*template = (struct vm_template) {
+			.gpa = slot->gpa, .hva = slot->hva, .pool = slot->pool,
+			.pool_bytes = slot->pool_bytes,
+		};
+		there = gpa >= slot->gpa && slot->pool_bytes;
+	}
+	unlock(vm);
+	return there;
 }
 
 static bool has(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
 		unsigned int access)
 {
-	uint8_t *hva;
-
 	if (!within(gpa, bytes, UINT64_MAX))
 		return false;
 	while (bytes) {
-		uint64_t n = piece(vm, gpa, bytes, access, &hva);
+		uint64_t n = piece(vm, gpa, bytes, access).bytes;
 
 		if (!n)
 			return false;
@@ -472,29 +545,54 @@ static void copy_piece(enum copy copy, uint8_t *hva, uint8_t *buf, size_t bytes)
 		memset(hva, 0, bytes);
 }
 
+/* Slots that have all of it. */
+static int copy_pieces(const struct vee_vm *vm, enum copy copy, uint64_t gpa, uint8_t *buf,
+		       uint64_t bytes)
+{
+	while (bytes) {
+		struct piece now = piece(vm, gpa, bytes, 0);
+		int err = locate(vm, gpa, copy != COPY_OUT, &now);
+
+		if (err)
+			return err;
+		copy_piece(copy, now.hva, buf, now.bytes);
+		buf += copy == COPY_ZERO ? 0 : now.bytes;
+		gpa += now.bytes;
+		bytes -= now.bytes;
+	}
+	return 0;
+}
+
+/* What will be written of templates is copied before: then nothing fails halfway. */
+static int make_copies(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes)
+{
+	while (bytes) {
+		struct piece now = piece(vm, gpa, bytes, 0);
+		int err = locate(vm, gpa, true, &now);
+
+		if (err)
+			return err;
+		gpa += now.bytes;
+		bytes -= now.bytes;
+	}
+	return 0;
+}
+
 /* All of it or nothing. */
 static int copy_guest(const struct vee_vm *vm, enum copy copy, uint64_t gpa,
 		      uint8_t *buf, uint64_t bytes)
 {
-	uint64_t start = gpa, all = bytes;
-	uint8_t *hva = NULL;
 	int err = -EFAULT;
 
 	lock_to_read(vm);
 	if (has(vm, gpa, bytes, 0)) {
-		while (bytes) {
-			uint64_t n = piece(vm, gpa, bytes, 0, &hva);
-
-			copy_piece(copy, hva, buf, n);
-			buf += copy == COPY_ZERO ? 0 : n;
-			gpa += n;
-			bytes -= n;
-		}
-		err = 0;
+		err = copy == COPY_OUT ? 0 : make_copies(vm, gpa, bytes);
+		if (!err)
+			err = copy_pieces(vm, copy, gpa, buf, bytes);
 	}
 	unlock(vm);
 	if (!err && copy != COPY_OUT)
-		vm_mark(vm, start, all);
+		vm_mark(vm, gpa, bytes);
 	return err;
 }
 
@@ -554,13 +652,17 @@ int vm_slots(const struct vee_vm *vm, struct vm_slot **slots)
 
 	lock_to_read(vm);
 	*slots = calloc(vm->count + 1, sizeof(**slots));
-	for (size_t i = 0; *slots && i < vm->count; i++)
+	if (*slots)
+		count = vm->count;
+	for (size_t i = 0; *slots && i < vm->count; i++) {
 		(*slots)[i] = (struct vm_slot) {
 			.gpa = vm->slots[i].gpa, .bytes = vm->slots[i].bytes,
 			.hva = vm->slots[i].hva, .access = vm->slots[i].access,
 		};
-	if (*slots)
-		count = vm->count;
+		/* What it has is not at one address. */
+		if (vm->slots[i].pool_bytes)
+			count = -EOPNOTSUPP;
+	}
 	unlock(vm);
 	return count;
 }

@@ -213,6 +213,7 @@ static int add_map(const struct vee_map *map)
 	if (fake.map_count == MAX_MAPS)
 		return -ENOSPC;
 	maps[fake.map_count++] = *map;
+	fake.map = *map;
 	return 0;
 }
 
@@ -454,6 +455,9 @@ static int answer(unsigned long request, void *arg)
 		if (fake.answer_dirty)
 			return fake.answer_dirty(arg);
 		return fake.dirty.operation == VEE_DIRTY_FETCH ? 3 : 0;
+	case VEE_VM_TEMPLATE:
+		fake.template = *(struct vee_template *)arg;
+		return fake.answer_template ? fake.answer_template(arg) : -ENOENT;
 	case VEE_VM_BIND:
 		fake.bind = *(struct vee_bind *)arg;
 		return 0;

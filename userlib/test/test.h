@@ -105,6 +105,8 @@ extern struct fake_kernel {
 	struct vee_bind bind;
 	struct vee_dirty dirty;
 	unsigned int marks;
+	struct vee_template template;
+	struct vee_map map;		/* the last */
 	uint32_t apic[PAGE_BYTES / 16];	/* registers, by offset / 16 */
 	unsigned int apic_reads;
 	unsigned int apic_writes;
@@ -116,6 +118,7 @@ extern struct fake_kernel {
 	unsigned int runs;
 	uint64_t rip;			/* after a run, which is what the page says already */
 	int (*answer_dirty)(struct vee_dirty *dirty);	/* NULL, or who knows of writes */
+	int (*answer_template)(struct vee_template *template);	/* NULL, or who knows of copies */
 	void (*run)(struct vee_vcpu_page *page);	/* NULL, or who is the guest */
 	uint8_t xsave[XSAVE_BYTES];
 	bool avx512;

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Where the library reads and writes a slot that has a template. */
+#include "test.h"
+
+#define GPA		0x100000ULL
+#define PAGES		4
+#define POOL_PAGES	2
+
+static struct rig rig;
+static uint8_t mem[PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
+static uint8_t pool[POOL_PAGES * PAGE_BYTES] __attribute__((aligned(4096)));
+static uint64_t noted[POOL_PAGES];
+static unsigned int count;
+
+/* As the module does it. */
+static int locate(struct vee_template *template)
+{
+	uint64_t page = template->gpa / PAGE_BYTES, offset = template->gpa % PAGE_BYTES;
+
+	for (unsigned int i = 0; i < count; i++)
+		if (noted[i] == page) {
+			template->hva = (uintptr_t)pool + i * PAGE_BYTES + offset;
+			return 0;
+		}
+	template->hva = (uintptr_t)mem + (template->gpa - GPA);
+	if (!(template->flags & VEE_TEMPLATE_WRITE))
+		return 0;
+	if (count == POOL_PAGES)
+		return -ENOSPC;
+	memcpy(pool + count * PAGE_BYTES, mem + (page * PAGE_BYTES - GPA), PAGE_BYTES);
+	noted[count++] = page;
+	return locate(template);
+}
+
+static int answer(struct vee_template *template)
+{
+	switch (template->operation) {
+	case VEE_TEMPLATE_LOCATE:
+		return locate(template);
+	case VEE_TEMPLATE_RESET:
+		count = 0;
+		return 0;
+	default:
+		for (unsigned int i = 0; i < template->room && template->first + i < count; i++)
+			((uint64_t *)(uintptr_t)template->pages)[i] =
+				noted[template->first + i] * PAGE_BYTES;
+		return count;
+	}
+}
+
+static void begin(void)
+{
+	rig_begin(&rig);
+	for (unsigned int i = 0; i < sizeof(mem); i++)
+		mem[i] = i * 7 + i / PAGE_BYTES;
+	count = 0;
+	fake.answer_template = answer;
+	if (vee_vm_map_template(rig.vm, GPA, mem, sizeof(mem), pool, sizeof(pool),
+				VEE_READ | VEE_WRITE))
+		abort();
+}
+
+static bool mem_is_kept(void)
+{
+	for (unsigned int i = 0; i < sizeof(mem); i++)
+		if (mem[i] != (uint8_t)(i * 7 + i / PAGE_BYTES))
+			return false;
+	return true;
+}
+
+static void what_is_asked_for(void)
+{
+	uint64_t pages[4];
+
+	begin();
+	CHECK_EQUAL(fake.map.hva, (uintptr_t)mem);
+	CHECK_EQUAL(fake.map.pool, (uintptr_t)pool);
+	CHECK_EQUAL(fake.map.pool_bytes, sizeof(pool));
+	CHECK_EQUAL(fake.map.access, VEE_READ | VEE_WRITE);
+	CHECK_EQUAL(vee_vm_map_template(rig.vm, 0x900000, mem, sizeof(mem), NULL, 0,
+					VEE_READ | VEE_WRITE), -EINVAL);
+	count = 1;
+	noted[0] = GPA / PAGE_BYTES + 2;
+	CHECK_EQUAL(vee_vm_template_fetch(rig.vm, GPA + 1, pages, 4), 1);
+	CHECK_EQUAL(pages[0], GPA + 2 * PAGE_BYTES);
+	CHECK(!memcmp(&fake.template, &(struct vee_template) {
+		.size = sizeof(fake.template), .operation = VEE_TEMPLATE_FETCH, .gpa = GPA + 1,
+		.pages = (uintptr_t)pages, .room = 4,
+	}, sizeof(fake.template)));
+	CHECK_EQUAL(vee_vm_template_reset(rig.vm, GPA, false), 0);
+	CHECK(!memcmp(&fake.template, &(struct vee_template) {
+		.size = sizeof(fake.template), .operation = VEE_TEMPLATE_RESET, .gpa = GPA,
+	}, sizeof(fake.template)));
+	rig_end(&rig);
+}
+
+static void reads_what_is_there(void)
+{
+	uint8_t buf[2 * PAGE_BYTES];
+
+	begin();
+	CHECK_EQUAL(vee_vm_read(rig.vm, GPA + 100, buf, sizeof(buf)), 0);
+	CHECK(!memcmp(buf, mem + 100, sizeof(buf)));
+	CHECK_EQUAL(count, 0);
+	/* Across a border, and what was there around it. */
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + PAGE_BYTES - 4, "12345678", 8), 0);
+	CHECK_EQUAL(count, 2);
+	CHECK(mem_is_kept());
+	CHECK(!memcmp(pool + PAGE_BYTES - 4, "1234", 4));
+	CHECK(!memcmp(pool + PAGE_BYTES, "5678", 4));
+	CHECK_EQUAL(vee_vm_read(rig.vm, GPA + 100, buf, sizeof(buf)), 0);
+	CHECK(!memcmp(buf, pool + 100, 2 * PAGE_BYTES - 100));
+	CHECK(!memcmp(buf + 2 * PAGE_BYTES - 100, mem + 2 * PAGE_BYTES, 100));
+	/* All of it or nothing. */
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + 2 * PAGE_BYTES - 4, "abcdefgh", 8), -ENOSPC);
+	CHECK_EQUAL(pool[2 * PAGE_BYTES - 4], mem[2 * PAGE_BYTES - 4]);
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + sizeof(mem) - 4, "abcdefgh", 8), -EFAULT);
+	CHECK(mem_is_kept());
+	rig_end(&rig);
+}
+
+static void gives_a_page(void)
+{
+	begin();
+	CHECK(!vee_vm_at(rig.vm, GPA + PAGE_BYTES - 1, 2));
+	CHECK_EQUAL(count, 0);
+	CHECK(vee_vm_at(rig.vm, GPA + PAGE_BYTES, PAGE_BYTES) == pool);
+	CHECK(vee_vm_at(rig.vm, GPA + 3, 1) == pool + PAGE_BYTES + 3);
+	CHECK(vee_vm_at(rig.vm, GPA + PAGE_BYTES + 5, 1) == pool + 5);
+	CHECK(!vee_vm_at(rig.vm, GPA + 2 * PAGE_BYTES, 1));
+	CHECK(mem_is_kept());
+	rig_end(&rig);
+}
+
+static void keeps_pages(void)
+{
+	uint8_t byte;
+
+	begin();
+	CHECK_EQUAL(vee_vm_template_reset(rig.vm, GPA, true), 0);
+	CHECK_EQUAL(vee_vm_template_reset(rig.vm, GPA + sizeof(mem), true), -ENOENT);
+	CHECK_EQUAL(vee_vm_template_reset(rig.vm, GPA - 1, true), -ENOENT);
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + 3 * PAGE_BYTES + 5, "x", 1), 0);
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + 5, "y", 1), 0);
+	CHECK_EQUAL(vee_vm_template_reset(rig.vm, GPA, true), 2);
+	CHECK_EQUAL(count, 2);
+	CHECK(!memcmp(pool, mem + 3 * PAGE_BYTES, PAGE_BYTES));
+	CHECK(!memcmp(pool + PAGE_BYTES, mem, PAGE_BYTES));
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + 5, "y", 1), 0);
+	CHECK_EQUAL(vee_vm_template_reset(rig.vm, GPA, false), 0);
+	CHECK_EQUAL(vee_vm_read(rig.vm, GPA + 5, &byte, 1), 0);
+	CHECK_EQUAL(byte, mem[5]);
+	rig_end(&rig);
+}
+
+static void is_not_saved(void)
+{
+	struct vee_vm_snapshot *snapshot;
+
+	begin();
+	CHECK_EQUAL(vee_vm_snapshot(rig.vm, &snapshot), -EOPNOTSUPP);
+	rig_end(&rig);
+}
+
+static int any_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
+{
+	(void)arg;
+	(void)gpa;
+	if (!write)
+		memset(data, 0x77, bytes);
+	return 0;
+}
+
+/* An instruction of @bytes, at a device. */
+static int assist(const uint8_t *insn, unsigned int bytes, uint64_t rsi, uint64_t rdi)
+{
+	struct vee_vcpu_page *page = rig.vcpu->page;
+
+	vee_vcpu_set_protected_mode(rig.vcpu, 0x1000);
+	page->regs.rsi = rsi;
+	page->regs.rdi = rdi;
+	page->exit = (struct vee_exit) {
+		.reason = VEE_EXIT_MMIO,
+		.memory = {
+			.gpa = 0xd0000000, .gva = 0xd0000000, .gva_valid = 1,
+			.access = rsi == 0xd0000000 ? VEE_READ : VEE_WRITE,
+			.insn_bytes = bytes, .code_width = 4,
+		},
+	};
+	memcpy(page->exit.memory.insn, insn, bytes);
+	page->valid = VEE_STATE_ALL;
+	return vee_mmio_assist(rig.vcpu, any_device, NULL);
+}
+
+/* MOVSD from a device's memory to two pages, and from one of them to the device. */
+static void carries_out(void)
+{
+	static const uint8_t movs[] = { 0xa5 };
+
+	begin();
+	CHECK_EQUAL(assist(movs, sizeof(movs), GPA + 8, 0xd0000000), 0);
+	CHECK_EQUAL(count, 0);
+	CHECK_EQUAL(assist(movs, sizeof(movs), 0xd0000000, GPA + PAGE_BYTES - 2), 0);
+	CHECK_EQUAL(count, 2);
+	CHECK(!memcmp(pool + PAGE_BYTES - 2, "\x77\x77", 2));
+	CHECK(!memcmp(pool + PAGE_BYTES, "\x77\x77", 2));
+	CHECK(mem_is_kept());
+	/* There is no room for it, and it is no device's. */
+	CHECK_EQUAL(assist(movs, sizeof(movs), 0xd0000000, GPA + 3 * PAGE_BYTES), -ENOSPC);
+	CHECK(mem_is_kept());
+	rig_end(&rig);
+}
+
+const struct test tests[] = {
+	{ "what is asked for", what_is_asked_for },
+	{ "what is read is where it is", reads_what_is_there },
+	{ "a page at a time", gives_a_page },
+	{ "what was written stays, copied anew", keeps_pages },
+	{ "it can't be saved", is_not_saved },
+	{ "what an instruction writes is copied", carries_out },
+	{ 0 }
+};
