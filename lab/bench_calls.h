@@ -13,18 +13,26 @@
  */
 #define RESULT_OF(argument)	((argument) + 1)
 
+/* Pages that a call writes. */
+#define GPA_WRITTEN	0x20000
+#define WRITTEN_MOST	16
+
 /**
  * struct call_engine - calls of a guest
  * @open: the device stays open from here on
  * @create: like struct engine's
+ * @create_empty: without memory and vCPU; NULL: it has no such way
  * @call: of a guest that has made its first exit; all other registers are as they were
+ * @call_with: of one that perhaps has not, and with RSI @pages
  * @note: what all of its registers are, for the next
  * @call_anew: all registers are set to that before
  */
 struct call_engine {
 	void (*open)(void);
 	void (*create)(struct guest *g);
+	void (*create_empty)(struct guest *g);
 	uint64_t (*call)(struct guest *g, uint64_t argument);
+	uint64_t (*call_with)(struct guest *g, uint64_t argument, uint64_t pages);
 	void (*note)(struct guest *g);
 	uint64_t (*call_anew)(struct guest *g, uint64_t argument);
 };

@@ -53,6 +53,16 @@ static uint64_t call(struct guest *g, uint64_t argument)
 	return page->s.regs.regs.rax;
 }
 
+static uint64_t call_with(struct guest *g, uint64_t argument, uint64_t pages)
+{
+	struct kvm_run *page = g->run;
+
+	if (!page->kvm_valid_regs)
+		share(g);
+	page->s.regs.regs.rsi = pages;
+	return call(g, argument);
+}
+
 static void note(struct guest *g)
 {
 	kvm_check(ioctl(g->vcpu, KVM_GET_REGS, &noted.regs), "registers");
@@ -82,6 +92,7 @@ const struct call_engine calls_kvm = {
 	.open = open_device,
 	.create = create,
 	.call = call,
+	.call_with = call_with,
 	.note = note,
 	.call_anew = call_anew,
 };

@@ -44,6 +44,12 @@ static uint64_t call(struct guest *g, uint64_t argument)
 	return run(vcpu);
 }
 
+static uint64_t call_with(struct guest *g, uint64_t argument, uint64_t pages)
+{
+	vcpu_of(g)->page->regs.rsi = pages;
+	return call(g, argument);
+}
+
 static void note(struct guest *g)
 {
 	need(vee_vcpu_sync(vcpu_of(g), VEE_STATE_ALL), "registers");
@@ -67,12 +73,17 @@ static uint64_t call_anew(struct guest *g, uint64_t argument)
 	return run(vcpu);
 }
 
-static void create(struct guest *g)
+static void create_empty(struct guest *g)
 {
 	struct vee_guest *v = calloc(1, sizeof(*v));
 
 	need(v ? vee_vm_create_on(&v->vm, device, 0) : -ENOMEM, "VM");
 	g->private = v;
+}
+
+static void create(struct guest *g)
+{
+	create_empty(g);
 	guest_map_memory(g);
 	guest_add_vcpu(g, 0);
 }
@@ -80,7 +91,9 @@ static void create(struct guest *g)
 const struct call_engine calls_vee = {
 	.open = open_device,
 	.create = create,
+	.create_empty = create_empty,
 	.call = call,
+	.call_with = call_with,
 	.note = note,
 	.call_anew = call_anew,
 };

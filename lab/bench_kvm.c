@@ -35,17 +35,36 @@ int kvm_check(int ret, const char *what)
 	return ret;
 }
 
-static void add_slot(struct guest *g, uint32_t slot, uint64_t gpa, void *hva,
-		     uint64_t bytes)
+static void set_slot(struct guest *g, uint32_t slot, uint64_t gpa, void *hva,
+		     uint64_t bytes, uint32_t flags)
 {
 	struct kvm_userspace_memory_region region = {
 		.slot = slot,
+		.flags = flags,
 		.guest_phys_addr = gpa,
 		.memory_size = bytes,
 		.userspace_addr = (uintptr_t)hva,
 	};
 
 	kvm_check(ioctl(g->vm, KVM_SET_USER_MEMORY_REGION, &region), "memory");
+}
+
+static void add_slot(struct guest *g, uint32_t slot, uint64_t gpa, void *hva,
+		     uint64_t bytes)
+{
+	set_slot(g, slot, gpa, hva, bytes, 0);
+}
+
+void kvm_log_memory(struct guest *g)
+{
+	set_slot(g, 0, 0, g->memory, GUEST_BYTES, KVM_MEM_LOG_DIRTY_PAGES);
+}
+
+void kvm_get_log(struct guest *g, uint64_t *bitmap)
+{
+	struct kvm_dirty_log log = { .dirty_bitmap = bitmap };
+
+	kvm_check(ioctl(g->vm, KVM_GET_DIRTY_LOG, &log), "dirty log");
 }
 
 static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code)

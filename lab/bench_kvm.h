@@ -4,6 +4,7 @@
 #define LAB_BENCH_KVM_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct guest;
 
@@ -13,6 +14,9 @@ int kvm_check(int ret, const char *what);
 void kvm_create_vm(struct guest *g);
 /* ... a vCPU of it, in long mode, with code and stack as @id says. */
 void kvm_create_vcpu(struct guest *g, unsigned int id);
+/* From here on it is noted which pages of @g's memory are written; a bit for each. */
+void kvm_log_memory(struct guest *g);
+void kvm_get_log(struct guest *g, uint64_t *bitmap);
 void kvm_destroy_vcpu(struct guest *g);
 
 /* Has each vCPU a table for CPUID? */
