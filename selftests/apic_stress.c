@@ -564,10 +564,13 @@ TEST_F_TIMEOUT(stress, init_sipi, 600)
 
 /* --- ends ------------------------------------------------------------------------- */
 
-/* One that others send to, by number and to all, goes and comes back. */
+GUEST_LABEL(flood_receiver);
+GUEST_LABEL(flood_handler);
+/* One that another sends to, by number and to all, goes and comes back. It sends nothing itself. */
 GUEST_CODE(flood, 64,
 	   "1: sti; nop; cli; mov $0x830, %ecx; mov $1, %edx; mov $0x52, %eax; wrmsr;"
-	   "mov $0xc0052, %eax; wrmsr; incl 0x20000; jmp 1b");
+	   "mov $0xc0052, %eax; wrmsr; incl 0x20000; jmp 1b;"
+	   "flood_receiver: sti; 2: nop; jmp 2b; flood_handler: " DO_EOI "iretq");
 
 TEST_F_TIMEOUT(stress, receiver_goes, 600)
 {
@@ -576,6 +579,7 @@ TEST_F_TIMEOUT(stress, receiver_goes, 600)
 	struct vcpu sender = { };
 
 	GUEST_LONG(g, flood);
+	set_gate(g, HIGH, AT(flood, flood_handler));
 	set_up(_metadata, g, 0);
 	ASSERT_EQ(0, begin(&sender, g));
 	for (i = 0; i < rounds; i++) {
@@ -584,10 +588,15 @@ TEST_F_TIMEOUT(stress, receiver_goes, 600)
 
 		guest_open_sibling(_metadata, g, &other, 1);
 		set_up(_metadata, &other, 1);
-		ASSERT_EQ(0, runner_start(&r, &other));
+		set_gate(g, HIGH, AT(flood, flood_handler));
+		other.page->regs.rip = AT(flood, flood_receiver);
+		ASSERT_EQ(0, runner_insist(&r, &other));
 		usleep(i % 4 * 300);
-		vcpu_kick(other.vcpu, generation(&other));
-		runner_join(&r);
+		EXPECT_TRUE(WAIT_FOR((vcpu_kick(other.vcpu, generation(&other)),
+				      runner_done(&r))));
+		EXPECT_EQ(0, runner_join(&r));
+		EXPECT_EQ(VEE_EXIT_KICKED, other.page->exit.reason)
+			TH_LOG("%s", guest_describe(&other));
 		guest_close(&other);
 		EXPECT_TRUE(guest_counts(g));
 	}
