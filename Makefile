@@ -87,7 +87,7 @@ check-deb: ## Build, install, upgrade and remove the packages in a new Debian (r
 setup: ## Fetch from Debian's archive what building and the lab need
 	@lab/setup demo
 clean: ## Remove what was built
-	@for dir in userlib samples selftests guest; do \
+	@for dir in userlib samples selftests guest labs; do \
 		if [ -e $$dir/Makefile ]; then $(MAKE) -s -C $$dir clean; fi; \
 	done
 	@rm -rf .cache/{build,lab}
