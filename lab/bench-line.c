@@ -84,10 +84,11 @@ static void measure(const char *what, uint64_t (*work)(void *), void *arg)
 
 int main(void)
 {
-	uint64_t now = __rdtsc();
+	uint32_t now = __rdtsc();
 	void *memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+	/* Before Linux, the BIOS waits: on a quick clock for longer than 32 bits count. */
 	report("boot", now - start_tsc());
 	if (memory == MAP_FAILED)
 		return 1;
