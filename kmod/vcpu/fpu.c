@@ -16,6 +16,7 @@
 #include <asm/asm.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
+#include <asm/processor.h>
 
 #include "vcpu/fpu.h"
 #include "vmx/caps.h"
@@ -136,20 +137,85 @@ static bool area_valid(const struct xregs_state *area)
 	       !(area->i387.mxcsr & ~vee_caps.mxcsr_mask);
 }
 
+/* --- an area, copied: no more of it than what its XSTATE_BV has ------------------ */
+
+/*
+ * SDM 1, "Legacy Region of an XSAVE Area": x87 state up to the XMM registers, with MXCSR
+ * and its mask in the middle.
+ */
+#define X87_BYTES	offsetof(struct fxregs_state, xmm_space)
+#define XMM_BYTES	sizeof(((struct fxregs_state *)NULL)->xmm_space)
+#define HEADERED_BYTES	(offsetof(struct xregs_state, header) + sizeof(struct xstate_header))
+#define X87_AND_SSE	(XFEATURE_MASK_FP | XFEATURE_MASK_SSE)
+
+/* @area: with a header, what the caller has said there. */
+static int copy_from_caller(struct xregs_state *area, const struct xregs_state __user *from)
+{
+	u64 has = area->header.xfeatures;
+
+	if (get_user(area->i387.mxcsr, &from->i387.mxcsr))
+		return -EFAULT;
+	if (has & XFEATURE_MASK_FP && copy_from_user(&area->i387, &from->i387, X87_BYTES))
+		return -EFAULT;
+	if (has & XFEATURE_MASK_SSE &&
+	    copy_from_user(area->i387.xmm_space, from->i387.xmm_space, XMM_BYTES))
+		return -EFAULT;
+	if (has & ~(u64)X87_AND_SSE &&
+	    copy_from_user((u8 *)area + HEADERED_BYTES, (const u8 __user *)from + HEADERED_BYTES,
+			   vee_caps.xsave_bytes - HEADERED_BYTES))
+		return -EFAULT;
+	return 0;
+}
+
+/* Room for as much as it has: the kernel zeroes it. */
+static struct xregs_state *alloc_for(const struct xstate_header *header)
+{
+	bool extended = header->xfeatures & ~(u64)X87_AND_SSE;
+	struct xregs_state *area;
+
+	area = kmalloc(extended ? vee_caps.xsave_bytes : HEADERED_BYTES, GFP_KERNEL);
+	if (area)
+		area->header = *header;
+	return area;
+}
+
 void *fpu_fetch(const void __user *from)
 {
-	/* Checked in a copy: the caller's could change after the check. */
-	struct xregs_state *area = memdup_user(from, vee_caps.xsave_bytes);
+	const struct xregs_state __user *theirs = from;
+	struct xstate_header header;
+	struct xregs_state *area;
+	int err;
 
-	if (IS_ERR(area) || area_valid(area))
+	if (copy_from_user(&header, &theirs->header, sizeof(header)))
+		return ERR_PTR(-EFAULT);
+	area = alloc_for(&header);
+	if (!area)
+		return ERR_PTR(-ENOMEM);
+	err = copy_from_caller(area, theirs);
+	/* Checked in a copy: the caller's could change after the check. */
+	if (!err && !area_valid(area))
+		err = -EINVAL;
+	if (!err)
 		return area;
 	kfree(area);
-	return ERR_PTR(-EINVAL);
+	return ERR_PTR(err);
 }
 
 void fpu_use(struct guest_fpu *fpu, void *area)
 {
-	memcpy(fpu->area, area, vee_caps.xsave_bytes);
+	const struct xregs_state *from = area;
+	struct xregs_state *to = fpu->area;
+	u64 has = from->header.xfeatures;
+
+	if (has & XFEATURE_MASK_FP)
+		memcpy(&to->i387, &from->i387, X87_BYTES);
+	if (has & XFEATURE_MASK_SSE)
+		memcpy(to->i387.xmm_space, from->i387.xmm_space, XMM_BYTES);
+	if (has & ~(u64)X87_AND_SSE)
+		memcpy((u8 *)to + HEADERED_BYTES, (const u8 *)from + HEADERED_BYTES,
+		       vee_caps.xsave_bytes - HEADERED_BYTES);
+	to->i387.mxcsr = from->i387.mxcsr;
+	to->header = from->header;
 	kfree(area);
 }
 
@@ -163,8 +229,39 @@ int fpu_set(struct guest_fpu *fpu, const void __user *from)
 	return 0;
 }
 
+/* SDM 1, "Initial Configuration and Enabling of the XSAVE Feature Set". */
+#define FCW_INITIAL	0x37f
+#define CPUID_XSAVE	0xd
+
+static void clear_component(struct xregs_state *area, unsigned int component)
+{
+	u32 bytes, offset, flags, unused;
+
+	cpuid_count(CPUID_XSAVE, component, &bytes, &offset, &flags, &unused);
+	memset((u8 *)area + offset, 0, bytes);
+}
+
+/* What XSTATE_BV has not is old: XSAVEOPT leaves it, and fpu_use(). */
+static void clear_unused(struct xregs_state *area)
+{
+	u64 has = area->header.xfeatures;
+	u32 mxcsr = area->i387.mxcsr;
+
+	if (!(has & XFEATURE_MASK_FP)) {
+		memset(&area->i387, 0, X87_BYTES);
+		area->i387.cwd = FCW_INITIAL;
+		area->i387.mxcsr = mxcsr;
+	}
+	if (!(has & XFEATURE_MASK_SSE))
+		memset(area->i387.xmm_space, 0, XMM_BYTES);
+	for (unsigned int i = XFEATURE_YMM; vee_caps.xcr0 >> i; i++)
+		if (vee_caps.xcr0 & ~has & BIT_ULL(i))
+			clear_component(area, i);
+}
+
 int fpu_get(struct guest_fpu *fpu, void __user *to)
 {
+	clear_unused(fpu->area);
 	if (copy_to_user(to, fpu->area, vee_caps.xsave_bytes))
 		return -EFAULT;
 	return 0;
