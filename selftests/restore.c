@@ -382,9 +382,12 @@ TEST_F(restore, with_apics)
 	vcpus[1]->page->dirty |= VEE_STATE_APIC;
 	ASSERT_EQ(0, vee_vm_snapshot(vm, &snapshot));
 	ASSERT_EQ(0, vee_vm_fork(snapshot, &fork));
+	ASSERT_EQ(0, vee_vcpu_sync(vee_vm_vcpu(fork, 1), VEE_STATE_APIC));
 	EXPECT_EQ(0x1ff, vee_vm_vcpu(fork, 1)->page->apic.svr);
 	vcpus[1]->page->apic.svr = 0xff;
+	vcpus[1]->page->dirty |= VEE_STATE_APIC;
 	ASSERT_EQ(0, vee_vm_restore(vm, snapshot));
+	ASSERT_EQ(0, vee_vcpu_sync(vcpus[1], VEE_STATE_APIC));
 	EXPECT_EQ(0x1ff, vcpus[1]->page->apic.svr);
 	for (int i = 0; i < 2; i++) {
 		vee_vcpu_destroy(vcpus[i]);

@@ -155,6 +155,8 @@ bool vm_has_apics(const struct vee_vm *vm);
 unsigned int vm_flags(const struct vee_vm *vm);
 /* By vee_vcpu_create() and _destroy(): what vee_vm_vcpu() gives. */
 void vm_set_vcpu(struct vee_vm *vm, unsigned int id, struct vee_vcpu *vcpu);
+/* How many there are of these. */
+unsigned int vm_vcpu_count(const struct vee_vm *vm);
 /* Memory for munmap(2), once the VM has gone. */
 void vm_give_memory(struct vee_vm *vm, void *memory, size_t bytes);
 /*

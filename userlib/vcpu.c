@@ -200,9 +200,13 @@ int vee_vcpu_save(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 
 int vee_vcpu_load(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 {
+	int err;
+
 	state->size = sizeof(*state);
 	state->flags = 0;
-	return vee_request(vcpu->fd, VEE_VCPU_LOAD, state);
+	err = vee_request(vcpu->fd, VEE_VCPU_LOAD, state);
+	vcpu->has_cpuid |= !err && state->parts & ~state->skip & VEE_STATE_CPUID;
+	return err;
 }
 
 unsigned int xsave_offset(unsigned int component)

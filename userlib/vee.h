@@ -45,7 +45,7 @@ struct vee_vm;
  * @exits: the library's own: see vee_vcpu_keep_exits()
  * @error: the library's own: what the last run that failed gave, for vee_explain()
  * @error_generation: likewise, when that was: the page's generation after it
- * @has_cpuid: the library's own: vee_vcpu_set_cpuid() has been used
+ * @has_cpuid: the library's own: the answers to CPUID have been set
  *
  * A later version of the library may append members: never put one inside
  * another struct or on the stack.
@@ -279,7 +279,8 @@ void vee_vm_snapshot_free(struct vee_vm_snapshot *snapshot);
  * Memory and vCPUs are as they were, whatever the guest, the library and the program, if it
  * has told, have done since, and whatever the last exits were. The guest's TSC goes on, and
  * what the caller has asked for in the vCPU pages (prefetch, options and so on) stays. No
- * exit is waiting then: run the vCPUs.
+ * exit is waiting then: run the vCPUs. Of the groups of a vCPU page VEE_STATE_REGS alone is
+ * valid; vee_vcpu_sync() reads others.
  *
  * Return: 0, or -ESTALE (it has other slots or other vCPUs than it had; nothing has
  * changed), -ENOMEM, -EBUSY (a vCPU runs), -EIO, -ESHUTDOWN. After those from -EBUSY on

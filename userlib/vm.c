@@ -40,6 +40,7 @@ struct vee_vm {
 	size_t room;
 	struct post_office office;
 	struct vee_vcpu *vcpus[VEE_MAX_VCPUS];
+	unsigned int vcpu_count;
 	void *fork_memory;		/* of vee_vm_fork(): all slots are in it */
 	size_t fork_bytes;
 	uint64_t since;			/* see vm_since() */
@@ -189,7 +190,14 @@ unsigned int vm_flags(const struct vee_vm *vm)
 
 void vm_set_vcpu(struct vee_vm *vm, unsigned int id, struct vee_vcpu *vcpu)
 {
-	__atomic_store_n(&vm->vcpus[id], vcpu, __ATOMIC_RELEASE);
+	struct vee_vcpu *before = __atomic_exchange_n(&vm->vcpus[id], vcpu, __ATOMIC_ACQ_REL);
+
+	__atomic_fetch_add(&vm->vcpu_count, !!vcpu - !!before, __ATOMIC_RELAXED);
+}
+
+unsigned int vm_vcpu_count(const struct vee_vm *vm)
+{
+	return __atomic_load_n(&vm->vcpu_count, __ATOMIC_RELAXED);
 }
 
 struct vee_vcpu *vee_vm_vcpu(const struct vee_vm *vm, unsigned int id)

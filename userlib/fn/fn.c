@@ -242,6 +242,7 @@ static int call(const struct vee_fn *fn, struct machine *machine, const void *in
 	if (err)
 		return err;
 	machine->vcpu->page->regs.rax = in_bytes;
+	machine->vcpu->page->dirty |= VEE_STATE_REGS;
 	err = fn_run(fn, machine, FN_DONE, why);
 	return err ? err : take_result(fn, machine, out, out_room, why);
 }

@@ -19,20 +19,11 @@ static uint64_t next_number(void)
 	return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
-static unsigned int count_vcpus(const struct vee_vm *vm)
-{
-	unsigned int count = 0;
-
-	for (unsigned int id = 0; id < VEE_MAX_VCPUS; id++)
-		count += !!vee_vm_vcpu(vm, id);
-	return count;
-}
-
 static int take_cpus(struct vee_vm *vm, struct vee_vm_snapshot *snapshot)
 {
 	int err = 0;
 
-	snapshot->cpus = calloc(count_vcpus(vm) + 1, sizeof(*snapshot->cpus));
+	snapshot->cpus = calloc(vm_vcpu_count(vm) + 1, sizeof(*snapshot->cpus));
 	if (!snapshot->cpus)
 		return -ENOMEM;
 	for (unsigned int id = 0; !err && id < VEE_MAX_VCPUS; id++) {
@@ -91,7 +82,7 @@ static bool is_alike(const struct vee_vm *vm, const struct vee_vm_snapshot *snap
 	for (unsigned int i = 0; i < snapshot->cpu_count; i++)
 		if (!vee_vm_vcpu(vm, snapshot->cpus[i].id))
 			return false;
-	return count_vcpus(vm) == snapshot->cpu_count &&
+	return vm_vcpu_count(vm) == snapshot->cpu_count &&
 	       vm_flags(vm) == snapshot->vm_flags &&
 	       vm_slots_are(vm, snapshot->memory.slots, snapshot->memory.count);
 }

@@ -9,14 +9,13 @@
 
 /*
  * All of a vCPU that is the guest's, and the settings that a fork's vCPU is to have. The
- * caller's answer to the last exit is done, in @page, as the next run would do it.
+ * caller's answer to the last exit is done, as the next run would do it.
+ * @cpuid: NULL: the default
  */
 struct cpu_state {
-	struct vee_vcpu_page page;
-	uint64_t debugctl;		/* IA32_DEBUGCTL */
+	struct vee_vcpu_state all;
 	void *xsave;
-	struct vee_cpuid_entry *cpuid;	/* NULL: the default */
-	unsigned int cpuid_count;
+	struct vee_cpuid_entry *cpuid;
 	unsigned int id;
 };
 

@@ -353,6 +353,11 @@ static int save_state(struct vee_vcpu_state *state)
 
 	if (state->skip & ~all_parts())
 		return refuse(offsetof(struct vee_vcpu_state, skip));
+	if (page->resume == VEE_RESUME_NEXT && !page->exit.instruction_length)
+		return -EINVAL;
+	if (page->resume == VEE_RESUME_NEXT)
+		page->regs.rip += page->exit.instruction_length;
+	page->resume = VEE_RESUME_HERE;
 	state->parts = all_parts() & ~state->skip;
 	state->tsc = ++fake.tsc + page->msrs.tsc_offset;
 	memcpy(&state->regs, &page->regs, GROUPS_BYTES);
@@ -377,9 +382,15 @@ static int load_state(const struct vee_vcpu_state *state)
 	}
 	memcpy(&page->regs, &state->regs, GROUPS_BYTES);
 	memcpy(&page->apic, &state->apic, sizeof(state->apic));
-	page->options = state->options;
-	move_cpuid(&cpuid, true);
-	return move_xsave(&xsave, true);
+	page->resume = VEE_RESUME_HERE;
+	page->inject = (struct vee_event) { 0 };
+	page->dirty = 0;
+	page->exit.reason = VEE_EXIT_NONE;
+	if (!(state->skip & VEE_STATE_WISHES))
+		page->options = state->options;
+	if (!(state->skip & VEE_STATE_CPUID))
+		move_cpuid(&cpuid, true);
+	return state->skip & VEE_STATE_XSAVE ? 0 : move_xsave(&xsave, true);
 }
 
 static int create_vm(const struct vee_vm_create *create)

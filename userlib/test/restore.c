@@ -174,7 +174,7 @@ static void only_what_is_written(void)
 	rig_end(&rig);
 }
 
-/* All that the page has of the guest, each byte different. */
+/* All that the page has of the guest, each byte different, but that CR8 is one. */
 static void fill_groups(struct vee_vcpu_page *page, uint8_t seed)
 {
 	uint8_t *at = (uint8_t *)&page->regs;
@@ -182,6 +182,7 @@ static void fill_groups(struct vee_vcpu_page *page, uint8_t seed)
 	for (size_t i = 0; i < offsetof(struct vee_vcpu_page, refused) -
 			       offsetof(struct vee_vcpu_page, regs); i++)
 		at[i] = seed + i;
+	page->control.cr8 = seed % 16;
 }
 
 static void registers_are_as_they_were(void)
@@ -197,17 +198,15 @@ static void registers_are_as_they_were(void)
 	for (unsigned int i = 0; i < XSAVE_BYTES; i++)
 		fake.xsave[i] = 3 * i;
 	memcpy(xsave, fake.xsave, sizeof(xsave));
-	fake.vmcs_value = 2;
-	page->inject.vector = 0x21;
 	page->options = VEE_OPTION_HLT_SLEEPS;
 	then = *page;
 	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
 
 	fill_groups(page, 100);
 	memset(fake.xsave, 0, sizeof(fake.xsave));
-	fake.vmcs_value = 0;
-	memset(&page->inject, 0, sizeof(page->inject));
-	page->dirty = 0;
+	fake.cpuid_count = 3;
+	page->inject.vector = 0x21;
+	page->dirty = VEE_STATE_ALL;
 	page->resume = VEE_RESUME_NEXT;
 	page->options = 0;
 	page->exit.reason = VEE_EXIT_SHUTDOWN;
@@ -215,9 +214,9 @@ static void registers_are_as_they_were(void)
 	CHECK(!memcmp(&page->regs, &then.regs, offsetof(struct vee_vcpu_page, refused) -
 					       offsetof(struct vee_vcpu_page, regs)));
 	CHECK(!memcmp(fake.xsave, xsave, sizeof(xsave)));
-	CHECK_EQUAL(fake.vmcs_value, 2);
-	CHECK_EQUAL(page->dirty, VEE_STATE_ALL);
-	CHECK_EQUAL(page->inject.vector, 0x21);
+	CHECK_EQUAL(fake.cpuid_count, 3);
+	CHECK_EQUAL(page->dirty, 0);
+	CHECK_EQUAL(page->inject.vector, 0);
 	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
 	CHECK_EQUAL(page->options, 0);
 	CHECK_EQUAL(page->exit.reason, VEE_EXIT_NONE);
@@ -225,60 +224,52 @@ static void registers_are_as_they_were(void)
 	machine_end(&m);
 }
 
-/* What vee_done() has asked for. */
-static const struct answered {
-	const char *what;
-	unsigned int mode;
-	uint64_t rip;
-	uint64_t rflags;
-	uint64_t debugctl;
-	uint32_t blocking;
-	uint64_t rip_after;
-	uint64_t rflags_after;
-	uint64_t pending_after;
-} answered[] = {
-	{ "plain", 8, 0x1000, 2, 0, 0, 0x1003, 2, 0 },
-	{ "64 bits", 8, 0xfffffffe, 2, 0, 0, 0x100000001, 2, 0 },
-	{ "32 bits wrap", 4, 0xfffffffe, 2, 0, 0, 1, 2, 0 },
-	{ "STI", 8, 0x1000, 0x202, 0, VEE_BLOCKING_BY_STI, 0x1003, 0x202, 0 },
-	{ "RF", 8, 0x1000, 0x10002, 0, 0, 0x1003, 2, 0 },
-	{ "TF", 8, 0x1000, 0x102, 0, 0, 0x1003, 0x102, 0x4000 },
-	{ "TF and BTF", 8, 0x1000, 0x102, 2, 0, 0x1003, 0x102, 0 },
-};
-
+/* What vee_done() has asked for is done, to the VM as to the snapshot. */
 static void an_answer_is_in_it(void)
 {
-	for (size_t i = 0; i < sizeof(answered) / sizeof(answered[0]); i++) {
-		const struct answered *a = &answered[i];
-		struct vee_vm_snapshot *snapshot;
-		struct vee_vcpu_page *page;
-		struct rig rig;
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vcpu_page *page;
+	struct machine m;
 
-		test_case("%s", a->what);
-		rig_begin_mode(&rig, a->mode, RAM_BYTES);
-		fake.answer_dirty = know_nothing;
-		page = rig.vcpu->page;
-		page->regs.rip = a->rip;
-		page->regs.rflags = a->rflags;
-		page->events.interruptibility = a->blocking;
-		fake.vmcs_value = a->debugctl;
-		page->exit.instruction_length = 3;
-		vee_done(rig.vcpu);
-		CHECK_EQUAL(vee_vm_snapshot(rig.vm, &snapshot), 0);
-		CHECK_EQUAL(page->resume, VEE_RESUME_NEXT);	/* as if nothing had been */
-		CHECK_EQUAL(page->regs.rip, a->rip);
-		CHECK_EQUAL(vee_vm_restore(rig.vm, snapshot), 0);
-		CHECK_EQUAL(page->regs.rip, a->rip_after);
-		CHECK_EQUAL(page->regs.rflags, a->rflags_after);
-		CHECK_EQUAL(page->events.pending_debug, a->pending_after);
-		CHECK_EQUAL(page->events.interruptibility, 0);
-		CHECK_EQUAL(page->resume, VEE_RESUME_DONE);
-		vee_vm_snapshot_free(snapshot);
-		page->exit.instruction_length = 0;
-		page->resume = VEE_RESUME_NEXT;
-		CHECK_EQUAL(vee_vm_snapshot(rig.vm, &snapshot), -EINVAL);
-		rig_end(&rig);
-	}
+	machine_begin(&m);
+	page = m.rig.vcpu->page;
+	page->regs.rip = 0x1000;
+	page->exit.instruction_length = 3;
+	vee_done(m.rig.vcpu);
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(page->regs.rip, 0x1003);
+	page->regs.rip = 0;
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), 0);
+	CHECK_EQUAL(page->regs.rip, 0x1003);
+	vee_vm_snapshot_free(snapshot);
+	page->exit.instruction_length = 0;
+	page->resume = VEE_RESUME_NEXT;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), -EINVAL);
+	machine_end(&m);
+}
+
+/* Those that the caller has set; a fork has them, too. */
+static void cpuid_is_a_forks(void)
+{
+	const struct vee_cpuid_entry own[] = { { .leaf = 7 }, { .leaf = 8 } };
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vm *fork;
+	struct machine m;
+
+	machine_begin(&m);
+	CHECK_EQUAL(vee_vcpu_set_cpuid(m.rig.vcpu, own, 2), 0);
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	fake.cpuid_count = 0;
+	fake.map_count = 0;
+	CHECK_EQUAL(vee_vm_fork(snapshot, &fork), 0);
+	CHECK_EQUAL(fake.cpuid_count, 2);
+	CHECK(!memcmp(fake.cpuid, own, sizeof(own)));
+	CHECK(vee_vm_vcpu(fork, 0)->has_cpuid);
+	vee_vm_snapshot_free(snapshot);
+	vee_vcpu_destroy(vee_vm_vcpu(fork, 0));
+	vee_vm_destroy(fork);
+	machine_end(&m);
 }
 
 static void what_has_changed_is_refused(void)
@@ -417,6 +408,7 @@ const struct test tests[] = {
 	{ "a VM goes back to either of two snapshots", either_of_two },
 	{ "registers are as they were, settings are as they are", registers_are_as_they_were },
 	{ "an answer to the last exit is in it", an_answer_is_in_it },
+	{ "answers to CPUID that were set are a fork's, too", cpuid_is_a_forks },
 	{ "a VM with other slots or vCPUs is refused", what_has_changed_is_refused },
 	{ "a fork has all of it, and nobody else has what it writes", a_fork_is_its_own },
 	{ "memory that runs out", memory_that_runs_out },
