@@ -879,6 +879,87 @@ int vee_saved_restore(const struct vee_saved *saved, struct vee_vcpu *const *vcp
 		      unsigned int count, char *why, size_t size);
 
 /**
+ * struct vee_sending - how a VM is moved to another process
+ * @vcpus: all of its vCPUs, which others may run
+ * @count: how many
+ * @downtime_ms: for how long it may stand still, in milliseconds
+ * @stop: called at most once, when the rest is believed to take no longer than that: from its
+ *	return on no vCPU is run, and nobody writes the VM's memory, until vee_send()
+ *	returns. It gives the program's own sections, which stay until then. 0, or -errno: the
+ *	VM is not moved
+ * @arg: for @stop
+ * @rounds: out: how often memory was gone through
+ * @pages: out: how many pages were sent
+ * @stopped_ns: out: nanoseconds from @stop to the end
+ */
+struct vee_sending {
+	struct vee_vcpu *const *vcpus;
+	unsigned int count;
+	unsigned int downtime_ms;
+	int (*stop)(void *arg, const struct vee_section **sections, unsigned int *section_count);
+	void *arg;
+	unsigned int rounds;
+	uint64_t pages;
+	uint64_t stopped_ns;
+};
+
+/**
+ * vee_send() - move a VM to another process while it runs
+ * @sending: which, and how
+ * @fd: a stream socket, connected to who calls vee_receive(); it stays open. To shutdown(2)
+ *	it gives up
+ * @why: where it says, in a line without newline, what went wrong; or NULL
+ * @size: how much room is there
+ *
+ * Sends all memory, then again and again what was written meanwhile; at last it has the VM
+ * stopped, and sends the rest. It is told what is written by VEE_VM_DIRTY, so that nobody
+ * else can be meanwhile; who writes memory otherwise than by the library marks it. Slots
+ * must not change. Memory goes as it is: whom the socket leads to is the caller's to know.
+ *
+ * Return: 0: it runs there, and must not run here any more. -EINPROGRESS: the connection
+ * broke after the last word was sent, and whether it runs there can't be known: to run it
+ * here could be to run it twice. With all others it doesn't run there, and never will, so it
+ * can go on here: -ETIME (it writes faster than can be sent), -ETIMEDOUT (the other side
+ * takes too long, with the VM stopped), -ECONNRESET (the connection broke),
+ * -ECONNABORTED (the other side refuses), -EBADMSG, -EINVAL (no vCPU, no @stop, a section's
+ * name), -ENOTSOCK, -E2BIG (a section), -EBUSY (slots have changed), -ENOMEM, what @stop
+ * gave, or the errors of vee_vcpu_save(), vee_vm_dirty_start(), vee_get_info(), send(2)
+ * and recv(2).
+ */
+int vee_send(struct vee_sending *sending, int fd, char *why, size_t size);
+
+/**
+ * vee_receive() - receive a VM that another process sends
+ * @fd: a stream socket, connected to who calls vee_send(); it is open until vee_saved_close()
+ * @saved: where to put it: as from vee_saved_open(), to be restored once
+ * @why: where it says, in a line without newline, what went wrong; or NULL
+ * @size: how much room is there
+ *
+ * Returns when all is there, and the VM stands still. What comes next is vee_saved_restore(),
+ * what the program has of its own, and vee_take_over(). Who closes the socket before that
+ * has the VM go on where it was.
+ *
+ * Return: 0; -ENOEXEC (what comes is no VM), -EPROTONOSUPPORT (of another version), -EBADMSG
+ * (it was damaged on its way), -ECONNRESET (the connection broke), -ENOTSOCK, -ENOMEM, or
+ * the errors of recv(2).
+ */
+int vee_receive(int fd, struct vee_saved **saved, char *why, size_t size);
+
+/**
+ * vee_take_over() - the VM that was received is to run here
+ * @saved: from vee_receive(), and restored
+ * @why: where it says, in a line without newline, what went wrong; or NULL
+ * @size: how much room is there
+ *
+ * Tells the sender that it could run here, and waits for its word.
+ *
+ * Return: 0: it runs here, and nowhere else. With all others it must not run here:
+ * -ECONNRESET (the connection broke), -EBADMSG, -EINVAL (it was not received), or the errors
+ * of send(2) and recv(2).
+ */
+int vee_take_over(const struct vee_saved *saved, char *why, size_t size);
+
+/**
  * vee_vcpu_vmcs_read() - read a field of a vCPU's VMCS
  * @vcpu: the vCPU
  * @encoding: which; vee_vmcs_name() names it

@@ -59,7 +59,10 @@ struct options {
 	bool stats;
 	const char *save;	/* where to, when it is asked for; NULL: nowhere */
 	const char *load;	/* what to run, in place of @path */
-	struct vee_saved *saved;	/* that, open */
+	const char *send;	/* where to, when it is asked for; NULL: nowhere */
+	const char *receive;	/* what to run comes from there, @load, too; NULL: nowhere */
+	unsigned int downtime;	/* milliseconds for which it may stand still */
+	struct vee_saved *saved;	/* what is loaded, open */
 };
 
 #define CPU_NAME_BYTES	32
@@ -134,6 +137,10 @@ struct machine {
 	struct moved_clock clock;	/* the devices' */
 	atomic_bool save_asked;	/* save.c's */
 	unsigned int waiting;	/* CPUs that wait for it, with the lock and @answers */
+	atomic_int move;	/* move.c's: how far it is */
+	atomic_int move_fd;	/* -1: not connected */
+	pthread_t mover;	/* the first CPU's, until all have ended, as is this: */
+	bool has_mover;
 	uint64_t tsc_offset;	/* the TSC's when IA32_TSC_ADJUST is 0 */
 	uint32_t tsc_khz;	/* 0: not known */
 	uint32_t microcode;	/* its revision */
@@ -204,6 +211,57 @@ void save_serve(struct cpu *cpu);
 /* What is wrong they say; an exit status. */
 int load_open(struct options *options);
 int load_machine(struct machine *machine);
+/* Sets what @saved says of the others. */
+int load_look(struct options *options);
+
+/**
+ * struct saved_machine - what is neither a CPU's nor a device's
+ * @version: of this
+ * @bios: it runs a BIOS
+ * @microcode: struct machine's
+ * @reserved: 0
+ * @now_ns: its clock
+ * @adjust: IA32_TSC_ADJUST of the first CPU
+ */
+struct saved_machine {
+	uint32_t version;
+	uint32_t bios;
+	uint32_t microcode;
+	uint32_t reserved;
+	uint64_t now_ns;
+	uint64_t adjust;
+};
+
+#define SAVED_SECTIONS	2
+
+/*
+ * What is saved besides memory and CPUs, with the machine's lock, and none of them running:
+ * into pc_saved_bytes() of @devices, and SAVED_SECTIONS. What the guest has sent it has
+ * sent. -errno.
+ */
+int save_sections(struct machine *machine, struct saved_machine *saved, uint8_t *devices,
+		  struct vee_section *sections);
+
+/* --- move.c: --send and --receive --- */
+
+enum {
+	MOVE_NONE,
+	MOVE_ASKED,
+	MOVE_GOES,	/* and the guest runs */
+	MOVE_STOPS,	/* it doesn't */
+	MOVE_DOUBT,	/* ... and may run elsewhere */
+};
+
+/* From any thread, and signal handlers. */
+void move_ask(struct machine *machine);
+/* Between runs, when struct machine.move is not MOVE_NONE. */
+void move_serve(struct cpu *cpu);
+/* When the CPUs run no more. */
+void move_join(struct machine *machine);
+/* What is wrong they say; an exit status. */
+int receive_open(struct options *options);
+/* Nothing can go wrong any more. */
+int receive_take_over(struct machine *machine);
 
 /* --- exits.c --- */
 
@@ -292,6 +350,7 @@ void terminal_end(struct machine *machine);
 void console_quit(void);
 /* A signal or the escape asks for it. */
 void console_save(void);
+void console_move(void);
 bool console_quits(void);
 /* The signal that did it, or 0. */
 int console_signal(void);

@@ -17,6 +17,7 @@
 #define ESCAPE		0x01	/* Ctrl-A... */
 #define ESCAPE_QUIT	'x'	/* ...then this */
 #define ESCAPE_SAVE	's'
+#define ESCAPE_MOVE	'm'
 
 #define INPUT_BYTES	512
 
@@ -108,6 +109,11 @@ static bool passes(struct console *console, uint8_t byte)
 	if (console->escaped && (byte | 0x20) == ESCAPE_SAVE) {
 		console->escaped = false;
 		console_save();
+		return false;
+	}
+	if (console->escaped && (byte | 0x20) == ESCAPE_MOVE) {
+		console->escaped = false;
+		console_move();
 		return false;
 	}
 	console->escaped = false;

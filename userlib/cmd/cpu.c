@@ -191,6 +191,12 @@ static int loop(struct cpu *cpu)
 	while (status == GO_ON && !wants_end(machine)) {
 		if (machine->save_asked)
 			save_serve(cpu);
+		if (machine->move) {
+			move_serve(cpu);
+			/* Moved: not once more. */
+			if (wants_end(machine))
+				break;
+		}
 		status = prepare(cpu) ? run_once(cpu) : time_is_up(cpu);
 	}
 	return status;

@@ -189,6 +189,7 @@ int machine_create(struct machine *machine, const struct options *options,
 
 	machine->options = options;
 	machine->name = name;
+	machine->move_fd = -1;
 	status = create_vm(machine);
 	if (!status)
 		status = create_cpus(machine);

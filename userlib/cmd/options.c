@@ -13,6 +13,8 @@
 #define MIN_MEMORY	0x100000ULL
 #define MAX_CPUS	VEE_MAX_VCPUS
 #define GDB_PORT	"1234"
+#define DEFAULT_DOWNTIME	300	/* ms */
+#define MAX_DOWNTIME	60000
 
 _Static_assert(MAX_CPUS == 64 && MAX_CPUS <= ACPI_CPUS, "as the texts say");
 
@@ -22,8 +24,8 @@ static const char usage[] =
 	"Runs FILE in a virtual machine: a Linux kernel (bzImage), a multiboot 1\n"
 	"kernel, a static ELF program, or anything else as a flat image in real mode\n"
 	"at 7C00H. The guest's first serial port is standard input and output; on a\n"
-	"terminal Ctrl-A x ends the guest, Ctrl-A s saves it (--save), Ctrl-A Ctrl-A\n"
-	"sends a Ctrl-A.\n"
+	"terminal Ctrl-A x ends the guest, Ctrl-A s saves it (--save), Ctrl-A m moves it\n"
+	"(--send), Ctrl-A Ctrl-A sends a Ctrl-A.\n"
 	"\n"
 	"  -k, --kernel FILE     FILE, said in another way\n"
 	"  -b, --bios FILE       run the BIOS in FILE, a ROM image, in place of a program\n"
@@ -49,6 +51,13 @@ static const char usage[] =
 	"  -w, --save FILE       where to save the guest when it is asked for, by SIGUSR1 or\n"
 	"                        Ctrl-A s; it goes on\n"
 	"  -l, --load FILE       go on with a guest that was saved, in place of a program\n"
+	"  -o, --send WHERE      where to move the guest, while it runs, when it is asked\n"
+	"                        for, by SIGUSR2 or Ctrl-A m: the path of a Unix socket at\n"
+	"                        which another \"vee run\" has --receive, or fd:N\n"
+	"  -y, --downtime MS     for how long it may stand still, at most, when it is moved;\n"
+	"                        300 unless told otherwise\n"
+	"  -r, --receive WHERE   go on with a guest that is sent there, in place of a program:\n"
+	"                        the path of a Unix socket to make, or fd:N\n"
 	"  -t, --timeout S       end the guest after S seconds, with status 124\n"
 	"  -h, --help            this\n"
 	"  --and                 what follows is of another guest, which runs beside the\n"
@@ -108,6 +117,17 @@ static bool parse_seconds(const char *text, double *seconds)
 	*seconds = strtod(text, &end);
 	return end != text && !*end && isfinite(*seconds) && *seconds > 0 &&
 	       *seconds < 1e9;
+}
+
+static bool parse_downtime(const char *text, unsigned int *ms)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || !number || number > MAX_DOWNTIME)
+		return false;
+	*ms = number;
+	return true;
 }
 
 static int take_path(struct options *options, const char *path)
@@ -177,6 +197,17 @@ static int take_option(int option, struct options *options)
 	case 'l':
 		options->load = optarg;
 		return GO_ON;
+	case 'o':
+		options->send = optarg;
+		return GO_ON;
+	case 'y':
+		if (parse_downtime(optarg, &options->downtime))
+			return GO_ON;
+		return fail("--downtime %s: not a number of milliseconds from 1 to %d", optarg,
+			    MAX_DOWNTIME);
+	case 'r':
+		options->receive = optarg;
+		return GO_ON;
 	case 'h':
 		fputs(usage, stdout);
 		return STATUS_OK;
@@ -189,12 +220,17 @@ static int take_option(int option, struct options *options)
 /* What each of them alone can't tell. */
 static int check_together(const struct options *options)
 {
-	if (options->load && (options->path || options->initrd || options->cmdline ||
-			      options->cpus || options->memory != DEFAULT_MEMORY))
-		return fail("--load %s: what it runs, and on what, is in there", options->load);
-	if ((options->load || options->save) && options->pci_serial)
+	const char *from = options->receive ? options->receive : options->load;
+
+	if (options->receive && options->load)
+		return fail("--receive and --load: a guest comes from one of them");
+	if (from && (options->path || options->initrd || options->cmdline || options->cpus ||
+		     options->memory != DEFAULT_MEMORY))
+		return fail("--%s %s: what it runs, and on what, is in there",
+			    options->receive ? "receive" : "load", from);
+	if ((from || options->save || options->send) && options->pci_serial)
 		return fail("--pci-serial: a guest with it can't be saved");
-	if (options->load)
+	if (from)
 		return GO_ON;
 	if (!options->path)
 		return fail("run takes a file; \"vee run --help\" tells more");
@@ -241,6 +277,9 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		{ "dump", required_argument, NULL, 'd' },
 		{ "save", required_argument, NULL, 'w' },
 		{ "load", required_argument, NULL, 'l' },
+		{ "send", required_argument, NULL, 'o' },
+		{ "downtime", required_argument, NULL, 'y' },
+		{ "receive", required_argument, NULL, 'r' },
 		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
@@ -249,7 +288,8 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 
 	*status = GO_ON;
 	while (*status == GO_ON) {
-		option = getopt_long(argc, argv, "k:b:m:p:a:i:c:x:sSTInd:w:l:t:h", longs, NULL);
+		option = getopt_long(argc, argv, "k:b:m:p:a:i:c:x:sSTInd:w:l:o:y:r:t:h", longs,
+				     NULL);
 		if (option < 0)
 			break;
 		if (option == 's')
@@ -262,6 +302,9 @@ static bool parse(int argc, char **argv, struct options *options, int *status)
 		options->gdb = GDB_PORT;
 	if (*status == GO_ON)
 		*status = check_together(options);
+	/* From here on it is as one that is loaded. */
+	if (options->receive)
+		options->load = options->receive;
 	return *status == GO_ON;
 }
 
@@ -290,6 +333,7 @@ int cmd_run(int argc, char **argv)
 		argv[0] = "vee run";
 		optind = 0;		/* getopt's state is the last guest's */
 		options[count].memory = DEFAULT_MEMORY;
+		options[count].downtime = DEFAULT_DOWNTIME;
 		if (!parse(n, argv, &options[count], &status))
 			return status;
 		if (count && !options[count].serial)

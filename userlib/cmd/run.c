@@ -23,7 +23,10 @@ static void *run_guest(void *arg)
 {
 	struct machine *machine = arg;
 
-	machine_go(machine);
+	machine->status = receive_take_over(machine);
+	if (!machine->status)
+		machine_go(machine);
+	move_join(machine);
 	machine_flush(machine);
 	gdb_close(machine);
 	console_end(machine);
@@ -59,7 +62,9 @@ static int create_all(struct machine *machines, struct options *options,
 	int status = STATUS_OK;
 
 	for (unsigned int i = 0; i < count && !status; i++)
-		if (options[i].load)
+		if (options[i].receive)
+			status = receive_open(&options[i]);
+		else if (options[i].load)
 			status = load_open(&options[i]);
 	for (unsigned int i = 0; i < count && !status; i++)
 		status = machine_read(&machines[i], &options[i]);

@@ -16,24 +16,6 @@
 
 #define MACHINE_VERSION	1
 
-/**
- * struct saved_machine - what is neither a CPU's nor a device's
- * @version: MACHINE_VERSION
- * @bios: it runs a BIOS
- * @microcode: struct machine's
- * @reserved: 0
- * @now_ns: its clock
- * @adjust: IA32_TSC_ADJUST of the first CPU
- */
-struct saved_machine {
-	uint32_t version;
-	uint32_t bios;
-	uint32_t microcode;
-	uint32_t reserved;
-	uint64_t now_ns;
-	uint64_t adjust;
-};
-
 /* --- saving --- */
 
 static void describe(struct machine *machine, struct saved_machine *saved)
@@ -49,26 +31,36 @@ static void describe(struct machine *machine, struct saved_machine *saved)
 	};
 }
 
+int save_sections(struct machine *machine, struct saved_machine *saved, uint8_t *devices,
+		  struct vee_section *sections)
+{
+	int err = vee_vcpu_sync(machine->cpus[0].vcpu, VEE_STATE_MSRS);
+
+	if (err)
+		return err;
+	pc_flush(&machine->pc);
+	describe(machine, saved);
+	pc_save(&machine->pc, devices);
+	sections[0] = (struct vee_section) { "machine", saved, sizeof(*saved) };
+	sections[1] = (struct vee_section) { "devices", devices, pc_saved_bytes() };
+	return 0;
+}
+
 static int write_file(struct machine *machine, uint8_t *devices, char *why)
 {
+	struct vee_section sections[SAVED_SECTIONS];
 	struct vee_vcpu *vcpus[VEE_MAX_VCPUS];
 	struct saved_machine saved;
-	const struct vee_section sections[] = {
-		{ "machine", &saved, sizeof(saved) },
-		{ "devices", devices, pc_saved_bytes() },
-	};
-	int err = vee_vcpu_sync(machine->cpus[0].vcpu, VEE_STATE_MSRS);
+	int err = save_sections(machine, &saved, devices, sections);
 
 	if (err) {
 		snprintf(why, WHY_BYTES, "can't read its TSC: %s", strerror(-err));
 		return err;
 	}
-	describe(machine, &saved);
-	pc_save(&machine->pc, devices);
 	for (unsigned int i = 0; i < machine->cpu_count; i++)
 		vcpus[i] = machine->cpus[i].vcpu;
-	return vee_save_file(vcpus, machine->cpu_count, sections, 2, machine->options->save, why,
-			     WHY_BYTES);
+	return vee_save_file(vcpus, machine->cpu_count, sections, SAVED_SECTIONS,
+			     machine->options->save, why, WHY_BYTES);
 }
 
 /* With the machine's lock; what the guest has sent it has sent. */
@@ -78,7 +70,6 @@ static void save(struct machine *machine)
 	char why[WHY_BYTES] = "no memory";
 	int err;
 
-	pc_flush(&machine->pc);
 	err = devices ? write_file(machine, devices, why) : -ENOMEM;
 	free(devices);
 	if (err)
@@ -136,7 +127,7 @@ void save_serve(struct cpu *cpu)
 
 static int cannot_load(const struct options *options, const char *why)
 {
-	return fail("--load %s: %s", options->load, why);
+	return fail("--%s %s: %s", options->receive ? "receive" : "load", options->load, why);
 }
 
 static const struct saved_machine *machine_of(const struct vee_saved *file)
@@ -148,15 +139,20 @@ static const struct saved_machine *machine_of(const struct vee_saved *file)
 	return saved && bytes == sizeof(*saved) && saved->version == MACHINE_VERSION ? saved : NULL;
 }
 
-/* What would be on the command line is in the file. */
 int load_open(struct options *options)
 {
-	const struct saved_machine *saved;
 	char why[WHY_BYTES];
 
 	if (vee_saved_open(options->load, 0, &options->saved, why, sizeof(why)))
 		return cannot_load(options, why);
-	saved = machine_of(options->saved);
+	return load_look(options);
+}
+
+/* What would be on the command line is in there. */
+int load_look(struct options *options)
+{
+	const struct saved_machine *saved = machine_of(options->saved);
+
 	if (!saved)
 		return cannot_load(options, "not of \"vee run\", or of another version");
 	options->bios = saved->bios;
@@ -212,6 +208,8 @@ int load_machine(struct machine *machine)
 
 	if (!status)
 		status = load_devices(machine);
-	vee_saved_close(machine->options->saved);
+	/* What was received is still to be taken over. */
+	if (!machine->options->receive)
+		vee_saved_close(machine->options->saved);
 	return status;
 }

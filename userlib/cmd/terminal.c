@@ -85,6 +85,12 @@ void console_save(void)
 		save_ask(at);
 }
 
+void console_move(void)
+{
+	for (struct machine *at = machines; at; at = at->next)
+		move_ask(at);
+}
+
 bool console_quits(void)
 {
 	return quit;
@@ -109,6 +115,15 @@ static void on_save(int number)
 
 	(void)number;
 	console_save();
+	errno = saved;
+}
+
+static void on_move(int number)
+{
+	int saved = errno;
+
+	(void)number;
+	console_move();
 	errno = saved;
 }
 
@@ -158,6 +173,8 @@ void catch_signals(void)
 	action.sa_flags = SA_RESTART;
 	action.sa_handler = on_save;
 	sigaction(SIGUSR1, &action, NULL);
+	action.sa_handler = on_move;
+	sigaction(SIGUSR2, &action, NULL);
 	action.sa_handler = on_stop;
 	sigaction(SIGTSTP, &action, NULL);
 	action.sa_handler = on_continue;
@@ -178,6 +195,7 @@ static void block_signals(sigset_t *before)
 	for (size_t i = 0; i < COUNT(ends); i++)
 		sigaddset(&set, ends[i]);
 	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGUSR2);
 	sigaddset(&set, SIGTSTP);
 	sigaddset(&set, SIGCONT);
 	pthread_sigmask(SIG_BLOCK, &set, before);

@@ -9,25 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "save.h"
+#include "stream.h"
 #include "../explain/explain.h"
 
 #define NAMES_BYTES	400
-
-/**
- * struct vee_saved - a saved VM
- * @fd: the file
- * @file: all of it, to be read
- * @header: in @file
- * @entries: likewise
- */
-struct vee_saved {
-	int fd;
-	uint64_t bytes;
-	const uint8_t *file;
-	const struct save_header *header;
-	const struct save_entry *entries;
-};
 
 /* --- is it whole? --- */
 
@@ -69,8 +54,7 @@ static int check_table(const struct vee_saved *saved, const struct why *why)
 	return 0;
 }
 
-/* A section is in the file, and of its kind. */
-static bool entry_fits(const struct vee_saved *saved, const struct save_entry *entry)
+bool save_entry_fits(const struct vee_saved *saved, const struct save_entry *entry)
 {
 	if (entry->offset % PAGE_BYTES || !within(entry->offset, entry->bytes, saved->bytes))
 		return false;
@@ -101,7 +85,7 @@ static int check_sections(const struct vee_saved *saved, unsigned int flags,
 	for (unsigned int i = 0; i < saved->header->sections; i++) {
 		const struct save_entry *entry = &saved->entries[i];
 
-		if (!entry_fits(saved, entry))
+		if (!save_entry_fits(saved, entry))
 			return damaged(why);
 		if (flags & VEE_SAVED_LAZY && entry->kind == SECTION_MEMORY)
 			continue;
@@ -167,6 +151,8 @@ void vee_saved_close(struct vee_saved *saved)
 		munmap((void *)saved->file, saved->bytes);
 	if (saved->fd >= 0)
 		close(saved->fd);
+	stream_free(saved->stream);
+	free(saved->table);
 	free(saved);
 }
 
@@ -228,8 +214,10 @@ const void *vee_saved_section(const struct vee_saved *saved, const char *name, s
 static int map_slot(const struct vee_saved *saved, struct vee_vm *vm,
 		    const struct save_entry *entry, const struct why *why)
 {
-	void *hva = mmap(NULL, entry->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
-			 saved->fd, entry->offset);
+	/* What was received nobody else has. */
+	int flags = MAP_NORESERVE | (saved->stream ? MAP_SHARED : MAP_PRIVATE);
+	void *hva = mmap(NULL, entry->bytes, PROT_READ | PROT_WRITE, flags, saved->fd,
+			 entry->offset);
 	int err;
 
 	if (hva == MAP_FAILED)
@@ -416,21 +404,34 @@ static int check_machine(const struct vee_saved *saved, struct vee_vcpu *const *
 	return check_tsc(saved, why);
 }
 
-int vee_saved_restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
-		      unsigned int count, char *why, size_t size)
+static int restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
+		   unsigned int count, const struct why *why)
 {
-	const struct why told = { why, size };
-	int err = check_machine(saved, vcpus, count, &told);
+	int err = check_machine(saved, vcpus, count, why);
 	uint64_t now = 0;
 
 	if (!err)
-		err = map_memory(saved, vcpus[0]->vm, &told);
+		err = map_memory(saved, vcpus[0]->vm, why);
 	if (err)
 		return err;
 	err = host_tsc(vcpus[0], &now);
 	if (err)
-		return why_say(&told, err, "can't tell the time: %s", strerror(-err));
+		return why_say(why, err, "can't tell the time: %s", strerror(-err));
 	for (unsigned int i = 0; i < count && !err; i++)
-		err = load_vcpu(saved, vcpus[i], now - saved_at(saved), &told);
+		err = load_vcpu(saved, vcpus[i], now - saved_at(saved), why);
 	return err;
+}
+
+int vee_saved_restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
+		      unsigned int count, char *why, size_t size)
+{
+	char text[NAMES_BYTES + 100] = "";
+	const struct why told = { why, size }, here = { text, sizeof(text) };
+	int err = restore(saved, vcpus, count, &here);
+
+	if (!err)
+		return 0;
+	if (saved->stream)
+		stream_refuse(saved->stream, text);
+	return why_say(&told, err, "%s", text);
 }

@@ -86,6 +86,44 @@ static inline uint64_t to_page(uint64_t bytes)
 	return (bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
+/* Some of what is written or sent. */
+struct part {
+	const void *data;
+	uint64_t bytes;
+};
+
+struct vcpu_blob;
+#define VCPU_PARTS	3
+
+/* All state of a vCPU, for free(3); NULL: *@err, and @why says it. */
+struct vcpu_blob *vcpu_blob_read(struct vee_vcpu *vcpu, uint32_t xsave_bytes,
+				 const struct why *why, int *err);
+/* What its section is made of; how many bytes. */
+uint64_t vcpu_blob_parts(const struct vcpu_blob *blob, struct part parts[VCPU_PARTS]);
+
+/**
+ * struct vee_saved - a saved VM, or one that was received
+ * @fd: the file
+ * @bytes: of it
+ * @file: all of it, to be read
+ * @header: in @file, or @table
+ * @entries: likewise
+ * @table: of one that was received; NULL: of none
+ * @stream: where it came from
+ */
+struct vee_saved {
+	int fd;
+	uint64_t bytes;
+	const uint8_t *file;
+	const struct save_header *header;
+	const struct save_entry *entries;
+	struct received_table *table;
+	struct stream *stream;
+};
+
+/* A section is in the file, and of its kind. */
+bool save_entry_fits(const struct vee_saved *saved, const struct save_entry *entry);
+
 /* Names of what @saved offers and @here doesn't, a comma between; false: there is none. */
 bool features_lack(const struct vee_cpuid_entry *saved, unsigned int saved_count,
 		   const struct vee_cpuid_entry *here, unsigned int here_count,

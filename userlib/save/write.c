@@ -87,51 +87,70 @@ struct vcpu_blob {
 	uint8_t area[];
 };
 
-static int put_state(struct writer *writer, const struct vee_vcpu *vcpu,
-		     struct vcpu_blob *blob)
+struct vcpu_blob *vcpu_blob_read(struct vee_vcpu *vcpu, uint32_t xsave_bytes,
+				 const struct why *why, int *err)
 {
-	struct vee_vcpu_state *state = &blob->state;
-	uint64_t table = state->cpuid_count * sizeof(*blob->cpuid), offset;
-	struct save_entry *entry;
-	int err;
+	struct vcpu_blob *blob = calloc(1, sizeof(*blob) + xsave_bytes);
 
-	entry = new_section(writer, SECTION_VCPU, sizeof(*state) + table + state->xsave_bytes);
+	if (!blob) {
+		*err = why_say(why, -ENOMEM, "no memory");
+		return NULL;
+	}
+	blob->state.xsave = (uintptr_t)blob->area;
+	blob->state.xsave_bytes = xsave_bytes;
+	blob->state.cpuid = (uintptr_t)blob->cpuid;
+	blob->state.cpuid_count = VEE_MAX_CPUID;
+	*err = vee_vcpu_save(vcpu, &blob->state);
+	if (*err) {
+		why_say(why, *err, "can't read the state of CPU %u: %s", vcpu->id,
+			strerror(-*err));
+		free(blob);
+		return NULL;
+	}
+	/* Addresses here say nothing there. */
+	blob->state.xsave = 0;
+	blob->state.cpuid = 0;
+	return blob;
+}
+
+uint64_t vcpu_blob_parts(const struct vcpu_blob *blob, struct part parts[VCPU_PARTS])
+{
+	uint64_t table = blob->state.cpuid_count * sizeof(*blob->cpuid);
+
+	parts[0] = (struct part) { &blob->state, sizeof(blob->state) };
+	parts[1] = (struct part) { blob->cpuid, table };
+	parts[2] = (struct part) { blob->area, blob->state.xsave_bytes };
+	return sizeof(blob->state) + table + blob->state.xsave_bytes;
+}
+
+static int put_blob(struct writer *writer, unsigned int id, const struct vcpu_blob *blob)
+{
+	struct part parts[VCPU_PARTS];
+	struct save_entry *entry = new_section(writer, SECTION_VCPU, vcpu_blob_parts(blob, parts));
+	uint64_t offset;
+	int err = 0;
+
 	if (!entry)
 		return too_many(writer);
-	entry->id = vcpu->id;
-	/* Addresses here say nothing there. */
-	state->xsave = 0;
-	state->cpuid = 0;
-	entry->crc = crc32c(0, state, sizeof(*state));
-	entry->crc = crc32c(entry->crc, blob->cpuid, table);
-	entry->crc = crc32c(entry->crc, blob->area, state->xsave_bytes);
+	entry->id = id;
 	offset = entry->offset;
-	err = put(writer, state, sizeof(*state), offset);
-	if (!err)
-		err = put(writer, blob->cpuid, table, offset + sizeof(*state));
-	if (!err)
-		err = put(writer, blob->area, state->xsave_bytes, offset + sizeof(*state) + table);
+	for (unsigned int i = 0; i < VCPU_PARTS && !err; i++) {
+		entry->crc = crc32c(entry->crc, parts[i].data, parts[i].bytes);
+		err = put(writer, parts[i].data, parts[i].bytes, offset);
+		offset += parts[i].bytes;
+	}
 	return err;
 }
 
 static int put_vcpu(struct writer *writer, struct vee_vcpu *vcpu)
 {
-	uint32_t bytes = writer->header.xsave_bytes;
-	struct vcpu_blob *blob = calloc(1, sizeof(*blob) + bytes);
+	struct vcpu_blob *blob;
 	int err;
 
+	blob = vcpu_blob_read(vcpu, writer->header.xsave_bytes, &writer->why, &err);
 	if (!blob)
-		return cannot_write(writer, -ENOMEM);
-	blob->state.xsave = (uintptr_t)blob->area;
-	blob->state.xsave_bytes = bytes;
-	blob->state.cpuid = (uintptr_t)blob->cpuid;
-	blob->state.cpuid_count = VEE_MAX_CPUID;
-	err = vee_vcpu_save(vcpu, &blob->state);
-	if (err)
-		err = why_say(&writer->why, err, "can't read the state of CPU %u: %s", vcpu->id,
-			      strerror(-err));
-	else
-		err = put_state(writer, vcpu, blob);
+		return err;
+	err = put_blob(writer, vcpu->id, blob);
 	free(blob);
 	return err;
 }

@@ -1,0 +1,205 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# A guest that "vee run" moves to another one while it runs: Linux, in the middle of a program
+# that writes memory, with one CPU and with two; and a connection that breaks at each step.
+# Systems are looked for as in linux.sh.
+
+# shellcheck source=selftests/guest_util.sh
+. "$(dirname "$0")/guest_util.sh"
+
+relay=$(dirname "$0")/relay
+to=$work/to
+through=$work/through
+
+# Writes 200 KB a step, a line each; the sum that it ends with tells whether memory is right.
+# shellcheck disable=SC2016 # for the guest's shell
+program() {
+	echo 'n=0; while [ $n -lt '"$1"' ]; do n=$((n + 1)); '\
+'yes step$n | head -c 200000 >/file$((n % 5)); echo step$n; sleep 0.1; done; '\
+'set -- $(cat /file? | md5sum); echo sum$1; exit 9'
+}
+
+# What that is, and the lines before.
+expected() {
+	for n in $(seq 1 "$1"); do
+		echo "step$n"
+	done
+	for n in $(seq $(($1 - 4)) "$1"); do
+		yes "step$n" | head -c 200000 >"$work/file$((n % 5))"
+	done
+	echo "sum$(cat "$work"/file? | md5sum | cut -d ' ' -f 1)"
+}
+
+# --- two of them ---
+
+# With options $1, $2 steps: it sends to $to or, once there is one, by way of a relay.
+start_sender() {
+	: >"$work/sender.errors"
+	# shellcheck disable=SC2086 # options without spaces
+	vee run -t 300 -m 96M $1 --send "$to" \
+		-k "$guests/vmlinuz-6.1" -i "$guests/linux.cpio.gz" \
+		-a "$cmdline vee.run=\"$(program "$2")\"" </dev/null >"$work/sender" \
+		2>>"$work/sender.errors" &
+	sender=$!
+}
+
+start_receiver() {
+	rm -f "$1"
+	vee run -t 200 --receive "$1" </dev/null >"$work/receiver" 2>"$work/receiver.errors" &
+	receiver=$!
+	wait_for "test -S $1" 20
+}
+
+# Until $1 is so, for $2 seconds.
+wait_for() {
+	end=$(($(now) + $2 * 100))
+	until eval "$1"; do
+		[ "$(now)" -lt "$end" ] || return 1
+		sleep 0.2
+	done
+}
+
+# Until file $1 has a line like $2, for $3 seconds.
+wait_for_line() {
+	wait_for "grep -q '$2' $1" "$3" && return
+	comment "no $2"
+	return 1
+}
+
+wait_for_step() {
+	wait_for_line "$work/sender" "^step$1[^0-9]" 100
+}
+
+last_step() {
+	grep -c '^step.' "$work/sender"
+}
+
+gets_on() {
+	more=$(($(last_step) + 3))
+	wait_for_step "$more"
+}
+
+show() {
+	sed 's/^/# /' "$work/sender.errors" "$work/receiver.errors"
+}
+
+# What both have said, one after the other: no line is lost, and none is there twice.
+says_all() {
+	cat "$work/sender" "$work/receiver" | tr -d '\r' | grep -E '^(step|sum)' >"$work/said"
+	expected "$1" | cmp - "$work/said" && return
+	tail -n 3 "$work/said" | sed 's/^/# said /'
+	return 1
+}
+
+# --- it is moved ---
+
+# With options $1.
+moves() {
+	start_sender "$1" 40
+	start_receiver "$to" && wait_for_step 5 || return 1
+	kill -USR2 "$sender"
+	wait "$sender"
+	status=$?
+	wait "$receiver"
+	show
+	comment "status $status here"
+	[ "$status" -eq 0 ] && grep -q "moved to $to" "$work/sender.errors" &&
+		[ -s "$work/receiver" ] && says_all 40
+}
+
+one_cpu_is_moved() {
+	moves ''
+}
+
+two_cpus_are_moved() {
+	moves '--cpus 2'
+}
+
+# --- the connection breaks ---
+
+# At step $1 of relay's: the sender goes on, and the receiver ends with a line.
+breaks_at() {
+	start_receiver "$through" || return 1
+	"$relay" "$to" "$through" "$1" >"$work/relayed" &
+	wait_for "test -S $to" 20 || return 1
+	: >"$work/sender.errors"
+	kill -USR2 "$sender"
+	wait "$receiver"
+	status=$?
+	wait_for_line "$work/sender.errors" "$2" 30
+	told=$?
+	show
+	comment "at $1: status $status there, $(cat "$work/relayed") bytes"
+	[ "$told" -eq 0 ] && [ "$status" -eq 1 ] && [ ! -s "$work/receiver" ] &&
+		[ "$(wc -l <"$work/receiver.errors")" -eq 1 ]
+}
+
+# Nobody is there; then not for long; and at last all goes well.
+broken_goes_on() {
+	start_sender '' 150
+	wait_for_step 3 || return 1
+	kill -USR2 "$sender"
+	wait_for_line "$work/sender.errors" 'the guest goes on' 20 && gets_on || return 1
+	for at in 0 100 5000 3000000 ready; do
+		breaks_at "$at" 'connection broke; the guest goes on' && gets_on || return 1
+	done
+}
+
+# It doesn't run on either side until somebody says so.
+doubt_stands_still() {
+	breaks_at go 'be known; it stands still here' || return 1
+	before=$(last_step)
+	sleep 2
+	comment "step $before, and $(last_step) later"
+	[ "$(last_step)" -eq "$before" ] || return 1
+	kill -USR2 "$sender"
+	gets_on
+}
+
+then_is_moved() {
+	start_receiver "$to" || return 1
+	kill -USR2 "$sender"
+	wait "$sender"
+	status=$?
+	wait "$receiver"
+	show
+	[ "$status" -eq 0 ] && says_all 150
+}
+
+# The last word is lost: it runs there, and stands still here.
+runs_there_alone() {
+	start_sender '' 40
+	start_receiver "$through" && wait_for_step 5 || return 1
+	"$relay" "$to" "$through" 'done' >"$work/relayed" &
+	wait_for "test -S $to" 20 || return 1
+	kill -USR2 "$sender"
+	wait "$receiver"
+	wait_for_line "$work/sender.errors" 'it stands still here' 30 || return 1
+	kill "$sender"
+	wait "$sender"
+	status=$?
+	show
+	comment "status $status here"
+	[ "$status" -eq 143 ] && says_all 40
+}
+
+sender=
+receiver=
+trap 'kill $sender $receiver 2>/dev/null; wait; give_module_back; rm -rf "$work"' EXIT
+linux='vmlinuz-6.1 linux.cpio.gz'
+
+echo 'KTAP version 1'
+need_vee
+echo '1..6'
+take_module
+# shellcheck disable=SC2086 # file names
+{
+	check 'Linux is moved while it runs' one_cpu_is_moved $linux
+	check 'Linux with two CPUs is moved' two_cpus_are_moved $linux
+	check 'it goes on when the connection breaks' broken_goes_on $linux
+	check 'in doubt it stands still' doubt_stands_still $linux
+	check 'it is moved after all' then_is_moved $linux
+	check 'the last word is lost' runs_there_alone $linux
+}
+[ "$failed" -eq 0 ]
