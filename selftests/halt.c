@@ -4,7 +4,7 @@
  */
 #include <sys/resource.h>
 
-#include "vee_util.h"
+#include "apic_util.h"
 
 GUEST_CODE(idle, 64, "sti; hlt; hlt");
 GUEST_CODE(idle_for_ever, 64, "1: sti; hlt; jmp 1b");
@@ -482,6 +482,68 @@ TEST_F(halt, bad_events)
 	GUEST_LONG(g, idle);
 	g->page->deadline_ns = NAP_NS;
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_HLT);
+}
+
+/* --- short waits ------------------------------------------------------------------ */
+
+#define NAPS		100
+#define BRIEF_US	100
+#define LONG_US		2000
+
+GUEST_LABEL(naps_handler);
+/* Sets the timer to RDI ticks from now, and halts until it is up, R8 times. */
+GUEST_CODE(naps, 64,
+	   "1: rdtsc; shl $32, %rdx; or %rdx, %rax; add %rdi, %rax; mov %rax, %rdx;"
+	   "shr $32, %rdx; mov $0x6e0, %ecx; wrmsr; sti; hlt; cli; dec %r8; jnz 1b; vmcall;"
+	   "naps_handler: mov $0x80b, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr; iretq");
+
+FIXTURE(naps) {
+	struct guest g;
+};
+
+FIXTURE_SETUP(naps)
+{
+}
+
+FIXTURE_TEARDOWN(naps)
+{
+	module_want(_metadata, "");
+}
+
+/* How often the thread went to sleep, with the module loaded so. */
+static long sleeps(struct __test_metadata *_metadata, struct guest *g, const char *parameters,
+		   __u64 us)
+{
+	struct rusage before, after;
+
+	module_want(_metadata, parameters);
+	guest_open_apic(_metadata, g);
+	set_x2apic(_metadata, g);
+	wrmsr(_metadata, g, LVT_TIMER, HIGH | LVT_DEADLINE);
+	SET_LONG(g, naps);
+	guest_write64(g, GPA_IDT + 16 * HIGH,
+		      AT(naps, naps_handler) | SEL_CODE64 << 16 | 0x8eULL << 40);
+	g->page->regs.rdi = us * vee_info(g->dev).tsc_khz / 1000;
+	g->page->regs.r8 = NAPS;
+	getrusage(RUSAGE_THREAD, &before);
+	EXPECT_EQ(0, guest_run(g));
+	getrusage(RUSAGE_THREAD, &after);
+	EXPECT_EQ(VEE_EXIT_HYPERCALL, g->page->exit.reason) TH_LOG("%s", guest_describe(g));
+	guest_close(g);
+	return after.ru_nvcsw - before.ru_nvcsw;
+}
+
+/* Not for short waits, once there was one; for longer ones always. */
+TEST_F(naps, by_their_length)
+{
+	EXPECT_GT(NAPS / 2, sleeps(_metadata, &self->g, "", BRIEF_US));
+	EXPECT_LE(NAPS * 3 / 4, sleeps(_metadata, &self->g, "", LONG_US));
+}
+
+TEST_F(naps, by_the_parameter)
+{
+	EXPECT_LE(NAPS * 3 / 4, sleeps(_metadata, &self->g, "halt_stay_us=0", LONG_US));
+	EXPECT_GT(NAPS / 2, sleeps(_metadata, &self->g, "halt_stay_us=20000", LONG_US));
 }
 
 TEST_HARNESS_MAIN

@@ -8,15 +8,26 @@
  * the guest would stop it until the host's next interrupt.
  */
 #include <linux/hrtimer.h>
+#include <linux/math64.h>
+#include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
+#include <linux/time64.h>
 #include <asm/processor-flags.h>
+#include <asm/tsc.h>
 
 #include "vcpu/deadline.h"
 #include "vcpu/event.h"
 #include "vcpu/halt.h"
 #include "vcpu/local.h"
 #include "vcpu/vcpu.h"
+#include "vcpu/work.h"
 #include "vmx/vmcs.h"
+
+static unsigned int halt_stay_us = 200;
+module_param(halt_stay_us, uint, 0444);
+MODULE_PARM_DESC(halt_stay_us,
+		 "For so many microseconds a vCPU with a local APIC that is in HLT looks whether it goes on, before its thread sleeps, if the last HLT was no longer and nothing else is to run (default: 200; 0: it sleeps at once)");
 
 /* The option for HLT as the guest's interrupts are. */
 static u32 option_for(u64 rflags)
@@ -93,8 +104,40 @@ static bool sleep_once(struct vee_vcpu *vcpu)
 	return true;
 }
 
-/* Why it came back, may_enter() finds out. */
-enum next halt_sleep(struct vee_vcpu *vcpu)
+static u64 stay_ticks(void)
+{
+	return div_u64((u64)halt_stay_us * tsc_khz, USEC_PER_MSEC);
+}
+
+/*
+ * Where vCPUs wake each other most waits are short, and most of what they cost is the
+ * scheduler's: to put the thread to sleep, and to have it run again. So it looks on, and
+ * who wakes it need do nothing. That is done here, not by an entry in the activity state
+ * HLT: there the wake-up would be an IPI, an exit and all of the way back in. And here
+ * interrupts and preemption are on: ticks, softirqs and RCU have what they need, and
+ * whatever else wants this CPU ends it.
+ *
+ * Who has waited for longer than this lasts does not look on the next time: so a guest
+ * that is idle costs nothing, and one that begins to be as much as one stay.
+ *
+ * True: something has come.
+ */
+static bool stay(struct vee_vcpu *vcpu, u64 since)
+{
+	struct runner *runner = &vcpu->runner;
+	u64 ticks = stay_ticks();
+	bool woken;
+
+	WRITE_ONCE(runner->looks, true);
+	while (!(woken = wakes(vcpu)) && host_time() - since < ticks && single_task_running() &&
+	       !work_waits(runner))
+		cpu_relax();
+	/* From here on it is to be told, before another look. */
+	smp_store_mb(runner->looks, false);
+	return woken;
+}
+
+static void sleep_till_woken(struct vee_vcpu *vcpu)
 {
 	WRITE_ONCE(vcpu->runner.sleeps, true);
 	while (sleep_once(vcpu))
@@ -102,5 +145,20 @@ enum next halt_sleep(struct vee_vcpu *vcpu)
 	__set_current_state(TASK_RUNNING);
 	/* From here on an IPI is needed, before the look that follows. */
 	smp_store_mb(vcpu->runner.sleeps, false);
+}
+
+/* Why it came back, may_enter() finds out. */
+enum next halt_sleep(struct vee_vcpu *vcpu)
+{
+	u64 since;
+
+	if (!halt_stay_us || !local_is_there(&vcpu->apic)) {
+		sleep_till_woken(vcpu);
+		return NEXT_HOST;
+	}
+	since = host_time();
+	if (!vcpu->runner.waits_briefly || !stay(vcpu, since))
+		sleep_till_woken(vcpu);
+	vcpu->runner.waits_briefly = host_time() - since < stay_ticks();
 	return NEXT_HOST;
 }

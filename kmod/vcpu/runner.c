@@ -17,7 +17,7 @@ void runner_init(struct runner *runner)
  * Makes the thread look at may_enter() again. A task outlives the RCU grace period
  * after its end; one that is not on a CPU, and not asleep in halt_sleep(), will look
  * before it enters. Between what it is to see and the look at runner.sleeps there is a full
- * barrier, as there is between the two there.
+ * barrier, as there is between the two there; the same for runner.looks.
  */
 void runner_nudge(struct runner *runner)
 {
@@ -27,7 +27,7 @@ void runner_nudge(struct runner *runner)
 		return;
 	if (READ_ONCE(runner->sleeps))
 		wake_up_process(task);
-	else
+	else if (!READ_ONCE(runner->looks))
 		kick_process(task);
 }
 

@@ -22,6 +22,8 @@
  * @is_inline: it is in a thread that must not be kept for long or put to sleep
  * @paused: an inline run was interrupted, and is to go on in another thread
  * @sleeps: the task is in halt_sleep(), or about to be: it is to be woken
+ * @looks: ... about to be, and looks itself whether it is to go on
+ * @waits_briefly: its guest's last HLT was short
  * @waits: where a thread is asleep that is about to begin the run: fetch.c
  */
 struct runner {
@@ -35,6 +37,8 @@ struct runner {
 	bool is_inline;
 	bool paused;
 	bool sleeps;
+	bool looks;
+	bool waits_briefly;
 	wait_queue_head_t waits;
 };
 
