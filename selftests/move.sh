@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # A guest that "vee run" moves to another one while it runs: Linux, in the middle of a program
-# that writes memory, with one CPU and with two; and a connection that breaks at each step.
+# that writes memory. The connection breaks first, and in the end with two CPUs.
 # Systems are looked for as in linux.sh.
 
 # shellcheck source=selftests/guest_util.sh
@@ -12,11 +12,11 @@ relay=$(dirname "$0")/relay
 to=$work/to
 through=$work/through
 
-# Writes 200 KB a step, a line each; the sum that it ends with tells whether memory is right.
+# Writes 20 KB a step, a line each; the sum that it ends with tells whether memory is right.
 # shellcheck disable=SC2016 # for the guest's shell
 program() {
 	echo 'n=0; while [ $n -lt '"$1"' ]; do n=$((n + 1)); '\
-'yes step$n | head -c 200000 >/file$((n % 5)); echo step$n; sleep 0.1; done; '\
+'yes step$n | head -c 20000 >/file$((n % 5)); echo step$n; sleep 0.1; done; '\
 'set -- $(cat /file? | md5sum); echo sum$1; exit 9'
 }
 
@@ -26,7 +26,7 @@ expected() {
 		echo "step$n"
 	done
 	for n in $(seq $(($1 - 4)) "$1"); do
-		yes "step$n" | head -c 200000 >"$work/file$((n % 5))"
+		yes "step$n" | head -c 20000 >"$work/file$((n % 5))"
 	done
 	echo "sum$(cat "$work"/file? | md5sum | cut -d ' ' -f 1)"
 }
@@ -92,30 +92,6 @@ says_all() {
 	return 1
 }
 
-# --- it is moved ---
-
-# With options $1.
-moves() {
-	start_sender "$1" 40
-	start_receiver "$to" && wait_for_step 5 || return 1
-	kill -USR2 "$sender"
-	wait "$sender"
-	status=$?
-	wait "$receiver"
-	show
-	comment "status $status here"
-	[ "$status" -eq 0 ] && grep -q "moved to $to" "$work/sender.errors" &&
-		[ -s "$work/receiver" ] && says_all 40
-}
-
-one_cpu_is_moved() {
-	moves ''
-}
-
-two_cpus_are_moved() {
-	moves '--cpus 2'
-}
-
 # --- the connection breaks ---
 
 # At step $1 of relay's: the sender goes on, and the receiver ends with a line.
@@ -135,13 +111,13 @@ breaks_at() {
 		[ "$(wc -l <"$work/receiver.errors")" -eq 1 ]
 }
 
-# Nobody is there; then not for long; and at last all goes well.
+# Nobody is there; then not for long. Where in the stream it breaks the library's tests try.
 broken_goes_on() {
-	start_sender '' 150
+	start_sender '' 60
 	wait_for_step 3 || return 1
 	kill -USR2 "$sender"
 	wait_for_line "$work/sender.errors" 'the guest goes on' 20 && gets_on || return 1
-	for at in 0 100 5000 3000000 ready; do
+	for at in 5000 ready; do
 		breaks_at "$at" 'connection broke; the guest goes on' && gets_on || return 1
 	done
 }
@@ -164,12 +140,12 @@ then_is_moved() {
 	status=$?
 	wait "$receiver"
 	show
-	[ "$status" -eq 0 ] && says_all 150
+	[ "$status" -eq 0 ] && [ -s "$work/receiver" ] && says_all 60
 }
 
-# The last word is lost: it runs there, and stands still here.
+# The last word is lost: it runs there, and stands still here. With two CPUs.
 runs_there_alone() {
-	start_sender '' 40
+	start_sender '--cpus 2' 15
 	start_receiver "$through" && wait_for_step 5 || return 1
 	"$relay" "$to" "$through" 'done' >"$work/relayed" &
 	wait_for "test -S $to" 20 || return 1
@@ -181,7 +157,7 @@ runs_there_alone() {
 	status=$?
 	show
 	comment "status $status here"
-	[ "$status" -eq 143 ] && says_all 40
+	[ "$status" -eq 143 ] && says_all 15
 }
 
 sender=
@@ -191,15 +167,13 @@ linux='vmlinuz-6.1 linux.cpio.gz'
 
 echo 'KTAP version 1'
 need_vee
-echo '1..6'
+echo '1..4'
 take_module
 # shellcheck disable=SC2086 # file names
 {
-	check 'Linux is moved while it runs' one_cpu_is_moved $linux
-	check 'Linux with two CPUs is moved' two_cpus_are_moved $linux
 	check 'it goes on when the connection breaks' broken_goes_on $linux
 	check 'in doubt it stands still' doubt_stands_still $linux
-	check 'it is moved after all' then_is_moved $linux
-	check 'the last word is lost' runs_there_alone $linux
+	check 'Linux is moved while it runs' then_is_moved $linux
+	check 'Linux with two CPUs is moved, and the last word lost' runs_there_alone $linux
 }
 [ "$failed" -eq 0 ]
