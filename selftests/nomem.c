@@ -295,6 +295,22 @@ static int dirty_start_undo(struct guest *g, int ret)
 	return dirty(g, VEE_DIRTY_STOP, 0);
 }
 
+static int dirty_bitmap_call(struct guest *g)
+{
+	__u64 bitmap;
+	struct vee_dirty arg = {
+		.size = sizeof(arg),
+		.operation = VEE_DIRTY_FETCH,
+		.flags = VEE_DIRTY_BITMAP,
+		.gpa = GPA_DATA,
+		.bytes = PAGE_BYTES,
+		.pages = (unsigned long)&bitmap,
+		.room = 1,
+	};
+
+	return vee_call(g->vm, VEE_VM_DIRTY, &arg);
+}
+
 static int dirty_fetch_call(struct guest *g)
 {
 	return dirty(g, VEE_DIRTY_FETCH, GPA_DATA);
@@ -374,11 +390,13 @@ static int xsave(struct guest *g, unsigned long request, unsigned char *area)
 }
 
 #define XSAVE_ST0	32
+#define XSTATE_BV	512
 
 static int xsave_call(struct guest *g)
 {
 	memcpy(new_xsave, old_xsave, sizeof(old_xsave));
 	new_xsave[XSAVE_ST0] ^= 1;
+	new_xsave[XSTATE_BV] |= 1;
 	return xsave(g, VEE_VCPU_SET_XSAVE, new_xsave);
 }
 
@@ -391,6 +409,65 @@ static bool xsave_kept(struct guest *g)
 static int xsave_undo(struct guest *g, int ret)
 {
 	return xsave(g, VEE_VCPU_SET_XSAVE, old_xsave);
+}
+
+static struct vee_vcpu_state old_state, new_state;
+
+static int save(struct guest *g, struct vee_vcpu_state *state, unsigned char *area)
+{
+	*state = (struct vee_vcpu_state) {
+		.size = sizeof(*state),
+		.xsave = (unsigned long)area,
+		.xsave_bytes = xsave_bytes,
+		.cpuid = (unsigned long)new_cpuid,
+		.cpuid_count = VEE_MAX_CPUID,
+	};
+	return vee_call(g->vcpu, VEE_VCPU_SAVE, state);
+}
+
+static int load(struct guest *g, struct vee_vcpu_state *state, unsigned char *area)
+{
+	state->xsave = (unsigned long)area;
+	state->cpuid = (unsigned long)old_cpuid;
+	return vee_call(g->vcpu, VEE_VCPU_LOAD, state);
+}
+
+static bool state_kept(struct guest *g)
+{
+	if (save(g, &new_state, new_xsave))
+		return false;
+	new_state.xsave = old_state.xsave;
+	new_state.cpuid = old_state.cpuid;
+	new_state.tsc = old_state.tsc;
+	return !memcmp(&old_state, &new_state, sizeof(old_state)) &&
+	       !memcmp(old_xsave, new_xsave, sizeof(old_xsave)) &&
+	       !memcmp(old_cpuid, new_cpuid, old_state.cpuid_count * sizeof(*old_cpuid));
+}
+
+static int save_call(struct guest *g)
+{
+	return save(g, &new_state, new_xsave);
+}
+
+/* A bit of each kind differs, and there is an answer less. */
+static int load_call(struct guest *g)
+{
+	struct vee_vcpu_state other = old_state;
+
+	memcpy(new_xsave, old_xsave, sizeof(old_xsave));
+	new_xsave[XSAVE_ST0] ^= 1;
+	new_xsave[XSTATE_BV] |= 1;
+	other.cpuid_count--;
+	other.regs.r15 ^= 1;
+	other.control.cr2 ^= 1;
+	other.msrs.lstar ^= 1;
+	other.deadline_ns ^= 1;
+	return load(g, &other, new_xsave);
+}
+
+static int load_undo(struct guest *g, int ret)
+{
+	return load(g, &old_state, old_xsave);
 }
 
 static int snapshot_call(struct guest *g)
@@ -442,13 +519,15 @@ FIXTURE(request) {
 /*
  * What is to fail. @undo makes it possible once more: 0, or else. @kept tells if all is
  * as it was after a failure; without it, to make the request again will. @no_copy: it
- * copies nothing from or to the caller. @begins_done: it takes away what is to be there.
+ * copies nothing from or to the caller. @no_memory: it allocates nothing. @begins_done: it
+ * takes away what is to be there.
  */
 FIXTURE_VARIANT(request) {
 	int (*call)(struct guest *g);
 	int (*undo)(struct guest *g, int ret);
 	bool (*kept)(struct guest *g);
 	bool no_copy;
+	bool no_memory;
 	bool begins_done;
 };
 
@@ -508,6 +587,11 @@ FIXTURE_VARIANT_ADD(request, dirty_fetch) {
 	.undo = dirty_fetch_undo,
 };
 
+FIXTURE_VARIANT_ADD(request, dirty_bitmap) {
+	.call = dirty_bitmap_call,
+	.undo = dirty_fetch_undo,
+};
+
 FIXTURE_VARIANT_ADD(request, bind) {
 	.call = bind_call,
 	.undo = bind_undo,
@@ -523,6 +607,18 @@ FIXTURE_VARIANT_ADD(request, set_xsave) {
 	.call = xsave_call,
 	.undo = xsave_undo,
 	.kept = xsave_kept,
+};
+
+FIXTURE_VARIANT_ADD(request, save) {
+	.call = save_call,
+	.kept = state_kept,
+	.no_memory = true,
+};
+
+FIXTURE_VARIANT_ADD(request, load) {
+	.call = load_call,
+	.undo = load_undo,
+	.kept = state_kept,
 };
 
 FIXTURE_VARIANT_ADD(request, snapshot) {
@@ -558,6 +654,7 @@ static int prepare(struct __test_metadata *_metadata, struct guest *g)
 	ASSERT_EQ(0, template_map_at(g, TEMPLATE_GPA));
 	xsave_bytes = vee_info(g->dev).xsave_bytes;
 	ASSERT_EQ(0, xsave(g, VEE_VCPU_GET_XSAVE, old_xsave));
+	ASSERT_EQ(0, save(g, &old_state, old_xsave));
 	ASSERT_EQ(0, mlockall(MCL_CURRENT));
 	return injection_begin(_metadata);
 }
@@ -580,7 +677,7 @@ FIXTURE_TEARDOWN(request)
 TEST_F(request, fails)
 {
 	bool copy_failed = variant->no_copy || access(INJECTORS "fail_usercopy", F_OK);
-	bool memory_failed = false, injected;
+	bool memory_failed = variant->no_memory, injected;
 	struct guest *g = &self->g;
 	unsigned int i, n;
 	int ret = 0;
