@@ -678,6 +678,11 @@ TEST_F(fpu, partial_set)
 	EXPECT_EQ(0, out->ftw);
 	EXPECT_TRUE(all_zero(out->st, sizeof(out->st)));
 	EXPECT_TRUE(all_zero(out->extended, sizeof(out->extended)));
+	/* MXCSR's mask is in the midst of x87's, and isn't. */
+	ASSERT_EQ(0, get_xsave(g->vcpu, self->pattern, self->info.xsave_bytes));
+	EXPECT_EQ(FCW_INIT, self->pattern->fcw);
+	EXPECT_EQ(out->mxcsr_mask, self->pattern->mxcsr_mask);
+	EXPECT_NE(0, out->mxcsr_mask);
 }
 
 TEST_F(fpu, wrong_bytes)

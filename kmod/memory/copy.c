@@ -9,9 +9,11 @@
  *
  * The copy is another page than the guest has read until then. The violation drops what this
  * CPU has cached for the address that caused it, but not for another linear address that
- * leads there, nor on other CPUs (SDM 3C, "Operations that Invalidate Cached Mappings"):
- * where the template's page was mapped a new generation begins, and the others are made to
- * leave the guest. Where nothing was mapped nothing is cached.
+ * leads there, nor on other CPUs (SDM 3C, "Operations that Invalidate Cached Mappings").
+ * Where the template's page was mapped it is taken away first, a new generation begins, and
+ * the others are made to leave the guest; only then is the copy mapped. The other way round
+ * one vCPU could write the copy while another one, which sees what was written after it, reads
+ * the template. Where nothing was mapped nothing is cached.
  *
  * The template's pages are mapped without the right to write: of 2 MiB or 1 GiB, too, as long
  * as none of them has a copy. Those around a page that is written are not mapped with it:
@@ -94,12 +96,22 @@ int copy_map(struct fault *fault, struct ept_cache *cache)
 	return 0;
 }
 
+/* What maps the template's page, and all that is cached of it. */
+static void drop_template(struct memory *memory, struct ept_cache *cache, u64 gpa)
+{
+	ept_split(&memory->ept, cache, gpa, VEE_READ);
+	if (!ept_drop_page(&memory->ept, gpa))
+		return;
+	ept_new_generation(&memory->ept);
+	presence_flush(&memory->presences);
+}
+
 /* Both pages are there. */
 static int copy_locked(struct fault *from, unsigned long from_seq, struct fault *to,
 		       unsigned long to_seq, struct ept_cache *cache)
 {
 	struct template *template = from->slot->template;
-	struct ept *ept = &from->slot->memory->ept;
+	struct memory *memory = from->slot->memory;
 
 	if (watch_is_over(from->watch, from_seq) || watch_is_over(to->watch, to_seq) ||
 	    template_copy_at(template, template->count) != to->hva ||
@@ -107,8 +119,9 @@ static int copy_locked(struct fault *from, unsigned long from_seq, struct fault 
 		return -EAGAIN;
 	copy_highpage(to->page, from->page);
 	template_note(template, from->gpa);
-	ept_split(ept, cache, from->gpa, VEE_READ);
-	ept_map(ept, cache, from->gpa, PFN_PHYS(page_to_pfn(to->page)), fault_access(to, 1), 1);
+	drop_template(memory, cache, from->gpa);
+	ept_map(&memory->ept, cache, from->gpa, PFN_PHYS(page_to_pfn(to->page)),
+		fault_access(to, 1), 1);
 	return 0;
 }
 
@@ -116,14 +129,10 @@ static int copy_and_map(struct fault *from, unsigned long from_seq, struct fault
 			unsigned long to_seq, struct ept_cache *cache)
 {
 	struct memory *memory = from->slot->memory;
-	u64 generation;
 	int error;
 
 	spin_lock(&memory->lock);
-	generation = memory->ept.generation;
 	error = copy_locked(from, from_seq, to, to_seq, cache);
-	if (memory->ept.generation != generation)
-		presence_flush(&memory->presences);
 	spin_unlock(&memory->lock);
 	return error;
 }

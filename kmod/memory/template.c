@@ -110,8 +110,8 @@ static bool pool_invalidate(struct mmu_interval_notifier *notifier,
 	struct template *template = container_of(notifier, struct template, watch.notifier);
 	unsigned long from = max(range->start, template->pool) - template->pool;
 	u32 at = from >> PAGE_SHIFT;
-	u32 end = min_t(u64, template->room,
-			PHYS_PFN(PAGE_ALIGN((u64)(range->end - template->pool))));
+	/* At the end of the address space's life the range is all there is. */
+	u32 end = PFN_UP(min_t(u64, range->end - template->pool, PFN_PHYS((u64)template->room)));
 	bool more;
 
 	spin_lock(template->lock);

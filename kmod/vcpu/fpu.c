@@ -245,12 +245,14 @@ static void clear_component(struct xregs_state *area, unsigned int component)
 static void clear_unused(struct xregs_state *area)
 {
 	u64 has = area->header.xfeatures;
-	u32 mxcsr = area->i387.mxcsr;
+	u32 mxcsr = area->i387.mxcsr, mask = area->i387.mxcsr_mask;
 
+	/* MXCSR and its mask, in the midst of it, are SSE's. */
 	if (!(has & XFEATURE_MASK_FP)) {
 		memset(&area->i387, 0, X87_BYTES);
 		area->i387.cwd = FCW_INITIAL;
 		area->i387.mxcsr = mxcsr;
+		area->i387.mxcsr_mask = mask;
 	}
 	if (!(has & XFEATURE_MASK_SSE))
 		memset(area->i387.xmm_space, 0, XMM_BYTES);
