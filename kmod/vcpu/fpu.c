@@ -18,6 +18,7 @@
 #include <asm/fpu/types.h>
 #include <asm/processor.h>
 
+#include "compat_cpu.h"
 #include "vcpu/fpu.h"
 #include "vmx/caps.h"
 

@@ -139,8 +139,7 @@ static const char *memory_error(const struct vee_exit_memory *memory)
 	case -EFAULT:
 		return "where this process has nothing mapped, or may not do that itself";
 	case -ENOSPC:
-		return "and its slot's pool of copies is used up: vee_vm_template_reset(), or a "
-		       "larger one";
+		return "and its slot's pool is used up: vee_vm_template_reset(), or a larger one";
 	case -EHWPOISON:
 		return "where the host's memory is broken";
 	default:
