@@ -679,9 +679,10 @@ static void *supply(void *arg)
 			continue;
 		}
 		memset(page, 0x66, sizeof(page));
+		/* Before whoever waits for it can look. */
+		__atomic_add_fetch(&s->supplied, 1, __ATOMIC_RELEASE);
 		supply_missing(s->fd, (void *)(unsigned long)(msg.arg.pagefault.address &
 							      -PAGE_BYTES), page);
-		s->supplied++;
 	}
 	return NULL;
 }
@@ -703,8 +704,8 @@ TEST_F(template, waited_for)
 	for (i = 0; i < 10; i++)
 		script(g)[i] = GPA_EXTRA + 5 * i * PAGE_BYTES;
 	ASSERT_WRITES(g, 10, 1);
-	EXPECT_EQ(10, mem_s.supplied);
-	EXPECT_EQ(10, pool_s.supplied);
+	EXPECT_EQ(10, __atomic_load_n(&mem_s.supplied, __ATOMIC_ACQUIRE));
+	EXPECT_EQ(10, __atomic_load_n(&pool_s.supplied, __ATOMIC_ACQUIRE));
 	EXPECT_EQ(10, fetch(g->vm, NULL, 0));
 	for (i = 0; i < 10; i++) {
 		EXPECT_EQ(1 + i, *(__u64 *)(pool + i * PAGE_BYTES));
