@@ -90,20 +90,27 @@ static void publish(struct memory *memory, struct record *record, struct record_
 	record_room_free(room);
 }
 
-/* What is there already counts as clean. */
-static void begin_in(struct memory *memory, u64 gpa, u64 bytes)
+/* @fn for all of a range, under memory.lock, which others get in between. */
+static void in_pieces(struct memory *memory, u64 gpa, u64 bytes,
+		      void (*fn)(struct memory *memory, u64 gpa, u64 bytes))
 {
 	while (bytes) {
 		u64 piece = min_t(u64, bytes, PIECE);
 
 		spin_lock(&memory->lock);
-		ept_clear(&memory->ept, gpa, piece, flag_of(&memory->written));
-		flush(memory);
+		fn(memory, gpa, piece);
 		spin_unlock(&memory->lock);
 		gpa += piece;
 		bytes -= piece;
 		cond_resched();
 	}
+}
+
+/* What is there already counts as clean. */
+static void begin_in(struct memory *memory, u64 gpa, u64 bytes)
+{
+	ept_clear(&memory->ept, gpa, bytes, flag_of(&memory->written));
+	flush(memory);
 }
 
 /* Under memory.slots_lock, for writing. */
@@ -130,7 +137,7 @@ static int start_locked(struct memory *memory, u64 gpa, u64 bytes)
 		return err;
 	}
 	publish(memory, record, &room);
-	begin_in(memory, gpa, bytes);
+	in_pieces(memory, gpa, bytes, begin_in);
 	return 0;
 }
 
@@ -285,20 +292,11 @@ static void clean(struct memory *memory, const u64 *pages, unsigned int count)
  */
 static void gather_flags(struct memory *memory, u64 gpa, u64 bytes)
 {
-	while (bytes) {
-		u64 piece = min_t(u64, bytes, PIECE);
-
-		spin_lock(&memory->lock);
-		if (ept_note_accessed(&memory->ept, gpa, piece)) {
-			flush(memory);
-			ept_gather(&memory->ept, gpa, piece);
-			flush(memory);
-		}
-		spin_unlock(&memory->lock);
-		gpa += piece;
-		bytes -= piece;
-		cond_resched();
-	}
+	if (!ept_note_accessed(&memory->ept, gpa, bytes))
+		return;
+	flush(memory);
+	ept_gather(&memory->ept, gpa, bytes);
+	flush(memory);
 }
 
 /* All that was written by now is in the records then. */
@@ -307,7 +305,7 @@ static void gather(struct memory *memory, u64 gpa, u64 bytes)
 	if (!ept_uses_flags(&memory->ept))
 		return;
 	if (!record_can_log()) {
-		gather_flags(memory, gpa, bytes);
+		in_pieces(memory, gpa, bytes, gather_flags);
 		return;
 	}
 	spin_lock(&memory->lock);

@@ -338,18 +338,27 @@ bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
 
 /* --- single pages --------------------------------------------------------------- */
 
+/* The table of @level that has @gpa; NULL: there is none, or a larger leaf. */
+static u64 *ept_find(struct ept *ept, u64 gpa, int level)
+{
+	u64 *table = ept->root;
+
+	for (int at = EPT_LEVELS; at > level; at--) {
+		u64 entry = *ept_entry(table, gpa, at);
+
+		if (!entry || ept_is_leaf(entry, at))
+			return NULL;
+		table = ept_child(entry);
+	}
+	return table;
+}
+
 bool ept_drop_page(struct ept *ept, u64 gpa)
 {
-	u64 *table = ept->root, *entry;
+	u64 *table = ept_find(ept, gpa, EPT_LEAF_LEVEL);
+	u64 *entry = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL;
 
-	for (int at = EPT_LEVELS; at > EPT_LEAF_LEVEL; at--) {
-		entry = ept_entry(table, gpa, at);
-		if (!*entry || ept_is_leaf(*entry, at))
-			return false;
-		table = ept_child(*entry);
-	}
-	entry = ept_entry(table, gpa, EPT_LEAF_LEVEL);
-	if (!*entry)
+	if (!entry || !*entry)
 		return false;
 	WRITE_ONCE(*entry, 0);
 	ept_count(table, -1);
@@ -455,21 +464,6 @@ void ept_clear(struct ept *ept, u64 gpa, u64 bytes, u64 flag)
 	ept_clear_table(ept->root, EPT_LEVELS, gpa, gpa + bytes - 1, flag);
 }
 
-/* The table of @level that has @gpa; NULL: there is none, or a larger leaf. */
-static u64 *ept_find(struct ept *ept, u64 gpa, int level)
-{
-	u64 *table = ept->root;
-
-	for (int at = EPT_LEVELS; at > level; at--) {
-		u64 entry = *ept_entry(table, gpa, at);
-
-		if (!entry || ept_is_leaf(entry, at))
-			return NULL;
-		table = ept_child(entry);
-	}
-	return table;
-}
-
 /* A larger leaf can't be written. What leads to 1 GiB is looked up once. */
 void ept_clear_pages(struct ept *ept, const u64 *pages, unsigned int count, u64 flag)
 {
@@ -492,7 +486,12 @@ void ept_clear_pages(struct ept *ept, const u64 *pages, unsigned int count, u64 
 	}
 }
 
-static bool ept_note_table(u64 *table, int level, u64 gpa, u64 last)
+/*
+ * @visit is called for each entry that leads to a table of leaves, with the address where that
+ * begins. True: it was so for one of them.
+ */
+static bool ept_visit_tables(struct ept *ept, u64 *table, int level, u64 gpa, u64 last,
+			     bool (*visit)(struct ept *ept, u64 *entry, u64 gpa))
 {
 	const u64 span = ept_span(level);
 	bool any = false;
@@ -504,58 +503,49 @@ static bool ept_note_table(u64 *table, int level, u64 gpa, u64 last)
 		next = (gpa | (span - 1)) + 1;
 		if (!*entry || ept_is_leaf(*entry, level))
 			continue;
-		if (level - 1 > EPT_LEAF_LEVEL) {
-			any |= ept_note_table(ept_child(*entry), level - 1, gpa,
-					      min(last, next - 1));
-		} else if (*entry & EPT_ACCESSED) {
-			atomic64_or(EPT_GATHER, (atomic64_t *)entry);
-			ept_clear_flags(entry, EPT_ACCESSED);
-			any = true;
-		}
+		if (level - 1 > EPT_LEAF_LEVEL)
+			any |= ept_visit_tables(ept, ept_child(*entry), level - 1, gpa,
+						min(last, next - 1), visit);
+		else
+			any |= visit(ept, entry, next - span);
 	}
 	return any;
 }
 
+static bool note_accessed(struct ept *ept, u64 *entry, u64 gpa)
+{
+	if (!(*entry & EPT_ACCESSED))
+		return false;
+	atomic64_or(EPT_GATHER, (atomic64_t *)entry);
+	ept_clear_flags(entry, EPT_ACCESSED);
+	return true;
+}
+
 bool ept_note_accessed(struct ept *ept, u64 gpa, u64 bytes)
 {
-	return ept_note_table(ept->root, EPT_LEVELS, gpa, gpa + bytes - 1);
+	return ept_visit_tables(ept, ept->root, EPT_LEVELS, gpa, gpa + bytes - 1, note_accessed);
 }
 
 /* All of a table's, whatever range was asked for: its accessed flag is clear. */
-static void ept_gather_leaves(struct ept *ept, u64 *leaf, u64 gpa)
+static bool gather_leaves(struct ept *ept, u64 *entry, u64 gpa)
 {
+	u64 *leaf = ept_child(*entry);
+
+	if (!(*entry & EPT_GATHER))
+		return false;
+	ept_clear_flags(entry, EPT_GATHER);
 	for (unsigned int i = 0; i < EPT_ENTRIES; i++, gpa += PAGE_SIZE) {
 		if (!(READ_ONCE(leaf[i]) & EPT_DIRTY) || !records_in(ept->written, gpa, 1))
 			continue;
 		ept_clear_flags(&leaf[i], EPT_DIRTY);
 		records_mark(ept->written, gpa);
 	}
-}
-
-static void ept_gather_table(struct ept *ept, u64 *table, int level, u64 gpa, u64 last)
-{
-	const u64 span = ept_span(level);
-	u64 next;
-
-	for (; gpa <= last; gpa = next) {
-		u64 *entry = ept_entry(table, gpa, level);
-
-		next = (gpa | (span - 1)) + 1;
-		if (!*entry || ept_is_leaf(*entry, level))
-			continue;
-		if (level - 1 > EPT_LEAF_LEVEL) {
-			ept_gather_table(ept, ept_child(*entry), level - 1, gpa,
-					 min(last, next - 1));
-		} else if (*entry & EPT_GATHER) {
-			ept_clear_flags(entry, EPT_GATHER);
-			ept_gather_leaves(ept, ept_child(*entry), next - span);
-		}
-	}
+	return true;
 }
 
 void ept_gather(struct ept *ept, u64 gpa, u64 bytes)
 {
-	ept_gather_table(ept, ept->root, EPT_LEVELS, gpa, gpa + bytes - 1);
+	ept_visit_tables(ept, ept->root, EPT_LEVELS, gpa, gpa + bytes - 1, gather_leaves);
 }
 
 void ept_use_flags(struct ept *ept, bool on)

@@ -283,8 +283,7 @@ static int fault_begin(struct fault *fault, struct memory *memory, unsigned int 
 
 static __always_inline int fault_by(struct memory *memory, struct ept_cache *cache, u64 gpa,
 				    unsigned int access, bool may_sleep, bool now,
-				    struct absent *absent,
-				    int (*fn)(struct fault *fault, struct ept_cache *cache))
+				    struct absent *absent)
 {
 	struct fault fault = {
 		.fetched = absent && absent->fetched ? absent->hva : 0,
@@ -300,7 +299,7 @@ static __always_inline int fault_by(struct memory *memory, struct ept_cache *cac
 		return error;
 	error = fault_begin(&fault, memory, access);
 	if (!error)
-		error = fn(&fault, cache);
+		error = now ? fault_resolve_now(&fault, cache) : fault_resolve(&fault, cache);
 	mem_unlock(memory);
 	if (absent) {
 		absent->hva = fault.hva;
@@ -312,11 +311,11 @@ static __always_inline int fault_by(struct memory *memory, struct ept_cache *cac
 int mem_fault(struct memory *memory, struct ept_cache *cache, u64 gpa, unsigned int access,
 	      bool may_sleep, struct absent *absent)
 {
-	return fault_by(memory, cache, gpa, access, may_sleep, false, absent, fault_resolve);
+	return fault_by(memory, cache, gpa, access, may_sleep, false, absent);
 }
 
 int mem_fault_now(struct memory *memory, struct ept_cache *cache, u64 gpa,
 		  unsigned int access)
 {
-	return fault_by(memory, cache, gpa, access, false, true, NULL, fault_resolve_now);
+	return fault_by(memory, cache, gpa, access, false, true, NULL);
 }
