@@ -16,9 +16,7 @@
 #include <asm/asm.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
-#include <asm/processor.h>
 
-#include "compat_cpu.h"
 #include "vcpu/fpu.h"
 #include "vmx/caps.h"
 
@@ -232,15 +230,6 @@ int fpu_set(struct guest_fpu *fpu, const void __user *from)
 
 /* SDM 1, "Initial Configuration and Enabling of the XSAVE Feature Set". */
 #define FCW_INITIAL	0x37f
-#define CPUID_XSAVE	0xd
-
-static void clear_component(struct xregs_state *area, unsigned int component)
-{
-	u32 bytes, offset, flags, unused;
-
-	cpuid_count(CPUID_XSAVE, component, &bytes, &offset, &flags, &unused);
-	memset((u8 *)area + offset, 0, bytes);
-}
 
 /* What XSTATE_BV has not is old: XSAVEOPT leaves it, and fpu_use(). */
 static void clear_unused(struct xregs_state *area)
@@ -257,9 +246,9 @@ static void clear_unused(struct xregs_state *area)
 	}
 	if (!(has & XFEATURE_MASK_SSE))
 		memset(area->i387.xmm_space, 0, XMM_BYTES);
-	for (unsigned int i = XFEATURE_YMM; vee_caps.xcr0 >> i; i++)
-		if (vee_caps.xcr0 & ~has & BIT_ULL(i))
-			clear_component(area, i);
+	for (unsigned int i = XFEATURE_YMM; i < XSAVE_COMPONENTS; i++)
+		if (!(has & BIT_ULL(i)))
+			memset((u8 *)area + vee_caps.xsave[i].offset, 0, vee_caps.xsave[i].bytes);
 }
 
 int fpu_get(struct guest_fpu *fpu, void __user *to)

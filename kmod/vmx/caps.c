@@ -391,20 +391,23 @@ static u64 offered_xcr0(u64 host)
 	return xcr0;
 }
 
+static_assert(!(XCR0_OFFERED >> XSAVE_COMPONENTS));
+
 /* SDM 2A, "CPUID": leaf 0DH, subleaf i: EAX has component i's size, EBX its offset. */
-static u32 xsave_bytes(u64 xcr0)
+static void read_xsave_components(void)
 {
-	unsigned long components = xcr0 & ~(u64)XFEATURE_MASK_FPSSE;
-	u32 bytes = XSAVE_BYTES_MIN;
+	unsigned long components = vee_caps.xcr0 & ~(u64)XFEATURE_MASK_FPSSE;
 	unsigned int i;
 
-	for_each_set_bit(i, &components, BITS_PER_LONG) {
+	vee_caps.xsave_bytes = XSAVE_BYTES_MIN;
+	for_each_set_bit(i, &components, XSAVE_COMPONENTS) {
 		u32 size, offset, ecx, edx;
 
 		cpuid_count(0xd, i, &size, &offset, &ecx, &edx);
-		bytes = max(bytes, offset + size);
+		vee_caps.xsave[i].offset = offset;
+		vee_caps.xsave[i].bytes = size;
+		vee_caps.xsave_bytes = max(vee_caps.xsave_bytes, offset + size);
 	}
-	return bytes;
 }
 
 /* SDM 1, "Guidelines for Writing to the MXCSR Register" */
@@ -427,7 +430,7 @@ int caps_init(void)
 	set_features();
 	vee_caps.host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	vee_caps.xcr0 = offered_xcr0(vee_caps.host_xcr0);
-	vee_caps.xsave_bytes = xsave_bytes(vee_caps.xcr0);
+	read_xsave_components();
 	vee_caps.mxcsr_mask = read_mxcsr_mask();
 	return 0;
 }

@@ -18,6 +18,9 @@ enum vmx_word {
 	VMX_WORDS
 };
 
+/* Up to the last that a guest may have, AVX-512's. */
+#define XSAVE_COMPONENTS	8
+
 /**
  * struct vee_caps - what this machine's CPUs offer, read once at load
  * @basic: IA32_VMX_BASIC
@@ -33,6 +36,7 @@ enum vmx_word {
  * @xcr0: components of the extended state that a guest may have
  * @host_xcr0: XCR0 of the host
  * @xsave_bytes: size of a standard-format XSAVE area for @xcr0
+ * @xsave: where each component beyond SSE is in it
  * @mxcsr_mask: bits of MXCSR that may be set
  * @gpa_bits: width of a guest-physical address that the EPT can map
  * @timer_shift: the preemption timer counts down once per 2^@timer_shift ticks
@@ -51,6 +55,10 @@ struct vee_caps {
 	u64 xcr0;
 	u64 host_xcr0;
 	u32 xsave_bytes;
+	struct {
+		u32 offset;
+		u32 bytes;
+	} xsave[XSAVE_COMPONENTS];
 	u32 mxcsr_mask;
 	u8 gpa_bits;
 	u8 timer_shift;
