@@ -11,25 +11,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "vee_util.h"
+#include "script_util.h"
 
-#define GPA_EXTRA	0x400000ULL
 #define GPA_SEEN	0xc00000ULL
 #define PAGES		512
 #define BYTES		(PAGES * PAGE_BYTES)
 #define POOL_PAGES	128
 #define POOL_BYTES	(POOL_PAGES * PAGE_BYTES)
-#define LONG_NS		(30 * DEADLINE_NS)
-
-#define GPA_SCRIPT	0x30000ULL
-
-#define MEMORY_RW	(PROT_READ | PROT_WRITE)
-
-/* RAX to each address of the script, and one more to the next. */
-GUEST_CODE(write_script, 64,
-	   "1: mov (%rsi), %rbx; mov %rax, (%rbx); inc %rax; add $8, %rsi; dec %rcx; jnz 1b; hlt");
-GUEST_CODE(read_script, 64,
-	   "1: mov (%rsi), %rbx; mov (%rbx), %rdx; add $8, %rsi; dec %rcx; jnz 1b; hlt");
 GUEST_CODE(copy, 64, "cld; rep movsq; hlt");
 
 FIXTURE(template) {
@@ -56,14 +44,6 @@ static int map_template(int vm, const void *mem, __u64 bytes, const void *pool,
 	};
 
 	return vee_call(vm, VEE_VM_MAP, &map);
-}
-
-static __u64 seed;
-
-static __u64 any(__u64 below)
-{
-	seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
-	return (seed >> 33) % below;
 }
 
 FIXTURE_SETUP(template)
@@ -148,37 +128,6 @@ static unsigned char *locate(int vm, __u64 gpa, __u32 flags)
 /* --- the guest, and the model of it ----------------------------------------------- */
 
 #define TEMPLATE FIXTURE_DATA(template)
-
-static __u64 *script(struct guest *g)
-{
-	return (__u64 *)(g->mem + GPA_SCRIPT);
-}
-
-static void set_script(struct guest *g, unsigned int count, __u64 value)
-{
-	g->page->regs.rsi = GPA_SCRIPT;
-	g->page->regs.rcx = count;
-	g->page->regs.rax = value;
-}
-
-/* The guest writes at @count addresses of its script, from @value on. */
-#define ASSERT_WRITES(g, count, value)					\
-	do {								\
-		struct guest *write_g = (g);				\
-									\
-		GUEST_LONG(write_g, write_script);			\
-		set_script(write_g, count, value);			\
-		ASSERT_RUN(write_g, VEE_EXIT_HLT);			\
-	} while (0)
-
-#define ASSERT_READS(g, count)						\
-	do {								\
-		struct guest *read_g = (g);				\
-									\
-		GUEST_LONG(read_g, read_script);			\
-		set_script(read_g, count, 0);				\
-		ASSERT_RUN(read_g, VEE_EXIT_HLT);			\
-	} while (0)
 
 /* @bytes of the guest's extra memory are what @model says. */
 #define EXPECT_SEES(g, bytes, seen, model)				\
