@@ -139,8 +139,31 @@ static int take_path(struct options *options, const char *path)
 	return GO_ON;
 }
 
+/* Options that are kept as they are given. */
+static const char **text_of(int option, struct options *options)
+{
+	switch (option) {
+	case 'a': return &options->cmdline;
+	case 'i': return &options->initrd;
+	case 'c': return &options->serial;
+	case 'x': return &options->pci_serial;
+	case 'd': return &options->dump;
+	case 'w': return &options->save;
+	case 'l': return &options->load;
+	case 'o': return &options->send;
+	case 'r': return &options->receive;
+	default: return NULL;
+	}
+}
+
 static int take_option(int option, struct options *options)
 {
+	const char **text = text_of(option, options);
+
+	if (text) {
+		*text = optarg;
+		return GO_ON;
+	}
 	switch (option) {
 	case 'm':
 		if (parse_size(optarg, &options->memory))
@@ -155,23 +178,11 @@ static int take_option(int option, struct options *options)
 		if (parse_seconds(optarg, &options->timeout))
 			return GO_ON;
 		return fail("--timeout %s: not a number of seconds", optarg);
-	case 'a':
-		options->cmdline = optarg;
-		return GO_ON;
-	case 'i':
-		options->initrd = optarg;
-		return GO_ON;
 	case 'k':
 		return take_path(options, optarg);
 	case 'b':
 		options->bios = true;
 		return take_path(options, optarg);
-	case 'c':
-		options->serial = optarg;
-		return GO_ON;
-	case 'x':
-		options->pci_serial = optarg;
-		return GO_ON;
 	case 's':
 		options->gdb = optarg ? optarg : GDB_PORT;
 		return GO_ON;
@@ -188,26 +199,11 @@ static int take_option(int option, struct options *options)
 	case 'n':
 		options->stats = true;
 		return GO_ON;
-	case 'd':
-		options->dump = optarg;
-		return GO_ON;
-	case 'w':
-		options->save = optarg;
-		return GO_ON;
-	case 'l':
-		options->load = optarg;
-		return GO_ON;
-	case 'o':
-		options->send = optarg;
-		return GO_ON;
 	case 'y':
 		if (parse_downtime(optarg, &options->downtime))
 			return GO_ON;
 		return fail("--downtime %s: not a number of milliseconds from 1 to %d", optarg,
 			    MAX_DOWNTIME);
-	case 'r':
-		options->receive = optarg;
-		return GO_ON;
 	case 'h':
 		fputs(usage, stdout);
 		return STATUS_OK;

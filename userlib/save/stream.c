@@ -69,16 +69,20 @@ static int wait_for(const struct stream *stream, short events)
 	return n < 0 && errno != EINTR ? -errno : 0;
 }
 
+/* After a transfer of @n bytes: 0, or why there is no next one. */
+static int go_on(const struct stream *stream, ssize_t n, short events)
+{
+	if (n >= 0 || errno == EINTR)
+		return 0;
+	return errno == EAGAIN ? wait_for(stream, events) : -errno;
+}
+
 static int put_bytes(const struct stream *stream, const void *data, uint64_t bytes)
 {
 	while (bytes) {
 		ssize_t n = send(stream->fd, data, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
-		int err = 0;
+		int err = go_on(stream, n, POLLOUT);
 
-		if (n < 0 && errno == EAGAIN)
-			err = wait_for(stream, POLLOUT);
-		else if (n < 0 && errno != EINTR)
-			err = -errno;
 		if (err)
 			return err;
 		n = n < 0 ? 0 : n;
@@ -92,12 +96,8 @@ static int get_bytes(const struct stream *stream, void *data, uint64_t bytes)
 {
 	while (bytes) {
 		ssize_t n = recv(stream->fd, data, bytes, MSG_DONTWAIT);
-		int err = n ? 0 : -ECONNRESET;
+		int err = n ? go_on(stream, n, POLLIN) : -ECONNRESET;
 
-		if (n < 0 && errno == EAGAIN)
-			err = wait_for(stream, POLLIN);
-		else if (n < 0 && errno != EINTR)
-			err = -errno;
 		if (err)
 			return err;
 		n = n < 0 ? 0 : n;

@@ -85,15 +85,6 @@ static void marks_its_writes(void)
 	rig_end(&rig);
 }
 
-static int any_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
-{
-	(void)arg;
-	(void)gpa;
-	if (!write)
-		memset(data, 0x77, bytes);
-	return 0;
-}
-
 /* MOVSD from a device's memory to two pages. */
 static void marks_an_instruction(void)
 {

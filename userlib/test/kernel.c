@@ -435,6 +435,21 @@ static int run_vcpu(void)
 	return 0;
 }
 
+static int note_dirty(struct vee_dirty *dirty)
+{
+	fake.dirty = *dirty;
+	fake.marks += dirty->operation == VEE_DIRTY_MARK;
+	if (fake.answer_dirty)
+		return fake.answer_dirty(dirty);
+	return dirty->operation == VEE_DIRTY_FETCH ? 3 : 0;
+}
+
+static int note_template(struct vee_template *template)
+{
+	fake.template = *template;
+	return fake.answer_template ? fake.answer_template(template) : -ENOENT;
+}
+
 static int answer(unsigned long request, void *arg)
 {
 	if (fake.error)
@@ -461,14 +476,9 @@ static int answer(unsigned long request, void *arg)
 		__atomic_fetch_add(&fake.signals, 1, __ATOMIC_RELAXED);
 		return 0;
 	case VEE_VM_DIRTY:
-		fake.dirty = *(struct vee_dirty *)arg;
-		fake.marks += fake.dirty.operation == VEE_DIRTY_MARK;
-		if (fake.answer_dirty)
-			return fake.answer_dirty(arg);
-		return fake.dirty.operation == VEE_DIRTY_FETCH ? 3 : 0;
+		return note_dirty(arg);
 	case VEE_VM_TEMPLATE:
-		fake.template = *(struct vee_template *)arg;
-		return fake.answer_template ? fake.answer_template(arg) : -ENOENT;
+		return note_template(arg);
 	case VEE_VM_BIND:
 		fake.bind = *(struct vee_bind *)arg;
 		return 0;
@@ -623,4 +633,15 @@ void rig_end(struct rig *rig)
 	vee_vcpu_destroy(rig->vcpu);
 	vee_vm_destroy(rig->vm);
 	fake.map_count = 0;
+}
+
+/* --- a device ----------------------------------------------------------- */
+
+int any_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
+{
+	(void)arg;
+	(void)gpa;
+	if (!write)
+		memset(data, 0x77, bytes);
+	return 0;
 }

@@ -162,15 +162,6 @@ static void is_not_saved(void)
 	rig_end(&rig);
 }
 
-static int any_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
-{
-	(void)arg;
-	(void)gpa;
-	if (!write)
-		memset(data, 0x77, bytes);
-	return 0;
-}
-
 /* An instruction of @bytes, at a device. */
 static int assist(const uint8_t *insn, unsigned int bytes, uint64_t rsi, uint64_t rdi)
 {

@@ -134,6 +134,9 @@ void rig_begin(struct rig *rig);
 /* With code of @mode bytes at 1000H, and memory from 0 up, which is returned. */
 uint8_t *rig_begin_mode(struct rig *rig, unsigned int mode, uint64_t ram_bytes);
 void rig_end(struct rig *rig);
+
+/* For vee_mmio_assist(): each byte of it reads as 77H. */
+int any_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write);
 /* Fails each allocation of @call's in turn, which must give -ENOMEM for it. */
 unsigned int fail_each_allocation(int (*call)(void));
 void fake_paging(struct rig *rig);
