@@ -31,6 +31,12 @@ function fail(why) { print "failed " why; failed++; bad++ }
 	}
 	next
 }
+/^# left: / && running {
+	why = $0
+	sub(/^# left: [^ ]* /, "", why)
+	fail(name ": leaves the module with other parameters: " why)
+	next
+}
 /^# ended: / && running {
 	status = $4
 	running = 0

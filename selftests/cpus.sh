@@ -184,7 +184,6 @@ test_machine() {
 }
 
 vee=
-before=
 machines=${VEE_GUEST_CPUS:-6.1:2}
 
 echo 'KTAP version 1'

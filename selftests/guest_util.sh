@@ -113,15 +113,17 @@ insert() {
 	rmmod vee && insmod "$module" $1
 }
 
+# Each test has its own variables: these names are nobody else's.
+module_parameters=
+
 take_module() {
 	[ -e "$module" ] || return 0
-	before=
 	for file in "$parameters"/*; do
-		before="$before ${file##*/}=$(cat "$file")"
+		module_parameters="$module_parameters ${file##*/}=$(cat "$file")"
 	done
-	insert "$before interrupt_delivery=N"
+	insert "$module_parameters interrupt_delivery=N"
 }
 
 give_module_back() {
-	[ ! -e "$module" ] || insert "$before"
+	[ -z "$module_parameters" ] || insert "$module_parameters"
 }
