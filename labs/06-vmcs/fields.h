@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The VMCS's guest-state area, as far as lab 6 has it: SDM 3D, appendix "Field Encoding in
+ * VMCS". A segment register has four fields: selector, limit, access rights, base.
+ */
+#ifndef LAB_FIELDS_H
+#define LAB_FIELDS_H
+
+#define GUEST_ES_SELECTOR	0x0800
+#define GUEST_CS_SELECTOR	0x0802
+#define GUEST_SS_SELECTOR	0x0804
+#define GUEST_DS_SELECTOR	0x0806
+#define GUEST_FS_SELECTOR	0x0808
+#define GUEST_GS_SELECTOR	0x080a
+#define GUEST_LDTR_SELECTOR	0x080c
+#define GUEST_TR_SELECTOR	0x080e
+#define GUEST_PAT		0x2804
+#define GUEST_EFER		0x2806
+#define GUEST_PDPTE0		0x280a
+#define GUEST_PDPTE1		0x280c
+#define GUEST_PDPTE2		0x280e
+#define GUEST_PDPTE3		0x2810
+#define GUEST_ES_LIMIT		0x4800
+#define GUEST_CS_LIMIT		0x4802
+#define GUEST_SS_LIMIT		0x4804
+#define GUEST_DS_LIMIT		0x4806
+#define GUEST_FS_LIMIT		0x4808
+#define GUEST_GS_LIMIT		0x480a
+#define GUEST_LDTR_LIMIT	0x480c
+#define GUEST_TR_LIMIT		0x480e
+#define GUEST_GDTR_LIMIT	0x4810
+#define GUEST_IDTR_LIMIT	0x4812
+#define GUEST_ES_ACCESS_RIGHTS	0x4814
+#define GUEST_CS_ACCESS_RIGHTS	0x4816
+#define GUEST_SS_ACCESS_RIGHTS	0x4818
+#define GUEST_DS_ACCESS_RIGHTS	0x481a
+#define GUEST_FS_ACCESS_RIGHTS	0x481c
+#define GUEST_GS_ACCESS_RIGHTS	0x481e
+#define GUEST_LDTR_ACCESS_RIGHTS	0x4820
+#define GUEST_TR_ACCESS_RIGHTS	0x4822
+#define GUEST_INTERRUPTIBILITY	0x4824
+#define GUEST_ACTIVITY		0x4826
+#define GUEST_SYSENTER_CS	0x482a
+#define GUEST_CR0		0x6800
+#define GUEST_CR3		0x6802
+#define GUEST_CR4		0x6804
+#define GUEST_ES_BASE		0x6806
+#define GUEST_CS_BASE		0x6808
+#define GUEST_SS_BASE		0x680a
+#define GUEST_DS_BASE		0x680c
+#define GUEST_FS_BASE		0x680e
+#define GUEST_GS_BASE		0x6810
+#define GUEST_LDTR_BASE		0x6812
+#define GUEST_TR_BASE		0x6814
+#define GUEST_GDTR_BASE		0x6816
+#define GUEST_IDTR_BASE		0x6818
+#define GUEST_DR7		0x681a
+#define GUEST_RSP		0x681c
+#define GUEST_RIP		0x681e
+#define GUEST_RFLAGS		0x6820
+#define GUEST_PENDING_DEBUG	0x6822
+#define GUEST_SYSENTER_ESP	0x6824
+#define GUEST_SYSENTER_EIP	0x6826
+
+#endif
