@@ -67,6 +67,7 @@ FIXTURE_SETUP(apic)
 FIXTURE_TEARDOWN(apic)
 {
 	guest_close(&self->g);
+	guest_unblock_nmis(_metadata);
 }
 
 /* --- registers -------------------------------------------------------------------- */
@@ -534,7 +535,6 @@ TEST_F(apic, switched_off)
 	WRMSR(SVR, 0xff);
 	EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
 	EXPECT_EQ(VECTOR_NMI, TAKEN());
-	guest_unblock_nmis(_metadata);
 }
 
 TEST_F(apic, level)
@@ -816,7 +816,6 @@ TEST_F(apic, to_one_off_line)
 	EXPECT_EQ(AFTER_MASKED, guest_read64(g, g->page->regs.rsp));
 	guest_resume_next(g);
 	ASSERT_VECTOR(g, HIGH);
-	guest_unblock_nmis(_metadata);
 }
 
 /* What the CPU does itself is no exit. */
@@ -1251,7 +1250,6 @@ TEST_F(apic, to_others)
 	/* All are itself, too. */
 	WRMSR(ICR, ICR_ALL | HIGH);
 	EXPECT_EQ(HIGH, TAKEN());
-	guest_unblock_nmis(_metadata);
 }
 
 /* --- state ------------------------------------------------------------------------ */

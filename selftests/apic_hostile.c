@@ -60,6 +60,7 @@ FIXTURE_TEARDOWN(hostile)
 	EXPECT_EQ(VEE_EXIT_KICKED, self->other.page->exit.reason);
 	guest_close(&self->other);
 	guest_close(&self->g);
+	guest_unblock_nmis(_metadata);
 }
 
 static void set_gate(struct guest *g, unsigned int vector, __u64 handler)
@@ -186,7 +187,6 @@ TEST_F_TIMEOUT(hostile, every_msr, 300)
 	EXPECT_EQ(0, RDMSR(ID));
 	EXPECT_EQ(0x50014, RDMSR(VERSION));
 	EXPECT_EQ(1, RDMSR(LDR));
-	guest_unblock_nmis(_metadata);
 }
 
 /* --- xAPIC mode ------------------------------------------------------------------- */
@@ -430,7 +430,6 @@ TEST_F_TIMEOUT(hostile, floods, 300)
 		EXPECT_TRUE(guest_counts(&self->other));
 	}
 	guest_close(&sibling);
-	guest_unblock_nmis(_metadata);
 }
 
 /* --- to itself -------------------------------------------------------------------- */
