@@ -94,7 +94,10 @@ TEST_F(fn, call)
 	in[0] = DEED_HOST;
 	ASSERT_EQ(3, vee_fn_call(self->fn, in, 4, out, sizeof(out), stdout));
 	EXPECT_EQ(0, memcmp(out, "cba", 3));
-	EXPECT_EQ(1, self->host_calls);
+	/* Request and answer of two pages each. */
+	ASSERT_EQ(8191, vee_fn_call(self->fn, in, 8192, out, sizeof(out), stdout));
+	EXPECT_EQ(0, memcmp(out + 8188, "cba", 3));
+	EXPECT_EQ(2, self->host_calls);
 	ASSERT_TRUE(is_clean(self->fn));
 }
 

@@ -116,6 +116,26 @@ static inline bool within(uint64_t start, uint64_t bytes, uint64_t limit)
 
 /* VEE_TEMPLATE_LOCATE */
 int template_locate(const struct vee_vm *vm, uint64_t gpa, bool write, uint8_t **hva);
+/*
+ * As vee_vm_template_reset(): with more than @most pages in the pool it is free then, else they
+ * are copied anew and stay there.
+ */
+int template_put_back(const struct vee_vm *vm, uint64_t gpa, unsigned int most);
+/* The pages of the pool, each to where it is in the slot, of which @memory is a copy. */
+int template_copy_out(const struct vee_vm *vm, uint64_t gpa, uint8_t *memory);
+
+/* --- snapshot/fork.c: the memory of a VM of vee_vm_fork() --- */
+
+struct fork;
+
+void fork_free(struct fork *fork);
+/* Is this one of its pools? @fork may be NULL. */
+bool fork_owns(const struct fork *fork, const uint8_t *pool);
+/*
+ * What of @vm's memory is a template, because it is a fork, is memory like any other from then
+ * on. None of its vCPUs runs.
+ */
+int fork_settle(struct vee_vm *vm);
 
 /* --- vm.c --- */
 
@@ -157,8 +177,8 @@ unsigned int vm_flags(const struct vee_vm *vm);
 void vm_set_vcpu(struct vee_vm *vm, unsigned int id, struct vee_vcpu *vcpu);
 /* How many there are of these. */
 unsigned int vm_vcpu_count(const struct vee_vm *vm);
-/* Memory for munmap(2), once the VM has gone. */
-void vm_give_memory(struct vee_vm *vm, void *memory, size_t bytes);
+/* What is for fork_free(), once the VM has gone. */
+struct fork **vm_fork(struct vee_vm *vm);
 /*
  * Which snapshot the VM was like last: what the kernel says has been written, has been
  * since then. 0: none.
@@ -177,18 +197,18 @@ struct range {
  */
 int vm_ram(const struct vee_vm *vm, struct range **ranges);
 
-/* All of its memory. */
+/* All of its memory. @pool: what it has is not at one address, @hva is its template's */
 struct vm_slot {
 	uint64_t gpa;
 	uint64_t bytes;
 	uint8_t *hva;
 	unsigned int access;
+	uint8_t *pool;
 };
 
-/*
- * Ascending; *@slots is for free(3). Returns how many, or -ENOMEM, -EOPNOTSUPP: one has a
- * template.
- */
+/* Ascending; *@slots is for free(3). Returns how many, or -ENOMEM. */
+int vm_all_slots(const struct vee_vm *vm, struct vm_slot **slots);
+/* Likewise, or -EOPNOTSUPP: one has a template. */
 int vm_slots(const struct vee_vm *vm, struct vm_slot **slots);
 /* Has it just these, wherever their memory is? */
 bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t count);

@@ -297,6 +297,11 @@ int vee_vm_restore(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot);
  * with the snapshot until it is written, and freed with the VM; slots that the guest may
  * only read are the same memory as there.
  *
+ * Slots of up to 16 MiB that share no memory have the snapshot for a template, as by
+ * vee_vm_map_template(): vee_vm_at() gives one page of them at a time, and its pointer is good
+ * until the VM is put back. With a snapshot of its own, saved, or put back to another
+ * snapshot, the VM has memory like any other from then on, and elsewhere.
+ *
  * Return: 0, or the errors of vee_vm_create(), vee_vm_map() and vee_vcpu_create().
  */
 int vee_vm_fork(const struct vee_vm_snapshot *snapshot, struct vee_vm **vm);
@@ -1692,7 +1697,7 @@ struct vee_fn_options {
  * Return: 0, or -ENOEXEC (@image: no such program, or it ends before it can be called),
  * -EINVAL (@options), -EDQUOT (@options->memory is too little for it), -ETIME
  * (@options->deadline_ns likewise), or the errors of vee_vm_create(), vee_vm_alloc(),
- * vee_vcpu_create(), vee_vcpu_run() and vee_vm_snapshot().
+ * vee_vcpu_create(), vee_vcpu_run(), vee_vm_snapshot() and vee_vm_fork().
  */
 int vee_fn_load(struct vee_fn **fn, const void *image, size_t bytes,
 		const struct vee_fn_options *options, FILE *why);

@@ -41,8 +41,7 @@ struct vee_vm {
 	struct post_office office;
 	struct vee_vcpu *vcpus[VEE_MAX_VCPUS];
 	unsigned int vcpu_count;
-	void *fork_memory;		/* of vee_vm_fork(): all slots are in it */
-	size_t fork_bytes;
+	struct fork *fork;		/* of vee_vm_fork() */
 	uint64_t since;			/* see vm_since() */
 };
 
@@ -140,8 +139,7 @@ void vee_vm_destroy(struct vee_vm *vm)
 	for (size_t i = 0; i < vm->count; i++)
 		if (vm->slots[i].owned)
 			munmap(vm->slots[i].hva, vm->slots[i].bytes);
-	if (vm->fork_bytes)
-		munmap(vm->fork_memory, vm->fork_bytes);
+	fork_free(vm->fork);
 	pthread_rwlock_destroy(&vm->lock);
 	post_destroy(&vm->office);
 	free(vm->slots);
@@ -207,10 +205,9 @@ struct vee_vcpu *vee_vm_vcpu(const struct vee_vm *vm, unsigned int id)
 	return __atomic_load_n(&vm->vcpus[id], __ATOMIC_ACQUIRE);
 }
 
-void vm_give_memory(struct vee_vm *vm, void *memory, size_t bytes)
+struct fork **vm_fork(struct vee_vm *vm)
 {
-	vm->fork_memory = memory;
-	vm->fork_bytes = bytes;
+	return &vm->fork;
 }
 
 uint64_t *vm_since(struct vee_vm *vm)
@@ -594,7 +591,10 @@ static int copy_guest(const struct vee_vm *vm, enum copy copy, uint64_t gpa,
 
 	lock_to_read(vm);
 	if (has(vm, gpa, bytes, 0)) {
-		err = copy == COPY_OUT ? 0 : make_copies(vm, gpa, bytes);
+		if (copy != COPY_OUT && !within(gpa & PAGE_OFFSET, bytes, PAGE_BYTES))
+			err = make_copies(vm, gpa, bytes);
+		else
+			err = 0;
 		if (!err)
 			err = copy_pieces(vm, copy, gpa, buf, bytes);
 	}
@@ -654,7 +654,7 @@ int vm_ram(const struct vee_vm *vm, struct range **ranges)
 	return count;
 }
 
-int vm_slots(const struct vee_vm *vm, struct vm_slot **slots)
+int vm_all_slots(const struct vee_vm *vm, struct vm_slot **slots)
 {
 	int count = -ENOMEM;
 
@@ -662,17 +662,30 @@ int vm_slots(const struct vee_vm *vm, struct vm_slot **slots)
 	*slots = calloc(vm->count + 1, sizeof(**slots));
 	if (*slots)
 		count = vm->count;
-	for (size_t i = 0; *slots && i < vm->count; i++) {
+	for (int i = 0; i < count; i++)
 		(*slots)[i] = (struct vm_slot) {
 			.gpa = vm->slots[i].gpa, .bytes = vm->slots[i].bytes,
 			.hva = vm->slots[i].hva, .access = vm->slots[i].access,
+			.pool = vm->slots[i].pool,
 		};
-		/* What it has is not at one address. */
-		if (vm->slots[i].pool_bytes)
-			count = -EOPNOTSUPP;
-	}
 	unlock(vm);
 	return count;
+}
+
+int vm_slots(const struct vee_vm *vm, struct vm_slot **slots)
+{
+	int count = vm_all_slots(vm, slots);
+
+	for (int i = 0; i < count; i++)
+		if ((*slots)[i].pool)
+			return -EOPNOTSUPP;
+	return count;
+}
+
+/* A template that the caller has given is not what was there. */
+static bool is_memory(const struct vee_vm *vm, const struct slot *slot)
+{
+	return !slot->pool_bytes || fork_owns(vm->fork, slot->pool);
 }
 
 bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t count)
@@ -684,7 +697,8 @@ bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t c
 	for (size_t i = 0; same && i < count; i++)
 		same = vm->slots[i].gpa == slots[i].gpa &&
 		       vm->slots[i].bytes == slots[i].bytes &&
-		       vm->slots[i].access == slots[i].access;
+		       vm->slots[i].access == slots[i].access &&
+		       is_memory(vm, &vm->slots[i]);
 	unlock(vm);
 	return same;
 }

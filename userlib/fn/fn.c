@@ -127,8 +127,7 @@ static int begin(struct vee_fn *fn, struct machine *machine, const void *image, 
 	if (err)
 		return err;
 	vee_done(machine->vcpu);
-	err = vee_vm_snapshot(machine->vm, &fn->snapshot);
-	return err ? err : vee_vm_restore(machine->vm, fn->snapshot);
+	return vee_vm_snapshot(machine->vm, &fn->snapshot);
 }
 
 static int make_first(struct vee_fn *fn, struct machine *machine)
@@ -136,8 +135,7 @@ static int make_first(struct vee_fn *fn, struct machine *machine)
 	int err = vee_vm_create(&machine->vm);
 
 	if (!err)
-		err = vee_vm_alloc(machine->vm, 0, fn->options.memory,
-				   (void **)&machine->memory);
+		err = vee_vm_alloc(machine->vm, 0, fn->options.memory, NULL);
 	if (!err)
 		err = vee_vcpu_create(machine->vm, 0, &machine->vcpu);
 	return err;
@@ -155,11 +153,12 @@ static int prepare(struct vee_fn *fn, const void *image, size_t bytes, FILE *why
 		err = make_first(fn, &machine);
 	if (!err)
 		err = begin(fn, &machine, image, bytes, why);
-	if (err) {
-		fn_destroy_machine(&machine);
+	fn_destroy_machine(&machine);
+	if (!err)
+		err = fn_make_machine(fn, &fn->idle[0]);
+	if (err)
 		return err;
-	}
-	fn->idle[fn->idle_count++] = machine;
+	fn->idle_count = 1;
 	fn->made = 1;
 	return 0;
 }
@@ -216,6 +215,7 @@ static int take_result(const struct vee_fn *fn, const struct machine *machine, v
 		       size_t out_room, FILE *why)
 {
 	int64_t bytes = machine->vcpu->page->regs.rdi;
+	int err;
 
 	if (bytes < 0) {
 		if (why)
@@ -229,9 +229,8 @@ static int take_result(const struct vee_fn *fn, const struct machine *machine, v
 	if ((uint64_t)bytes > out_room)
 		return too_much(why, -ENOBUFS, "the result is longer than the caller's buffer",
 				bytes, out_room);
-	if (bytes)
-		memcpy(out, machine->memory + fn->buffers.out, bytes);
-	return bytes;
+	err = vee_vm_read(machine->vm, fn->buffers.out, out, bytes);
+	return err ? err : (int)bytes;
 }
 
 static int call(const struct vee_fn *fn, struct machine *machine, const void *in,

@@ -9,7 +9,6 @@
 struct machine {
 	struct vee_vm *vm;
 	struct vee_vcpu *vcpu;
-	uint8_t *memory;
 };
 
 /* Where the guest wants its bytes, and has its result: all of it is in its memory. */
@@ -43,6 +42,7 @@ int fn_run(const struct vee_fn *fn, struct machine *machine, unsigned int until,
 
 /* --- pool.c --- */
 
+int fn_make_machine(const struct vee_fn *fn, struct machine *machine);
 int fn_take(struct vee_fn *fn, struct machine *machine);
 /* Puts it back to the snapshot; one that can't be is destroyed. */
 void fn_give_back(struct vee_fn *fn, struct machine *machine);

@@ -8,14 +8,13 @@ void fn_destroy_machine(struct machine *machine)
 	vee_vm_destroy(machine->vm);
 }
 
-static int make(const struct vee_fn *fn, struct machine *machine)
+int fn_make_machine(const struct vee_fn *fn, struct machine *machine)
 {
 	int err = vee_vm_fork(fn->snapshot, &machine->vm);
 
 	if (err)
 		return err;
 	machine->vcpu = vee_vm_vcpu(machine->vm, 0);
-	machine->memory = vee_vm_at(machine->vm, 0, fn->options.memory);
 	return 0;
 }
 
@@ -44,7 +43,7 @@ int fn_take(struct vee_fn *fn, struct machine *machine)
 	pthread_mutex_unlock(&fn->lock);
 	if (is_made)
 		return 0;
-	err = make(fn, machine);
+	err = fn_make_machine(fn, machine);
 	if (err)
 		give_up(fn);
 	return err;

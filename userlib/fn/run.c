@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What a function asks of its host, and all the ways in which it can end. */
+#include <stdlib.h>
 #include <time.h>
 
 #include <fn_abi.h>
@@ -38,24 +39,83 @@ static bool overlap(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
 	return a_bytes && b_bytes && a < b + b_bytes && b < a + a_bytes;
 }
 
-/* Nothing but this thread reaches the memory meanwhile: its one vCPU is here. */
-static long call_host(const struct vee_fn *fn, const struct machine *machine,
-		      uint64_t number, const struct vee_regs *regs)
+/*
+ * A piece of the guest's memory, for a host function: where it is, if that is one piece
+ * here as well, or a copy. Nothing but this thread reaches the memory meanwhile: its one
+ * vCPU is here.
+ */
+struct lent {
+	uint64_t gpa;
+	size_t bytes;
+	uint8_t *at;
+	void *copy;
+};
+
+static int lend(const struct machine *machine, uint64_t gpa, size_t bytes, bool write,
+		struct lent *lent)
+{
+	int err;
+
+	*lent = (struct lent) { .gpa = gpa, .bytes = bytes };
+	/* Of no bytes: an address all the same. */
+	err = vm_find(machine->vm, gpa, bytes ? bytes : 1, 0, write && bytes, &lent->at);
+	if (err || lent->at)
+		return err;
+	lent->copy = malloc(bytes + 1);
+	if (!lent->copy)
+		return -ENOMEM;
+	lent->at = lent->copy;
+	return vee_vm_read(machine->vm, gpa, lent->copy, bytes);
+}
+
+static int take_back(const struct machine *machine, struct lent *lent, bool written)
+{
+	int err = 0;
+
+	if (written && lent->copy)
+		err = vee_vm_write(machine->vm, lent->gpa, lent->copy, lent->bytes);
+	else if (written)
+		vm_mark(machine->vm, lent->gpa, lent->bytes);
+	free(lent->copy);
+	return err;
+}
+
+/* *@answer is the host function's. */
+static int call_lent(const struct vee_fn *fn, const struct machine *machine,
+		     vee_fn_host host, const struct vee_regs *regs, long *answer)
+{
+	struct lent in, out = { 0 };
+	int err = lend(machine, regs->rdi, regs->rsi, false, &in), late;
+
+	if (!err)
+		err = lend(machine, regs->rdx, regs->rcx, true, &out);
+	if (!err)
+		*answer = host(fn->options.arg, in.at, in.bytes, out.at, out.bytes);
+	take_back(machine, &in, false);
+	late = take_back(machine, &out, !err);
+	return err ? err : late;
+}
+
+static int call_host(const struct vee_fn *fn, const struct machine *machine,
+		     uint64_t number, const struct vee_regs *regs, long *answer)
 {
 	uint64_t in = regs->rdi, in_bytes = regs->rsi, out = regs->rdx, out_room = regs->rcx;
-	long ret;
+	int err;
 
+	*answer = -FN_ENOSYS;
 	if (number >= fn->options.host_count)
-		return -FN_ENOSYS;
+		return 0;
+	*answer = -FN_EFAULT;
 	if (!within(in, in_bytes, fn->options.memory) ||
 	    !within(out, out_room, fn->options.memory))
-		return -FN_EFAULT;
+		return 0;
+	*answer = -FN_EINVAL;
 	if (overlap(in, in_bytes, out, out_room))
-		return -FN_EINVAL;
-	ret = fn->options.hosts[number](fn->options.arg, machine->memory + in, in_bytes,
-					machine->memory + out, out_room);
-	vm_mark(machine->vm, out, out_room);
-	return ret > 0 && (uint64_t)ret > out_room ? -FN_EFAULT : ret;
+		return 0;
+	err = call_lent(fn, machine, fn->options.hosts[number], regs, answer);
+	if (*answer > 0 && (uint64_t)*answer > out_room)
+		*answer = -FN_EFAULT;
+	return err;
 }
 
 /* --- ends --- */
@@ -78,6 +138,14 @@ static int time_over(const struct vee_fn *fn, struct machine *machine, FILE *why
 	if (why)
 		vee_explain(machine->vcpu, why);
 	return -ETIME;
+}
+
+static int no_memory(FILE *why, int err)
+{
+	if (why)
+		fprintf(why, "what a host function is called with can't be had: %s\n",
+			strerror(-err));
+	return err;
 }
 
 static int memory_over(const struct vee_fn *fn, const struct machine *machine, FILE *why)
@@ -121,6 +189,7 @@ int fn_run(const struct vee_fn *fn, struct machine *machine, unsigned int until,
 
 	for (;;) {
 		int err = run_once(&clock, machine->vcpu);
+		long answer;
 
 		if (err)
 			return tell(why, machine->vcpu, err, "the machine can't be run:");
@@ -134,7 +203,10 @@ int fn_run(const struct vee_fn *fn, struct machine *machine, unsigned int until,
 			return memory_over(fn, machine, why);
 		if (page->regs.rax < FN_HOST)
 			return crashed(machine, why);
-		page->regs.rax = call_host(fn, machine, page->regs.rax - FN_HOST, &page->regs);
+		err = call_host(fn, machine, page->regs.rax - FN_HOST, &page->regs, &answer);
+		if (err)
+			return no_memory(why, err);
+		page->regs.rax = answer;
 		vee_done(machine->vcpu);
 	}
 }

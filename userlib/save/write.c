@@ -191,11 +191,14 @@ static int put_slot(struct writer *writer, const struct vm_slot *slot)
 	return put_pages(writer, slot->hva, slot->bytes, entry->offset);
 }
 
-static int put_memory(struct writer *writer, const struct vee_vm *vm)
+static int put_memory(struct writer *writer, struct vee_vm *vm)
 {
 	struct vm_slot *slots;
-	int count = vm_slots(vm, &slots), err = 0;
+	int err = fork_settle(vm), count;
 
+	if (err)
+		return cannot_write(writer, err);
+	count = vm_slots(vm, &slots);
 	if (count < 0)
 		return cannot_write(writer, count);
 	for (int i = 0; i < count && !err; i++)

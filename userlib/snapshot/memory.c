@@ -47,9 +47,11 @@ static void place(struct memory *memory, const size_t *order)
 		bool copied;
 
 		count = find_shared(memory, order, i, &bytes, &copied);
-		for (size_t n = i; n < i + count; n++)
+		for (size_t n = i; n < i + count; n++) {
 			memory->offsets[order[n]] = !copied ? NOT_COPIED :
 				memory->bytes + (memory->slots[order[n]].hva - begin);
+			memory->alone[order[n]] = count == 1;
+		}
 		memory->bytes += copied ? bytes : 0;
 	}
 }
@@ -59,7 +61,8 @@ static int place_all(struct memory *memory)
 	size_t *order = calloc(memory->count + 1, sizeof(*order));
 
 	memory->offsets = calloc(memory->count + 1, sizeof(*memory->offsets));
-	if (!order || !memory->offsets) {
+	memory->alone = calloc(memory->count + 1, sizeof(*memory->alone));
+	if (!order || !memory->offsets || !memory->alone) {
 		free(order);
 		return -ENOMEM;
 	}
@@ -73,21 +76,42 @@ static int place_all(struct memory *memory)
 
 /* --- taking --- */
 
-static int make_file(struct memory *memory)
+static int make_file(struct image *image)
+{
+	void *copy;
+
+	image->fd = memfd_create("vee snapshot", MFD_CLOEXEC);
+	if (image->fd < 0)
+		return -errno;
+	if (ftruncate(image->fd, image->bytes))
+		return -errno;
+	copy = mmap(NULL, image->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, image->fd, 0);
+	if (copy == MAP_FAILED)
+		return -ENOMEM;
+	image->copy = copy;
+	return 0;
+}
+
+static int make_image(struct memory *memory)
 {
 	if (!memory->bytes)
 		return 0;
-	memory->fd = memfd_create("vee snapshot", MFD_CLOEXEC);
-	if (memory->fd < 0)
-		return -errno;
-	if (ftruncate(memory->fd, memory->bytes))
-		return -errno;
-	memory->copy = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-			    memory->fd, 0);
-	if (memory->copy != MAP_FAILED)
-		return 0;
-	memory->copy = NULL;
-	return -ENOMEM;
+	memory->image = calloc(1, sizeof(*memory->image));
+	if (!memory->image)
+		return -ENOMEM;
+	*memory->image = (struct image) { .owners = 1, .bytes = memory->bytes };
+	return make_file(memory->image);
+}
+
+void image_put(struct image *image)
+{
+	if (!image || __atomic_sub_fetch(&image->owners, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (image->copy)
+		munmap(image->copy, image->bytes);
+	if (image->fd >= 0)
+		close(image->fd);
+	free(image);
 }
 
 /* A page of zeros stays a hole of the file, which costs nothing. */
@@ -102,33 +126,39 @@ int memory_take(const struct vee_vm *vm, struct memory *memory)
 {
 	int err;
 
-	*memory = (struct memory) { .fd = -1 };
+	*memory = (struct memory) { };
 	err = vm_slots(vm, &memory->slots);
 	if (err < 0)
 		return err;
 	memory->count = err;
 	err = place_all(memory);
 	if (!err)
-		err = make_file(memory);
+		err = make_image(memory);
 	for (size_t i = 0; !err && i < memory->count; i++)
 		if (memory->offsets[i] != NOT_COPIED)
-			take_slot(memory->copy + memory->offsets[i], &memory->slots[i]);
+			take_slot(memory->image->copy + memory->offsets[i],
+				  &memory->slots[i]);
 	return err;
 }
 
 void memory_free(struct memory *memory)
 {
-	if (memory->copy)
-		munmap(memory->copy, memory->bytes);
-	if (memory->fd >= 0)
-		close(memory->fd);
+	image_put(memory->image);
 	free(memory->slots);
 	free(memory->offsets);
+	free(memory->alone);
 }
 
 /* --- what has been written since --- */
 
 #define PAGES	512		/* that are asked for at a time */
+
+static bool is_template(const struct vee_vm *vm, const struct vm_slot *slot)
+{
+	struct vm_template template;
+
+	return vm_template(vm, slot->gpa, &template);
+}
 
 /* Nothing of @slot counts as written from here on. */
 static int forget_written(struct vee_vm *vm, const struct vm_slot *slot)
@@ -149,7 +179,7 @@ int memory_watch(struct vee_vm *vm, const struct memory *memory)
 	for (size_t i = 0; !err && i < memory->count; i++) {
 		const struct vm_slot *slot = &memory->slots[i];
 
-		if (!is_written(slot))
+		if (!is_written(slot) || is_template(vm, slot))
 			continue;
 		err = vee_vm_dirty_start(vm, slot->gpa, slot->bytes);
 		if (err == -EEXIST)	/* an earlier snapshot's */
@@ -176,10 +206,14 @@ int memory_put_written(struct vee_vm *vm, const struct memory *memory)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < memory->count; i++)
-		if (is_written(&memory->slots[i]))
-			err = put_written(vm, &memory->slots[i],
-					  memory->copy + memory->offsets[i]);
+	for (size_t i = 0; !err && i < memory->count; i++) {
+		const struct vm_slot *slot = &memory->slots[i];
+
+		if (!is_written(slot))
+			continue;
+		err = is_template(vm, slot) ? fork_put_back(vm, slot->gpa) :
+		      put_written(vm, slot, memory->image->copy + memory->offsets[i]);
+	}
 	return err;
 }
 
@@ -200,36 +234,6 @@ void memory_put(struct vee_vm *vm, const struct memory *memory)
 
 		if (is_written(slot))
 			put_slot(vee_vm_at(vm, slot->gpa, slot->bytes),
-				 memory->copy + memory->offsets[i], slot->bytes);
+				 memory->image->copy + memory->offsets[i], slot->bytes);
 	}
-}
-
-/* --- a VM of its own --- */
-
-static int map_slots(struct vee_vm *vm, const struct memory *memory, uint8_t *own)
-{
-	int err = 0;
-
-	for (size_t i = 0; !err && i < memory->count; i++) {
-		const struct vm_slot *slot = &memory->slots[i];
-		uint64_t offset = memory->offsets[i];
-		uint8_t *hva = offset == NOT_COPIED ? slot->hva : own + offset;
-
-		err = vee_vm_map(vm, slot->gpa, hva, slot->bytes, slot->access);
-	}
-	return err;
-}
-
-int memory_fork(struct vee_vm *vm, const struct memory *memory)
-{
-	uint8_t *own = NULL;
-
-	if (memory->bytes) {
-		own = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_NORESERVE, memory->fd, 0);
-		if (own == MAP_FAILED)
-			return -ENOMEM;
-		vm_give_memory(vm, own, memory->bytes);
-	}
-	return map_slots(vm, memory, own);
 }

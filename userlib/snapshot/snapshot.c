@@ -53,7 +53,9 @@ int vee_vm_snapshot(struct vee_vm *vm, struct vee_vm_snapshot **snapshot)
 		return -ENOMEM;
 	new->number = next_number();
 	new->vm_flags = vm_flags(vm);
-	err = memory_take(vm, &new->memory);
+	err = fork_settle(vm);
+	if (!err)
+		err = memory_take(vm, &new->memory);
 	if (!err)
 		err = take_cpus(vm, new);
 	if (err) {
@@ -88,26 +90,32 @@ static bool is_alike(const struct vee_vm *vm, const struct vee_vm_snapshot *snap
 }
 
 /* On the way it is like none. */
-static void put_memory(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot)
+static int put_memory(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot)
 {
 	bool is_known = *vm_since(vm) == snapshot->number;
+	int err;
 
 	*vm_since(vm) = 0;
 	if (is_known && !memory_put_written(vm, &snapshot->memory)) {
 		*vm_since(vm) = snapshot->number;
-		return;
+		return 0;
 	}
+	/* Its templates are another's. */
+	err = fork_settle(vm);
+	if (err)
+		return err;
 	memory_put(vm, &snapshot->memory);
 	watch(vm, snapshot);
+	return 0;
 }
 
 int vee_vm_restore(struct vee_vm *vm, const struct vee_vm_snapshot *snapshot)
 {
-	int err = 0;
+	int err;
 
 	if (!is_alike(vm, snapshot))
 		return -ESTALE;
-	put_memory(vm, snapshot);
+	err = put_memory(vm, snapshot);
 	for (unsigned int i = 0; !err && i < snapshot->cpu_count; i++)
 		err = cpu_put(vee_vm_vcpu(vm, snapshot->cpus[i].id), &snapshot->cpus[i]);
 	return err;

@@ -88,7 +88,6 @@ static int load_image(struct vee_fn **fn, const struct image *image,
 	next = steps;
 	fake.run = guest;
 	fake.answer_dirty = know_nothing;
-	fake.map_count = 0;
 	ret = vee_fn_load(fn, image, sizeof(*image), options, why);
 	fclose(why);
 	return ret;
@@ -225,17 +224,21 @@ static void host_functions(void)
 		HOST(0, IN, 13, OUT, ROOM, ERROR(FN_EINVAL)),
 		HOST(0, IN, 14, OUT, ROOM, ERROR(13)),
 		HOST(0, IN, 0, OUT, 0, ERROR(FN_EFAULT)),
-		HOST(0, MEMORY, 0, MEMORY, 0, 0),
-		DONE(8, 0),
+		/* Across a page's end, and more than a page. */
+		HOST(0, IN, 8, OUT - 3, ROOM, 0),
+		HOST(0, OUT - 3, 8, IN - 4, 8, 8),
+		HOST(0, IN - 4, 7, OUT, 2 * PAGE_BYTES, 8),
+		HOST(0, MEMORY, 0, MEMORY, 0, 7),
+		DONE(7, 0),
 	};
 	struct vee_fn *fn;
 	char out[ROOM];
 
 	host_calls = 0;
 	CHECK_EQUAL(load(&fn, &with, ready), 0);
-	CHECK_EQUAL(call(fn, 8, out, sizeof(out), steps), 8);
-	CHECK(!memcmp(out, "noitseuq", 8));
-	CHECK_EQUAL(host_calls, 5);
+	CHECK_EQUAL(call(fn, 8, out, sizeof(out), steps), 7);
+	CHECK(!memcmp(out, "oitseuq", 7));
+	CHECK_EQUAL(host_calls, 8);
 	vee_fn_free(fn);
 }
 
@@ -317,7 +320,6 @@ static int load_and_call(void)
 	next = steps;
 	fake.run = guest;
 	fake.answer_dirty = know_nothing;
-	fake.map_count = 0;
 	ret = vee_fn_load(&fn, &image, sizeof(image), &small, NULL);
 	if (ret)
 		return ret;

@@ -212,15 +212,27 @@ static int add_map(const struct vee_map *map)
 			return -EEXIST;
 	if (fake.map_count == MAX_MAPS)
 		return -ENOSPC;
+	if (map->pool_bytes && fake.no_templates)
+		return -E2BIG;
+	copies_forget(map);
 	maps[fake.map_count++] = *map;
 	fake.map = *map;
 	return 0;
+}
+
+const struct vee_map *fake_map_at(uint64_t gpa)
+{
+	for (unsigned int i = 0; i < fake.map_count; i++)
+		if (gpa - maps[i].gpa < maps[i].bytes)
+			return &maps[i];
+	return NULL;
 }
 
 static int remove_map(const struct vee_unmap *unmap)
 {
 	for (unsigned int i = 0; i < fake.map_count; i++)
 		if (unmap->gpa == maps[i].gpa && unmap->bytes == maps[i].bytes) {
+			copies_forget(&maps[i]);
 			maps[i] = maps[--fake.map_count];
 			return 0;
 		}
@@ -396,6 +408,7 @@ static int load_state(const struct vee_vcpu_state *state)
 static int create_vm(const struct vee_vm_create *create)
 {
 	fake.vm_flags = create->flags;
+	fake.map_count = 0;		/* it knows one VM at a time: the last */
 	return new_fd(VEE_POST_RING_BYTES);
 }
 
@@ -447,7 +460,7 @@ static int note_dirty(struct vee_dirty *dirty)
 static int note_template(struct vee_template *template)
 {
 	fake.template = *template;
-	return fake.answer_template ? fake.answer_template(template) : -ENOENT;
+	return copies_answer(template);
 }
 
 static int answer(unsigned long request, void *arg)

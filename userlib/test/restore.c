@@ -261,7 +261,6 @@ static void cpuid_is_a_forks(void)
 	CHECK_EQUAL(vee_vcpu_set_cpuid(m.rig.vcpu, own, 2), 0);
 	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
 	fake.cpuid_count = 0;
-	fake.map_count = 0;
 	CHECK_EQUAL(vee_vm_fork(snapshot, &fork), 0);
 	CHECK_EQUAL(fake.cpuid_count, 2);
 	CHECK(!memcmp(fake.cpuid, own, sizeof(own)));
@@ -312,7 +311,6 @@ static void a_fork_is_its_own(void)
 	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
 	low = exact_copy(m.low, RAM_BYTES);
 	m.low[5] ^= 0xff;
-	fake.map_count = 0;		/* the stand-in knows one VM at a time */
 	CHECK_EQUAL(vee_vm_fork(snapshot, &fork), 0);
 	theirs = vee_vm_at(fork, 0, RAM_BYTES);
 	mirror = vee_vm_at(fork, MIRROR_GPA, MIRROR_BYTES);
@@ -336,6 +334,146 @@ static void a_fork_is_its_own(void)
 	machine_end(&m);
 }
 
+/* A fork of a machine with one slot, of @pages with something in each. */
+struct forked {
+	struct rig rig;
+	uint8_t *ram;
+	uint64_t bytes;
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vm *vm;
+};
+
+static void forked_begin(struct forked *f, unsigned int pages)
+{
+	*f = (struct forked) { .bytes = pages * PAGE_BYTES };
+	rig_begin(&f->rig);
+	if (vee_vm_alloc(f->rig.vm, 0, f->bytes, (void **)&f->ram))
+		abort();
+	for (unsigned int i = 0; i < pages; i++)
+		f->ram[i * PAGE_BYTES + 1] = i + 1;
+	if (vee_vm_snapshot(f->rig.vm, &f->snapshot) || vee_vm_fork(f->snapshot, &f->vm))
+		abort();
+}
+
+static void forked_end(struct forked *f)
+{
+	vee_vm_snapshot_free(f->snapshot);
+	vee_vcpu_destroy(vee_vm_vcpu(f->vm, 0));
+	vee_vm_destroy(f->vm);
+	rig_end(&f->rig);
+}
+
+static void write_pages(const struct forked *f, unsigned int pages)
+{
+	for (unsigned int i = 0; i < pages; i++)
+		CHECK_EQUAL(vee_vm_write(f->vm, i * PAGE_BYTES + 1, "\xee", 1), 0);
+}
+
+static bool is_first(struct vee_vm *vm, const struct forked *f)
+{
+	uint8_t *all = malloc(f->bytes);
+	bool same = !vee_vm_read(vm, 0, all, f->bytes) && !memcmp(all, f->ram, f->bytes);
+
+	free(all);
+	return same;
+}
+
+/* What it writes stays in the pool, but not more of it than is worth it, and not for ever. */
+static void a_fork_is_put_back(void)
+{
+	struct forked f;
+	unsigned int resets;
+
+	forked_begin(&f, 100);
+	CHECK_EQUAL(fake.map.pool_bytes, f.bytes);
+	resets = copies_resets;
+	write_pages(&f, 64);
+	CHECK_EQUAL(vee_vm_restore(f.vm, f.snapshot), 0);
+	CHECK_EQUAL(copies_count(0), 64);
+	CHECK(is_first(f.vm, &f));
+	write_pages(&f, 65);
+	CHECK_EQUAL(vee_vm_restore(f.vm, f.snapshot), 0);
+	CHECK_EQUAL(copies_count(0), 0);
+	CHECK(is_first(f.vm, &f));
+	CHECK_EQUAL(copies_resets - resets, 1);
+	for (unsigned int i = 0; i < 256; i++) {
+		write_pages(&f, 4);
+		CHECK_EQUAL(vee_vm_restore(f.vm, f.snapshot), 0);
+		CHECK(is_first(f.vm, &f));
+	}
+	CHECK_EQUAL(copies_resets - resets, 2);
+	forked_end(&f);
+}
+
+/* A snapshot of a fork, and one that is no longer its own. */
+static void a_fork_has_a_snapshot(void)
+{
+	struct vee_vm_snapshot *second;
+	struct vee_vm *vm;
+	struct forked f;
+	uint8_t *all;
+
+	forked_begin(&f, 10);
+	write_pages(&f, 2);
+	CHECK(!vee_vm_at(f.vm, 0, 2 * PAGE_BYTES));
+	CHECK_EQUAL(vee_vm_snapshot(f.vm, &second), 0);
+	CHECK_EQUAL(fake.map.pool_bytes, 0);
+	all = vee_vm_at(f.vm, 0, f.bytes);
+	CHECK(all && all[1] == 0xee && all[PAGE_BYTES + 1] == 0xee);
+	CHECK(!memcmp(all + 2 * PAGE_BYTES, f.ram + 2 * PAGE_BYTES, f.bytes - 2 * PAGE_BYTES));
+	fake.answer_dirty = know_nothing;
+	all[5] = 1;
+	CHECK_EQUAL(vee_vm_restore(f.vm, second), 0);
+	CHECK(!all[5] && all[1] == 0xee);
+	CHECK_EQUAL(vee_vm_restore(f.vm, f.snapshot), 0);
+	CHECK(is_first(f.vm, &f));
+	CHECK_EQUAL(vee_vm_fork(second, &vm), 0);
+	CHECK_EQUAL(vee_vm_read(vm, 0, f.ram, 2), 0);
+	CHECK_EQUAL(f.ram[1], 0xee);
+	/* Of this one the first is another's. */
+	CHECK_EQUAL(vee_vm_restore(vm, f.snapshot), 0);
+	f.ram[1] = 1;
+	CHECK(is_first(vm, &f));
+	vee_vm_snapshot_free(second);
+	vee_vcpu_destroy(vee_vm_vcpu(vm, 0));
+	vee_vm_destroy(vm);
+	forked_end(&f);
+}
+
+/* A template of the caller's, in place of the slot. */
+static void not_its_own_template(void)
+{
+	static uint8_t pool[PAGE_BYTES] __attribute__((aligned(4096)));
+	struct forked f;
+
+	forked_begin(&f, 10);
+	CHECK_EQUAL(vee_vm_unmap(f.vm, 0, f.bytes), 0);
+	CHECK_EQUAL(vee_vm_map_template(f.vm, 0, f.ram, f.bytes, pool, PAGE_BYTES,
+					VEE_READ | VEE_WRITE | VEE_EXECUTE), 0);
+	CHECK_EQUAL(vee_vm_restore(f.vm, f.snapshot), -ESTALE);
+	forked_end(&f);
+}
+
+/* Large slots, and all where the module knows no templates, are mappings of their own. */
+static void forks_without_templates(void)
+{
+	struct forked f;
+
+	forked_begin(&f, 4097);
+	CHECK_EQUAL(fake.map.pool_bytes, 0);
+	CHECK(vee_vm_at(f.vm, 0, f.bytes));
+	forked_end(&f);
+	fake.no_templates = true;
+	forked_begin(&f, 10);
+	CHECK_EQUAL(fake.map.pool_bytes, 0);
+	CHECK(is_first(f.vm, &f));
+	fake.answer_dirty = know_nothing;
+	write_pages(&f, 2);
+	CHECK_EQUAL(vee_vm_restore(f.vm, f.snapshot), 0);
+	CHECK(is_first(f.vm, &f));
+	forked_end(&f);
+}
+
 static struct machine *failing;
 
 static int take_and_fork(void)
@@ -346,7 +484,6 @@ static int take_and_fork(void)
 
 	if (err)
 		return err;
-	fake.map_count = 0;
 	err = vee_vm_fork(snapshot, &fork);
 	vee_vm_snapshot_free(snapshot);
 	if (err)
@@ -411,6 +548,10 @@ const struct test tests[] = {
 	{ "answers to CPUID that were set are a fork's, too", cpuid_is_a_forks },
 	{ "a VM with other slots or vCPUs is refused", what_has_changed_is_refused },
 	{ "a fork has all of it, and nobody else has what it writes", a_fork_is_its_own },
+	{ "what a fork writes is put back, and the pool stays small", a_fork_is_put_back },
+	{ "a fork has snapshots, and goes back to any", a_fork_has_a_snapshot },
+	{ "a template of the caller's is another slot", not_its_own_template },
+	{ "forks whose memory is no template", forks_without_templates },
 	{ "memory that runs out", memory_that_runs_out },
 	{ "errors of the kernel's", errors_of_the_kernel },
 	{ "a VM without memory", no_memory_at_all },

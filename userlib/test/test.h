@@ -118,7 +118,7 @@ extern struct fake_kernel {
 	unsigned int runs;
 	uint64_t rip;			/* after a run, which is what the page says already */
 	int (*answer_dirty)(struct vee_dirty *dirty);	/* NULL, or who knows of writes */
-	int (*answer_template)(struct vee_template *template);	/* NULL, or who knows of copies */
+	bool no_templates;		/* a module that is too old for them */
 	void (*run)(struct vee_vcpu_page *page);	/* NULL, or who is the guest */
 	uint8_t xsave[XSAVE_BYTES];
 	bool avx512;
@@ -134,6 +134,22 @@ void rig_begin(struct rig *rig);
 /* With code of @mode bytes at 1000H, and memory from 0 up, which is returned. */
 uint8_t *rig_begin_mode(struct rig *rig, unsigned int mode, uint64_t ram_bytes);
 void rig_end(struct rig *rig);
+
+/* What was mapped there; NULL: nothing. */
+const struct vee_map *fake_map_at(uint64_t gpa);
+
+/* --- copies.c: slots with a template, as the module has them --- */
+
+/* VEE_VM_TEMPLATE */
+int copies_answer(struct vee_template *template);
+/* The pool is free. */
+void copies_forget(const struct vee_map *map);
+/* How many pages of the slot with @gpa are in its pool. */
+unsigned int copies_count(uint64_t gpa);
+/* How often the module was asked to reset a slot, since the program began. */
+extern unsigned int copies_resets;
+
+/* --- kernel.c --- */
 
 /* For vee_mmio_assist(): each byte of it reads as 77H. */
 int any_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write);
