@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A VM as a function call: what it takes from the call to the result, with the VM there
- * or made for it, alone or one of many.
+ * or made for it, and thrown away or put back.
  */
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "bench_calls.h"
 #include "bench_dirty.h"
+#include "bench_fork.h"
 #include "bench_template.h"
 #include "bench_ticks.h"
 
 #define ROUNDS		2000
 #define LIVES		100
-#define MANY		1000	/* VMs */
-#define TURNS		5
 
 GUEST_CODE(function, "lea 1(%rdi), %rax\n out %al, $" VALUE(PORT));
 
@@ -73,50 +70,6 @@ static void measure_life(void)
 	tell("from nothing to the result and all gone, memory kept", ticks, LIVES);
 }
 
-/* --- many VMs --------------------------------------------------------------------------- */
-
-static void allow_files(void)
-{
-	const struct rlimit files = { 4 * MANY, 4 * MANY };
-
-	if (setrlimit(RLIMIT_NOFILE, &files))
-		die("no room for the descriptors of %d VMs", MANY);
-}
-
-/* Of each VM in turn; a figure is a turn's mean. */
-static void call_in_turn(struct guest *guests, int count, uint32_t *ticks)
-{
-	for (int turn = -1; turn < TURNS; turn++) {
-		uint64_t before = __rdtsc();
-
-		for (int i = 0; i < MANY; i++)
-			check(calls->call(&guests[i % count], i), i);
-		if (turn >= 0)
-			ticks[turn] = (__rdtsc() - before) / MANY;
-	}
-}
-
-static void measure_many(void)
-{
-	static struct guest guests[MANY];
-	uint32_t ticks[TURNS];
-
-	allow_files();
-	for (int i = 0; i < MANY; i++) {
-		guests[i] = (struct guest) { .memory = memory };
-		calls->create(&guests[i]);
-		engine->run(&guests[i]);
-		if (!i) {
-			call_in_turn(guests, 1, ticks);
-			tell("1 VM alive, call after call", ticks, TURNS);
-		}
-	}
-	call_in_turn(guests, MANY, ticks);
-	for (int i = 0; i < MANY; i++)
-		engine->destroy(&guests[i]);
-	tell("1,000 VMs alive, calls round robin", ticks, TURNS);
-}
-
 void measure(void)
 {
 	calls = engine == &engine_kvm ? &calls_kvm : &calls_vee;
@@ -125,8 +78,10 @@ void measure(void)
 	measure_call("a call into a VM that is there (one exit, registers kept)", calls->call);
 	measure_call("the same, all registers set anew", calls->call_anew);
 	measure_life();
-	measure_many();
 	/* These have other code. */
 	measure_template();
 	measure_dirty();
+	measure_fork();
+	if (engine == &engine_vee)
+		measure_fn();
 }

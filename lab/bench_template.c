@@ -27,17 +27,21 @@ GUEST_CODE(write_some,
 static const struct template_engine *templates;
 static const struct call_engine *calls;
 
-/* A file that has what a guest's memory is at first. */
-static void make_template(void)
+void template_open(const struct template_engine *engine)
 {
 	int fd = memfd_create("template", MFD_CLOEXEC);
 
-	memcpy(memory + GPA_CODE, write_some, write_some_end - write_some);
-	memset(memory + GPA_WRITTEN, 0, WRITTEN_MOST * 4096);
 	if (fd < 0 || write(fd, memory, GUEST_BYTES) != GUEST_BYTES)
 		die("no memory for the template");
-	templates->open(fd);
+	engine->open(fd);
 	close(fd);
+}
+
+static void make_template(void)
+{
+	memcpy(memory + GPA_CODE, write_some, write_some_end - write_some);
+	memset(memory + GPA_WRITTEN, 0, WRITTEN_MOST * 4096);
+	template_open(templates);
 }
 
 static void call(struct guest *g, uint64_t argument, unsigned int pages)

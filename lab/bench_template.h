@@ -30,6 +30,9 @@ struct template_engine {
 
 extern const struct template_engine template_vee, template_kvm;
 
+/* ... with a file that has what a guest's memory is at first, which is @memory. */
+void template_open(const struct template_engine *engine);
+
 void measure_template(void);
 
 #endif /* LAB_BENCH_TEMPLATE_H */
