@@ -745,7 +745,7 @@ TEST_F_TIMEOUT(dirty, running, 120)
 	memcpy(self->model, self->extra, BYTES);
 	memcpy(seen, self->extra, BYTES);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, fetch_on, &f));
-	for (i = 0; i < 40; i++) {
+	for (i = 0; i < 24; i++) {
 		count = fetch_all(g, pages);
 		ASSERT_LE(0, count);
 		copy_told(self->model, self->extra, pages, count);
