@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # How the labs' programs are built, here and in the lab, and by the grader: a program of
-# a lab is made of the C file of its name; guest.elf, a guest of 64 bits, of all its C files.
+# a lab is made of the C file of its name; guest.elf, a guest of 64 bits, of all its C files;
+# a module, NAME.ko, for the kernel of the lab, of the C file of its name.
 
 LABS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 TOP := $(LABS)/..
@@ -18,6 +19,18 @@ GUEST_FLAGS = -I$(ORIGINAL) -Wno-unused -Wno-unused-parameter -Wno-interrupt-ser
 include $(TOP)/guest/guest.mk
 
 guest.elf: $(PARTS:.c=.guest64.o)
+
+# Kbuild leaves much behind, which is not for the lab's folder. HEADERS: where the
+# kernel's are. No types for BPF, which would take a program more.
+HEADERS = $(shell $(TOP)/lab/headers)
+OWN := $(wildcard *.[ch])
+SOURCES := $(OWN) $(filter-out $(addprefix $(ORIGINAL)/,$(OWN)),$(wildcard $(ORIGINAL)/*.[ch]))
+%.ko: $(SOURCES)
+	@mkdir -p .build
+	@cp $(SOURCES) .build
+	@echo 'obj-m := $*.o' >.build/Kbuild
+	@$(MAKE) -s -C $(HEADERS) M=$(CURDIR)/.build CONFIG_DEBUG_INFO_BTF_MODULES= modules
+	@strip --strip-debug -o $@ .build/$@
 
 # In the lab it is there.
 $(TOP)/userlib/libvee.a:

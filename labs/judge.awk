@@ -38,7 +38,8 @@ function matches(line, pattern,   parts, n, i, at) {
 # --- the list of tasks ---
 
 NR == FNR && (/^#/ || /^ *$/) { next }
-NR == FNR && /^(yours|program|guest|skeleton|try) / { next }
+NR == FNR && /^(yours|program|guest|module|file|skeleton|try) / { next }
+NR == FNR && /^cpu-log$/ { next }
 NR == FNR && /^limit [0-9]+$/ { limit = $2; next }
 NR == FNR && /^run [a-z0-9-]+ ./ { is_run[$2] = 1; run_limit[$2] = limit; next }
 NR == FNR && /^task [0-9]+ [a-z0-9-]+: ./ {
@@ -165,8 +166,8 @@ function wrong(t,   r, i, k, w, at, found) {
 
 function hint_for(t,   i) {
 	for (i = 1; i <= hints[t]; i++)
-		if (find(from[t], hint[t, i], 0) ||
-		    hint[t, i] == "status " status[from[t]])
+		if (find(from[t], hint[t, i], 0) || (from[t] in status &&
+		    hint[t, i] == "status " status[from[t]]))
 			return ": " help[t, i]
 	return ""
 }
@@ -183,10 +184,10 @@ function right(t,   i) {
 function judge(t,   why, broken) {
 	broken = trouble(from[t])
 	if (!(from[t] in status) || ("build" in status && status["build"] + 0))
-		why = broken
+		why = broken (begun[from[t]] ? hint_for(t) : "")
 	else
 		why = wrong(t)
-	if (why != "" && why != broken)
+	if (why != "" && why != broken && from[t] in status)
 		why = why (broken == "" ? "" : "; " broken) hint_for(t)
 	printf "  %d/%d  %s: %s\n", why == "" ? points[t] : 0, points[t], name[t],
 		why == "" ? right(t) : why

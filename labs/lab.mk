@@ -4,7 +4,7 @@
 
 LABS := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 LAB := $(notdir $(CURDIR))
-PROGRAMS := $(shell awk '$$1 == "program" || $$1 == "guest" { print $$2 }' tasks)
+PROGRAMS := $(shell awk '/^(program|guest|module) / { print $$2 }' tasks)
 TRY := $(shell sed -n 's/^try *//p' tasks)
 
 MAKEFLAGS += --no-print-directory
@@ -17,7 +17,7 @@ try: all ## Run it in the lab, which stays up; ARGS="..." are its own
 grade: ## Points, task by task
 	@$(LABS)/grade $(LAB)
 clean: ## Remove what was built
-	@$(RM) $(PROGRAMS) *.o
+	@$(RM) -r $(PROGRAMS) *.o .build
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(LABS)/lab.mk
 
