@@ -32,12 +32,22 @@ GUEST_OBJECTS = print memory exception
 %.guest16.o: %.S
 	$(GUEST_CC) -m16 -c -o $@ $<
 
-$(GUEST)/guest64.a: $(patsubst %,$(GUEST)/%.guest64.o,start64 $(GUEST_OBJECTS) page heap fn)
-	rm -f $@; ar rcs $@ $^
-$(GUEST)/guest32.a: $(patsubst %,$(GUEST)/%.guest32.o,start32 $(GUEST_OBJECTS))
-	rm -f $@; ar rcs $@ $^
-$(GUEST)/guest16.a: $(patsubst %,$(GUEST)/%.guest16.o,start16 print memory)
-	rm -f $@; ar rcs $@ $^
+GUEST64 = $(patsubst %,$(GUEST)/%.guest64.o,start64 $(GUEST_OBJECTS) page heap fn)
+GUEST32 = $(patsubst %,$(GUEST)/%.guest32.o,start32 $(GUEST_OBJECTS))
+GUEST16 = $(patsubst %,$(GUEST)/%.guest16.o,start16 print memory)
+
+# An archive that is newer than its sources is good without its objects, as in the lab, whose
+# shell has an "ar" of its own that makes none: make has to call it.
+.SECONDARY: $(GUEST64) $(GUEST32) $(GUEST16)
+$(GUEST)/guest64.a: $(GUEST64)
+	rm -f $@
+	ar rcs $@ $^
+$(GUEST)/guest32.a: $(GUEST32)
+	rm -f $@
+	ar rcs $@ $^
+$(GUEST)/guest16.a: $(GUEST16)
+	rm -f $@
+	ar rcs $@ $^
 
 %.elf: %.guest64.o $(GUEST)/guest64.a $(GUEST)/guest.ld
 	$(GUEST_LD) -m elf_x86_64 -T $(GUEST)/guest.ld -o $@ $(filter %.o %.a,$^)
