@@ -32,9 +32,22 @@ SOURCES := $(OWN) $(filter-out $(addprefix $(ORIGINAL)/,$(OWN)),$(wildcard $(ORI
 	@$(MAKE) -s -C $(HEADERS) M=$(CURDIR)/.build CONFIG_DEBUG_INFO_BTF_MODULES= modules
 	@strip --strip-debug -o $@ .build/$@
 
-# In the lab it is there.
-$(TOP)/userlib/libvee.a:
-	$(MAKE) -s -C $(TOP)/userlib libvee.a
+# In the lab they are there.
+$(TOP)/userlib/libvee.a $(TOP)/userlib/command.a:
+	$(MAKE) -s -C $(TOP)/userlib $(@F)
+
+# Lab 10's program is "vee", which has of the library what is not its own; its kernel is a
+# file as Linux' own: three sectors of set-up code, and then what begins at 200000H. What
+# is its initial RAM disk makes no difference.
+boot: boot.c $(TOP)/userlib/command.a $(TOP)/userlib/libvee.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) -pthread -Wl,--as-needed -o $@ $< $(TOP)/userlib/command.a \
+		$(TOP)/userlib/libvee.a -luring -lZydis -lZycore -lz
+probe.bzimage: probe.guest32.o $(GUEST)/guest32.a
+	$(GUEST_LD) -m elf_i386 --oformat binary --section-start=.setup=0x1ffa00 \
+		--section-start=.entry=0x200000 -Ttext=0x200100 -e 0x200000 -o $@ $^
+	chmod -x $@
+probe.gz: probe.c
+	gzip -9nc $< >$@
 
 %: %.c $(TOP)/userlib/libvee.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Wl,--as-needed -o $@ $< $(TOP)/userlib/libvee.a \

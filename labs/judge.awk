@@ -38,7 +38,7 @@ function matches(line, pattern,   parts, n, i, at) {
 # --- the list of tasks ---
 
 NR == FNR && (/^#/ || /^ *$/) { next }
-NR == FNR && /^(yours|program|guest|module|file|skeleton|try) / { next }
+NR == FNR && /^(yours|program|guest|needs|module|file|skeleton|try) / { next }
 NR == FNR && /^cpu-log$/ { next }
 NR == FNR && /^limit [0-9]+$/ { limit = $2; next }
 NR == FNR && /^run [a-z0-9-]+ ./ { is_run[$2] = 1; run_limit[$2] = limit; next }
