@@ -227,6 +227,84 @@ TEST_F(memory, replaced)
 	EXPECT_EQ(-EACCES, g->page->exit.memory.error);
 }
 
+GUEST_LABEL(both_store);
+GUEST_LABEL(both_out);
+GUEST_CODE(both, 64,
+	   "mov (%rbx), %rax; push %rax; both_out: out %al, $16;"
+	   "pop %rax; mov (%rdx), %rax; push %rax; both_store: mov %rax, (%rcx); hlt");
+
+/* All that an exit tells is of this access, not of the one before. */
+#define ASSERT_STORE_TOLD(g)						\
+	do {								\
+		struct vee_vcpu_page *told = (g)->page;			\
+									\
+		ASSERT_EQ(AT(both, both_store), told->regs.rip);	\
+		ASSERT_EQ(GPA_STACK - 8, told->regs.rsp);		\
+		ASSERT_EQ(48, told->exit.hardware_reason);		\
+		ASSERT_EQ(8, told->exit.memory.code_width);		\
+		ASSERT_EQ(0, memcmp(told->exit.memory.insn, both_store, 3)); \
+		ASSERT_EQ(0, told->exit.instruction_length);		\
+	} while (0)
+
+/* Loads from @first, where it gets memory, and stops; then from @second, and stores to @third. */
+static void both_begin(struct guest *g, __u64 first, __u64 second, __u64 third)
+{
+	GUEST_LONG(g, both);
+	g->page->regs.rsp = GPA_STACK;
+	g->page->regs.rbx = first;
+	g->page->regs.rdx = second;
+	g->page->regs.rcx = third;
+}
+
+/*
+ * The second page of a slot that is touched, and is there, takes no sleep: that such a one
+ * comes next is what the kernel then guesses.
+ */
+#define ASSERT_BOTH_LOAD(g, extra, first)				\
+	do {								\
+		host_write64((extra) + (first) * PAGE_BYTES, 1);		\
+		ASSERT_RUN_AT(g, VEE_EXIT_PIO, AT(both, both_out));	\
+		host_write64((extra) + ((first) + 1) * PAGE_BYTES, 1);	\
+		(g)->page->resume = VEE_RESUME_NEXT;			\
+		ASSERT_EQ(0, guest_run(g));				\
+	} while (0)
+
+/* The guest is refused something right after it got memory of the same slot, each time. */
+TEST_F(memory, refused_after_memory)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+	__u64 gpa;
+
+	ASSERT_EQ(0, vm_unmap(g->vm, GPA_EXTRA, EXTRA_BYTES));
+	ASSERT_EQ(0, vm_map(g->vm, GPA_EXTRA, self->extra, EXTRA_BYTES, VEE_READ));
+	for (i = 0; i < 6; i += 2) {
+		gpa = GPA_EXTRA + i * PAGE_BYTES;
+		both_begin(g, gpa, gpa + PAGE_BYTES, gpa + 2 * PAGE_BYTES);
+		ASSERT_BOTH_LOAD(g, self->extra, i);
+		ASSERT_REFUSED(g, -EACCES, VEE_WRITE, gpa + 2 * PAGE_BYTES);
+		ASSERT_STORE_TOLD(g);
+	}
+}
+
+/* ... and after it got memory where there is none any more. */
+TEST_F(memory, nothing_after_memory)
+{
+	const __u64 there = GPA_STACK - 64;
+	struct guest *g = &self->g;
+
+	both_begin(g, GPA_EXTRA, GPA_EXTRA + PAGE_BYTES, there);
+	ASSERT_BOTH_LOAD(g, self->extra, 0);
+	ASSERT_EQ(VEE_EXIT_HLT, g->page->exit.reason);
+	ASSERT_EQ(0, vm_unmap(g->vm, GPA_EXTRA, EXTRA_BYTES));
+	both_begin(g, there, there, GPA_EXTRA + PAGE_BYTES);
+	ASSERT_RUN_AT(g, VEE_EXIT_PIO, AT(both, both_out));
+	g->page->resume = VEE_RESUME_NEXT;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	ASSERT_EQ(GPA_EXTRA + PAGE_BYTES, g->page->exit.memory.gpa);
+	ASSERT_STORE_TOLD(g);
+}
+
 /* An access that begins in a slot and ends behind it. */
 TEST_F(memory, across_the_end)
 {

@@ -212,9 +212,8 @@ static __always_inline void ept_write(struct ept *ept, u64 *entry, u64 gpa, u64 
  * violation, which drops what it has cached for that address (SDM 3C,
  * "Operations that Invalidate Cached Mappings"), so none need be told. A leaf
  * for another page begins a new generation, and the caller must presence_flush().
- * True: there was none, which the caller counts.
  */
-static bool ept_set_leaf(struct ept *ept, u64 *entry, u64 gpa, u64 leaf)
+static noinline void ept_change_leaf(struct ept *ept, u64 *entry, u64 gpa, u64 leaf)
 {
 	u64 old = *entry;
 
@@ -222,9 +221,19 @@ static bool ept_set_leaf(struct ept *ept, u64 *entry, u64 gpa, u64 leaf)
 		leaf |= old & (EPT_ACCESS | EPT_DIRTY);
 
 	ept_write(ept, entry, gpa, leaf);
-	if (old && ((old ^ leaf) & EPT_ADDRESS))
+	if ((old ^ leaf) & EPT_ADDRESS)
 		ept_new_generation(ept);
-	return !old;
+}
+
+/* True: there was none, which the caller counts. The CPU sets no flags in what isn't there. */
+static __always_inline bool ept_set_leaf(struct ept *ept, u64 *entry, u64 gpa, u64 leaf)
+{
+	if (*entry) {
+		ept_change_leaf(ept, entry, gpa, leaf);
+		return false;
+	}
+	WRITE_ONCE(*entry, leaf);
+	return true;
 }
 
 /* @table has so many leaves of @level more. */

@@ -281,10 +281,20 @@ static int fault_begin(struct fault *fault, struct memory *memory, unsigned int 
 	return 0;
 }
 
-static __always_inline int fault_by(struct memory *memory, struct ept_cache *cache, u64 gpa,
-				    unsigned int access, bool may_sleep, bool now,
-				    struct absent *absent)
+static struct mem_range slot_range(const struct slot *slot)
 {
+	return (struct mem_range) {
+		.gpa = slot->node.start,
+		.bytes = slot->node.last - slot->node.start + 1,
+	};
+}
+
+/* @slot: not NULL: with preemption off */
+static __always_inline int fault_by(struct memory *memory, struct ept_cache *cache, u64 gpa,
+				    unsigned int access, bool may_sleep,
+				    struct mem_range *slot, struct absent *absent)
+{
+	const bool now = slot;
 	struct fault fault = {
 		.fetched = absent && absent->fetched ? absent->hva : 0,
 		.gpa = gpa & PAGE_MASK,
@@ -300,6 +310,8 @@ static __always_inline int fault_by(struct memory *memory, struct ept_cache *cac
 	error = fault_begin(&fault, memory, access);
 	if (!error)
 		error = now ? fault_resolve_now(&fault, cache) : fault_resolve(&fault, cache);
+	if (now && !error)
+		*slot = slot_range(fault.slot);
 	mem_unlock(memory);
 	if (absent) {
 		absent->hva = fault.hva;
@@ -311,11 +323,11 @@ static __always_inline int fault_by(struct memory *memory, struct ept_cache *cac
 int mem_fault(struct memory *memory, struct ept_cache *cache, u64 gpa, unsigned int access,
 	      bool may_sleep, struct absent *absent)
 {
-	return fault_by(memory, cache, gpa, access, may_sleep, false, absent);
+	return fault_by(memory, cache, gpa, access, may_sleep, NULL, absent);
 }
 
 int mem_fault_now(struct memory *memory, struct ept_cache *cache, u64 gpa,
-		  unsigned int access)
+		  unsigned int access, struct mem_range *slot)
 {
-	return fault_by(memory, cache, gpa, access, false, true, NULL);
+	return fault_by(memory, cache, gpa, access, false, slot, NULL);
 }

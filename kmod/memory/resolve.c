@@ -51,25 +51,6 @@ int fault_get_page(struct fault *fault)
 }
 
 /*
- * False: the page is a file's that is written back. No filesystem cleans the others.
- * Without the page's lock its mapping may be truncated and freed while it is in use
- * here, but for RCU, which inodes are freed by.
- */
-bool page_dirty_without_lock(struct page *page)
-{
-	struct folio *folio = page_folio(page);
-
-	if (!folio_test_swapbacked(folio))
-		return false;
-	if (!folio_test_dirty(folio)) {
-		rcu_read_lock();
-		set_page_dirty(page);
-		rcu_read_unlock();
-	}
-	return true;
-}
-
-/*
  * The guest's writes leave no trace in the host's page tables, and swap and
  * writeback go by the page's dirty flag. It is set before the guest can write.
  * Whoever clears it takes the page from the guest first, or makes it read-only,
@@ -162,11 +143,17 @@ static bool small_code(void)
 	return boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 }
 
+/* Nearly all memory is of small pages, which takes no walk to find out. */
+static bool may_be_large(const struct page *page)
+{
+	return PageCompound(page) || is_zone_device_page(page);
+}
+
 int fault_level(const struct fault *fault)
 {
 	int level;
 
-	if (fault->execute && small_code())
+	if (!may_be_large(fault->page) || (fault->execute && small_code()))
 		return 1;
 	level = host_level(fault->slot->memory->mm, fault->hva);
 	while (!level_offered(level) || !level_fits(fault, level))

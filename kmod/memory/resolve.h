@@ -6,12 +6,13 @@
 #define _VEE_RESOLVE_H
 
 #include <linux/align.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
 #include <linux/types.h>
 #include <asm/page.h>
 
 #include "memory/frame.h"
 
-struct page;
 struct slot;
 struct watch;
 
@@ -66,8 +67,24 @@ struct fault {
 /*
  * False: the page is a file's that is written back. No filesystem cleans the others; it is
  * dirty then.
+ *
+ * Without the page's lock its mapping may be truncated and freed while it is in use
+ * here, but for RCU, which inodes are freed by.
  */
-bool page_dirty_without_lock(struct page *page);
+static inline bool page_dirty_without_lock(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	if (!folio_test_swapbacked(folio))
+		return false;
+	if (!folio_test_dirty(folio)) {
+		rcu_read_lock();
+		set_page_dirty(page);
+		rcu_read_unlock();
+	}
+	return true;
+}
+
 /* Sets @page and @writable. 0, or as mem_fault(). */
 int fault_get_page(struct fault *fault);
 /* It will be written; @seq: from before it was got. 0; -EBUSY, -EAGAIN: not now. */

@@ -6,6 +6,9 @@
  * What the caller may have to know is noted at once, while the VMCS is at hand. Whether
  * the exit is the caller's at all is found out then, with interrupts on: most are of pages
  * that are there, and the sleeping half does the rest.
+ *
+ * Where the last ones were pages it is noted only if this is none: what is noted stays in
+ * the VMCS until the next entry, and to read it then takes another bracket.
  */
 #include <linux/irqflags.h>
 #include <linux/mm.h>
@@ -62,6 +65,12 @@ static bool may_be_posted(struct vee_vcpu *vcpu)
 	       !breakpoints_armed(&vcpu->debug);
 }
 
+/* A guess: it costs a bracket if it's wrong. */
+static bool is_in_memory(const struct vee_vcpu *vcpu)
+{
+	return mem_range_has(&vcpu->violation.memory, vcpu->violation.gpa);
+}
+
 static void note_insn(struct vee_vcpu *vcpu)
 {
 	code_note(vcpu);
@@ -69,6 +78,19 @@ static void note_insn(struct vee_vcpu *vcpu)
 	/* For store_decode(). */
 	if (vcpu->violation.may_post)
 		vcpu->violation.rsp = vmcs_read(VMCS_GUEST_RSP);
+}
+
+static __always_inline void note(struct vee_vcpu *vcpu)
+{
+	if (vcpu->violation.may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
+		note_insn(vcpu);
+	exit_user(vcpu, VEE_EXIT_MMIO);
+	vcpu->violation.noted = true;
+}
+
+void exit_fault_note(struct vee_vcpu *vcpu, void *unused)
+{
+	note(vcpu);
 }
 
 /* Is @store what the CPU was at, and the whole of it? */
@@ -205,6 +227,19 @@ static bool is_walk_taken_for_write(struct vee_vcpu *vcpu, int err)
 	       (vcpu->exit.qualification & (walk | VIOLATION_TRANSLATED)) == walk;
 }
 
+/* The guest can't have it. If it was taken for memory the next one there isn't. */
+static enum next decline(struct vee_vcpu *vcpu)
+{
+	if (!vcpu->violation.noted) {
+		vcpu->violation.memory.bytes = 0;
+		vcpu->exit.sleeper = decline;
+		return NEXT_NOTE;
+	}
+	if (local_is_there(&vcpu->apic) && vcpu->violation.error == -ENOENT)
+		return refuse_local(vcpu);
+	return refuse(vcpu, vcpu->violation.error);
+}
+
 static enum next resolve(struct vee_vcpu *vcpu)
 {
 	u32 access = access_of(vcpu->exit.qualification);
@@ -217,8 +252,8 @@ static enum next resolve(struct vee_vcpu *vcpu)
 		dirty_give_up_flags(&vcpu->vm->memory);
 		return NEXT_HOST;
 	}
-	if (local_is_there(&vcpu->apic) && err == -ENOENT)
-		return fault_own(vcpu) ? NEXT_ENTER : refuse_local(vcpu);
+	if (local_is_there(&vcpu->apic) && err == -ENOENT && fault_own(vcpu))
+		return NEXT_ENTER;
 	switch (err) {
 	case 0:
 		vcpu->stats.faults++;
@@ -228,17 +263,9 @@ static enum next resolve(struct vee_vcpu *vcpu)
 	case -EBUSY:
 		return budget_end(&vcpu->limits);
 	default:
-		return refuse(vcpu, err);
+		vcpu->violation.error = err;
+		return decline(vcpu);
 	}
-}
-
-static __always_inline void note(struct vee_vcpu *vcpu,
-				 enum next (*sleeper)(struct vee_vcpu *vcpu))
-{
-	if (vcpu->violation.may_post || vcpu->wishes.prefetch & VEE_PREFETCH_INSN)
-		note_insn(vcpu);
-	exit_user(vcpu, VEE_EXIT_MMIO);
-	vcpu->exit.sleeper = sleeper;
 }
 
 enum next exit_ept_violation(struct vee_vcpu *vcpu)
@@ -249,7 +276,10 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 	vcpu->violation.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	vcpu->violation.gva = q & VIOLATION_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
 	vcpu->violation.may_post = may_be_posted(vcpu);
-	note(vcpu, resolve);
+	vcpu->violation.noted = false;
+	if (vcpu->violation.may_post || !is_in_memory(vcpu))
+		note(vcpu);
+	vcpu->exit.sleeper = resolve;
 	return NEXT_FAULT;
 }
 
@@ -281,7 +311,8 @@ enum next exit_apic_access(struct vee_vcpu *vcpu)
 
 	event_collect(vcpu);
 	vcpu->violation = (struct violation) { .gpa = APIC_BASE_DEFAULT | APIC_OFFSET(q) };
-	note(vcpu, refuse_local);
+	note(vcpu);
+	vcpu->exit.sleeper = refuse_local;
 	vcpu->exit.qualification = as_violation(q);
 	return NEXT_SLEEP;
 }
@@ -292,7 +323,8 @@ enum next exit_fault(struct vee_vcpu *vcpu)
 
 	vcpu->violation.error = VEE_LOCKS_SLEEP ? -EBUSY :
 				mem_fault_now(&vcpu->vm->memory, &vcpu->ept_cache,
-					      vcpu->violation.gpa, access);
+					      vcpu->violation.gpa, access,
+					      &vcpu->violation.memory);
 	if (vcpu->violation.error)
 		return NEXT_SLEEP;
 	vcpu->stats.faults++;

@@ -443,6 +443,18 @@ int vcpu_with_vmcs(struct vee_vcpu *vcpu,
 
 /* --- the run ----------------------------------------------------------------------------- */
 
+/* An enum next, or an error. */
+static int sleeping_half(struct vee_vcpu *vcpu)
+{
+	int next = vcpu->exit.sleeper(vcpu);
+	int err;
+
+	if (likely(next != NEXT_NOTE))
+		return next;
+	err = vcpu_with_vmcs(vcpu, exit_fault_note, NULL);
+	return err ?: vcpu->exit.sleeper(vcpu);
+}
+
 static int run(struct vee_vcpu *vcpu)
 {
 	int next;
@@ -454,7 +466,7 @@ static int run(struct vee_vcpu *vcpu)
 			next = stretch(vcpu);
 		} while (try_elsewhere(next));
 		if (next == NEXT_SLEEP)
-			next = vcpu->exit.sleeper(vcpu);
+			next = sleeping_half(vcpu);
 		if (next == NEXT_USER)
 			break;
 		if (next < 0)

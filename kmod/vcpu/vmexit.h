@@ -7,6 +7,8 @@
 
 #include <linux/types.h>
 
+#include "memory/fault.h"
+
 struct vee_vcpu;
 
 /* What to do after a VM exit. */
@@ -17,6 +19,7 @@ enum next {
 	NEXT_HOST,	/* let the host have its interrupts and signals first */
 	NEXT_SLEEP,	/* vm_exit.sleeper must do the rest, it may sleep */
 	NEXT_USER,	/* the caller's: vee_vcpu_page.exit is filled */
+	NEXT_NOTE,	/* a sleeper's: exit_fault_note() first, then the sleeper that it set */
 };
 
 /**
@@ -43,15 +46,19 @@ struct vm_exit {
  * @gpa: guest-physical address
  * @error: why it could not be resolved with preemption off
  * @may_post: it is a write that may be posted, if an instruction's that can be decoded
+ * @noted: what the caller is told of it is in the vCPU page
  * @gva: linear address; 0: the CPU gives none
  * @rsp: with @may_post: RSP
+ * @memory: the slot in which one was last resolved at once; it may be gone
  */
 struct violation {
 	u64 gpa;
 	int error;
 	bool may_post;
+	bool noted;
 	u64 gva;
 	u64 rsp;
+	struct mem_range memory;
 };
 
 #endif /* _VEE_VMEXIT_H */
