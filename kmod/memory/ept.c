@@ -115,6 +115,7 @@ int ept_cache_fill(struct ept_cache *cache)
 			return -ENOMEM;
 		cache->table[cache->count++] = table;
 	}
+	cache->enough = true;
 	return 0;
 }
 
@@ -122,6 +123,14 @@ void ept_cache_drop(struct ept_cache *cache)
 {
 	while (cache->count)
 		ept_free_table(cache->table[--cache->count]);
+}
+
+static void *ept_take_table(struct ept_cache *cache)
+{
+	if (likely(cache->count))
+		return cache->table[--cache->count];
+	cache->enough = false;
+	return NULL;
 }
 
 /* --- map ------------------------------------------------------------------- */
@@ -157,9 +166,11 @@ static u64 *ept_walk(struct ept *ept, struct ept_cache *cache, u64 gpa,
 		u64 *entry = ept_entry(table, gpa, at);
 
 		if (!*entry || ept_is_leaf(*entry, at)) {
-			if (!cache->count)
+			void *child = ept_take_table(cache);
+
+			if (!child)
 				return NULL;
-			ept_link(ept, table, entry, cache->table[--cache->count], at);
+			ept_link(ept, table, entry, child, at);
 		}
 		table = ept_child(*entry);
 	}
@@ -404,9 +415,11 @@ void ept_split(struct ept *ept, struct ept_cache *cache, u64 gpa, unsigned int a
 		if (!*entry)
 			return;
 		if (ept_is_leaf(*entry, at)) {
-			if (!cache->count)
+			u64 *child = ept_take_table(cache);
+
+			if (!child)
 				return;
-			ept_split_leaf(ept, entry, at, cache->table[--cache->count], access);
+			ept_split_leaf(ept, entry, at, child, access);
 		}
 		table = ept_child(*entry);
 	}

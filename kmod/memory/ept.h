@@ -53,14 +53,16 @@ struct ept {
 /**
  * struct ept_cache - table pages set aside before the lock is taken
  * @count: how many
+ * @enough: it was filled, and nobody has found too few since: most walks need none
  * @table: zeroed pages
  */
 struct ept_cache {
 	unsigned int count;
+	bool enough;
 	void *table[EPT_LEVELS - 1];
 };
 
-/* Enough for a walk from the root that finds nothing. */
+/* For a walk from the root that finds nothing. */
 static inline bool ept_cache_is_full(const struct ept_cache *cache)
 {
 	return cache->count == ARRAY_SIZE(cache->table);

@@ -241,29 +241,40 @@ static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *c
 	return error;
 }
 
+/* A copy is noted before it is mapped, so that can't fail. */
+static bool has_tables(const struct fault *fault, const struct ept_cache *cache)
+{
+	return fault->source == FAULT_TO_COPY ? ept_cache_is_full(cache) : cache->enough;
+}
+
 static int fault_resolve(struct fault *fault, struct ept_cache *cache)
 {
-	int error = ept_cache_fill(cache);
 	unsigned long seq;
+	int error;
 
+	error = has_tables(fault, cache) ? 0 : ept_cache_fill(cache);
 	if (error)
 		return error;
 	seq = watch_begin(fault->watch);
 	error = fault_try(fault, seq, cache);
 	/* Others may keep the host busy there for as long as they like. */
-	return error == -EAGAIN ? -EINTR : error;
+	if (error == -EAGAIN || (!error && !cache->enough))
+		return -EINTR;
+	return error;
 }
 
 /* With preemption off. */
 static int fault_resolve_now(struct fault *fault, struct ept_cache *cache)
 {
 	unsigned long seq;
+	int error;
 
-	if (!ept_cache_is_full(cache))
+	if (!has_tables(fault, cache))
 		return -EBUSY;
 	if (!watch_go_on(fault->watch, &seq))
 		return -EAGAIN;
-	return fault_try(fault, seq, cache);
+	error = fault_try(fault, seq, cache);
+	return error || cache->enough ? error : -EBUSY;
 }
 
 static int fault_begin(struct fault *fault, struct memory *memory, unsigned int access)
