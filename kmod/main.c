@@ -18,6 +18,7 @@
 #include "vcpu/msr_bitmap.h"
 #include "vcpu/perf.h"
 #include "vmx/caps.h"
+#include "vmx/limits.h"
 #include "vmx/mode.h"
 #include "vmx/root.h"
 #include "vmx/tsc.h"
@@ -53,6 +54,7 @@ static const struct {
 	void (*exit)(void);
 } parts[] = {
 	{ .init = caps_init, .exit = nothing },
+	{ .init = limits_init, .exit = nothing },
 	{ .init = cpuid_init, .exit = nothing },
 	{ .init = deadline_setup, .exit = nothing },
 	{ .init = l1d_init, .exit = l1d_exit },

@@ -4,7 +4,10 @@
  * itself needs none of it but the fixed bits of CR0 and CR4.
  */
 #include <linux/bits.h>
+#include <linux/cache.h>
 #include <linux/minmax.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 
@@ -57,7 +60,10 @@ static u64 perf_global_ctrl(void)
 	       (counters(edx & 0x1f) | ecx) << PERF_FIXED_SHIFT;
 }
 
-void limits_tell(struct vee_info *info)
+/* Asked once, as the module is loaded: CPUID may be a VM exit of its own. */
+static struct vee_info limits __ro_after_init;
+
+static void limits_read(struct vee_info *info)
 {
 	u32 width = cpuid_eax(LEAF_ADDRESS_BITS), eax, edx;
 
@@ -72,4 +78,18 @@ void limits_tell(struct vee_info *info)
 	info->phys_bits = width & 0xff;
 	info->linear_bits = width >> 8 & 0xff;
 	cpuid_count(LEAF_FEATURES, 0, &eax, &info->cpuid_7_ebx, &info->cpuid_7_ecx, &edx);
+}
+
+int limits_init(void)
+{
+	limits_read(&limits);
+	return 0;
+}
+
+#define FIRST_LIMIT	offsetof(struct vee_info, vmx_cr0_fixed0)
+
+void limits_tell(struct vee_info *info)
+{
+	memcpy((u8 *)info + FIRST_LIMIT, (u8 *)&limits + FIRST_LIMIT,
+	       sizeof(limits) - FIRST_LIMIT);
 }

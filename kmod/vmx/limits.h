@@ -7,6 +7,8 @@
 
 struct vee_info;
 
+/* After caps_init(). */
+int limits_init(void);
 /* Fills in @info from vmx_cr0_fixed0 on. */
 void limits_tell(struct vee_info *info);
 
