@@ -2,7 +2,6 @@
 /* vCPUs: their lives, and the requests on them. */
 #include <cpuid.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -66,9 +65,12 @@ int run_failed(struct vee_vcpu *vcpu, int err)
 
 static __attribute__((noinline)) int run_noting(struct vee_vcpu *vcpu)
 {
+	int err;
+
 	exits_begin(vcpu);
-	if (ioctl(vcpu->fd, VEE_VCPU_RUN, NULL))
-		return run_failed(vcpu, -errno);
+	err = run_request(vcpu->fd);
+	if (err)
+		return run_failed(vcpu, err);
 	exits_end(vcpu);
 	return 0;
 }
@@ -80,8 +82,8 @@ int vee_vcpu_run(struct vee_vcpu *vcpu)
 
 	if (vcpu->exits)
 		return run_noting(vcpu);
-	err = ioctl(vcpu->fd, VEE_VCPU_RUN, NULL);
-	return err ? run_failed(vcpu, -errno) : err;
+	err = run_request(vcpu->fd);
+	return err ? run_failed(vcpu, err) : err;
 }
 
 /* Also called from signal handlers: nothing but the system call. */

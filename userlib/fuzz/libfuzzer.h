@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);
+int __wrap_run_request(int fd);
 ssize_t __wrap_send(int fd, const void *bytes, size_t count, int flags);
 
 #endif /* VEE_LIBFUZZER_H */
