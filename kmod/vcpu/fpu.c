@@ -97,18 +97,29 @@ void fpu_load_host(struct guest_fpu *fpu)
 	kernel_fpu_end();
 }
 
+/* XCR0 is @before. A caller who sets all of the state seldom changes it. */
+static void xcr0_change(const struct guest_fpu *fpu, u64 before)
+{
+	if (guest_xcr0(fpu) != before)
+		xcr0_load(guest_xcr0(fpu));
+}
+
 /* With the guest's state loaded: XSETBV by the guest. */
 void fpu_set_xcr0(struct guest_fpu *fpu, u64 xcr0)
 {
+	u64 before = guest_xcr0(fpu);
+
 	fpu->xcr0 = xcr0;
-	xcr0_load(guest_xcr0(fpu));
+	xcr0_change(fpu, before);
 }
 
 /* Likewise: CR4.OSXSAVE. */
 void fpu_set_osxsave(struct guest_fpu *fpu, bool osxsave)
 {
+	u64 before = guest_xcr0(fpu);
+
 	fpu->osxsave = osxsave;
-	xcr0_load(guest_xcr0(fpu));
+	xcr0_change(fpu, before);
 }
 
 #define XCR0_AVX512	(XFEATURE_MASK_OPMASK | XFEATURE_MASK_ZMM_Hi256 | \
