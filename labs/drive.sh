@@ -1,0 +1,51 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs in the lab: inserts the module that is there, has it go each of these steps, and
+# prints what it says. usage: drive.sh [--beside-vee | --then-vee] STEP...
+#
+# Without vee, which uses VMX itself; --then-vee puts it back.
+
+# To the kernel's log, which is read once: a program costs the emulator more than a step.
+note() {
+	echo "<6>$name: $*" >/dev/kmsg
+}
+
+step() {
+	if echo "$1" 2>/dev/null >"/sys/module/$name/parameters/run"; then
+		note "step $1: done"
+	else
+		note "step $1: refused"
+	fi
+}
+
+# A vee that may only have VMX for itself sees whether anything is left of it.
+put_back() {
+	if insmod /lab/vee.ko slice_us=1000 vmx=resident 2>/dev/null; then
+		echo "vee has VMX again"
+	else
+		echo "vee can't have VMX: it was left on"
+		insmod /lab/vee.ko slice_us=1000
+	fi
+}
+
+name=$(basename ./*.ko .ko)
+beside=0
+back=0
+case $1 in
+--beside-vee) beside=1; shift ;;
+--then-vee) back=1; shift ;;
+esac
+# The console is a serial line, for which a CPU that writes down each instruction is slow.
+echo 1 >/proc/sys/kernel/printk
+echo on >/proc/sys/kernel/printk_devkmsg
+note "drive $$"
+[ "$beside" = 1 ] || [ ! -d /sys/module/vee ] || rmmod vee
+insmod "$name.ko" || exit
+for step; do
+	step "$step"
+done
+rmmod "$name"
+dmesg | sed -n "/ $name: drive $$\$/,\$ { / drive /d; s/^\[[ .0-9]*\] $name: step /step /p; s/^\[[ .0-9]*\] $name: /$name: /p }"
+echo 5 >/proc/sys/kernel/printk
+[ "$back" = 0 ] || put_back
