@@ -216,6 +216,14 @@ bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t c
 int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
 		 unsigned int access);
 
+/* --- save/features.c --- */
+
+/* Registers of CPUID that say what the CPU has. */
+#define FEATURE_WORDS	9
+
+void features_of(const struct vee_cpuid_entry *entries, unsigned int count,
+		 uint32_t features[FEATURE_WORDS]);
+
 /* --- dirty.c --- */
 
 /* After the library has written there for the guest. Without such ranges it is nothing. */

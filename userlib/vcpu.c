@@ -154,6 +154,13 @@ int vee_vcpu_get_cpuid(struct vee_vcpu *vcpu, struct vee_cpuid_entry *entries,
 	return err;
 }
 
+static void cpuid_is_set(struct vee_vcpu *vcpu, const struct vee_cpuid_entry *entries,
+			 unsigned int count)
+{
+	vcpu->has_cpuid = true;
+	features_of(entries, count, vcpu->features);
+}
+
 int vee_vcpu_set_cpuid(struct vee_vcpu *vcpu,
 		       const struct vee_cpuid_entry *entries,
 		       unsigned int count)
@@ -165,7 +172,8 @@ int vee_vcpu_set_cpuid(struct vee_vcpu *vcpu,
 	};
 	int err = vee_request(vcpu->fd, VEE_VCPU_SET_CPUID, &cpuid);
 
-	vcpu->has_cpuid |= !err;
+	if (!err)
+		cpuid_is_set(vcpu, entries, count);
 	return err;
 }
 
@@ -207,7 +215,8 @@ int vee_vcpu_load(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 	state->size = sizeof(*state);
 	state->flags = 0;
 	err = vee_request(vcpu->fd, VEE_VCPU_LOAD, state);
-	vcpu->has_cpuid |= !err && state->parts & ~state->skip & VEE_STATE_CPUID;
+	if (!err && state->parts & ~state->skip & VEE_STATE_CPUID)
+		cpuid_is_set(vcpu, (const void *)(uintptr_t)state->cpuid, state->cpuid_count);
 	return err;
 }
 

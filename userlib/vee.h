@@ -46,6 +46,7 @@ struct vee_vm;
  * @error: the library's own: what the last run that failed gave, for vee_explain()
  * @error_generation: likewise, when that was: the page's generation after it
  * @has_cpuid: the library's own: the answers to CPUID have been set
+ * @features: likewise, what these say of the CPU
  *
  * A later version of the library may append members: never put one inside
  * another struct or on the stack.
@@ -60,6 +61,7 @@ struct vee_vcpu {
 	int error;
 	uint64_t error_generation;
 	bool has_cpuid;
+	uint32_t features[9];
 };
 
 /* --- the machine, VMs and their memory --- */
@@ -928,8 +930,8 @@ struct vee_sending {
  * takes too long, with the VM stopped), -ECONNRESET (the connection broke),
  * -ECONNABORTED (the other side refuses), -EBADMSG, -EINVAL (no vCPU, no @stop, a section's
  * name), -ENOTSOCK, -E2BIG (a section), -EBUSY (slots have changed), -ENOMEM, what @stop
- * gave, or the errors of vee_vcpu_save(), vee_vm_dirty_start(), vee_get_info(), send(2)
- * and recv(2).
+ * gave, or the errors of vee_vcpu_save(), vee_vm_dirty_start(), vee_get_info(),
+ * vee_vm_create(), vee_vcpu_create(), send(2) and recv(2).
  */
 int vee_send(struct vee_sending *sending, int fd, char *why, size_t size);
 
@@ -940,13 +942,15 @@ int vee_send(struct vee_sending *sending, int fd, char *why, size_t size);
  * @why: where it says, in a line without newline, what went wrong; or NULL
  * @size: how much room is there
  *
- * Returns when all is there, and the VM stands still. What comes next is vee_saved_restore(),
+ * Returns when all is there, and the VM stands still; or, before memory comes, with the names of
+ * what this CPU lacks and that of the first vCPU had. What comes next is vee_saved_restore(),
  * what the program has of its own, and vee_take_over(). Who closes the socket before that
  * has the VM go on where it was.
  *
- * Return: 0; -ENOEXEC (what comes is no VM), -EPROTONOSUPPORT (of another version), -EBADMSG
- * (it was damaged on its way), -ECONNRESET (the connection broke), -ENOTSOCK, -ENOMEM, or
- * the errors of recv(2).
+ * Return: 0; -ENOEXEC (what comes is no VM), -EPROTONOSUPPORT (of another version),
+ * -EOPNOTSUPP (it needs what this CPU lacks, or another TSC), -EBADMSG (it was damaged on its
+ * way), -ECONNRESET (the connection broke), -ENOTSOCK, -ENOMEM, or the errors of
+ * vee_vm_create(), vee_vcpu_create() and recv(2).
  */
 int vee_receive(int fd, struct vee_saved **saved, char *why, size_t size);
 

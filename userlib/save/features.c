@@ -11,7 +11,7 @@ static const struct {
 	enum reg reg;
 	uint32_t but;		/* bits that say nothing of the CPU */
 	const char *names[32];
-} words[] = {
+} words[FEATURE_WORDS] = {
 	{ 0x1, 0, ECX, 1U << 27 | 1U << 31, {
 		"sse3", "pclmulqdq", "dtes64", "monitor", "ds_cpl", "vmx", "smx", "eist",
 		"tm2", "ssse3", "cnxt_id", "sdbg", "fma", "cx16", "xtpr", "pdcm", NULL,
@@ -84,18 +84,50 @@ static void add_name(unsigned int word, unsigned int bit, char *text, size_t siz
 			 words[word].leaf, regs[words[word].reg], bit);
 }
 
-bool features_lack(const struct vee_cpuid_entry *saved, unsigned int saved_count,
-		   const struct vee_cpuid_entry *here, unsigned int here_count,
-		   char *names, size_t size)
+void features_of(const struct vee_cpuid_entry *entries, unsigned int count,
+		 uint32_t features[FEATURE_WORDS])
 {
-	*names = 0;
-	for (unsigned int word = 0; word < sizeof(words) / sizeof(*words); word++) {
-		uint32_t lacks = value(saved, saved_count, word) &
-				 ~value(here, here_count, word);
+	for (unsigned int word = 0; word < FEATURE_WORDS; word++)
+		features[word] = value(entries, count, word);
+}
 
-		for (unsigned int bit = 0; bit < 32; bit++)
-			if (lacks >> bit & 1)
-				add_name(word, bit, names, size);
+int features_of_vcpu(struct vee_vcpu *vcpu, uint32_t features[FEATURE_WORDS])
+{
+	struct vee_cpuid_entry entries[VEE_MAX_CPUID];
+	unsigned int count = VEE_MAX_CPUID;
+	int err = vee_vcpu_get_cpuid(vcpu, entries, &count);
+
+	if (!err)
+		features_of(entries, count, features);
+	return err;
+}
+
+int features_of_host(unsigned int flags, uint32_t features[FEATURE_WORDS])
+{
+	struct vee_vcpu *vcpu;
+	struct vee_vm *vm;
+	int err = vee_vm_create_with(&vm, flags);
+
+	if (err)
+		return err;
+	err = vee_vcpu_create(vm, 0, &vcpu);
+	if (!err) {
+		err = features_of_vcpu(vcpu, features);
+		vee_vcpu_destroy(vcpu);
 	}
-	return *names;
+	vee_vm_destroy(vm);
+	return err;
+}
+
+int features_check(const uint32_t wanted[FEATURE_WORDS], const uint32_t here[FEATURE_WORDS],
+		   const struct why *why)
+{
+	char names[FEATURES_BYTES] = "";
+
+	for (unsigned int word = 0; word < FEATURE_WORDS; word++)
+		for (unsigned int bit = 0; bit < 32; bit++)
+			if ((wanted[word] & ~here[word]) >> bit & 1)
+				add_name(word, bit, names, sizeof(names));
+	return !*names ? 0 :
+	       why_say(why, -EOPNOTSUPP, "it needs what this CPU lacks: %s", names);
 }

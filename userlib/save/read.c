@@ -12,8 +12,6 @@
 #include "stream.h"
 #include "../explain/explain.h"
 
-#define NAMES_BYTES	400
-
 /* --- is it whole? --- */
 
 static int damaged(const struct why *why)
@@ -297,20 +295,6 @@ static int read_blob(const struct vee_saved *saved, const struct vee_vcpu *vcpu,
 	return 0;
 }
 
-static int check_features(struct vee_vcpu *vcpu, const struct blob *blob, const struct why *why)
-{
-	struct vee_cpuid_entry here[VEE_MAX_CPUID];
-	unsigned int count = VEE_MAX_CPUID;
-	char names[NAMES_BYTES];
-	int err = vee_vcpu_get_cpuid(vcpu, here, &count);
-
-	if (err)
-		return why_say(why, err, "can't ask for CPUID: %s", strerror(-err));
-	if (!features_lack(blob->cpuid, blob->state.cpuid_count, here, count, names, sizeof(names)))
-		return 0;
-	return why_say(why, -EOPNOTSUPP, "it needs what this CPU lacks: %s", names);
-}
-
 static int load_blob(struct vee_vcpu *vcpu, struct blob *blob, uint64_t later,
 		     const struct why *why)
 {
@@ -328,15 +312,29 @@ static int load_blob(struct vee_vcpu *vcpu, struct blob *blob, uint64_t later,
 		       name ? name : "its state is not for this machine");
 }
 
-/* Read, judge and load one. */
+static int check_vcpu(const struct vee_saved *saved, struct vee_vcpu *vcpu,
+		      const struct why *why)
+{
+	uint32_t wanted[FEATURE_WORDS], here[FEATURE_WORDS];
+	struct blob blob = { };
+	int err = read_blob(saved, vcpu, &blob, why);
+
+	free(blob.area);
+	if (err)
+		return err;
+	features_of(blob.cpuid, blob.state.cpuid_count, wanted);
+	err = features_of_vcpu(vcpu, here);
+	if (err)
+		return why_say(why, err, "can't ask for CPUID: %s", strerror(-err));
+	return features_check(wanted, here, why);
+}
+
 static int load_vcpu(const struct vee_saved *saved, struct vee_vcpu *vcpu, uint64_t later,
 		     const struct why *why)
 {
 	struct blob blob = { };
 	int err = read_blob(saved, vcpu, &blob, why);
 
-	if (!err)
-		err = check_features(vcpu, &blob, why);
 	if (!err)
 		err = load_blob(vcpu, &blob, later, why);
 	free(blob.area);
@@ -376,7 +374,7 @@ static int host_tsc(struct vee_vcpu *vcpu, uint64_t *tsc)
 }
 
 /* Clocks of a guest that it has set by the TSC would go wrong: a thousandth is too much. */
-static int check_tsc(const struct vee_saved *saved, const struct why *why)
+int saved_check_tsc(const struct vee_saved *saved, const struct why *why)
 {
 	uint32_t then = saved->header->tsc_khz;
 	struct vee_info info;
@@ -401,7 +399,7 @@ static int check_machine(const struct vee_saved *saved, struct vee_vcpu *const *
 	if (apics != vm_has_apics(vcpus[0]->vm))
 		return why_say(why, -EINVAL, "it is of a VM with%s local APICs",
 			       apics ? "" : "out");
-	return check_tsc(saved, why);
+	return saved_check_tsc(saved, why);
 }
 
 static int restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
@@ -410,6 +408,8 @@ static int restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
 	int err = check_machine(saved, vcpus, count, why);
 	uint64_t now = 0;
 
+	for (unsigned int i = 0; i < count && !err; i++)
+		err = check_vcpu(saved, vcpus[i], why);
 	if (!err)
 		err = map_memory(saved, vcpus[0]->vm, why);
 	if (err)
@@ -425,7 +425,7 @@ static int restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
 int vee_saved_restore(const struct vee_saved *saved, struct vee_vcpu *const *vcpus,
 		      unsigned int count, char *why, size_t size)
 {
-	char text[NAMES_BYTES + 100] = "";
+	char text[FEATURES_BYTES + 100] = "";
 	const struct why told = { why, size }, here = { text, sizeof(text) };
 	int err = restore(saved, vcpus, count, &here);
 

@@ -82,6 +82,20 @@ static int add_slot(struct vee_saved *saved, const struct save_entry *from, uint
 	return 0;
 }
 
+static int check_machine(const struct vee_saved *saved, const struct stream_hello *hello,
+			 const struct why *why)
+{
+	uint32_t here[FEATURE_WORDS];
+	int err = saved_check_tsc(saved, why);
+
+	if (err)
+		return err;
+	err = features_of_host(hello->flags, here);
+	if (err)
+		return why_say(why, err, "can't make a VM like it: %s", strerror(-err));
+	return features_check(hello->features, here, why);
+}
+
 static int get_hello(struct vee_saved *saved, const struct why *why)
 {
 	struct save_entry entries[VEE_MAX_SLOTS];
@@ -104,7 +118,8 @@ static int get_hello(struct vee_saved *saved, const struct why *why)
 	for (unsigned int i = 0; i < hello.slots; i++)
 		if (add_slot(saved, &entries[i], &end))
 			return damaged(why);
-	return set_length(saved, end, why);
+	err = check_machine(saved, &hello, why);
+	return err ? err : set_length(saved, end, why);
 }
 
 /* --- pages --- */

@@ -124,9 +124,16 @@ struct vee_saved {
 /* A section is in the file, and of its kind. */
 bool save_entry_fits(const struct vee_saved *saved, const struct save_entry *entry);
 
-/* Names of what @saved offers and @here doesn't, a comma between; false: there is none. */
-bool features_lack(const struct vee_cpuid_entry *saved, unsigned int saved_count,
-		   const struct vee_cpuid_entry *here, unsigned int here_count,
-		   char *names, size_t size);
+/* Of the names of features. */
+#define FEATURES_BYTES	400
+/* 0, or the errors of vee_vcpu_get_cpuid(). */
+int features_of_vcpu(struct vee_vcpu *vcpu, uint32_t features[FEATURE_WORDS]);
+/* What a guest is told that nobody tells more or less, in a VM with these VEE_VM_ flags. */
+int features_of_host(unsigned int flags, uint32_t features[FEATURE_WORDS]);
+/* -EOPNOTSUPP: some are wanted that aren't here; @why has their names. */
+int features_check(const uint32_t wanted[FEATURE_WORDS], const uint32_t here[FEATURE_WORDS],
+		   const struct why *why);
+/* -EOPNOTSUPP: it was set by a clock of another speed. */
+int saved_check_tsc(const struct vee_saved *saved, const struct why *why);
 
 #endif /* VEE_SAVE_H */

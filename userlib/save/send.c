@@ -324,6 +324,20 @@ static int send_stopped(struct sender *sender)
 
 /* --- all of it --- */
 
+/*
+ * What a program adds by itself it has over there as well. The vCPU may be running, and can't
+ * be asked.
+ */
+static int get_features(const struct sender *sender, uint32_t features[FEATURE_WORDS])
+{
+	const struct vee_vcpu *vcpu = sender->how->vcpus[0];
+	int err = features_of_host(vm_flags(sender->vm), features);
+
+	for (unsigned int word = 0; vcpu->has_cpuid && word < FEATURE_WORDS; word++)
+		features[word] &= vcpu->features[word];
+	return err;
+}
+
 static int say_hello(struct sender *sender)
 {
 	struct stream_hello hello = {
@@ -339,6 +353,8 @@ static int say_hello(struct sender *sender)
 	struct vee_info info;
 	int err = vee_get_info(&info);
 
+	if (!err)
+		err = get_features(sender, hello.features);
 	if (err)
 		return why_say(&sender->why, err, "%s", strerror(-err));
 	memcpy(hello.magic, STREAM_MAGIC, sizeof(hello.magic));

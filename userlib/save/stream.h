@@ -2,9 +2,9 @@
 /*
  * A VM on its way to another process: records, each with a number and a checksum.
  *
- * The sender says STREAM_HELLO, then pages, some more than once, while the VM runs; then,
- * with the VM stopped, the rest of the pages, the sections, STREAM_END. From here on it is
- * about who runs it:
+ * The sender says STREAM_HELLO, by which who can't run it refuses at once; then pages, some
+ * more than once, while the VM runs; then, with the VM stopped, the rest of the pages, the
+ * sections, STREAM_END. From here on it is about who runs it:
  *
  *	receiver: STREAM_READY		all is there, and it could run here
  *	sender:   STREAM_GO		it will not run here any more
@@ -22,7 +22,7 @@
 #include "save.h"
 
 #define STREAM_MAGIC	"vee move"
-#define STREAM_VERSION	1
+#define STREAM_VERSION	2
 
 /* Of a record's contents, at most. */
 #define STREAM_MOST	(64ULL << 20)
@@ -63,6 +63,8 @@ struct stream_record {
  * @xsave_bytes: vee_info.xsave_bytes
  * @slots: how many struct save_entry follow
  * @reserved: 0
+ * @features: what the first vCPU was told that its CPU has, and which it has of that CPU, not
+ *	of the program
  */
 struct stream_hello {
 	char magic[8];
@@ -72,6 +74,7 @@ struct stream_hello {
 	uint32_t xsave_bytes;
 	uint32_t slots;
 	uint32_t reserved;
+	uint32_t features[FEATURE_WORDS];
 };
 
 /**

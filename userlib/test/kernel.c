@@ -87,7 +87,8 @@ uint64_t test_random(void)
 
 struct fake_kernel fake;
 static struct vee_map maps[MAX_MAPS];
-static struct vee_vcpu_page *page;
+static struct vee_vcpu_page *page;	/* of the vCPU that is asked for something */
+static struct vee_vcpu_page *pages[1 << 16];	/* by the vCPUs' descriptors */
 
 static int new_fd(size_t bytes)
 {
@@ -246,7 +247,10 @@ static int create_vcpu(const struct vee_vcpu_create *create)
 	if (!create->page || create->page % VEE_VCPU_PAGE_BYTES)
 		return -EINVAL;
 	fd = new_fd(0);
+	if (fd < 0 || fd >= (int)(sizeof(pages) / sizeof(*pages)))
+		abort();
 	page = (void *)(uintptr_t)create->page;
+	pages[fd] = page;
 	memset(page, 0, VEE_VCPU_PAGE_BYTES);
 	page->size = sizeof(*page);
 	page->prefetch = VEE_STATE_REGS | VEE_PREFETCH_INSN;
@@ -533,16 +537,22 @@ static int answer(unsigned long request, void *arg)
 	}
 }
 
+static bool is_vcpu(int fd)
+{
+	return fd >= 0 && fd < (int)(sizeof(pages) / sizeof(*pages)) && pages[fd];
+}
+
 int __wrap_ioctl(int fd, unsigned long request, ...)
 {
 	va_list args;
 	void *arg;
 	int ret;
 
-	(void)fd;
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
+	if (_IOC_NR(request) >= _IOC_NR(VEE_VCPU_RUN) && is_vcpu(fd))
+		page = pages[fd];
 	ret = answer(request, arg);
 	if (ret >= 0)
 		return ret;
