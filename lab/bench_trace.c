@@ -104,14 +104,36 @@ static void be_called_anew(struct guest *g)
 	engine->run(g);
 }
 
+static struct vee_vm_snapshot *snapshot;
+static struct vee_vm *fork_of_it;
+
+/* What is put back is a fork. */
+static void be_forked(struct guest *g)
+{
+	need(vee_vm_snapshot(((struct vee_guest *)g->private)->vm, &snapshot), "snapshot");
+	need(vee_vm_fork(snapshot, &fork_of_it), "fork");
+	need(vee_vcpu_run(vee_vm_vcpu(fork_of_it, 0)), "run");
+}
+
+/* Nothing has been written. */
+static void be_put_back(struct guest *g)
+{
+	(void)g;
+	need(vee_vm_restore(fork_of_it, snapshot), "restore");
+	need(vee_vcpu_run(vee_vm_vcpu(fork_of_it, 0)), "run");
+}
+
 static void die_out(struct guest *g)
 {
+	vee_vcpu_destroy(vee_vm_vcpu(fork_of_it, 0));
+	vee_vm_destroy(fork_of_it);
+	vee_vm_snapshot_free(snapshot);
 	engine->destroy(g);
 }
 
 /* A life; @part of it is what is traced. */
 static void (*const life[])(struct guest *g) = {
-	be_born, be_called, sync_all, be_called_anew, die_out,
+	be_born, be_called, sync_all, be_called_anew, be_forked, be_put_back, die_out,
 };
 
 static void live(void (*part)(struct guest *g), bool traced)
@@ -143,6 +165,7 @@ static void trace_lives(void)
 	trace_life("VM, slot, vCPU, to the first exit (vee alone)", be_born);
 	trace_life("a call (vee alone)", be_called);
 	trace_life("a call, all registers set anew (vee alone)", be_called_anew);
+	trace_life("a fork put back to its snapshot, and run (vee alone)", be_put_back);
 	trace_life("all of it torn down (vee alone)", die_out);
 }
 
