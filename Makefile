@@ -47,7 +47,7 @@ check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ..
 	@lab/check --debug
 
 ##@ Measure
-.PHONY: bench bench-apic bench-calls bench-plot bench-trace bench-boot bench-uring
+.PHONY: bench bench-apic bench-calls bench-move bench-plot bench-trace bench-boot bench-uring
 bench: ## What an exit costs, beside KVM, in the same boot of the lab
 	@lab/bench
 	@lab/bench-apic
@@ -55,6 +55,8 @@ bench-apic: ## ... of that the local APICs alone, with one CPU and with two
 	@lab/bench-apic
 bench-calls: ## What a VM as a function call costs, alone and one of many
 	@lab/bench-calls
+bench-move: ## How long a guest stands still when it is moved while it runs
+	@lab/bench-move
 bench-plot: ## Draw what "make bench" has measured
 	@lab/bench-plot
 bench-boot: ## The boot of Linux, on the bare lab machine and as a guest
