@@ -341,6 +341,7 @@ void pc_init(struct pc *pc, struct bus *ports, struct bus *memory,
 	i8042_init(&pc->i8042, ports, isa_line(pc, IRQ_KEYBOARD), on_reset, pc);
 	init_pci(pc, ports, config);
 	init_acpi(pc, ports);
+	mc6845_init(&pc->crtc, ports);
 	debugcon_init(&pc->debugcon, ports, config->debug_send, config->arg);
 	exit_port_init(&pc->exit_port, ports, on_exit_port, pc);
 }
@@ -421,6 +422,7 @@ static const struct {
 	{ offsetof(struct pc, i8042), &i8042_saved },
 	{ offsetof(struct pc, pci), &pci_saved },
 	{ offsetof(struct pc, acpi), &acpi_saved },
+	{ offsetof(struct pc, crtc), &mc6845_saved },
 };
 
 #define PARTS	(sizeof(parts) / sizeof(*parts))

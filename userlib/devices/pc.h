@@ -37,6 +37,7 @@
 #include "i8259.h"
 #include "ioapic.h"
 #include "mc146818.h"
+#include "mc6845.h"
 #include "pci.h"
 #include "pci_uart.h"
 #include "uart.h"
@@ -110,6 +111,7 @@ struct pc {
 	struct pci_function host_bridge;
 	struct pci_uart pci_uart;
 	struct acpi acpi;
+	struct mc6845 crtc;
 	struct debugcon debugcon;
 	struct exit_port exit_port;
 	uint8_t exit_status;

@@ -97,12 +97,14 @@ static uint8_t cause(const struct uart *uart)
 	return IIR_NONE;
 }
 
-/* OUT2 enables the buffer between the chip and the bus; loop-back turns it off. */
+/*
+ * On a PC OUT2 enables the buffer between the chip and the bus, and loop-back turns it off.
+ * Here OUT2 doesn't matter: there are systems that never set it, xv6 for one, and would not
+ * hear of input; who has no use for interrupts has them off in IER.
+ */
 static void update_irq(struct uart *uart)
 {
-	bool enabled = (uart->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
-
-	irq_set(&uart->irq, enabled && cause(uart) != IIR_NONE);
+	irq_set(&uart->irq, !(uart->mcr & MCR_LOOP) && cause(uart) != IIR_NONE);
 }
 
 /* --- input --- */

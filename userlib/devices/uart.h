@@ -35,7 +35,7 @@ typedef void (*uart_send_fn)(void *arg, const uint8_t *bytes, size_t count);
  * struct uart - a serial port
  * @bus: its place on the bus of ports
  * @clock: its time
- * @irq: the interrupt line, which MCR's OUT2 lets through
+ * @irq: the interrupt line, whatever MCR's OUT2 is
  * @send: takes output
  * @arg: for @send
  * @queue: input that is still on its way
