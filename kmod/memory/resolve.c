@@ -144,7 +144,7 @@ static bool small_code(void)
 }
 
 /* Nearly all memory is of small pages, which takes no walk to find out. */
-static bool may_be_large(const struct page *page)
+static bool may_be_large(struct page *page)
 {
 	return PageCompound(page) || is_zone_device_page(page);
 }

@@ -147,9 +147,10 @@ static void *answer(void *arg)
 
 		if (!kind)
 			break;
+		/* Who is about to close isn't ready: or else the next word may be sent, or not. */
 		if (kind == STREAM_END && peer.refuses)
 			stream_refuse(stream, peer.refuses);
-		else if (kind == STREAM_END)
+		else if (kind == STREAM_END && peer.record_count < peer.most)
 			stream_put(stream, STREAM_READY, NULL, 0, &nobody);
 		if (kind == STREAM_GO && !peer.silent)
 			stream_put(stream, STREAM_DONE, NULL, 0, &nobody);
