@@ -92,13 +92,18 @@ outdated() {
 # root's, and the next plain make would fail.
 shared_dir() {
 	local made=$1
-	[ ! -d "$1" ] || return 0
-	while [ ! -e "$(dirname "$made")" ]; do
-		made=$(dirname "$made")
-	done
-	mkdir -p "$1" ||
-		die "the cache for all clones, $VEE_CACHE, cannot be written: set VEE_CACHE to a folder that can"
-	give_back "$made"
+	if [ ! -d "$1" ]; then
+		while [ ! -e "$(dirname "$made")" ]; do
+			made=$(dirname "$made")
+		done
+		mkdir -p "$1" 2>/dev/null || cannot_write
+		give_back "$made"
+	fi
+	[ -w "$1" ] || cannot_write
+}
+
+cannot_write() {
+	die "the cache for all clones, $VEE_CACHE, lacks something and cannot be written: have who owns it call $SCRIPT, or set VEE_CACHE to a folder that can"
 }
 
 # Gives what root made for the user who called sudo to that user.
@@ -123,9 +128,11 @@ lock() {
 	hold "$VEE_OUT/$1.lock"
 }
 
-# Likewise one of all clones, which may be held for minutes.
+# Likewise one of all clones, which may be held for minutes. Who can't write there adds
+# nothing, and what stands there is whole.
 lock_shared() {
 	local file=$VEE_SHARED/$1.lock
+	[ ! -d "$VEE_SHARED" ] || [ -w "$VEE_SHARED" ] || return 0
 	shared_dir "$VEE_SHARED"
 	if [ ! -e "$file" ]; then
 		: >"$file"
