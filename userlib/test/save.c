@@ -241,9 +241,9 @@ static void test_cut(void)
 		CHECK(open_saved(&saved, 0) < 0);
 		CHECK(*why);
 	}
-	truncate(path, stat_of.st_size - 1);
+	CHECK_EQUAL(truncate(path, stat_of.st_size - 1), 0);
 	CHECK_EQUAL(open_saved(&saved, 0), -EBADMSG);
-	truncate(path, 0);
+	CHECK_EQUAL(truncate(path, 0), 0);
 	CHECK_EQUAL(open_saved(&saved, 0), -ENOEXEC);
 	unlink(path);
 	CHECK_EQUAL(open_saved(&saved, 0), -ENOENT);
