@@ -24,7 +24,8 @@ guest.elf: $(PARTS:.c=.guest64.o)
 # kernel's are. No types for BPF, which would take a program more.
 HEADERS = $(shell $(TOP)/lab/headers)
 OWN := $(wildcard *.[ch])
-SOURCES := $(OWN) $(filter-out $(addprefix $(ORIGINAL)/,$(OWN)),$(wildcard $(ORIGINAL)/*.[ch]))
+SOURCES := $(OWN) $(filter-out $(addprefix $(ORIGINAL)/,$(OWN)),$(wildcard $(ORIGINAL)/*.[ch])) \
+	$(LABS)/vmx.h
 %.ko: $(SOURCES)
 	@mkdir -p .build
 	@cp $(SOURCES) .build
