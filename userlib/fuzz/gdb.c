@@ -8,7 +8,6 @@
  * What is checked besides what the sanitizers see: that it never waits,
  * and that it leaves breakpoints nowhere else.
  */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,10 +15,10 @@
 #include <unistd.h>
 
 #include "../gdb/gdb.h"
+#include "kernel.h"
 #include "libfuzzer.h"
 
 #define RAM_BYTES	0x10000
-#define XSAVE_BYTES	832
 #define RAW		0x80
 #define INPUT_MAX	2048
 #define FRAME_MIN	4	/* of one without contents */
@@ -35,29 +34,6 @@ static uint8_t xsave[XSAVE_BYTES];
 
 /* --- the kernel --- */
 
-static int new_fd(void)
-{
-	int fd = memfd_create("vee", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, VEE_POST_RING_BYTES))
-		abort();
-	return fd;
-}
-
-int __wrap_open(const char *path, int flags, ...)
-{
-	return strcmp(path, "/dev/vee") ? __real_open(path, flags, 0) : new_fd();
-}
-
-static int get_info(struct vee_info *info)
-{
-	info->api_version = VEE_API_VERSION;
-	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
-	info->gpa_bits = 40;
-	info->xsave_bytes = XSAVE_BYTES;
-	return 0;
-}
-
 /* Memory is what it is; above there is nothing. */
 static int translate(struct vee_translate *at)
 {
@@ -66,17 +42,9 @@ static int translate(struct vee_translate *at)
 	return at->gva < 2 * RAM_BYTES ? 0 : -ENOENT;
 }
 
-static int answer(unsigned long request, void *arg)
+int kernel_answer(unsigned long request, void *arg)
 {
 	switch (request) {
-	case VEE_GET_INFO:
-		return get_info(arg);
-	case VEE_VM_CREATE_VCPU:
-		memset((void *)(uintptr_t)((struct vee_vcpu_create *)arg)->page, 0,
-		       VEE_VCPU_PAGE_BYTES);
-		return new_fd();
-	case VEE_VM_CREATE:
-		return new_fd();
 	case VEE_VCPU_SYNC:
 		for (unsigned int i = 0; i < CPUS; i++)
 			vcpus[i]->page->valid |= ((struct vee_sync *)arg)->groups;
@@ -91,27 +59,6 @@ static int answer(unsigned long request, void *arg)
 	default:
 		return 0;
 	}
-}
-
-int __wrap_ioctl(int fd, unsigned long request, ...)
-{
-	va_list args;
-	int ret;
-
-	(void)fd;
-	va_start(args, request);
-	ret = answer(request, va_arg(args, void *));
-	va_end(args);
-	if (ret >= 0)
-		return ret;
-	errno = -ret;
-	return -1;
-}
-
-int __wrap_run_request(int fd)
-{
-	(void)fd;
-	return answer(VEE_VCPU_RUN, NULL);
 }
 
 /* --- gdb --- */

@@ -10,7 +10,7 @@
 /* One input. It returns 0; what is wrong ends the process. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The linker's names for what gdb.c stands in for. */
+/* The linker's names for what kernel.c and gdb.c stand in for. */
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 int __wrap_ioctl(int fd, unsigned long request, ...);

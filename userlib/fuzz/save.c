@@ -6,19 +6,17 @@
  * be opened is asked for all that is in it, and loaded; the kernel takes any state. What is
  * checked besides what the sanitizers see: that each error has its line.
  */
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "../save/save.h"
+#include "kernel.h"
 #include "libfuzzer.h"
 
 #define INPUT_MAX	4096
 #define FILE_BYTES	(1U << 20)
-#define XSAVE_BYTES	832
-#define TSC_KHZ		2000000
 #define SECTIONS	4
 #define CPUS		4
 #define WHY_BYTES	600
@@ -28,30 +26,6 @@ enum form { SECTIONS_OF_IT, FILE_ITSELF, FORMS };
 static uint8_t file[FILE_BYTES];
 
 /* --- the kernel --- */
-
-static int new_fd(void)
-{
-	int fd = memfd_create("vee", MFD_CLOEXEC);
-
-	if (fd < 0 || ftruncate(fd, VEE_POST_RING_BYTES))
-		abort();
-	return fd;
-}
-
-int __wrap_open(const char *path, int flags, ...)
-{
-	return strcmp(path, "/dev/vee") ? __real_open(path, flags, 0) : new_fd();
-}
-
-static int get_info(struct vee_info *info)
-{
-	info->api_version = VEE_API_VERSION;
-	info->vcpu_page_bytes = VEE_VCPU_PAGE_BYTES;
-	info->gpa_bits = 40;
-	info->xsave_bytes = XSAVE_BYTES;
-	info->tsc_khz = TSC_KHZ;
-	return 0;
-}
 
 /* All of what is loaded is read. */
 static int load_state(const struct vee_vcpu_state *state)
@@ -68,17 +42,9 @@ static int load_state(const struct vee_vcpu_state *state)
 	return any & 1U << 31 ? -EINVAL : 0;
 }
 
-static int answer(unsigned long request, void *arg)
+int kernel_answer(unsigned long request, void *arg)
 {
 	switch (request) {
-	case VEE_GET_INFO:
-		return get_info(arg);
-	case VEE_VM_CREATE_VCPU:
-		memset((void *)(uintptr_t)((struct vee_vcpu_create *)arg)->page, 0,
-		       VEE_VCPU_PAGE_BYTES);
-		return new_fd();
-	case VEE_VM_CREATE:
-		return new_fd();
 	case VEE_VM_MAP:
 		return ((struct vee_map *)arg)->gpa >> 40 ? -EINVAL : 0;
 	case VEE_VCPU_GET_CPUID:
@@ -92,21 +58,6 @@ static int answer(unsigned long request, void *arg)
 	default:
 		return 0;
 	}
-}
-
-int __wrap_ioctl(int fd, unsigned long request, ...)
-{
-	va_list args;
-	int ret;
-
-	(void)fd;
-	va_start(args, request);
-	ret = answer(request, va_arg(args, void *));
-	va_end(args);
-	if (ret >= 0)
-		return ret;
-	errno = -ret;
-	return -1;
 }
 
 /* --- the file --- */
