@@ -26,12 +26,24 @@ HEADERS = $(shell $(TOP)/lab/headers)
 OWN := $(wildcard *.[ch])
 SOURCES := $(OWN) $(filter-out $(addprefix $(ORIGINAL)/,$(OWN)),$(wildcard $(ORIGINAL)/*.[ch])) \
 	$(LABS)/vmx.h
-%.ko: $(SOURCES)
+define build_module
 	@mkdir -p .build
 	@cp $(SOURCES) .build
-	@echo 'obj-m := $*.o' >.build/Kbuild
+	@$(1)
 	@$(MAKE) -s -C $(HEADERS) M=$(CURDIR)/.build CONFIG_DEBUG_INFO_BTF_MODULES= modules
 	@strip --strip-debug -o $@ .build/$@
+endef
+%.ko: $(SOURCES)
+	$(call build_module,echo 'obj-m := $*.o' >.build/Kbuild)
+
+# Lab 9's module is vee, with a handler more; its test is as those of selftests/ are, and
+# its guests have their header.
+vee.ko: $(SOURCES)
+	$(call build_module,$(LABS)/vee-parts $(CURDIR)/.build $(LABS)/09-exit-handler/table.c hypercall)
+KSFT = $(eval KSFT := $$(shell bash -c '. $(TOP)/lab/lib.sh && echo "$$$$VEE_SHARED/kselftest"'))$(KSFT)
+test guests: %: %.c
+	@[ -e $(KSFT)/kselftest_harness.h ] || { echo "error: there is no kselftest_harness.h: run lab/setup check"; exit 1; }
+	$(CC) $(CPPFLAGS) -I$(TOP)/selftests -isystem $(KSFT) $(CFLAGS) -Wno-sign-compare -pthread -o $@ $<
 
 # In the lab they are there.
 $(TOP)/userlib/libvee.a $(TOP)/userlib/command.a:
