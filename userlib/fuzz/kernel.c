@@ -13,8 +13,6 @@
 #include "kernel.h"
 #include "libfuzzer.h"
 
-#define GPA_BITS	40
-
 static int new_fd(void)
 {
 	int fd = memfd_create("vee", MFD_CLOEXEC);

@@ -7,6 +7,7 @@
 #define XSAVE_BYTES	832
 /* Of the host. */
 #define TSC_KHZ		2000000
+#define GPA_BITS	40
 
 /* The fuzzer's: what comes of a request on a VM or a vCPU. 0, or an error. */
 int kernel_answer(unsigned long request, void *arg);

@@ -46,7 +46,7 @@ int kernel_answer(unsigned long request, void *arg)
 {
 	switch (request) {
 	case VEE_VM_MAP:
-		return ((struct vee_map *)arg)->gpa >> 40 ? -EINVAL : 0;
+		return ((struct vee_map *)arg)->gpa >> GPA_BITS ? -EINVAL : 0;
 	case VEE_VCPU_GET_CPUID:
 		((struct vee_cpuid *)arg)->count = 0;
 		return 0;
