@@ -485,6 +485,7 @@ static int run_here(struct vee_vcpu *vcpu)
 	int err;
 
 	work_begin(&vcpu->runner);
+	/* Before the look at what it is told of, by the barrier in presence_begin(). */
 	rcu_assign_pointer(vcpu->runner.task, current);
 	vcpu->runner.thread = current->pid;
 	err = run(vcpu);
