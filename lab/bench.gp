@@ -1,36 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# lab/bench-plot: a table of lab/bench as horizontal bars, medians on a logarithmic
-# scale. Variables: table, name, picture, and bounds: 0 if the table has none.
+# lab/bench-plot: a table of lab/bench as horizontal bars, vee's medians as parts of
+# KVM's, from 0. Variables: table, name, picture, and how many bounds the table has.
 
-set datafile separator comma
+set datafile separator tab
 set output picture
-set title "What an exit costs, in instructions (" . name . ")"
-set logscale x
-set xrange [1:1e7]
-set format x "10^{%L}"
-# Downwards, as the table has them, from its second line: the first one is of names.
+set label "What an exit costs: instructions with vee, of those with KVM (" . name . ")" \
+	at screen 0.5, 0.96 center font ",13"
+set tmargin 4
+set xlabel "instructions with vee, those with KVM being 1 (medians)"
+stats table using 2 nooutput
+# The figures beside the longest bar take some of it, too.
+set xrange [0:STATS_max + 0.55]
+set xtics 0.25 nomirror out tc rgb "black"
+# Downwards, as the table has them.
 set yrange [*:*] reverse
+set offsets 0, 0, 0.6, 0.6
 set ytics nomirror out scale 0 tc rgb "black"
-set xtics nomirror out tc rgb "black"
 set grid xtics lc rgb "#dddddd"
-set border 2 lc rgb "#888888"
-set key outside bottom center horizontal
-set lmargin 48
+set arrow from 1, graph 0 to 1, graph 1 nohead lw 2 lc rgb "#888888" back
+set bmargin 6
+set border 3 lc rgb "#888888"
+set key at screen 0.5, 0.03 center bottom horizontal maxrows 1
 set style fill solid noborder
-set bars 0
 
-# Columns: 1 what, 3 and 6 the medians, 9 the bound. $0 is the row.
-# Right of the bar, and of the bound where that would be in the way.
-beside(n) = valid(9) && column(9) > n && column(9) < 10 * n ? column(9) : n
-marks = bounds ? 'table every ::1 using (column(9)):($0):(0):(0.42) ' . \
-	'with vectors nohead lw 3 lc rgb "#c2410c" title "vee at most",' : ''
-plot table every ::1 using (1):($0):(1):(column(3)):($0 - 0.38):($0):ytic(1) \
-		with boxxyerror lc rgb "#b0b7c3" title "KVM", \
-	table every ::1 using (1):($0):(1):(column(6)):($0):($0 + 0.38) \
+# Columns: 1 what, 2 the part, 3 both medians, 4 the bound's part, 5 whether it is missed.
+# Figures are right of the bar, and of the bound where that would be in the way.
+kept(n) = column(5) > 0 ? NaN : n
+missed(n) = column(5) > 0 ? n : NaN
+beside(n) = valid(4) && column(4) > n && column(4) < n + 0.4 ? column(4) : n
+marks = bounds ? 'table using (column(4)):($0 - 0.42):(0):(0.84) with vectors nohead lw 3 ' . \
+	'lc rgb "black" title "at most",' : ''
+missing = bounds ? 'NaN with boxes lc rgb "#c2410c" title "vee, more than that",' : ''
+plot table using (0):($0):(0):(kept(column(2))):($0 - 0.36):($0 + 0.36):ytic(1) \
 		with boxxyerror lc rgb "#2563a8" title "vee", \
-	@marks \
-	table every ::1 using (column(3)):($0 - 0.19):(sprintf(" %d", column(3))) \
-		with labels left font ",9" notitle, \
-	table every ::1 using (beside(column(6))):($0 + 0.19):(sprintf(" %d", column(6))) \
+	table using (0):($0):(0):(missed(column(2))):($0 - 0.36):($0 + 0.36) \
+		with boxxyerror lc rgb "#c2410c" notitle, \
+	@marks @missing \
+	table using (beside(column(2))):($0):(" " . strcol(3)) \
 		with labels left font ",9" notitle
