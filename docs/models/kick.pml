@@ -84,21 +84,25 @@ proctype kicker(byte cpu)
 {
 	byte generation;
 
-	generation = LOAD(GENERATION);
 	if
-	:: LOAD(GENERATION) != generation	/* -ESTALE */
-	:: else ->
-		named[generation] = true;
-		/* A locked instruction. */
-		atomic {
-			if
+	:: true	/* or nobody kicks */
+	:: true ->
+		generation = LOAD(GENERATION);
+		if
+		:: LOAD(GENERATION) != generation	/* -ESTALE */
+		:: else ->
+			named[generation] = true;
+			/* A locked instruction. */
+			atomic {
+				if
 #ifndef BUG_OLDER_KICK
-			:: LOAD(KICKED) > generation
+				:: LOAD(KICKED) > generation
 #endif
-			:: else -> memory[KICKED] = generation
-			fi
-		};
-		interrupt(cpu)
+				:: else -> memory[KICKED] = generation
+				fi
+			};
+			interrupt(cpu)
+		fi
 	fi
 }
 
