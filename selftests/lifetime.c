@@ -324,6 +324,8 @@ static bool all_eio(int vm, int vcpu)
 	for (i = 0; i < ARRAY_SIZE(requests); i++)
 		if (vee_call(vcpu, requests[i], &any) != -EIO)
 			return false;
+	if (!fsync(vcpu) || errno != EIO)
+		return false;
 	return vee_call(vcpu, VEE_VCPU_RUN, NULL) == -EIO &&
 	       (vm < 0 || (vcpu_create(vm, 1) == -EIO &&
 			   vm_map(vm, PAGES_1G, &any, PAGE_BYTES, VEE_READ) == -EIO &&

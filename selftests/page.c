@@ -252,6 +252,51 @@ TEST_F(page, run_takes_no_argument)
 	ASSERT_HLT(&self->g, GPA_CODE);
 }
 
+/* By fsync(): what VEE_VCPU_RUN does, and its errors. */
+static int run_by_fsync(struct guest *g)
+{
+	int ret, tries = 100;
+
+	do {
+		ret = fsync(g->vcpu) ? -errno : 0;
+	} while (ret == -EINTR && --tries);
+	return ret;
+}
+
+TEST_F(page, run_by_fsync)
+{
+	struct vee_vcpu_page *page = self->g.page;
+	__u64 generation;
+
+	GUEST_LONG(&self->g, halt);
+	ASSERT_EQ(0, run_by_fsync(&self->g));
+	EXPECT_EQ(VEE_EXIT_HLT, page->exit.reason);
+	EXPECT_EQ(GPA_CODE, page->regs.rip);
+	generation = page->generation;
+	page->resume = VEE_RESUME_NEXT;
+	ASSERT_EQ(0, run_by_fsync(&self->g));
+	EXPECT_EQ(GPA_CODE + 1, page->regs.rip);
+	EXPECT_EQ(generation + 1, page->generation);
+
+	page->intercept = 1U << 31;
+	EXPECT_EQ(-EINVAL, run_by_fsync(&self->g));
+	EXPECT_EQ(offsetof(struct vee_vcpu_page, intercept), page->refused);
+	page->intercept = 0;
+	ASSERT_EQ(0, run_by_fsync(&self->g));
+	EXPECT_EQ(GPA_CODE + 1, page->regs.rip);
+}
+
+/* It would be a second name for the same. */
+TEST_F(page, no_run_by_fdatasync)
+{
+	GUEST_LONG(&self->g, halt);
+	EXPECT_NE(0, fdatasync(self->g.vcpu));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_NE(0, self->g.page->dirty);
+	EXPECT_NE(0, fsync(self->g.vm));
+	EXPECT_EQ(EINVAL, errno);
+}
+
 /* A failed run takes nothing: what was asked of it still holds after it. */
 TEST_F(page, failed_run_takes_nothing)
 {

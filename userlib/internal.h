@@ -240,7 +240,7 @@ bool page_is_zero(const uint8_t *page);
 int run_failed(struct vee_vcpu *vcpu, int err);
 /* An ioctl(2) that returns -errno. */
 int vee_request(int fd, unsigned long request, void *arg);
-/* VEE_VCPU_RUN alone, likewise: enter.c. */
+/* VEE_VCPU_RUN alone, likewise, by fsync(2): enter.c. */
 int run_request(int fd);
 
 /* Sets a general register as an instruction does: @bytes 1 and 2 merge. */

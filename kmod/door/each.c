@@ -27,10 +27,10 @@ static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
 		return -EIO;
 	if (!budget_us)
 		return -EAGAIN;
-	if (unlikely(!mutex_trylock(&vcpu->lock)))
+	if (unlikely(!vcpu_trylock(vcpu)))
 		return -EBUSY;
 	ret = vcpu_run_inline(vcpu, budget_us) ?: vcpu_exit_reason(vcpu);
-	mutex_unlock(&vcpu->lock);
+	vcpu_unlock(vcpu);
 	return ret;
 }
 

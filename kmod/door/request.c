@@ -384,11 +384,11 @@ long vcpu_request(void *object, unsigned int nr, void __user *user)
 		return -ENOTTY;
 	if (current->mm != vcpu->vm->memory.mm)
 		return -EIO;
-	if (!request->unlocked && !mutex_trylock(&vcpu->lock))
+	if (!request->unlocked && !vcpu_trylock(vcpu))
 		return -EBUSY;
 	ret = request_do(request, vcpu, user);
 	if (!request->unlocked)
-		mutex_unlock(&vcpu->lock);
+		vcpu_unlock(vcpu);
 	trace_vee_request(vcpu->vm, vcpu, request->name, ret);
 	return ret;
 }

@@ -15,7 +15,6 @@
  * is held meanwhile: a run that is paused is no more than a note in the vCPU.
  */
 #include <linux/fs.h>
-#include <linux/mutex.h>
 #include <linux/sched.h>
 
 #include "compat.h"
@@ -85,13 +84,13 @@ static int try_run(struct vee_vcpu *vcpu, struct io_uring_cmd *ioucmd, bool is_i
 
 	if (is_inline && (ioucmd->flags & RUN_PAUSED || generation || !budget_us))
 		return -EAGAIN;
-	if (unlikely(!mutex_trylock(&vcpu->lock)))
+	if (unlikely(!vcpu_trylock(vcpu)))
 		return vcpu_busy(ioucmd->flags & RUN_PAUSED || generation);
 	ret = likely(is_inline) ? run_inline(vcpu, ioucmd, budget_us) :
 				  run_in_worker(vcpu, ioucmd, generation);
 	if (likely(!ret))
 		ret = vcpu_exit_reason(vcpu);
-	mutex_unlock(&vcpu->lock);
+	vcpu_unlock(vcpu);
 	return ret;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The front door of a vCPU: its descriptor, and its requests by ioctl(2).
+ * The front door of a vCPU: its descriptor, its requests by ioctl(2), and its run by
+ * fsync(2).
  */
 #include <linux/anon_inodes.h>
 #include <linux/build_bug.h>
@@ -24,10 +25,12 @@ static long run(struct vee_vcpu *vcpu, u64 generation)
 {
 	long err;
 
-	if (!mutex_trylock(&vcpu->lock))
+	if (unlikely(current->mm != vcpu->vm->memory.mm))
+		return -EIO;
+	if (!vcpu_trylock(vcpu))
 		return vcpu_busy(generation);
 	err = vcpu_run_or_go_on(vcpu, generation);
-	mutex_unlock(&vcpu->lock);
+	vcpu_unlock(vcpu);
 	return err;
 }
 
@@ -36,8 +39,18 @@ static long vcpu_ioctl(struct file *file, unsigned int nr, unsigned long arg)
 	struct vee_vcpu *vcpu = file->private_data;
 
 	if (likely(nr == VEE_VCPU_RUN))
-		return current->mm == vcpu->vm->memory.mm ? run(vcpu, arg) : -EIO;
+		return run(vcpu, arg);
 	return vcpu_request(vcpu, nr, (void __user *)arg);
+}
+
+/*
+ * VEE_VCPU_RUN by fsync(2), which has the shortest way through the kernel to a function of
+ * a file's own: no numbers that any file may be asked for come first, nor what security
+ * modules have to say of those. They are asked about the descriptor's making and passing on.
+ */
+static int vcpu_fsync(struct file *file, loff_t first, loff_t last, int datasync)
+{
+	return datasync ? -EINVAL : run(file->private_data, 0);
 }
 
 static vm_fault_t vcpu_page_fault(struct vm_fault *vmf)
@@ -70,6 +83,7 @@ static const struct file_operations vcpu_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = vcpu_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
+	.fsync = vcpu_fsync,
 	.uring_cmd = vcpu_uring_cmd,
 	.mmap = vcpu_mmap,
 	.release = vcpu_release,

@@ -25,7 +25,6 @@ static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
 	vcpu->id = id;
 	vcpu->presence.cpu = -1;
 	vcpu->vmcs_host.cpu = -1;
-	mutex_init(&vcpu->lock);
 	runner_init(&vcpu->runner);
 	deadline_init(&vcpu->limits, &vcpu->runner);
 	vpid_alloc(&vcpu->vpid);

@@ -12,7 +12,7 @@
 
 #include <linux/compiler.h>
 #include <linux/limits.h>
-#include <linux/mutex.h>
+#include <linux/atomic.h>
 #include <linux/types.h>
 
 #include "linux/vee.h"
@@ -50,7 +50,7 @@ struct vee_vm;
  * struct vee_vcpu - a vCPU
  * @vm: its VM; holds a reference
  * @id: its number in the VM
- * @lock: held by a run and by every request but VEE_VCPU_KICK and VEE_VCPU_INJECT
+ * @lock: 1: held, by a run or any request but VEE_VCPU_KICK and VEE_VCPU_INJECT
  * @page: the vCPU page, shared with the caller
  * @borrowed: ... one of the caller's own; NULL: the kernel's, which it maps
  *
@@ -92,7 +92,7 @@ struct vee_vm;
 struct vee_vcpu {
 	struct vee_vm *vm;
 	unsigned int id;
-	struct mutex lock;
+	atomic_t lock;
 	struct vee_vcpu_page *page;
 	struct page *borrowed;
 
@@ -131,6 +131,20 @@ struct vee_vcpu {
 	struct staged_state staged;
 	struct guest_cpuid cpuid;
 };
+
+/*
+ * Nobody waits for a vCPU, so no mutex: an exchange and a store in place of two calls, at
+ * each run.
+ */
+static inline bool vcpu_trylock(struct vee_vcpu *vcpu)
+{
+	return !atomic_xchg_acquire(&vcpu->lock, 1);
+}
+
+static inline void vcpu_unlock(struct vee_vcpu *vcpu)
+{
+	atomic_set_release(&vcpu->lock, 0);
+}
 
 /* RAX, RDX and so on of the guest: always live in the vCPU page. */
 static inline struct vee_regs *guest_regs(struct vee_vcpu *vcpu)

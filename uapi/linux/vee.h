@@ -1328,6 +1328,9 @@ struct vee_vcpu_page {
  * generation, which VEE_RUN_EACH has paused (struct vee_step). Of the page nothing is
  * taken then but the general registers, which live there.
  *
+ * fsync(2) on the vCPU's descriptor is VEE_VCPU_RUN with the argument 0, and the shortest
+ * way there: no other request is in question. fdatasync(2) is -EINVAL.
+ *
  * Returns 0: vee_vcpu_page.exit tells why. Otherwise nothing of the page was
  * taken, except with -EINTR: -EINTR (a signal or other work of the kernel's waits
  * for this thread, or another thread has the vCPU whose run was to go on; what the
