@@ -114,7 +114,7 @@ static int go_on(struct _test_data_each *self, struct guest *g, __u64 number)
 
 /*
  * What a step came to that nothing of the guest's pauses. The host's may: its page is taken
- * away just then (khugepaged makes a huge one of it), and to get it back would be to sleep.
+ * away just then (to be moved, say), and to get it back would be to sleep.
  * That happens once in thousands of tests, so in one test not twice.
  */
 static int answer(struct _test_data_each *self, struct guest *g, int result)
