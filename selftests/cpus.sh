@@ -25,14 +25,6 @@ give_back() {
 
 # --- small ones ---
 
-# Bytes, in hexadecimal.
-bytes() {
-	for byte; do
-		# shellcheck disable=SC2059 # the format is the byte
-		printf "\\$(printf %03o "0x$byte")"
-	done
-}
-
 # The first CPU is at 7C00H, in real mode: it goes to x2APIC mode, starts all others at
 # 8000H (INIT and SIPI to all but itself), and does CLI and HLT. There they wait a while
 # with interrupts off, and do $1.

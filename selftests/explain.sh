@@ -18,12 +18,14 @@ report() {
 # --- images: these functions are called by name ---
 # shellcheck disable=SC2317
 
-# Bytes, in hexadecimal.
+# Bytes, in hexadecimal. With one process for all of them, not one for each.
 bytes() {
+	numbers=
 	for byte; do
-		# shellcheck disable=SC2059 # the format is the byte
-		printf "\\$(printf %03o "0x$byte")"
+		numbers="$numbers 0x$byte"
 	done
+	# shellcheck disable=SC2059,SC2086 # the format is the bytes, from a list of numbers
+	printf "$(printf '\\%03o' $numbers)"
 }
 
 # $2 zeros behind what is in hexadecimal in $1.

@@ -35,14 +35,6 @@ said() {
 	verdict "$silent" "$name"
 }
 
-# Bytes, in hexadecimal.
-bytes() {
-	for byte; do
-		# shellcheck disable=SC2059 # the format is the byte
-		printf "\\$(printf %03o "0x$byte")"
-	done
-}
-
 # A line like $1 is in file $2, within $3 seconds.
 wait_for_line() {
 	end=$(($(now) + $3 * 100))

@@ -54,6 +54,16 @@ check() {
 	fi
 }
 
+# Bytes, in hexadecimal. With one process for all of them, not one for each.
+bytes() {
+	numbers=
+	for byte; do
+		numbers="$numbers 0x$byte"
+	done
+	# shellcheck disable=SC2059,SC2086 # the format is the bytes, from a list of numbers
+	printf "$(printf '\\%03o' $numbers)"
+}
+
 # --- a guest's console: two FIFOs, of which descriptors 3 and 4 are our ends ---
 
 connect() {

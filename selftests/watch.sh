@@ -107,14 +107,6 @@ counts_grow() {
 
 # --- guests ---
 
-# Bytes, in hexadecimal.
-bytes() {
-	for byte; do
-		# shellcheck disable=SC2059 # the format is the byte
-		printf "\\$(printf %03o "0x$byte")"
-	done
-}
-
 # At 7C00H, in real mode: the 8254 interrupts 50 times a second, IRQ 0 as vector 8. In
 # between HLT; then CPUID, which the kernel answers, and IN from the serial port, which
 # "vee run" does. A byte that comes there ends it: OUT F4H with the 33 of "!".
