@@ -40,21 +40,18 @@ static void run_deadline(struct __test_metadata *_metadata, struct guest *g, __u
 /* --- deadlines by an hrtimer --------------------------------------------------- */
 
 FIXTURE(hrtimer) {
-	struct module as_it_was;
 	struct guest g;
 };
 
 FIXTURE_SETUP(hrtimer)
 {
-	module_take(_metadata, &self->as_it_was);
-	module_change(_metadata, &self->as_it_was, "preemption_timer=0");
+	module_want(_metadata, "preemption_timer=N");
 	guest_open(_metadata, &self->g);
 }
 
 FIXTURE_TEARDOWN(hrtimer)
 {
 	guest_close(&self->g);
-	module_change(_metadata, &self->as_it_was, "");
 }
 
 TEST_F(hrtimer, deadline)
@@ -175,7 +172,6 @@ TEST_F(hrtimer, inline_budget)
  * straight to the next entry: what is to be prepared before it must not be forgotten.
  */
 FIXTURE(plain) {
-	struct module as_it_was;
 	struct guest g;
 	struct vee_post_ring *ring;
 };
@@ -188,8 +184,7 @@ FIXTURE_SETUP(plain)
 		.bytes = 4,
 	};
 
-	module_take(_metadata, &self->as_it_was);
-	module_change(_metadata, &self->as_it_was, "slice_us=0");
+	module_want(_metadata, "slice_us=0");
 	guest_open(_metadata, &self->g);
 	self->g.page->deadline_ns = 0;
 	self->ring = mmap(NULL, VEE_POST_RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -202,7 +197,6 @@ FIXTURE_TEARDOWN(plain)
 {
 	munmap(self->ring, VEE_POST_RING_BYTES);
 	guest_close(&self->g);
-	module_change(_metadata, &self->as_it_was, "");
 }
 
 #define ROUNDS	320
