@@ -134,18 +134,19 @@ static bool is_readable(__u32 reg)
 	return reg >= ISR && reg < IRR + 8 * 16;
 }
 
-/* Each bit, all of them, and some that mean something. */
+static const __u64 some_values[] = {
+	0, -1ULL, 0xff, 0xffffffff, -1ULL << 32, 15, 16, 0x7fffffff, 0x101ff, 0x60031,
+};
+
+/* Some that mean something, all bits among them, and behind these each bit. */
 static unsigned int fill_values(__u64 *values)
 {
-	static const __u64 some[] = {
-		0, -1ULL, 0xff, 0xffffffff, -1ULL << 32, 15, 16, 0x7fffffff, 0x101ff, 0x60031,
-	};
 	unsigned int i, n = 0;
 
+	for (i = 0; i < ARRAY_SIZE(some_values); i++)
+		values[n++] = some_values[i];
 	for (i = 0; i < 64; i++)
 		values[n++] = BIT_ULL(i);
-	for (i = 0; i < ARRAY_SIZE(some); i++)
-		values[n++] = some[i];
 	return n;
 }
 
@@ -165,12 +166,17 @@ TEST_F_TIMEOUT(hostile, every_msr, 300)
 {
 	struct guest *g = &self->g;
 	__u64 *values = (__u64 *)(g->mem + GPA_VALUES);
-	unsigned int msr, count = fill_values(values);
+	unsigned int msr, all = fill_values(values);
 
 	set_x2apic(_metadata, g);
 	for (msr = 0x800; msr < 0x900; msr++) {
 		__u32 reg = (msr - 0x800) << 4;
+		unsigned int count = all;
+		__u64 bits;
 
+		/* Where nothing can be written there are no bits. */
+		if (!writable_bits(reg, &bits))
+			count = ARRAY_SIZE(some_values);
 		SET_LONG(g, each_value);
 		set_gates(g, AT(each_value, each_value_irq));
 		set_gate(g, VECTOR_GP, AT(each_value, each_value_gp));

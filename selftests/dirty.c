@@ -165,7 +165,7 @@ TEST_F(dirty, told_once)
 	ASSERT_WRITES(g, PAGES / 2, 1);
 	ASSERT_EQ(0, dirty_start(g->vm, GPA_EXTRA, BYTES));
 	EXPECT_EQ(0, fetch_all(g, pages));
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 3; i++) {
 		memset(written, 0, sizeof(written));
 		random_script(g, 200, written);
 		ASSERT_WRITES(g, 200, 1000 * i);
@@ -264,7 +264,7 @@ TEST_F(dirty, ranges)
 	for (i = 0; i < ARRAY_SIZE(ranges); i++)
 		ASSERT_EQ(0, dirty_start(g->vm, GPA_EXTRA + ranges[i].first * PAGE_BYTES,
 					 ranges[i].count * PAGE_BYTES));
-	for (round = 0; round < 4; round++) {
+	for (round = 0; round < 3; round++) {
 		memset(all, 0, sizeof(all));
 		random_script(g, 700, all);
 		ASSERT_WRITES(g, 700, 1);
@@ -475,7 +475,7 @@ TEST_F(dirty, log_full)
 
 	ASSERT_EQ(0, dirty_start(g->vm, GPA_EXTRA, BYTES));
 	every_page(g, 0, PAGES);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 2; i++) {
 		ASSERT_WRITES(g, PAGES, 1);
 		EXPECT_EQ(PAGES, fetch_all(g, pages));
 	}
@@ -650,7 +650,7 @@ TEST_F_TIMEOUT(dirty, model, 120)
 	swap_on();
 	merge_pages(true);
 	ASSERT_EQ(0, dirty_start(g->vm, GPA_EXTRA, BYTES));
-	for (round = 0; round < 60; round++) {
+	for (round = 0; round < 30; round++) {
 		bool written[PAGES] = { };
 
 		random_script(g, 100, written);
@@ -745,7 +745,7 @@ TEST_F_TIMEOUT(dirty, running, 120)
 	memcpy(self->model, self->extra, BYTES);
 	memcpy(seen, self->extra, BYTES);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, fetch_on, &f));
-	for (i = 0; i < 24; i++) {
+	for (i = 0; i < 16; i++) {
 		count = fetch_all(g, pages);
 		ASSERT_LE(0, count);
 		copy_told(self->model, self->extra, pages, count);
@@ -789,7 +789,7 @@ TEST_F_TIMEOUT(dirty, torn_down, 60)
 	int i;
 
 	every_page(g, 0, PAGES);
-	for (i = 0; i < 10; i++) {
+	for (i = 0; i < 6; i++) {
 		ASSERT_EQ(0, dirty_start(g->vm, GPA_EXTRA, BYTES));
 		f.stop = false;
 		f.err = 0;
