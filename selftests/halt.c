@@ -41,11 +41,13 @@ static int send(struct guest *g, __u8 vector)
 	return vcpu_inject(g->vcpu, VEE_EVENT_INTERRUPT, vector);
 }
 
-/* Has the guest got to its HLT? Nothing but statistics of the thread tells. */
+/* Has the guest got to its HLT? Its thread takes no more time: on a slow kernel it is long. */
 static bool asleep(struct runner *r)
 {
-	usleep(20000);
-	return !runner_done(r);
+	__u64 spent;
+
+	return WAIT_FOR((spent = thread_cpu_ns(r->thread), usleep(20000),
+			 spent == thread_cpu_ns(r->thread))) && !runner_done(r);
 }
 
 /* --- the sleep ------------------------------------------------------------- */
