@@ -286,9 +286,10 @@ void apic_was_written(struct apic *apic, u32 offset)
 
 /* --- x2APIC mode ------------------------------------------------------------------------------ */
 
+/* Of those that there are; and by speculation in the page of registers, too. */
 static u32 offset_of(u32 index)
 {
-	return (index - X2APIC_MSRS) << 4;
+	return (index - X2APIC_MSRS) << 4 & ~PAGE_MASK;
 }
 
 /* SDM 3C, "Virtualizing MSR-Based APIC Accesses" */

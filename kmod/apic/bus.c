@@ -9,6 +9,7 @@
  */
 #include <linux/bits.h>
 #include <linux/bitops.h>
+#include <linux/nospec.h>
 #include <linux/slab.h>
 
 #include "apic/apic.h"
@@ -182,14 +183,21 @@ static void send_to_all(struct apic_bus *bus, const struct apic_message *message
 	}
 }
 
+/* The guest says which: nor is what is beyond looked at by speculation. Under RCU. */
+static struct apic *seated(const struct apic_bus *bus, u32 number)
+{
+	return rcu_dereference(bus->seats[array_index_nospec(number, VEE_MAX_VCPUS)]);
+}
+
 static void send_to_number(struct apic_bus *bus, const struct apic_message *message,
 			   struct apic *from)
 {
+	u32 number = message->destination;
 	struct apic *apic;
 
-	if (message->destination >= VEE_MAX_VCPUS)
+	if (number >= VEE_MAX_VCPUS)
 		return;
-	apic = rcu_dereference(bus->seats[message->destination]);
+	apic = seated(bus, number);
 	if (apic && is_for(message, apic))
 		give(apic, message, from);
 }
@@ -211,7 +219,7 @@ void bus_send_fixed(struct apic_bus *bus, u32 number, u8 vector, struct apic *fr
 	struct apic *apic;
 
 	rcu_read_lock();
-	apic = rcu_dereference(bus->seats[number]);
+	apic = seated(bus, number);
 	if (apic && apic_is_switched_on(apic) && apic_post(apic, vector, false) && apic != from)
 		bus->nudge(apic);
 	rcu_read_unlock();

@@ -7,6 +7,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/string.h>
 #include <asm/tsc.h>
 
@@ -62,12 +63,13 @@ static long do_template(void *object, union argument *arg)
 
 static long do_vcpu_create(void *object, union argument *arg)
 {
+	u32 id = arg->vcpu_create.id;
 	struct vee_vcpu *vcpu;
 	int fd;
 
-	if (arg->vcpu_create.id >= VEE_MAX_VCPUS || arg->vcpu_create.reserved)
+	if (id >= VEE_MAX_VCPUS || arg->vcpu_create.reserved)
 		return -EINVAL;
-	vcpu = vcpu_create(object, arg->vcpu_create.id, arg->vcpu_create.page);
+	vcpu = vcpu_create(object, array_index_nospec(id, VEE_MAX_VCPUS), arg->vcpu_create.page);
 	if (IS_ERR(vcpu))
 		return PTR_ERR(vcpu);
 	fd = vcpu_fd(vcpu);

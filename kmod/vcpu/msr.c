@@ -2,6 +2,7 @@
 /*
  * MSRs that exit: those that vee answers, and that all others are the caller's.
  */
+#include <linux/nospec.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
@@ -119,13 +120,19 @@ static const struct handler handlers[] = {
 
 static const struct handler tsc_aux = AT(MSR_TSC_AUX, write_tsc_aux, tsc_aux);
 
+/* The guest says which: nor is one beyond called by speculation. */
+static const struct handler *syscall_handler(u32 nth)
+{
+	return &syscall_msrs[array_index_nospec(nth, ARRAY_SIZE(syscall_msrs))];
+}
+
 /* On a CPU without SYSCALL or RDTSCP what goes with it is an MSR like any other. */
 static const struct handler *find_handler(struct vee_vcpu *vcpu, u32 index)
 {
 	u32 nth = index - MSR_STAR;
 
 	if (nth < ARRAY_SIZE(syscall_msrs))
-		return vcpu->cr.efer_allowed & EFER_SCE ? &syscall_msrs[nth] : NULL;
+		return vcpu->cr.efer_allowed & EFER_SCE ? syscall_handler(nth) : NULL;
 	for (int i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (handlers[i].index == index)
 			return &handlers[i];
