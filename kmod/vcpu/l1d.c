@@ -24,6 +24,7 @@
 #include <linux/printk.h>
 #include <linux/sched.h>
 #include <linux/sched/smt.h>
+#include <asm/barrier.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -56,7 +57,9 @@ static void flush_now(void)
 	}
 	/* The TLB first, so that the second pass misses no line to a walk. */
 	read_all(PAGE_SIZE);
+	rmb(); /* LFENCE: no load of a pass is under way in the next, or in the guest. */
 	read_all(L1D_LINE);
+	rmb(); /* Likewise. */
 }
 
 /* The kernel's interrupt entries note it for KVM's sake. */
