@@ -29,8 +29,7 @@
 #include "memory/slots.h"
 #include "vmx/caps.h"
 
-/* What is done at once under memory.lock. */
-#define PIECE		SZ_1G
+/* How many are told at once under memory.lock. */
 #define PIECE_PAGES	(SZ_4K / sizeof(u64))
 
 /* --- beginning and ending ----------------------------------------------------------- */
@@ -95,9 +94,10 @@ static void in_pieces(struct memory *memory, u64 gpa, u64 bytes,
 		      void (*fn)(struct memory *memory, u64 gpa, u64 bytes))
 {
 	while (bytes) {
-		u64 piece = min_t(u64, bytes, PIECE);
+		u64 piece;
 
 		spin_lock(&memory->lock);
+		piece = ept_piece(&memory->ept, gpa, bytes);
 		fn(memory, gpa, piece);
 		spin_unlock(&memory->lock);
 		gpa += piece;
@@ -158,10 +158,11 @@ static int start(struct memory *memory, u64 gpa, u64 bytes)
 static void join(struct memory *memory, u64 gpa, u64 bytes)
 {
 	while (bytes) {
-		u64 piece = min_t(u64, bytes, PIECE);
 		LIST_HEAD(freed);
+		u64 piece;
 
 		spin_lock(&memory->lock);
+		piece = ept_piece(&memory->ept, gpa, bytes);
 		if (ept_join(&memory->ept, gpa, piece, &freed))
 			presence_flush(&memory->presences);
 		spin_unlock(&memory->lock);
@@ -207,7 +208,7 @@ static bool range_behind(const struct records *records, u64 *gpa, u64 *bytes)
 	if (!record)
 		return false;
 	*gpa = max_t(u64, *gpa, PFN_PHYS(record->first));
-	*bytes = min_t(u64, PFN_PHYS(record->end) - *gpa, PIECE);
+	*bytes = PFN_PHYS(record->end) - *gpa;
 	return true;
 }
 
@@ -221,6 +222,7 @@ static bool zap_some(struct memory *memory, u64 *gpa)
 	spin_lock(&memory->lock);
 	more = range_behind(&memory->written, gpa, &bytes);
 	if (more) {
+		bytes = ept_piece(&memory->ept, *gpa, bytes);
 		if (ept_zap(&memory->ept, *gpa, bytes, &freed))
 			presence_flush(&memory->presences);
 		*gpa += bytes;

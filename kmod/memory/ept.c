@@ -15,11 +15,13 @@
 #include <linux/list.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/pfn.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 
 #include "linux/vee.h"
+#include "memory/ceiling.h"
 #include "memory/ept.h"
 #include "memory/record.h"
 #include "vmx/caps.h"
@@ -48,6 +50,11 @@
 #define EPT_LEAF_LEVEL		1
 #define EPT_ENTRIES		BIT(EPT_INDEX_BITS)
 #define EPT_GPA_BITS		(PAGE_SHIFT + EPT_LEVELS * EPT_INDEX_BITS)
+
+static unsigned int max_tables;
+module_param(max_tables, uint, 0644);
+MODULE_PARM_DESC(max_tables,
+		 "Pages that a VM's extended page tables may take, and three more for each vCPU (default: 0, no ceiling)");
 
 static u64 *ept_entry(u64 *table, u64 gpa, int level)
 {
@@ -103,6 +110,11 @@ void ept_free_tables(struct list_head *freed)
 		list_del(&page->lru);
 		ept_free_table(page_address(page));
 	}
+}
+
+bool ept_is_full(const struct ept *ept)
+{
+	return ceiling_is_reached(READ_ONCE(max_tables), READ_ONCE(ept->tables));
 }
 
 /* -ENOMEM or 0. */
@@ -303,6 +315,35 @@ void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 		ept_count_leaves(ept, table, EPT_LEAF_LEVEL, more);
 }
 
+/* The table of @level that has @gpa; NULL: there is none, or a larger leaf. */
+static u64 *ept_find(struct ept *ept, u64 gpa, int level)
+{
+	u64 *table = ept->root;
+
+	for (int at = EPT_LEVELS; at > level; at--) {
+		u64 entry = *ept_entry(table, gpa, at);
+
+		if (!entry || ept_is_leaf(entry, at))
+			return NULL;
+		table = ept_child(entry);
+	}
+	return table;
+}
+
+/* Where most of 1 GiB is mapped in small pages it is done in parts, elsewhere at once. */
+u64 ept_piece(struct ept *ept, u64 gpa, u64 bytes)
+{
+	u64 most = EPT_PIECE_TABLES * ept_span(EPT_LEAF_LEVEL + 1);
+	u64 *table;
+
+	if (bytes <= most)
+		return bytes;
+	table = ept_find(ept, gpa, EPT_LEAF_LEVEL + 1);
+	if (!table || ept_count(table, 0) <= EPT_PIECE_TABLES)
+		most = ept_span(EPT_LEAF_LEVEL + 2);
+	return min(bytes, most - (gpa & (most - 1)));
+}
+
 /* --- zap ------------------------------------------------------------------- */
 
 /*
@@ -357,21 +398,6 @@ bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed)
 }
 
 /* --- single pages --------------------------------------------------------------- */
-
-/* The table of @level that has @gpa; NULL: there is none, or a larger leaf. */
-static u64 *ept_find(struct ept *ept, u64 gpa, int level)
-{
-	u64 *table = ept->root;
-
-	for (int at = EPT_LEVELS; at > level; at--) {
-		u64 entry = *ept_entry(table, gpa, at);
-
-		if (!entry || ept_is_leaf(entry, at))
-			return NULL;
-		table = ept_child(entry);
-	}
-	return table;
-}
 
 bool ept_drop_page(struct ept *ept, u64 gpa)
 {

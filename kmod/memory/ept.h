@@ -72,6 +72,8 @@ static inline bool ept_cache_is_full(const struct ept_cache *cache)
 int ept_init(struct ept *ept, struct records *written);
 void ept_destroy(struct ept *ept);
 int ept_cache_fill(struct ept_cache *cache);
+/* As many tables as the module's parameter max_tables allows: no cache is to be filled. */
+bool ept_is_full(const struct ept *ept);
 void ept_cache_drop(struct ept_cache *cache);
 /* Of one entry of a table of @level: how many address bits it translates, and bytes. */
 static inline unsigned int ept_shift(int level)
@@ -95,6 +97,12 @@ void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 		   unsigned int access, u8 type);
 void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 		   unsigned int count, unsigned int access);
+/*
+ * How much of a range is to be done before the lock is given to others: no more than
+ * EPT_PIECE_TABLES full tables of leaves. 2 MiB of leaves take one.
+ */
+#define EPT_PIECE_TABLES	16
+u64 ept_piece(struct ept *ept, u64 gpa, u64 bytes);
 bool ept_zap(struct ept *ept, u64 gpa, u64 bytes, struct list_head *freed);
 /*
  * A larger leaf that has @gpa becomes a table of leaves for the same memory with @access, or

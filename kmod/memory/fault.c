@@ -247,12 +247,17 @@ static bool has_tables(const struct fault *fault, const struct ept_cache *cache)
 	return fault->source == FAULT_TO_COPY ? ept_cache_is_full(cache) : cache->enough;
 }
 
+static int take_tables(const struct fault *fault, struct ept_cache *cache)
+{
+	return ept_is_full(&fault->slot->memory->ept) ? -EDQUOT : ept_cache_fill(cache);
+}
+
 static int fault_resolve(struct fault *fault, struct ept_cache *cache)
 {
 	unsigned long seq;
 	int error;
 
-	error = has_tables(fault, cache) ? 0 : ept_cache_fill(cache);
+	error = has_tables(fault, cache) ? 0 : take_tables(fault, cache);
 	if (error)
 		return error;
 	seq = watch_begin(fault->watch);

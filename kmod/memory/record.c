@@ -16,6 +16,7 @@
 #include <linux/moduleparam.h>
 #include <linux/overflow.h>
 #include <linux/pfn.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -181,18 +182,22 @@ static __always_inline bool take_words(struct taker *taker, unsigned long at)
 	return more;
 }
 
+/* The lock keeps the CPU from all else: some 4096 entries of the index, at most. */
+#define TAKE_PIECE	(64ULL * SZ_1G)
+
 unsigned int record_take(struct record *record, u64 *gpa, u64 end, u64 *pages,
 			 unsigned int room)
 {
 	struct taker taker = {
 		.record = record,
 		.from = PHYS_PFN(*gpa) - record->base,
-		.end = PHYS_PFN(end) - record->base,
 		.pages = pages,
 		.room = pages + room,
 	};
 	const u64 each = BITS_PER_LONG * BITS_PER_LONG;
 
+	end = min(end, *gpa + TAKE_PIECE);
+	taker.end = PHYS_PFN(end) - record->base;
 	for (unsigned long at = taker.from / each; at * each < taker.end; at++) {
 		if (!take_words(&taker, at)) {
 			*gpa = PFN_PHYS(record->base + taker.from);

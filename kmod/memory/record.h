@@ -97,7 +97,8 @@ struct record *records_in(const struct records *records, u64 gpa, u64 bytes);
 void records_mark(const struct records *records, u64 gpa);
 /*
  * Takes pages that were written, from *@gpa on and below @end: their addresses, at most
- * @room. *@gpa is where to go on then; @end: that was all. Under memory.lock.
+ * @room, and of a part of the range, maybe none. *@gpa is where to go on then; @end: that was
+ * all. Under memory.lock.
  */
 unsigned int record_take(struct record *record, u64 *gpa, u64 end, u64 *pages,
 			 unsigned int room);

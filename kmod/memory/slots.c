@@ -28,9 +28,6 @@
 #include "memory/template.h"
 #include "vmx/caps.h"
 
-/* What is zapped at once under memory.lock: at most some 260000 entries. */
-#define ZAP_PIECE	SZ_1G
-
 static u64 slot_bytes(const struct slot *slot)
 {
 	return slot->node.last - slot->node.start + 1;
@@ -57,25 +54,26 @@ struct slot *slot_search(struct memory *memory, u64 gpa)
 
 /* --- taking memory from the guest ------------------------------------------ */
 
-/* When this returns no vCPU can reach the range through the EPT. */
-static void zap_piece(struct memory *memory, u64 gpa, u64 bytes)
+/* When this returns no vCPU can reach so much of the range through the EPT. */
+static u64 zap_piece(struct memory *memory, u64 gpa, u64 bytes)
 {
 	LIST_HEAD(freed);
 
 	spin_lock(&memory->lock);
+	bytes = ept_piece(&memory->ept, gpa, bytes);
 	if (ept_zap(&memory->ept, gpa, bytes, &freed))
 		presence_flush(&memory->presences);
 	spin_unlock(&memory->lock);
 	ept_free_tables(&freed);
+	return bytes;
 }
 
 /* In pieces, since the lock keeps the CPU from everything else. */
 static void zap(struct memory *memory, u64 gpa, u64 bytes, bool may_sleep)
 {
 	while (bytes) {
-		u64 piece = min_t(u64, bytes, ZAP_PIECE);
+		u64 piece = zap_piece(memory, gpa, bytes);
 
-		zap_piece(memory, gpa, piece);
 		gpa += piece;
 		bytes -= piece;
 		if (may_sleep)

@@ -5,10 +5,16 @@
 #include <linux/atomic.h>
 #include <linux/bitmap.h>
 #include <linux/err.h>
+#include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "memory/ceiling.h"
 #include "memory/vm.h"
+
+static struct ceiling vms;
+module_param_named(max_vms, vms.most, uint, 0644);
+MODULE_PARM_DESC(max_vms, "VMs at once, of all processes (default: 0, no ceiling)");
 
 static int vm_init(struct vee_vm *vm)
 {
@@ -28,15 +34,21 @@ static void vm_free(struct vee_vm *vm)
 	if (vm->bus)
 		vm->bus_free(vm->bus);
 	kfree(vm);
+	ceiling_give_back(&vms);
 }
 
 struct vee_vm *vm_create(void)
 {
-	struct vee_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
-	int err;
+	int err = ceiling_take(&vms);
+	struct vee_vm *vm;
 
-	if (!vm)
+	if (err)
+		return ERR_PTR(err);
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	if (!vm) {
+		ceiling_give_back(&vms);
 		return ERR_PTR(-ENOMEM);
+	}
 	err = vm_init(vm);
 	if (err) {
 		vm_free(vm);

@@ -3,8 +3,10 @@
  * A vCPU's birth and death.
  */
 #include <linux/err.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
+#include "memory/ceiling.h"
 #include "memory/vm.h"
 #include "vcpu/create.h"
 #include "vcpu/fetch.h"
@@ -15,12 +17,23 @@
 #include "vcpu/state.h"
 #include "vcpu/vcpu.h"
 
+static struct ceiling vcpus;
+module_param_named(max_vcpus, vcpus.most, uint, 0644);
+MODULE_PARM_DESC(max_vcpus, "vCPUs at once, of all VMs (default: 0, no ceiling)");
+
+/* -EDQUOT, -ENOMEM */
 static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
 {
-	struct vee_vcpu *vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
+	int err = ceiling_take(&vcpus);
+	struct vee_vcpu *vcpu;
 
-	if (!vcpu)
-		return NULL;
+	if (err)
+		return ERR_PTR(err);
+	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
+	if (!vcpu) {
+		ceiling_give_back(&vcpus);
+		return ERR_PTR(-ENOMEM);
+	}
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->presence.cpu = -1;
@@ -47,6 +60,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	tpr_free(&vcpu->tpr);
 	vcpu_page_free(vcpu);
 	kfree(vcpu);
+	ceiling_give_back(&vcpus);
 }
 
 static int vcpu_init(struct vee_vcpu *vcpu, u64 page_hva)
@@ -76,8 +90,8 @@ struct vee_vcpu *vcpu_create(struct vee_vm *vm, unsigned int id, u64 page_hva)
 	struct vee_vcpu *vcpu = vcpu_alloc(vm, id);
 	int err;
 
-	if (!vcpu)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(vcpu))
+		return vcpu;
 	err = vcpu_init(vcpu, page_hva);
 	if (!err)
 		err = vm_join(vm, id, &vcpu->presence);

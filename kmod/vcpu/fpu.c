@@ -183,7 +183,7 @@ static struct xregs_state *alloc_for(const struct xstate_header *header)
 	bool extended = header->xfeatures & ~(u64)X87_AND_SSE;
 	struct xregs_state *area;
 
-	area = kmalloc(extended ? vee_caps.xsave_bytes : HEADERED_BYTES, GFP_KERNEL);
+	area = kmalloc(extended ? vee_caps.xsave_bytes : HEADERED_BYTES, GFP_KERNEL_ACCOUNT);
 	if (area)
 		area->header = *header;
 	return area;

@@ -205,8 +205,8 @@ struct vee_info {
  * VEE_FEATURE_APIC_REGISTERS) are VEE_EXIT_MMIO at that page, and the caller's to do by
  * VEE_VCPU_APIC. In x2APIC mode there are none.
  *
- * Returns the VM's file descriptor (close-on-exec), or -EINVAL (@flags), -ENOMEM,
- * -EMFILE, -ENFILE.
+ * Returns the VM's file descriptor (close-on-exec), or -EINVAL (@flags), -EDQUOT (the module's
+ * parameter max_vms), -ENOMEM, -EMFILE, -ENFILE.
  */
 struct vee_vm_create {
 	__u32 size;
@@ -389,7 +389,7 @@ struct vee_dirty {
  * Returns 0, VEE_TEMPLATE_FETCH how many pages are in the pool, whatever @first and @room are;
  * or -EINVAL (a member), -ENOENT (no slot with a template has @gpa), -ENOSPC
  * (VEE_TEMPLATE_WRITE: the pool is used up), -EFAULT (@pages; or VEE_TEMPLATE_WRITE: the caller
- * has nothing there), -EHWPOISON, -ENOMEM (VEE_TEMPLATE_WRITE), -EINTR (being killed).
+ * has nothing there), -EHWPOISON, -EDQUOT, -ENOMEM (VEE_TEMPLATE_WRITE), -EINTR (being killed).
  */
 struct vee_template {
 	__u32 size;
@@ -422,7 +422,8 @@ struct vee_template {
  *
  * Returns the vCPU's file descriptor (close-on-exec), or -EINVAL (@id; @page is no
  * multiple, or a file's), -EFAULT (nothing is mapped at @page, or not to be written),
- * -EEXIST (@id is taken), -ENOMEM, -EMFILE, -ENFILE.
+ * -EEXIST (@id is taken), -EDQUOT (the module's parameter max_vcpus), -ENOMEM, -EMFILE,
+ * -ENFILE.
  */
 struct vee_vcpu_create {
 	__u32 size;
@@ -1023,7 +1024,7 @@ struct vee_exit_pio {
  * @error: VEE_EXIT_MEMORY: -EACCES (the slot forbids the access), -EFAULT (the
  *	caller has nothing, or too little permission, at that address), -EHWPOISON
  *	(the host's memory is broken), -ENOSPC (the pool of a slot with a template is used
- *	up), or -ENOMEM. VEE_EXIT_MMIO: 0
+ *	up), -EDQUOT (the module's parameter max_tables) or -ENOMEM. VEE_EXIT_MMIO: 0
  * @gva_valid: 1 if @gva is known
  * @walk: 1 if the access was the CPU's own to a guest page table, not that of
  *	the instruction
