@@ -671,6 +671,7 @@ int cmd_check(int argc, char **argv)
 		error = -EPROTONOSUPPORT;
 	has_vmx = check_cpu();
 	check_kernel(error);
+	check_bugs();
 	if (has_vmx)
 		check_controls(error ? NULL : &info);
 	if (!error)

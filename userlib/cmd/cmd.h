@@ -377,9 +377,16 @@ bool host_has(const char *path);
 bool host_text(const char *path, char *text, size_t room);
 /* The line of a file that begins with @start: what follows it. */
 bool host_line(const char *path, const char *start, char *text, size_t room);
+#define HOST_NAME	64
+/* What is in a folder, in order, but for names that are longer: how many, at most @room. */
+size_t host_names(const char *path, char names[][HOST_NAME], size_t room);
 /* False: there is none, or it takes root and the kernel's module msr. */
 bool host_msr(uint32_t index, uint64_t *value);
 void host_cpuid(uint32_t leaf, struct host_cpuid *regs);
+
+/* --- bugs.c: what it says of the CPU's --- */
+
+void check_bugs(void);
 
 /* --- cpuid.c --- */
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What "vee check" asks this machine: files of the kernel's, the CPU. */
 #include <cpuid.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +37,27 @@ bool host_line(const char *path, const char *start, char *text, size_t room)
 		memmove(text, text + strlen(start),
 			strlen(text + strlen(start)) + 1);
 	return found;
+}
+
+static int compare_names(const void *one, const void *other)
+{
+	return strcmp(one, other);
+}
+
+size_t host_names(const char *path, char names[][HOST_NAME], size_t room)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	size_t count = 0;
+
+	if (!dir)
+		return 0;
+	while (count < room && (entry = readdir(dir)))
+		if (*entry->d_name != '.' && strlen(entry->d_name) < HOST_NAME)
+			strcpy(names[count++], entry->d_name);
+	closedir(dir);
+	qsort(names, count, HOST_NAME, compare_names);
+	return count;
 }
 
 bool host_msr(uint32_t index, uint64_t *value)

@@ -150,6 +150,17 @@ bool host_text(const char *path, char *text, size_t room)
 	return says;
 }
 
+/* There are three bugs, one of which the command has not heard of. */
+size_t host_names(const char *path, char names[][HOST_NAME], size_t room)
+{
+	static const char *const bugs[] = { "l1tf", "mds", "of_tomorrow" };
+
+	CHECK(strstr(path, "/vulnerabilities") && room >= 3);
+	for (int i = 0; i < 3; i++)
+		strcpy(names[i], bugs[i]);
+	return 3;
+}
+
 bool host_line(const char *path, const char *start, char *text, size_t room)
 {
 	const char *line = !strcmp(start, "flags") ? host.flags : host.vmx_flags;
@@ -254,6 +265,23 @@ static void warns_of_smt(void)
 	host.smt = "1\n";
 	check_judges(0, "\nvee can run here");
 	CHECK(!strstr(said, words));
+}
+
+/* The kernel's word, and vee's. */
+static void answers_bugs(void)
+{
+	static const char mitigated[] = "Mitigation: something; SMT vulnerable\n      vee: ";
+	char words[200];
+
+	good_host();
+	check_judges(0, "Not affected by l1tf, mds, of_tomorrow\n");
+	host.bug = "l1tf";
+	snprintf(words, sizeof(words), "  l1tf: %sempties", mitigated);
+	check_judges(0, words);
+	CHECK(strstr(said, "Not affected by mds, of_tomorrow\n"));
+	host.bug = "of_tomorrow";
+	snprintf(words, sizeof(words), "  of_tomorrow: %sthis command knows no such", mitigated);
+	check_judges(0, words);
 }
 
 static void judges_the_firmware(void)
@@ -498,6 +526,7 @@ const struct test tests[] = {
 	{ "dump: no vCPU", no_vcpu_to_dump },
 	{ "check: judges the CPU", judges_the_cpu },
 	{ "check: warns of SMT", warns_of_smt },
+	{ "check: answers bugs", answers_bugs },
 	{ "check: judges the firmware", judges_the_firmware },
 	{ "check: admits what it doesn't know", admits_what_it_does_not_know },
 	{ "check: judges the module", judges_the_module },
