@@ -3,14 +3,17 @@
  * Writes that end no run: posted to a ring that the caller maps, or a doorbell.
  *
  * Which writes these are is in a table that is replaced as a whole, since it is
- * looked at with interrupts off. A guest goes on only once its write can be seen in
- * the ring, so a caller that looks there after each exit finds all in order; with
- * the ring full the write is an ordinary exit.
+ * looked at with interrupts off, and sorted, since it may be long. A guest goes on
+ * only once its write can be seen in the ring, so a caller that looks there after
+ * each exit finds all in order; with the ring full the write is an ordinary exit.
  */
 #include <linux/eventfd.h>
 #include <linux/gfp.h>
+#include <linux/limits.h>
+#include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "compat.h"
 #include "memory/post.h"
@@ -24,6 +27,7 @@
  * @width: with @bell: the write's width in bytes, 0: any
  * @match: with @bell: @data alone
  * @data: see @match
+ * @reach: the farthest @end of what is posted among it and those before it in the table
  */
 struct watch {
 	u64 first;
@@ -32,17 +36,29 @@ struct watch {
 	u8 width;
 	bool match;
 	u64 data;
+	u64 reach;
 };
 
 /**
  * struct watches - all of a VM's in one space
- * @end: the first after them
- * @watch: at least one; doorbells first: one may be in a range that is posted
+ * @rcu: to be freed by, when another has taken its place
+ * @count: how many, at least one
+ * @room: how many there are keys for: 1, 8 or 64
+ * @watch: by @first; of the same, doorbells last, and the latest of them the very last
+ * @key: @first of each, U64_MAX for want of one; @room behind it: @reach, or 0 if the watch
+ *	is a doorbell, which comes before what is posted
  */
 struct watches {
-	const struct watch *end;
-	struct watch watch[];
+	struct rcu_head rcu;
+	unsigned int count;
+	unsigned int room;
+	struct watch *watch;
+	u64 key[];
 };
+
+#define ROOM_FEW	8
+#define ROOM_MANY	64
+static_assert(VEE_MAX_WATCHES <= ROOM_MANY);
 
 static_assert(sizeof(struct vee_post_ring) <= VEE_POST_RING_BYTES);
 
@@ -101,34 +117,90 @@ static const struct watches *look(struct post_office *office, u32 space)
 	return rcu_dereference_sched(office->watches[space]);
 }
 
-static bool covers(const struct watch *watch, u64 address, unsigned int width)
+static __always_inline const u64 *past(const u64 *key, unsigned int keys, u64 address)
 {
-	return address >= watch->first && address + width <= watch->end;
+	return key[keys] <= address ? key + keys : key;
 }
 
-static bool rings(const struct watch *watch, u64 address, u64 data, unsigned int width)
+/* The last key that is not above @address; the first if all are. */
+static __always_inline const u64 *find(const struct watches *watches, u64 address)
 {
-	return address == watch->first && (!watch->width || watch->width == width) &&
+	const u64 *key = watches->key;
+
+	if (likely(watches->room == 1))
+		return key;
+	if (watches->room > ROOM_FEW) {
+		key = past(key, 32, address);
+		key = past(key, 16, address);
+		key = past(key, 8, address);
+	}
+	key = past(key, 4, address);
+	key = past(key, 2, address);
+	return past(key, 1, address);
+}
+
+static const struct watch *watch_of(const struct watches *watches, const u64 *key)
+{
+	return &watches->watch[key - watches->key];
+}
+
+static bool rings(const struct watch *watch, u64 data, unsigned int width)
+{
+	return (!watch->width || watch->width == width) &&
 	       (!watch->match || watch->data == data);
+}
+
+/* Of doorbells at the same address one: the latest. @key: as found for @address */
+static struct eventfd_ctx *find_bell(const struct watches *watches, const u64 *key,
+				     u64 address, u64 data, unsigned int width)
+{
+	const struct watch *watch = watch_of(watches, key);
+
+	for (; *key == address && watch->bell; watch--, key--) {
+		if (rings(watch, data, width))
+			return watch->bell;
+		if (key == watches->key)
+			break;
+	}
+	return NULL;
 }
 
 bool post_is_watched(struct post_office *office, u32 space, u64 address)
 {
 	const struct watches *watches = look(office, space);
+	const struct watch *watch;
+	const u64 *key;
 
 	if (!watches)
 		return false;
-	for (const struct watch *watch = watches->watch; watch < watches->end; watch++)
-		if (covers(watch, address, 1))
-			return true;
-	return false;
+	key = find(watches, address);
+	watch = watch_of(watches, key);
+	return *key <= address &&
+	       (address < watch->reach || (watch->bell && *key == address));
+}
+
+/* A doorbell may be rung, or else it is posted if that much of it is in a range. */
+static noinline enum post post_if_no_bell(struct post_office *office,
+					  const struct watches *watches, const u64 *key,
+					  struct vee_post post)
+{
+	struct eventfd_ctx *bell = find_bell(watches, key, post.address, post.data, post.width);
+
+	if (bell) {
+		if (VEE_LOCKS_SLEEP)
+			return POST_BELL;
+		vee_eventfd_signal(bell);
+		return POST_DONE;
+	}
+	if (post.address + post.width > watch_of(watches, key)->reach)
+		return POST_NONE;
+	return post_to_ring(office, post);
 }
 
 enum post post_write(struct post_office *office, unsigned int vcpu, u32 space, u64 address,
 		     u64 data, unsigned int width)
 {
 	const struct watches *watches = look(office, space);
-	const struct watch *watch;
 	const struct vee_post post = {
 		.address = address,
 		.data = data,
@@ -136,35 +208,28 @@ enum post post_write(struct post_office *office, unsigned int vcpu, u32 space, u
 		.width = width,
 		.vcpu = vcpu,
 	};
+	const u64 *key;
 
 	if (!watches)
 		return POST_NONE;
-	watch = watches->watch;
-	do {
-		if (likely(!watch->bell)) {
-			if (covers(watch, address, width))
-				return post_to_ring(office, post);
-		} else if (rings(watch, address, data, width)) {
-			if (VEE_LOCKS_SLEEP)
-				return POST_BELL;
-			vee_eventfd_signal(watch->bell);
-			return POST_DONE;
-		}
-	} while (++watch < watches->end);
-	return POST_NONE;
+	key = find(watches, address);
+	if (*key > address)
+		return POST_NONE;
+	if (unlikely(address + width > key[watches->room]))
+		return post_if_no_bell(office, watches, key, post);
+	return post_to_ring(office, post);
 }
 
 /* It may be gone since post_write() found it: then the write is an exit. */
 static bool ring_bell(const struct watches *watches, u64 address, u64 data,
 		      unsigned int width)
 {
-	for (const struct watch *watch = watches->watch; watch < watches->end; watch++) {
-		if (watch->bell && rings(watch, address, data, width)) {
-			vee_eventfd_signal(watch->bell);
-			return true;
-		}
-	}
-	return false;
+	struct eventfd_ctx *bell = find_bell(watches, find(watches, address), address, data,
+					     width);
+
+	if (bell)
+		vee_eventfd_signal(bell);
+	return bell;
 }
 
 bool post_ring_bell(struct post_office *office, u32 space, u64 address, u64 data,
@@ -182,7 +247,7 @@ bool post_ring_bell(struct post_office *office, u32 space, u64 address, u64 data
 
 /* --- which writes ----------------------------------------------------------------- */
 
-static struct watches *current_watches(struct post_office *office, u32 space)
+static struct watches *current_watches(const struct post_office *office, u32 space)
 {
 	return rcu_dereference_protected(office->watches[space],
 					 lockdep_is_held(&office->change));
@@ -190,7 +255,7 @@ static struct watches *current_watches(struct post_office *office, u32 space)
 
 static unsigned int count_of(const struct watches *watches)
 {
-	return watches ? watches->end - watches->watch : 0;
+	return watches ? watches->count : 0;
 }
 
 static bool same(const struct watch *a, const struct watch *b)
@@ -209,22 +274,25 @@ static unsigned int find_same(const struct watches *watches, const struct watch 
 	return i;
 }
 
-/* After it nobody looks at the old table, nor signals a bell of it. */
-static void replace(struct post_office *office, u32 space, struct watches *new)
+static unsigned int room_for(unsigned int count)
 {
-	struct watches *old = current_watches(office, space);
-
-	rcu_assign_pointer(office->watches[space], new);
-	synchronize_rcu();
-	kfree(old);
+	if (count <= 1)
+		return 1;
+	return count <= ROOM_FEW ? ROOM_FEW : ROOM_MANY;
 }
 
 static struct watches *alloc_watches(unsigned int count)
 {
-	struct watches *new = kzalloc(struct_size(new, watch, count), GFP_KERNEL_ACCOUNT);
+	unsigned int room = room_for(count);
+	struct watches *new;
 
-	if (new)
-		new->end = new->watch + count;
+	new = kzalloc(struct_size(new, key, 2 * room) + count * sizeof(*new->watch),
+		      GFP_KERNEL_ACCOUNT);
+	if (!new)
+		return NULL;
+	new->count = count;
+	new->room = room;
+	new->watch = (struct watch *)(new->key + 2 * room);
 	return new;
 }
 
@@ -242,55 +310,110 @@ static struct watches *resize(const struct watches *old, unsigned int at, int co
 	return new;
 }
 
-/* The table takes over the reference to the bell. */
-static int add_watch(struct post_office *office, u32 space, const struct watch *watch)
+static void set_keys(struct watches *watches)
 {
-	const struct watches *old = current_watches(office, space);
-	const struct watches *other = current_watches(office, !space);
-	unsigned int count = count_of(old), at = watch->bell ? 0 : count;
+	u64 reach = 0;
+
+	memset64(watches->key, U64_MAX, watches->room);
+	for (unsigned int i = 0; i < watches->count; i++) {
+		struct watch *watch = &watches->watch[i];
+
+		if (!watch->bell)
+			reach = max(reach, watch->end);
+		watch->reach = reach;
+		watches->key[i] = watch->first;
+		watches->key[watches->room + i] = watch->bell ? 0 : reach;
+	}
+}
+
+static bool comes_before(const struct watch *a, const struct watch *b)
+{
+	return a->first < b->first || (a->first == b->first && (!a->bell || b->bell));
+}
+
+/* Behind those that it comes after. */
+static unsigned int place_of(const struct watches *watches, const struct watch *watch)
+{
+	unsigned int i = count_of(watches);
+
+	while (i && !comes_before(&watches->watch[i - 1], watch))
+		i--;
+	return i;
+}
+
+/* A table with it, or why there is none. */
+static struct watches *table_with(const struct post_office *office, u32 space,
+				  const struct watches *old, const struct watch *watch)
+{
+	unsigned int count = count_of(old), at = place_of(old, watch);
 	struct watches *new;
 
 	if (find_same(old, watch) < count)
-		return -EEXIST;
-	if (count + count_of(other) == VEE_MAX_WATCHES)
-		return -ENOSPC;
+		return ERR_PTR(-EEXIST);
+	if (count + count_of(current_watches(office, !space)) == VEE_MAX_WATCHES)
+		return ERR_PTR(-ENOSPC);
 	new = resize(old, at, 1);
 	if (!new)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	new->watch[at] = *watch;
-	replace(office, space, new);
-	return 0;
+	set_keys(new);
+	return new;
 }
 
-static int remove_watch(struct post_office *office, u32 space, const struct watch *watch)
+/* NULL: that was the last. */
+static struct watches *table_without(const struct watches *old, const struct watch *watch)
 {
-	struct watches *old = current_watches(office, space), *new = NULL;
 	unsigned int count = count_of(old), at = find_same(old, watch);
-	struct eventfd_ctx *bell;
+	struct watches *new;
 
 	if (at == count)
-		return -ENOENT;
-	if (count > 1) {
-		new = resize(old, at, -1);
-		if (!new)
-			return -ENOMEM;
-	}
-	bell = old->watch[at].bell;
-	replace(office, space, new);
-	if (bell)
-		eventfd_ctx_put(bell);
-	return 0;
+		return ERR_PTR(-ENOENT);
+	if (count == 1)
+		return NULL;
+	new = resize(old, at, -1);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	set_keys(new);
+	return new;
 }
 
+/* The old table, or why it can't be. */
+static struct watches *replace(struct post_office *office, u32 space,
+			       const struct watch *watch, bool remove)
+{
+	struct watches *old = current_watches(office, space), *new;
+
+	new = remove ? table_without(old, watch) : table_with(office, space, old, watch);
+	if (IS_ERR(new))
+		return new;
+	rcu_assign_pointer(office->watches[space], new);
+	return old;
+}
+
+/*
+ * The table has a reference to the bell of its own. Who is still looking at the old table
+ * as one is added has come before it. But of one that was removed nothing is posted, nor
+ * its bell signalled, any more.
+ */
 static int change_watch(struct post_office *office, u32 space, const struct watch *watch,
 			bool remove)
 {
-	int err;
+	struct watches *old;
 
 	mutex_lock(&office->change);
-	err = remove ? remove_watch(office, space, watch) : add_watch(office, space, watch);
+	old = replace(office, space, watch, remove);
 	mutex_unlock(&office->change);
-	return err;
+	if (IS_ERR(old))
+		return PTR_ERR(old);
+	if (!remove) {
+		kfree_rcu(old, rcu);
+		return 0;
+	}
+	synchronize_rcu_expedited();
+	kfree(old);
+	if (watch->bell)
+		eventfd_ctx_put(watch->bell);
+	return 0;
 }
 
 /* @bytes: at least 1 */

@@ -461,6 +461,9 @@ struct vee_vcpu_create {
  * A range may be where a slot is, or comes to be: what the slot takes or refuses
  * (VEE_EXIT_MEMORY) is not posted.
  *
+ * To add a range waits for nobody. Once one is removed nothing of it is posted any more,
+ * which may take a wait for vCPUs that are about to.
+ *
  * Returns 0, or -EINVAL (the range is beyond port FFFFH or vee_info.gpa_bits, or
  * wraps; @space, @remove), -EEXIST (asked for already),
  * -ENOENT (remove: it wasn't), -ENOSPC (VEE_MAX_WATCHES), -ENOMEM.
@@ -488,7 +491,9 @@ struct vee_coalesce {
  * @reserved: in: must be zero
  *
  * Such a write adds 1 to the eventfd, and the guest goes on. A doorbell in a range of
- * VEE_VM_COALESCE is not posted. Which writes to memory can ring is said there.
+ * VEE_VM_COALESCE is not posted; of doorbells that the same write could ring, the one
+ * that was asked for last is rung. Which writes to memory can ring, and what waits, is
+ * said there.
  *
  * Returns 0, or -EINVAL (a member; not an eventfd), -EBADF, -EEXIST, -ENOENT,
  * -ENOSPC, -ENOMEM as for VEE_VM_COALESCE.
