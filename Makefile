@@ -34,7 +34,7 @@ samples: library ## The samples
 	@$(MAKE) -C samples
 
 ##@ Test
-.PHONY: check check-static check-crash check-debug check-kernels model
+.PHONY: check check-static check-crash check-debug check-kernels model coverage
 check: ## Build for each kernel, static checks, all kselftests in the lab
 	@lab/check
 check-static: ## What "make check" does without the lab, in two minutes: before a commit
@@ -45,6 +45,8 @@ check-kernels: ## All kselftests on each kernel of Debian's other suites, up to 
 	@lab/check --kernels
 check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ...)
 	@lab/check --debug
+coverage: ## Which lines of kmod the kselftests reach, and why not the others
+	@lab/coverage
 model: ## docs/models: what no test can exhaust, checked by spin, planted bugs too
 	@lab/model
 
