@@ -139,9 +139,10 @@ TEST_F(ceiling, tables)
 /* --- for how long ---------------------------------------------------------------- */
 
 #define TRACING		"/sys/kernel/tracing/"
-#define DENSE_BYTES	(128 * PAGES_2M)
+#define EVENTS		TRACING "events/vee_hold/"
+#define DENSE_BYTES	(32 * PAGES_2M)
 #define PIECE_BYTES	(16 * PAGES_2M)	/* EPT_PIECE_TABLES */
-#define LONGEST_US	20000		/* a few hundred, but on a debug kernel */
+#define LONGEST_US	20000		/* a few thousand in the lab, but on a debug kernel */
 
 FIXTURE(hold) {
 	struct guest g;
@@ -153,40 +154,43 @@ FIXTURE_SETUP(hold)
 
 	close(dev);
 	mount("tracefs", TRACING, "tracefs", 0, NULL);
-	/* The filter first: without one all of the kernel is traced. */
-	if (write_file(TRACING "set_ftrace_filter", "ept_zap") ||
-	    write_file(TRACING "current_tracer", "function_graph"))
-		VEE_SKIP("no function_graph: it takes CONFIG_FUNCTION_GRAPH_TRACER, and root");
+	if (write_file(TRACING "kprobe_events",
+		       "p:vee_hold/begin vee:ept_zap\nr:vee_hold/end vee:ept_zap\n"))
+		VEE_SKIP("no kprobes as events: they take CONFIG_KPROBE_EVENTS, and root");
 	guest_open(_metadata, &self->g);
 }
 
 FIXTURE_TEARDOWN(hold)
 {
-	write_file(TRACING "current_tracer", "nop");
-	write_file(TRACING "set_ftrace_filter", "");
+	write_file(EVENTS "enable", "0");
+	write_file(TRACING "kprobe_events", "-:vee_hold/begin\n-:vee_hold/end\n");
 	guest_close(&self->g);
 }
 
-/* How often @function was called, and how long it took at most. */
-static unsigned int longest_us(const char *function, double *longest)
+/* How often there was an end, and how long after its begin at most. */
+static unsigned int longest_us(double *longest)
 {
 	FILE *f = fopen(TRACING "trace", "re");
 	unsigned int calls = 0;
+	double began = 0;
 	char line[256];
 
 	*longest = 0;
 	while (f && fgets(line, sizeof(line), f)) {
-		const char *us = strstr(line, " us ");
-		double took;
+		const char *name = strstr(line, ": begin: ") ?: strstr(line, ": end: ");
+		double at;
 
-		if (!us || !strstr(us, function))
+		if (!name)
 			continue;
-		while (us > line && strchr("0123456789. ", us[-1]))
-			us--;
-		took = strtod(us, NULL);
+		while (name > line && strchr("0123456789.", name[-1]))
+			name--;
+		at = strtod(name, NULL) * 1000000;
+		if (strstr(name, "begin")) {
+			began = at;
+			continue;
+		}
 		calls++;
-		if (took > *longest)
-			*longest = took;
+		*longest = at - began > *longest ? at - began : *longest;
 	}
 	if (f)
 		fclose(f);
@@ -213,9 +217,9 @@ TEST_F_TIMEOUT(hold, in_pieces, 120)
 	g->page->regs.rcx = DENSE_BYTES / PAGE_BYTES;
 	g->page->deadline_ns = 0;
 	ASSERT_RUN(g, VEE_EXIT_HLT);
-	ASSERT_EQ(0, write_file(TRACING "trace", ""));
+	ASSERT_EQ(0, write_file(EVENTS "enable", "1"));
 	ASSERT_EQ(0, vm_unmap(g->vm, FIRST_GPA, DENSE_BYTES));
-	calls = longest_us("ept_zap", &longest);
+	calls = longest_us(&longest);
 	TH_LOG("%u pieces, %.0f us at most", calls, longest);
 	EXPECT_LE(DENSE_BYTES / PIECE_BYTES, calls);
 	EXPECT_GE(LONGEST_US, longest);
