@@ -26,12 +26,17 @@ HEADERS = $(shell $(TOP)/lab/headers)
 OWN := $(wildcard *.[ch])
 SOURCES := $(OWN) $(filter-out $(addprefix $(ORIGINAL)/,$(OWN)),$(wildcard $(ORIGINAL)/*.[ch])) \
 	$(LABS)/vmx.h
-define build_module
-	@mkdir -p .build
-	@cp $(SOURCES) .build
+define kbuild
 	@$(1)
 	@$(MAKE) -s -C $(HEADERS) M=$(CURDIR)/.build CONFIG_DEBUG_INFO_BTF_MODULES= modules
 	@strip --strip-debug -o $@ .build/$@
+endef
+# In the lab there is no Kbuild, but its commands are, by labs/module-kit.
+MODULE_KIT := $(wildcard $(TOP)/module-kit)
+define build_module
+	@mkdir -p .build
+	@cp $(SOURCES) .build
+	$(if $(MODULE_KIT),@sh -e $(MODULE_KIT)/$@,$(kbuild))
 endef
 %.ko: $(SOURCES)
 	$(call build_module,echo 'obj-m := $*.o' >.build/Kbuild)
@@ -40,7 +45,8 @@ endef
 # its guests have their header.
 vee.ko: $(SOURCES)
 	$(call build_module,$(LABS)/vee-parts $(CURDIR)/.build $(LABS)/09-exit-handler/table.c hypercall)
-KSFT = $(eval KSFT := $$(shell bash -c '. $(TOP)/lab/lib.sh && echo "$$$$VEE_SHARED/kselftest"'))$(KSFT)
+KSFT = $(or $(wildcard $(TOP)/kselftest),$(KSFT_HERE))
+KSFT_HERE = $(eval KSFT_HERE := $$(shell bash -c '. $(TOP)/lab/lib.sh && echo "$$$$VEE_SHARED/kselftest"'))$(KSFT_HERE)
 test guests: %: %.c
 	@[ -e $(KSFT)/kselftest_harness.h ] || { echo "error: there is no kselftest_harness.h: run lab/setup check"; exit 1; }
 	$(CC) $(CPPFLAGS) -I$(TOP)/selftests -isystem $(KSFT) $(CFLAGS) -Wno-sign-compare -pthread -o $@ $<

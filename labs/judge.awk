@@ -91,7 +91,7 @@ function trouble(r) {
 	if (reason != "" && !(r in status))
 		return reason
 	if ("build" in status && status["build"] + 0)
-		return "it can't be built: " first_error("build")
+		return "it can't be built: " build_error()
 	if (!(r in status))
 		return "it was not run"
 	if (status[r] == 137)
@@ -107,11 +107,16 @@ function signal_name(n) {
 	return n == 11 ? " (an address that it has no memory at)" : n == 8 ? " (a division by zero)" : ""
 }
 
-function first_error(r,   i) {
-	for (i = 1; i <= lines[r]; i++)
-		if (line[r, i] ~ /error|undefined|No rule/)
-			return line[r, i]
-	return lines[r] ? line[r, lines[r]] : "without a word"
+function build_error(   i) {
+	for (i = 1; i <= lines["build"]; i++) {
+		if (line["build", i] ~ /Killed signal|out of memory/)
+			return "it takes the compiler too much memory"
+		if (line["build", i] ~ /[Ee]rror: |undefined|No rule/)
+			return line["build", i]
+	}
+	if (status["build"] == 137)
+		return "it takes the compiler too long, or too much memory"
+	return lines["build"] ? line["build", lines["build"]] : "without a word"
 }
 
 # What to show beside what was wanted: the line that begins as that does, what "vee run"
