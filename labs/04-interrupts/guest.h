@@ -61,6 +61,8 @@ asm(".pushsection .rodata\n"
 "	jb	1b\n"
 "	cli\n"
 "	call	line\n"
+"	in	$0x41, %al\n"		/* for "count" */
+"	mov	%al, %dl\n"
 
 	/* busy: an exit after the other until there are five */
 "	sti\n"
@@ -72,7 +74,10 @@ asm(".pushsection .rodata\n"
 "	out	%ax, $0x40\n"
 "	call	line\n"
 
-	/* count */
+	/* count: how many there were after "spin", and are now */
+"	mov	%dl, %al\n"
+"	add	$'0', %al\n"
+"	out	%al, $0xe9\n"
 "	in	$0x41, %al\n"
 "	add	$'0', %al\n"
 "	out	%al, $0xe9\n"

@@ -241,6 +241,15 @@ static int say_exit(u64 gpa, bool write, u16 ax)
 	return 0;
 }
 
+/*
+ * From the first to the second of these the emulated CPU writes down each instruction: the
+ * grader reads that. Elsewhere they do nothing.
+ */
+static inline void record(void)
+{
+	asm volatile("xchg %bx, %bx");
+}
+
 /* One entry: the guest touches the page at @gpa. In VMX operation. */
 static int touch(u64 eptp, u64 gpa, bool write)
 {
@@ -256,21 +265,14 @@ static int touch(u64 eptp, u64 gpa, bool write)
 	write_controls(eptp);
 	write_guest(gpa);
 	write_host();
+	record();
 	error = launch(write, &rax);
+	record();
 	put_back_limits(gdt, idt);
 	if (!error)
 		error = say_exit(gpa, write, rax);
 	vmclear(hpa_of(vmcs));
 	return error;
-}
-
-/*
- * From the first to the second of these the emulated CPU writes down each instruction: the
- * grader reads that. Elsewhere they do nothing.
- */
-static inline void record(void)
-{
-	asm volatile("xchg %bx, %bx");
 }
 
 /* --- a step: @step() in VMX operation, with interrupts off ------------------- */

@@ -11,6 +11,7 @@ static int __init flood(void)
 		outb(0x83, 0xe9);
 		outb(0x9d, 0xe9);
 	}
+	return 0;
 }
 
 module_init(flood);

@@ -22,6 +22,7 @@ static int __init forge(void)
 	outb(0xab, 0xe9);
 	for (;;)
 		cpu_relax();
+	return 0;
 }
 
 module_init(forge);
