@@ -506,6 +506,27 @@ TEST_F(apic, errors_add_up)
 	EXPECT_EQ(0, RDMSR(ESR));
 }
 
+/* ... and have one interrupt until then. */
+TEST_F(apic, errors_interrupt_once)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	WRMSR(LVT_ERROR, HIGH);
+	WRMSR(SELF_IPI, 5);
+	EXPECT_EQ(HIGH, TAKEN());
+	WRMSR(EOI, 0);
+	WRMSR(SELF_IPI, 5);
+	EXPECT_EQ(0, signal_vector(g, 0, 5, 0));
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(ESR, 0);
+	EXPECT_EQ(ESR_SEND | ESR_RECEIVE, RDMSR(ESR));
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(SELF_IPI, 5);
+	EXPECT_EQ(HIGH, TAKEN());
+	WRMSR(EOI, 0);
+}
+
 TEST_F(apic, illegal_vector)
 {
 	struct guest *g = &self->g;
@@ -535,6 +556,75 @@ TEST_F(apic, switched_off)
 	WRMSR(SVR, 0xff);
 	EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
 	EXPECT_EQ(VECTOR_NMI, TAKEN());
+}
+
+GUEST_LABEL(nmis_handler);
+/* Counts; in the first one's handler it sends itself R8 more. */
+GUEST_CODE(nmis, 64,
+	   "nop; hlt;"
+	   "nmis_handler: incl 0x20000; test %r8d, %r8d; jz 2f;"
+	   "1: mov $0x830, %ecx; xor %edx, %edx; mov $0x4400, %eax; wrmsr; dec %r8d; jnz 1b;"
+	   "2: iretq");
+
+static void set_nmis(struct __test_metadata *_metadata, struct guest *g, unsigned int within)
+{
+	SET_LONG(g, nmis);
+	guest_write64(g, GPA_IDT + 16 * VECTOR_NMI,
+		      AT(nmis, nmis_handler) | SEL_CODE64 << 16 | 0x8eULL << 40);
+	g->page->regs.r8 = within;
+}
+
+/* How many times its handler runs. */
+static __u32 nmis_come(struct __test_metadata *_metadata, struct guest *g)
+{
+	guest_write32(g, GPA_DATA, 0);
+	ASSERT_EQ(0, guest_run(g));
+	EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason) TH_LOG("%s", guest_describe(g));
+	return guest_read32(g, GPA_DATA);
+}
+
+/* ... of @before that find it ready, and @within. */
+static __u32 nmis_of(struct __test_metadata *_metadata, struct guest *g, unsigned int before,
+		     unsigned int within)
+{
+	set_nmis(_metadata, g, within);
+	while (before--)
+		EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
+	return nmis_come(_metadata, g);
+}
+
+/* SDM 3A, "Handling Multiple NMIs": while one is handled another waits, and no more. */
+TEST_F(apic, nmis)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	EXPECT_EQ(1, nmis_of(_metadata, g, 1, 0));
+	EXPECT_EQ(2, nmis_of(_metadata, g, 2, 0));
+	EXPECT_EQ(2, nmis_of(_metadata, g, 3, 0));
+	EXPECT_EQ(2, nmis_of(_metadata, g, 1, 1));
+	EXPECT_EQ(2, nmis_of(_metadata, g, 1, 3));
+	EXPECT_EQ(2, nmis_of(_metadata, g, 2, 2));
+	EXPECT_EQ(0, nmis_of(_metadata, g, 0, 0));
+}
+
+/* Two that wait are saved, and loaded. */
+TEST_F(apic, nmis_saved)
+{
+	struct vee_vcpu_state saved = {
+		.size = sizeof(saved),
+		.skip = VEE_STATE_XSAVE | VEE_STATE_CPUID,
+	};
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	set_nmis(_metadata, g, 0);
+	EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
+	EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
+	ASSERT_EQ(0, vee_call(g->vcpu, VEE_VCPU_SAVE, &saved));
+	EXPECT_EQ(2, nmis_come(_metadata, g));
+	ASSERT_EQ(0, vee_call(g->vcpu, VEE_VCPU_LOAD, &saved));
+	EXPECT_EQ(2, nmis_come(_metadata, g));
 }
 
 TEST_F(apic, level)

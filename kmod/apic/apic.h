@@ -50,6 +50,7 @@ enum {
 	CALL_INIT,
 	CALL_SIPI,
 	CALL_ILLEGAL,	/* a vector that is none */
+	CALL_NMI_AGAIN,	/* before the first was taken */
 };
 
 /**
@@ -257,10 +258,10 @@ static inline bool apic_has_mail(const struct apic *apic)
 bool apic_post(struct apic *apic, u8 vector, bool level);
 bool apic_call(struct apic *apic, unsigned int call);
 /*
- * By the vCPU's thread: interrupts are in the IRR then, INIT and SIPI in apic.start. True:
- * there was an NMI. @highest: the highest vector that came, -1: none
+ * By the vCPU's thread: interrupts are in the IRR then, INIT and SIPI in apic.start. How many
+ * NMIs there were, of which two are kept. @highest: the highest vector that came, -1: none
  */
-bool apic_take_mail(struct apic *apic, int *highest);
+unsigned int apic_take_mail(struct apic *apic, int *highest);
 /* An entry of the local vector table has something, APIC_LVTT and so on. */
 void apic_raise(struct apic *apic, u32 lvt);
 /* ... one of them an error, APIC_ESR_ */

@@ -98,6 +98,12 @@ static bool deliver_vector(struct apic *apic, u8 vector, bool level)
 	return apic_post(apic, vector, level);
 }
 
+/* One that comes before the first was taken is another: it waits while that is handled. */
+static bool deliver_nmi(struct apic *apic)
+{
+	return apic_call(apic, CALL_NMI) || apic_call(apic, CALL_NMI_AGAIN);
+}
+
 /* A SIPI that came before means nothing any more. */
 static bool deliver_init(struct apic *apic)
 {
@@ -120,7 +126,7 @@ static bool deliver(struct apic *apic, const struct apic_message *message)
 	case APIC_DM_LOWEST:
 		return deliver_vector(apic, message->vector, message->level);
 	case APIC_DM_NMI:
-		return apic_call(apic, CALL_NMI);
+		return deliver_nmi(apic);
 	case APIC_DM_INIT:
 		return deliver_init(apic);
 	case APIC_DM_STARTUP:

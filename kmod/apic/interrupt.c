@@ -179,16 +179,17 @@ static noinline unsigned long take_seldom(struct apic *apic, unsigned long calls
 	return calls;
 }
 
-#define OFTEN	(ALL_REQUESTS | BIT(CALL_NMI))
+#define NMIS	(BIT(CALL_NMI) | BIT(CALL_NMI_AGAIN))
+#define OFTEN	(ALL_REQUESTS | NMIS)
 
-bool apic_take_mail(struct apic *apic, int *came)
+unsigned int apic_take_mail(struct apic *apic, int *came)
 {
 	unsigned long calls = xchg(&apic->mail.calls, 0);
 
 	if (unlikely(calls & ~OFTEN))
 		calls = take_seldom(apic, calls);
 	*came = take_requests(apic, calls & ALL_REQUESTS);
-	return calls & BIT(CALL_NMI);
+	return hweight_long(calls & NMIS);
 }
 
 /* --- the local vector table -------------------------------------------------------------- */
@@ -212,8 +213,12 @@ void apic_raise(struct apic *apic, u32 lvt)
 	apic_post(apic, entry & APIC_VECTOR_MASK, false);
 }
 
+/* Once, until the register is written (SDM 3A, "Error Handling"). */
 void apic_note_error(struct apic *apic, u32 error)
 {
+	bool armed = !apic->errors;
+
 	apic->errors |= error;
-	apic_raise(apic, APIC_LVTERR);
+	if (armed)
+		apic_raise(apic, APIC_LVTERR);
 }

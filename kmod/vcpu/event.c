@@ -163,6 +163,44 @@ void event_take(struct events *events)
 	take_sent(&events->sent_nmi, &events->nmi);
 }
 
+/* --- from the local APIC --------------------------------------------------------- */
+
+static void nmi_waits(struct events *events)
+{
+	events->nmi = (struct vee_event) {
+		.vector = X86_TRAP_NMI,
+		.type = VEE_EVENT_NMI,
+		.flags = VEE_EVENT_VALID,
+	};
+}
+
+static bool handles_nmi(const struct events *events)
+{
+	return interruptibility() & VEE_BLOCKING_BY_NMI ||
+	       (valid(&events->delivering) && events->delivering.type == VEE_EVENT_NMI);
+}
+
+/*
+ * While one is handled another waits, and more are one with that (SDM 3A, "Handling Multiple
+ * NMIs"). So if none is, there are two: the first is handled at once.
+ */
+void event_take_nmis(struct events *events, unsigned int count)
+{
+	if (valid(&events->nmi))
+		count++;
+	nmi_waits(events);
+	events->nmi_again = events->nmi_again || (count > 1 && !handles_nmi(events));
+}
+
+/* After an entry, of whatever has been delivered: it is this one's turn if that was the first. */
+void event_next_nmi(struct events *events)
+{
+	if (valid(&events->nmi))
+		return;
+	events->nmi_again = false;
+	nmi_waits(events);
+}
+
 /* --- into the guest ------------------------------------------------------------ */
 
 /*
@@ -244,7 +282,8 @@ static void ask_for_windows(struct vee_vcpu *vcpu)
 	const struct events *events = &vcpu->events;
 	u32 windows = 0;
 
-	if (waits(events, &events->nmi) || vcpu->wishes.intercept & VEE_INTERCEPT_NMI_WINDOW)
+	if (waits(events, &events->nmi) || event_has_next_nmi(events) ||
+	    vcpu->wishes.intercept & VEE_INTERCEPT_NMI_WINDOW)
 		windows |= nmi_window();
 	if (waits(events, &events->interrupt) || events->apic_waits ||
 	    vcpu->wishes.intercept & VEE_INTERCEPT_INTERRUPT_WINDOW)

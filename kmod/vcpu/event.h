@@ -22,6 +22,7 @@
  * @delivering: see struct vee_events
  * @interrupt: see struct vee_events
  * @nmi: see struct vee_events
+ * @nmi_again: with @nmi: there is one more
  * @injecting: which of these the entry under way delivers, or NULL
  * @resume_flag_changed: RFLAGS.RF is not the guest's, but as its frame is to have it
  * @apic_waits: the local APIC has one, which is accepted when it is injected
@@ -34,6 +35,7 @@ struct events {
 	struct vee_event delivering;
 	struct vee_event interrupt;
 	struct vee_event nmi;
+	bool nmi_again;
 	struct vee_event *injecting;
 	bool resume_flag_changed;
 	bool apic_waits;
@@ -77,6 +79,9 @@ static inline void event_take_sent(struct events *events)
 		event_take(events);
 }
 
+/* Of the local APIC. */
+void event_take_nmis(struct events *events, unsigned int count);
+
 void event_collect(struct vee_vcpu *vcpu);
 void event_prepare(struct vee_vcpu *vcpu);
 
@@ -86,6 +91,12 @@ void event_prepare(struct vee_vcpu *vcpu);
 #define PROC_WINDOWS	(PROC_NMI_WINDOW_EXITING | PROC_INTERRUPT_WINDOW_EXITING)
 #define INTERCEPT_WINDOWS	(VEE_INTERCEPT_NMI_WINDOW |	\
 				 VEE_INTERCEPT_INTERRUPT_WINDOW)
+
+/* One more NMI, which waits until the place of the one before is free. */
+static inline bool event_has_next_nmi(const struct events *events)
+{
+	return events->nmi_again || READ_ONCE(events->sent_nmi);
+}
 
 /* Something is on its way into the guest. */
 static inline bool event_pending(const struct events *events)
@@ -106,11 +117,15 @@ static inline bool event_only_asked(const struct events *events, u32 intercept)
 	return events->apic_asked && !event_pending(events) && !(intercept & INTERCEPT_WINDOWS);
 }
 
+void event_next_nmi(struct events *events);
+
 /* The entry succeeded: delivered, unless event_collect() finds otherwise. */
 static inline void event_entered(struct events *events)
 {
 	if (unlikely(events->injecting)) {
 		events->injecting->flags = 0;
+		if (unlikely(events->nmi_again))
+			event_next_nmi(events);
 		events->injecting = NULL;
 	}
 }

@@ -201,7 +201,7 @@ static enum next exit_interrupt_window(struct vee_vcpu *vcpu)
 
 static enum next exit_nmi_window(struct vee_vcpu *vcpu)
 {
-	if (vcpu->events.nmi.flags & VEE_EVENT_VALID)
+	if (vcpu->events.nmi.flags & VEE_EVENT_VALID || event_has_next_nmi(&vcpu->events))
 		return NEXT_HOST;
 	return exit_user_event(vcpu, VEE_EXIT_NMI_WINDOW);
 }

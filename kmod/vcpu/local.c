@@ -21,11 +21,11 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <asm/processor-flags.h>
-#include <asm/trapnr.h>
 
 #include "apic/bind.h"
 #include "apic/bus.h"
 #include "apic/virtual.h"
+#include "memory/own.h"
 #include "memory/vm.h"
 #include "vcpu/deadline.h"
 #include "vcpu/event.h"
@@ -291,24 +291,14 @@ static void raise(struct vee_vcpu *vcpu, int vector)
 			   (status & ~0xffU) | (u32)vector);
 }
 
-static void take_nmi(struct events *events)
-{
-	/* Two are one, as on a CPU. */
-	if (events->nmi.flags & VEE_EVENT_VALID)
-		return;
-	events->nmi = (struct vee_event) {
-		.vector = X86_TRAP_NMI,
-		.type = VEE_EVENT_NMI,
-		.flags = VEE_EVENT_VALID,
-	};
-}
-
 static noinline void take(struct vee_vcpu *vcpu)
 {
+	unsigned int nmis;
 	int highest;
 
-	if (apic_take_mail(&vcpu->apic, &highest))
-		take_nmi(&vcpu->events);
+	nmis = apic_take_mail(&vcpu->apic, &highest);
+	if (unlikely(nmis))
+		event_take_nmis(&vcpu->events, nmis);
 	if (highest >= 0 && local_delivers(&vcpu->local))
 		raise(vcpu, highest);
 }

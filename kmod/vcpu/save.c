@@ -104,6 +104,14 @@ static struct vee_event sent(const u64 *place)
 	return word.event;
 }
 
+/* A second one of the local APIC's is handed on like one that was sent, if there is none. */
+static struct vee_event next_nmi(const struct events *events)
+{
+	struct vee_event nmi = sent(&events->sent_nmi);
+
+	return events->nmi_again && !(nmi.flags & VEE_EVENT_VALID) ? events->nmi : nmi;
+}
+
 static void save_rest(const struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 {
 	const struct vee_vcpu_page *page = vcpu->page;
@@ -111,7 +119,7 @@ static void save_rest(const struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 	state_tell(vcpu, state);
 	if (state->parts & VEE_STATE_EVENTS) {
 		state->sent_interrupt = sent(&vcpu->events.sent_interrupt);
-		state->sent_nmi = sent(&vcpu->events.sent_nmi);
+		state->sent_nmi = next_nmi(&vcpu->events);
 	}
 	if (state->parts & VEE_STATE_WISHES) {
 		state->deadline_ns = READ_ONCE(page->deadline_ns);

@@ -632,6 +632,7 @@ static void load_events(struct vee_vcpu *vcpu)
 	vcpu->events.delivering = events->delivering;
 	vcpu->events.interrupt = events->interrupt;
 	vcpu->events.nmi = events->nmi;
+	vcpu->events.nmi_again = false;
 }
 
 static noinline void load_others(struct vee_vcpu *vcpu, u32 wanted)

@@ -1626,7 +1626,7 @@ struct vee_xsave {
  * @debugctl: VEE_STATE_DEBUG: IA32_DEBUGCTL
  * @pdpte: VEE_STATE_CONTROL: the PDPTE registers; of use in PAE paging alone
  * @sent_interrupt: VEE_STATE_EVENTS: what waits from VEE_VCPU_INJECT
- * @sent_nmi: likewise
+ * @sent_nmi: likewise, or the second of two NMIs that the local APIC has got
  * @deadline_ns: VEE_STATE_WISHES: as in the vCPU page, and so are the next four
  * @prefetch: ...
  * @intercept: ...
