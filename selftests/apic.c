@@ -328,6 +328,59 @@ TEST_F(apic, moved)
 	EXPECT_EQ(0, g->page->exit.memory.apic);
 }
 
+/* Where nobody is: not in its page either, whether that was touched before or not. */
+static void expect_nobody(struct __test_metadata *_metadata, struct guest *g)
+{
+	SET_LONG(g, load_hlt);
+	g->page->regs.rbx = APIC_PAGE + VERSION;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	EXPECT_EQ(APIC_PAGE + VERSION, g->page->exit.memory.gpa);
+	EXPECT_EQ(0, g->page->exit.memory.apic);
+	SET_LONG(g, store_hlt);
+	g->page->regs.rbx = APIC_PAGE + TPR;
+	ASSERT_RUN(g, VEE_EXIT_MMIO);
+	EXPECT_EQ(0, g->page->exit.memory.apic);
+}
+
+TEST_F(apic, nobody_in_its_page)
+{
+	struct guest *g = &self->g, other;
+	struct vee_apic saved;
+
+	guest_open_sibling(_metadata, g, &other, 1);
+	SET_LONG(&other, load_hlt);
+	ASSERT_EQ(0, guest_set_apic_on(&other));
+	other.page->apic.base = APIC_PAGE | BASE_ENABLED;
+	EXPECT_EQ(0x50014, LOAD(VERSION));
+	EXPECT_EQ(0x50014, load(_metadata, &other, VERSION));
+	set_x2apic(_metadata, g);
+	expect_nobody(_metadata, g);
+	/* The other one has its registers as before, and tells of none. */
+	store(_metadata, &other, TPR, 0x50);
+	EXPECT_EQ(0x50, load(_metadata, &other, TPR));
+	expect_nobody(_metadata, g);
+	set_base(_metadata, g, 0);
+	expect_nobody(_metadata, g);
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_APIC_BASE, OTHER_PAGE | BASE_ENABLED));
+	expect_nobody(_metadata, g);
+	/* By its state, too, from that mode to this and back. */
+	ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	saved = g->page->apic;
+	g->page->apic.base = APIC_PAGE | BASE_ENABLED;
+	g->page->dirty |= VEE_STATE_APIC;
+	EXPECT_EQ(0x50014, LOAD(VERSION));
+	g->page->apic = saved;
+	g->page->dirty |= VEE_STATE_APIC;
+	expect_nobody(_metadata, g);
+	guest_close(&other);
+	set_base(_metadata, g, BASE_ENABLED);
+	EXPECT_EQ(0x50014, LOAD(VERSION));
+	/* As long as all are there the CPU sees to it again. */
+	SET_LONG(g, load_hlt);
+	g->page->regs.rbx = APIC_PAGE + VERSION;
+	ASSERT_RUN(g, variant->needs & VEE_FEATURE_APIC_REGISTERS ? VEE_EXIT_HLT : VEE_EXIT_MMIO);
+}
+
 /* What the page says is what the request has made of it. */
 TEST_F(apic, request_and_page)
 {

@@ -186,6 +186,15 @@ static inline bool apic_is_at_default(const struct apic *apic)
 	return (apic->base & APIC_BASE_ADDRESS) == APIC_BASE_DEFAULT;
 }
 
+/*
+ * The VM's page for accesses of xAPIC mode is memory like any other to a vCPU whose APIC isn't
+ * in that mode and there: it must not have it.
+ */
+static inline bool apic_hides_page(const struct apic *apic)
+{
+	return !apic_is_enabled(apic) || apic_is_x2apic(apic) || !apic_is_at_default(apic);
+}
+
 /* By software, in the spurious-interrupt vector register. */
 static inline bool apic_is_switched_on(const struct apic *apic)
 {

@@ -33,12 +33,32 @@ bool own_is_in(const struct own *own, u64 gpa, u64 bytes)
 bool own_fault(const struct own *own, struct ept *ept, spinlock_t *lock,
 	       struct ept_cache *cache, u64 gpa)
 {
+	bool shown;
+
 	gpa &= PAGE_MASK;
 	if (!own->page || gpa != own->gpa || ept_cache_fill(cache))
 		return false;
 	spin_lock(lock);
-	ept_map_frame(ept, cache, gpa, virt_to_phys(own->page), VEE_READ | VEE_WRITE,
-		      MEMORY_TYPE_WB);
+	shown = !own->hidden;
+	if (shown)
+		ept_map_frame(ept, cache, gpa, virt_to_phys(own->page), VEE_READ | VEE_WRITE,
+			      MEMORY_TYPE_WB);
 	spin_unlock(lock);
-	return true;
+	return shown;
+}
+
+void own_hide(struct own *own, struct ept *ept, spinlock_t *lock)
+{
+	spin_lock(lock);
+	own->hidden++;
+	if (ept_drop_page(ept, own->gpa))
+		ept_new_generation(ept);
+	spin_unlock(lock);
+}
+
+void own_show(struct own *own, spinlock_t *lock)
+{
+	spin_lock(lock);
+	own->hidden--;
+	spin_unlock(lock);
 }

@@ -92,6 +92,7 @@ int local_init(struct vee_vcpu *vcpu)
 	tpr_use(&vcpu->tpr, regs);
 	apic_init(&vcpu->apic, vcpu->vm->bus, regs, vcpu->id);
 	vcpu->local.controls = LOCAL_UNKNOWN;
+	vcpu->local.settled = vcpu->apic.base;
 	timer_init(&vcpu->limits);
 	return 0;
 }
@@ -101,6 +102,27 @@ void local_end(struct vee_vcpu *vcpu)
 {
 	if (vcpu->apic.regs)
 		timer_end(&vcpu->limits);
+}
+
+static void set_hides(struct vee_vcpu *vcpu, bool hides)
+{
+	struct memory *memory = &vcpu->vm->memory;
+
+	if (vcpu->local.hides == hides || !memory->own.page)
+		return;
+	vcpu->local.hides = hides;
+	if (hides)
+		own_hide(&memory->own, &memory->ept, &memory->lock);
+	else
+		own_show(&memory->own, &memory->lock);
+}
+
+/* With locks that may sleep on PREEMPT_RT. */
+enum next local_settle(struct vee_vcpu *vcpu)
+{
+	vcpu->local.settled = vcpu->apic.base;
+	set_hides(vcpu, apic_hides_page(&vcpu->apic));
+	return NEXT_HOST;
 }
 
 void local_join(struct vee_vcpu *vcpu)
@@ -116,6 +138,7 @@ void local_leave(struct vee_vcpu *vcpu)
 	if (!vcpu->vm->bus)
 		return;
 	bus_leave(vcpu->vm->bus, &vcpu->apic);
+	set_hides(vcpu, false);
 	static_branch_dec(&apics);
 }
 

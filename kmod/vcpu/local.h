@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 #include "apic/apic.h"
+#include "vcpu/vmexit.h"
 #include "vmx/controls.h"
 
 struct vee_vm;
@@ -22,6 +23,8 @@ struct vee_vm;
  * @controls: LOCAL_ bits: what it does; LOCAL_UNKNOWN: it is yet to be set
  * @base: IA32_APIC_BASE, @steps: whether a caller steps the guest by RFLAGS.TF, that this is for;
  * @several: ... and whether the VM has other vCPUs
+ * @settled: IA32_APIC_BASE that @hides is for
+ * @hides: the VM's page for APIC accesses isn't there since it must not be for this vCPU
  * @threshold: the TPR threshold in the VMCS
  * @level: the TMR that its EOI-exit bitmaps are for
  */
@@ -29,7 +32,9 @@ struct local {
 	u32 controls;
 	bool steps;
 	bool several;
+	bool hides;
 	u64 base;
+	u64 settled;
 	u32 threshold;
 	u32 level[APIC_WORDS];
 };
@@ -46,6 +51,14 @@ void local_leave(struct vee_vcpu *vcpu);
 /* What has come is in the registers from here on. */
 void local_take_mail(struct vee_vcpu *vcpu);
 void local_prepare(struct vee_vcpu *vcpu);
+/* For vm_exit.sleeper: the VM's page for APIC accesses is there, or not, as its base has it. */
+enum next local_settle(struct vee_vcpu *vcpu);
+
+static inline bool local_is_settled(const struct local *local, const struct apic *apic)
+{
+	return local->settled == apic->base;
+}
+
 /* The vCPU has sent itself an interrupt, which the CPU does not deliver. */
 void local_request(struct vee_vcpu *vcpu, u8 vector);
 /* Of one with a local APIC: would an interrupt of it end HLT? */

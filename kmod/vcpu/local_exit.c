@@ -81,6 +81,10 @@ enum next local_attend(struct vee_vcpu *vcpu)
 		start(vcpu);
 	if (unlikely(apic->eoi))
 		return tell_eoi(vcpu);
+	if (unlikely(!local_is_settled(&vcpu->local, apic))) {
+		vcpu->exit.sleeper = local_settle;
+		return NEXT_SLEEP;
+	}
 	if (unlikely(local_waits(apic)))
 		timer_limit(&vcpu->limits, apic->timer.at);
 	else
@@ -141,7 +145,7 @@ static noinline enum next wrmsr_seldom(struct vee_vcpu *vcpu, u32 index)
 	if (!apic_wrmsr(&vcpu->apic, index, written(vcpu), guest_tsc_offset(&vcpu->vmcs.tsc)))
 		return event_gp(vcpu);
 	event_skip(vcpu);
-	return changed(vcpu);
+	return index == MSR_IA32_APICBASE ? NEXT_HOST : changed(vcpu);
 }
 
 static enum next write_eoi(struct vee_vcpu *vcpu)
