@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The fuzzer of guests: what a guest begins with, what came of it, and who runs it. Both sides
+ * speak in the structs of <linux/vee.h>.
+ */
+#ifndef LAB_FUZZ_GUEST_H
+#define LAB_FUZZ_GUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vee.h>
+
+#define XSAVE_BYTES	4096
+#define STEPS_MAX	24	/* exits that are compared, of one guest */
+#define BUS_MAX		4096	/* bytes to and from ports and devices, likewise */
+#define PATIENCE_NS	2000000	/* how long a guest may keep from any exit */
+
+/* What a guest stops for: it goes on, or that was its end. */
+enum stop {
+	GO_PORT,	/* IN, OUT */
+	GO_RDMSR,
+	GO_WRMSR,
+	END_HLT,
+	END_SHUTDOWN,
+	END_REFUSED_ENTRY,	/* the VM entry failed */
+	END_LOOP,	/* it goes on without */
+	END_ENOUGH,	/* exits without end */
+	END_CANNOT,	/* an instruction that the engine, or libvee, does not do for a guest */
+	END_REFUSED,	/* the engine does not take that state */
+};
+
+/**
+ * struct state - registers
+ * @xsave: at the beginning and at the end alone, as are @debug and @msrs
+ */
+struct state {
+	struct vee_regs regs;
+	struct vee_segments segments;
+	struct vee_control control;
+	struct vee_debug debug;
+	struct vee_msrs msrs;
+	uint32_t blocking;	/* by STI and MOV SS */
+	uint64_t debugctl;
+	uint8_t xsave[XSAVE_BYTES] __attribute__((aligned(64)));
+};
+
+/**
+ * struct step - one stop
+ * @what: a port and its width, an MSR, an error
+ * @bus: how many bytes had gone over the bus before
+ */
+struct step {
+	enum stop stop;
+	uint64_t what;
+	uint64_t value;
+	unsigned int bus;
+	struct vee_regs regs;
+	struct vee_segments segments;
+	struct vee_control control;
+	uint32_t blocking;
+};
+
+/**
+ * struct beat - a byte to or from a port or a device
+ */
+struct beat {
+	uint64_t address;
+	uint8_t byte;
+	bool is_port;
+	bool is_write;
+};
+
+/**
+ * struct trail - what came of a guest
+ */
+struct trail {
+	struct step steps[STEPS_MAX];
+	unsigned int step_count;
+	struct beat bus[BUS_MAX];
+	unsigned int bus_count;
+	struct state end;
+};
+
+/**
+ * struct start - what a guest begins with
+ * @memory: RAM_BYTES
+ * @inject: an event before its first instruction
+ */
+struct start {
+	const uint8_t *memory;
+	struct state state;
+	struct vee_event inject;
+};
+
+/**
+ * struct engine - who runs a guest
+ * @open: once, with its memory
+ * @renew: what guests may have left is gone
+ * @run: from @start on. @guide is the trail of another engine, or NULL
+ */
+struct engine {
+	const char *name;
+	void (*open)(uint8_t *memory);
+	void (*renew)(void);
+	void (*run)(const struct start *start, struct trail *trail, const struct trail *guide);
+};
+
+extern const struct engine engine_vee, engine_kvm;
+
+/* For states that KVM has no means to make: fields of the VMCS besides. */
+void vee_write_field(uint32_t encoding, uint64_t value);
+void vee_run_wild(struct trail *trail, bool kicked);
+int vee_load_start(const struct start *start);
+struct vee_vcpu *vee_scratch(void);
+/* The answers to CPUID that its guests get. */
+int vee_answers(struct vee_cpuid_entry *entries, unsigned int *count);
+
+/* --- what both guests are told ---------------------------------------------------------- */
+
+int touch_memory(void *trail, uint64_t gpa, void *data, unsigned int bytes, bool write);
+int touch_port(void *trail, uint16_t port, void *data, unsigned int bytes, bool write);
+/* Of MSRs that no engine has: false: #GP. */
+bool msr_answer(uint32_t index, uint64_t *value);
+/* Code that does nothing, and HLT: for each page once, in protected mode. */
+void make_touch(uint8_t *page);
+/* The next step, to be filled in; NULL: that was enough. */
+struct step *next_step(struct trail *trail, enum stop stop, uint64_t what, uint64_t value);
+
+#endif /* LAB_FUZZ_GUEST_H */
