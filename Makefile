@@ -49,6 +49,11 @@ coverage: ## Which lines of kmod the kselftests reach, and why not the others
 	@lab/coverage
 model: ## docs/models: what no test can exhaust, checked by spin, planted bugs too
 	@lab/model
+.PHONY: fuzz-api fuzz-guest
+fuzz-api: ## Random requests of several threads at once, on the debug kernel (ARGS=)
+	@lab/fuzz-api $(ARGS)
+fuzz-guest: ## Random guests, under vee and KVM: the same must come of both (ARGS=)
+	@lab/fuzz-guest $(ARGS)
 
 ##@ Measure
 .PHONY: bench bench-apic bench-calls bench-move bench-plot bench-trace bench-boot bench-uring
