@@ -29,22 +29,32 @@ same() {
 flatten() {
 	awk '
 	function bad(what) { print "line " NR ": no JSON: " what " at: " text >"/dev/stderr"; exit failed = 1 }
-	function token(what, pattern) {
-		if (!match(text, "^(" pattern ")")) bad(what)
+	# Of what match() has found: with a pattern in a variable awk would compile it each time.
+	function token(what) {
+		if (RSTART != 1) bad(what)
 		found = substr(text, 1, RLENGTH)
 		text = substr(text, RLENGTH + 1)
 		return found
 	}
+	function mark(what) {
+		if (substr(text, 1, 1) != what) bad(what)
+		text = substr(text, 2)
+	}
 	function string(  s) {
-		s = token("string", "\"([^\"\\\\]|\\\\[\"\\\\/bfnrt]|\\\\u[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F])*\"")
+		match(text, /^"([^"\\]|\\["\\\/bfnrt]|\\u[0-9a-fA-F][0-9a-fA-F][0-9a-fA-F][0-9a-fA-F])*"/)
+		s = token("string")
 		return substr(s, 2, length(s) - 2)
+	}
+	function other() {
+		match(text, /^(true|false|null|-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?)/)
+		return token("value")
 	}
 	function members(path, end, named,  n, name) {
 		text = substr(text, 2)
 		for (n = 0; substr(text, 1, 1) != end; n++) {
-			if (n) token("comma", ",")
+			if (n) mark(",")
 			name = n
-			if (named) { name = string(); token("colon", ":") }
+			if (named) { name = string(); mark(":") }
 			if ((path "." name) in seen) bad("twice: " name)
 			seen[path "." name]
 			value(path "." name)
@@ -57,7 +67,7 @@ flatten() {
 		if (first == "{") members(path, "}", 1)
 		else if (first == "[") members(path, "]", 0)
 		else if (first == "\"") print path, string()
-		else print path, token("value", "true|false|null|-?(0|[1-9][0-9]*)(\\.[0-9]+)?([eE][-+]?[0-9]+)?")
+		else print path, other()
 	}
 	{
 		text = $0
