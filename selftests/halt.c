@@ -509,7 +509,6 @@ FIXTURE_SETUP(naps)
 
 FIXTURE_TEARDOWN(naps)
 {
-	module_want(_metadata, "");
 }
 
 /* How often the thread went to sleep, with the module loaded so. */
