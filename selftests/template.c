@@ -727,7 +727,7 @@ TEST_F_TIMEOUT(template, model, 120)
 
 	swap_on();
 	merge_pages(true);
-	for (i = 0; i < 60; i++) {
+	for (i = 0; i < 30; i++) {
 		unsigned char *page;
 		__u64 gpa;
 
