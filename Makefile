@@ -72,7 +72,7 @@ bench-boot: ## The boot of Linux, on the bare lab machine and as a guest
 	@lab/bench-boot
 bench-trace: ## Where an exit's ticks go, by function, and its dear instructions
 	@lab/bench-trace
-bench-uring: ## 64 VMs on one thread by io_uring, beside ioctl and KVM; posted OUTs
+bench-uring: ## 64 VMs on one thread by io_uring, beside ioctl and KVM
 	@lab/bench-uring
 
 ##@ This machine

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Many vCPUs on one thread: 64 VMs in turn by ioctl, and by io_uring; and an OUT that
- * is posted, not an exit.
+ * Many vCPUs on one thread: 64 VMs in turn by ioctl, and by io_uring.
  */
-#include <errno.h>
 #include <liburing.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <x86intrin.h>
 
 #include <vee.h>
@@ -17,24 +13,11 @@
 #define MACHINES	64
 #define ROUNDS		1000
 #define BUDGET_US	10000	/* no step comes near it */
-#define POSTS		256	/* at a time: they fit into the ring */
 
 static struct guest guests[MACHINES];
 static uint32_t ticks[ROUNDS];
 
 GUEST_CODE(exits, "1: out %al, $" VALUE(PORT) "; jmp 1b");
-
-GUEST_CODE(posts,
-	   "1: rdtsc\n"
-	   "mov %eax, %ebx\n"
-	   "mov $" VALUE(POSTS) ", %ecx\n"
-	   "2: out %al, $" VALUE(PORT) "\n"
-	   "dec %ecx\n"
-	   "jnz 2b\n"
-	   "rdtsc\n"
-	   "sub %ebx, %eax\n"
-	   "out %eax, $" VALUE(PORT_DONE) "\n"
-	   "jmp 1b");
 
 /* All machines have the same memory: they only read it. */
 static void build(const uint8_t *code, const uint8_t *end, unsigned int count)
@@ -129,36 +112,6 @@ static void measure_ring(const char *what, void (*next)(struct vee_ring *ring))
 	tell(what, ticks, ROUNDS);
 }
 
-static struct vee_post_ring *map_posts(const struct guest *g)
-{
-	const struct vee_guest *v = g->private;
-	struct vee_coalesce arg = {
-		.size = sizeof(arg), .first = PORT, .bytes = 1, .space = VEE_SPACE_PORT,
-	};
-
-	if (ioctl(vee_vm_fd(v->vm), VEE_VM_COALESCE, &arg))
-		die("VEE_VM_COALESCE: %s", strerror(errno));
-	return mmap(NULL, VEE_POST_RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-		    vee_vm_fd(v->vm), 0);
-}
-
-static void measure_posts(void)
-{
-	struct vee_post_ring *ring;
-
-	build(posts, posts_end, 1);
-	ring = map_posts(&guests[0]);
-	for (int round = 0; round < ROUNDS; round++) {
-		if (engine->run(&guests[0]) != STOP_DONE || ring->tail - ring->head != POSTS)
-			die("not all was posted");
-		ring->head = ring->tail;
-		ticks[round] = vcpu_of(&guests[0])->page->exit.pio.data / POSTS;
-	}
-	munmap(ring, VEE_POST_RING_BYTES);
-	tear_down(1);
-	tell("OUT that is posted", ticks, ROUNDS);
-}
-
 void measure(void)
 {
 	measure_in_turn("one VM by ioctl", 1);
@@ -167,5 +120,4 @@ void measure(void)
 		return;
 	measure_ring("64 VMs by io_uring, one thread", next_step);
 	measure_ring("64 VMs by io_uring, a request each", next_request);
-	measure_posts();
 }
