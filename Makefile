@@ -34,7 +34,7 @@ samples: library ## The samples
 	@$(MAKE) -C samples
 
 ##@ Test
-.PHONY: check check-static check-crash check-debug check-kernels model coverage
+.PHONY: check check-static check-crash check-debug check-kernels model soak test-instruments coverage
 check: ## Build for each kernel, static checks, all kselftests in the lab
 	@lab/check
 check-static: ## What "make check" does without the lab, in two minutes: before a commit
@@ -49,6 +49,10 @@ coverage: ## Which lines of kmod the kselftests reach, and why not the others
 	@lab/coverage
 model: ## docs/models: what no test can exhaust, checked by spin, planted bugs too
 	@lab/model
+soak: ## Up to 200 VMs made, run, killed on two CPUs, while the host is at all of them
+	@lab/soak
+test-instruments: ## Each planted bug is found by the instrument that it is for
+	@lab/test-instruments
 .PHONY: fuzz-api fuzz-guest
 fuzz-api: ## Random requests of several threads at once, on the debug kernel (ARGS=)
 	@lab/fuzz-api $(ARGS)
@@ -108,4 +112,4 @@ clean-cache: ## Remove what all your clones share: what was downloaded, and the 
 	@. lab/lib.sh && rm -rf "$$VEE_SHARED"
 help: ## This list
 	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
