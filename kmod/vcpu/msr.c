@@ -180,21 +180,25 @@ enum next exit_rdmsr(struct vee_vcpu *vcpu)
 	return event_skip(vcpu);
 }
 
-enum next exit_wrmsr(struct vee_vcpu *vcpu)
+static noinline enum next wrmsr_here(struct vee_vcpu *vcpu, u32 index)
 {
 	struct vee_regs *regs = guest_regs(vcpu);
-	u32 index = READ_ONCE(regs->rcx);
-	const struct handler *handler;
-	u64 value;
+	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
+	const struct handler *handler = find_handler(vcpu, index);
 
-	/* The most frequent, if there is one. */
-	if (local_has_msr(&vcpu->apic, index))
-		return local_wrmsr(vcpu, index);
-	value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
-	handler = find_handler(vcpu, index);
 	if (!handler)
 		return ask_caller(vcpu, VEE_EXIT_WRMSR, index, value);
 	if (!handler->write(vcpu, (void *)&vcpu->msrs.values + handler->place, index, value))
 		return event_gp(vcpu);
 	return event_skip(vcpu);
+}
+
+enum next exit_wrmsr(struct vee_vcpu *vcpu)
+{
+	u32 index = READ_ONCE(guest_regs(vcpu)->rcx);
+
+	/* The most frequent, if there is one. */
+	if (local_has_msr(&vcpu->apic, index))
+		return local_wrmsr(vcpu, index);
+	return wrmsr_here(vcpu, index);
 }
