@@ -711,6 +711,7 @@ static void fill_in(uint8_t *area)
 		memset(area + YMM, 0, YMM_END - YMM);
 	memset(area + MXCSR_MASK, 0, 4);
 	memset(area + XMM_END, 0, YMM - XMM_END);
+	area[XSTATE_BV] = 7;
 }
 
 static const char *end_differs(struct state *a, struct state *b)

@@ -125,6 +125,13 @@ static int pop_memory(const struct guest *guest, struct stack *stack)
 	return err;
 }
 
+/* Of 32 bits the upper half stays as it is, of 64 it is zero: SDM 2B, "PUSH". */
+static int push_segment(struct stack *stack, uint16_t selector)
+{
+	return push_bytes(stack, selector, stack->item == sizeof(uint64_t) ?
+					   sizeof(uint64_t) : sizeof(uint16_t));
+}
+
 int do_push(const struct guest *guest)
 {
 	const struct insn *insn = guest->insn;
@@ -136,8 +143,7 @@ int do_push(const struct guest *guest)
 	if (insn->in_memory)
 		err = push_memory(guest, &stack);
 	else if (insn->is_segment)
-		err = push_bytes(&stack, guest_segment(guest, insn->reg)->selector,
-				 sizeof(uint16_t));
+		err = push_segment(&stack, guest_segment(guest, insn->reg)->selector);
 	else
 		err = push(&stack, insn->has_imm ? insn->imm :
 						   guest->vcpu->page->regs.gpr[insn->reg]);

@@ -977,6 +977,33 @@ static void push_and_pop(void)
 	rig_end(&rig);
 }
 
+/* Of 32 bits the upper half stays as it is, of 64 it is zero: SDM 2B, "PUSH". */
+static void check_push_segment(unsigned int mode, const void *pushed)
+{
+	static const uint8_t push_fs[] = { 0x0f, 0xa0 };
+	struct vee_vcpu_page *page;
+
+	begin(mode);
+	test_case("mode %u", mode);
+	page = rig.vcpu->page;
+	page->segments.fs.selector = 0x2b;
+	page->regs.rsp = DEVICE_GPA + 0x100;
+	memset(device, 0xee, sizeof(device));
+	set_exit(push_fs, sizeof(push_fs), 0x100 - mode);
+	CHECK_EQUAL(assist(), 0);
+	CHECK_EQUAL(page->regs.rsp, DEVICE_GPA + 0x100 - mode);
+	CHECK_EQUAL(device[0x100 - mode - 1], 0xee);
+	CHECK(!memcmp(device + 0x100 - mode, pushed, mode));
+	CHECK_EQUAL(device[0x100], 0xee);
+	rig_end(&rig);
+}
+
+static void push_segment(void)
+{
+	check_push_segment(8, "\x2b\0\0\0\0\0\0\0");
+	check_push_segment(4, "\x2b\0\xee\xee");
+}
+
 static void push_can_fault(void)
 {
 	struct vee_vcpu_page *page;
@@ -1257,6 +1284,7 @@ const struct test tests[] = {
 	{ "widths depend on the mode", widths_depend_on_the_mode },
 	{ "the cache knows mode and bytes", the_cache_knows_the_mode },
 	{ "PUSH and POP", push_and_pop },
+	{ "PUSH of a segment register", push_segment },
 	{ "PUSH can fault", push_can_fault },
 	{ "PUSH to what is read-only", push_to_rom },
 	{ "PUSH beyond the stack's limit", stacks_have_limits },
