@@ -933,6 +933,48 @@ static bool is_ltr(const struct guest *g, const char *what, const struct trail *
 	       is_at(kvm, 13) && vee->bus_count;
 }
 
+#define DR6_BS		0x4000ULL
+#define FRAME_BYTES	48U	/* of 64-bit mode, with an error code */
+
+/* After HLT a trap is still to be taken; KVM has it in DR6 as soon as that is asked for. */
+static bool is_hlt_step(const struct guest *g, const char *what, const struct trail *vee,
+			const struct trail *kvm)
+{
+	const struct vee_debug *of_vee = &vee->end.debug, *of_kvm = &kvm->end.debug;
+
+	(void)g;
+	return !strcmp(what, "debug registers") && last_step(kvm)->regs.rflags & RFLAGS_TF &&
+	       of_kvm->dr6 == (of_vee->dr6 | DR6_BS) && of_kvm->dr7 == of_vee->dr7 &&
+	       !memcmp(of_kvm->dr, of_vee->dr, sizeof(of_vee->dr));
+}
+
+/* KVM's emulator does the instruction at RIP in place of a frame for a device's memory. */
+static bool is_frame(const struct guest *g, const char *what, const struct trail *vee,
+		     const struct trail *kvm)
+{
+	const struct beat *last;
+
+	(void)g;
+	(void)what;
+	if (!vee->bus_count || !has_end(vee) ||
+	    last_step(vee)->regs.rip == last_step(kvm)->regs.rip)
+		return false;
+	last = &vee->bus[vee->bus_count - 1];
+	return last->is_write && !last->is_port &&
+	       last->address - last_step(vee)->regs.rsp < FRAME_BYTES;
+}
+
+/* Flags of a product and of a bit that is looked for: SDM 2A, "IMUL", "BSF". */
+static bool is_undefined_flag(const struct guest *g, const char *what,
+			      const struct trail *vee, const struct trail *kvm)
+{
+	uint64_t differ = last_step(vee)->regs.rflags ^ last_step(kvm)->regs.rflags;
+
+	return !strcmp(what, "registers") && vee->bus_count && !(differ & ~STATUS_FLAGS) &&
+	       (memchr(g->code, 0x69, g->bytes) || memchr(g->code, 0x6b, g->bytes) ||
+		has_code(g, 0x0f, 0xaf) || has_code(g, 0x0f, 0xbc) || has_code(g, 0x0f, 0xbd));
+}
+
 static struct known knowns[] = {
 	{ "KVM mends a segment that an entry refuses", is_mended_segment, 0 },
 	{ "KVM does the IN of an INS whose memory faults", is_ins, 0 },
@@ -941,6 +983,9 @@ static struct known knowns[] = {
 	{ "KVM's POPA from a device goes wrong", is_popa, 0 },
 	{ "KVM can't emulate what reaches a device: #UD", is_beyond_kvm, 0 },
 	{ "KVM gives the highest basic leaf for CPUID leaves that there are not", is_cpuid, 0 },
+	{ "KVM has a step's trap after HLT in DR6 already", is_hlt_step, 0 },
+	{ "KVM does not deliver an event whose frame goes to a device", is_frame, 0 },
+	{ "flags that an instruction leaves undefined", is_undefined_flag, 0 },
 	{ "the emulator: MOV to DR8 exits before #UD", is_dr8, 0 },
 	{ "the emulator: a single-step trap pending at the exit of MOV DR", is_dr_step, 0 },
 	{ 0 },
