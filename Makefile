@@ -37,7 +37,7 @@ samples: library ## The samples
 .PHONY: check check-static check-crash check-debug check-kernels model soak test-instruments coverage
 check: ## Build for each kernel, static checks, all kselftests in the lab
 	@lab/check
-check-static: ## What "make check" does without the lab, in two minutes: before a commit
+check-static: ## What "make check" does without the lab, in some minutes: before a commit
 	@lab/check --static
 check-crash: ## The machine crashes while guests run: kdump, panic=1, sysrq-b
 	@lab/check --crash
