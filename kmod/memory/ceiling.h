@@ -7,7 +7,8 @@
 
 #include <linux/atomic.h>
 #include <linux/compiler.h>
-#include <linux/errno.h>
+#include <linux/err.h>
+#include <linux/slab.h>
 #include <linux/types.h>
 
 /**
@@ -25,7 +26,6 @@ static inline bool ceiling_is_reached(unsigned int most, u64 count)
 	return unlikely(most) && count >= most;
 }
 
-/* One more: 0 or -EDQUOT. */
 static inline int ceiling_take(struct ceiling *ceiling)
 {
 	int count = atomic_read(&ceiling->count);
@@ -37,8 +37,24 @@ static inline int ceiling_take(struct ceiling *ceiling)
 	return 0;
 }
 
-static inline void ceiling_give_back(struct ceiling *ceiling)
+/* One more of @bytes, all zero: or -EDQUOT, -ENOMEM. */
+static inline void *ceiling_alloc(struct ceiling *ceiling, size_t bytes)
 {
+	int err = ceiling_take(ceiling);
+	void *one;
+
+	if (err)
+		return ERR_PTR(err);
+	one = kzalloc(bytes, GFP_KERNEL_ACCOUNT);
+	if (one)
+		return one;
+	atomic_dec(&ceiling->count);
+	return ERR_PTR(-ENOMEM);
+}
+
+static inline void ceiling_free(struct ceiling *ceiling, void *one)
+{
+	kfree(one);
 	atomic_dec(&ceiling->count);
 }
 

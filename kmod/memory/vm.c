@@ -7,7 +7,6 @@
 #include <linux/err.h>
 #include <linux/moduleparam.h>
 #include <linux/sched.h>
-#include <linux/slab.h>
 
 #include "memory/ceiling.h"
 #include "memory/vm.h"
@@ -33,22 +32,16 @@ static void vm_free(struct vee_vm *vm)
 	post_destroy(&vm->office);
 	if (vm->bus)
 		vm->bus_free(vm->bus);
-	kfree(vm);
-	ceiling_give_back(&vms);
+	ceiling_free(&vms, vm);
 }
 
 struct vee_vm *vm_create(void)
 {
-	int err = ceiling_take(&vms);
-	struct vee_vm *vm;
+	struct vee_vm *vm = ceiling_alloc(&vms, sizeof(*vm));
+	int err;
 
-	if (err)
-		return ERR_PTR(err);
-	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
-	if (!vm) {
-		ceiling_give_back(&vms);
-		return ERR_PTR(-ENOMEM);
-	}
+	if (IS_ERR(vm))
+		return vm;
 	err = vm_init(vm);
 	if (err) {
 		vm_free(vm);

@@ -4,7 +4,6 @@
  */
 #include <linux/err.h>
 #include <linux/moduleparam.h>
-#include <linux/slab.h>
 
 #include "memory/ceiling.h"
 #include "memory/vm.h"
@@ -24,16 +23,10 @@ MODULE_PARM_DESC(max_vcpus, "vCPUs at once, of all VMs (default: 0, no ceiling)"
 /* -EDQUOT, -ENOMEM */
 static struct vee_vcpu *vcpu_alloc(struct vee_vm *vm, unsigned int id)
 {
-	int err = ceiling_take(&vcpus);
-	struct vee_vcpu *vcpu;
+	struct vee_vcpu *vcpu = ceiling_alloc(&vcpus, sizeof(*vcpu));
 
-	if (err)
-		return ERR_PTR(err);
-	vcpu = kzalloc(sizeof(*vcpu), GFP_KERNEL_ACCOUNT);
-	if (!vcpu) {
-		ceiling_give_back(&vcpus);
-		return ERR_PTR(-ENOMEM);
-	}
+	if (IS_ERR(vcpu))
+		return vcpu;
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->presence.cpu = -1;
@@ -59,8 +52,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	fpu_free(&vcpu->fpu);
 	tpr_free(&vcpu->tpr);
 	vcpu_page_free(vcpu);
-	kfree(vcpu);
-	ceiling_give_back(&vcpus);
+	ceiling_free(&vcpus, vcpu);
 }
 
 static int vcpu_init(struct vee_vcpu *vcpu, u64 page_hva)
