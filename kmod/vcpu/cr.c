@@ -465,10 +465,9 @@ enum next cr_access_cr4(struct vee_vcpu *vcpu)
 
 enum next exit_xsetbv(struct vee_vcpu *vcpu)
 {
-	struct vee_regs *regs = guest_regs(vcpu);
-	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
+	u64 value = guest_edx_eax(vcpu);
 
-	if ((u32)READ_ONCE(regs->rcx) || !xcr0_valid(&vcpu->fpu, value))
+	if ((u32)READ_ONCE(guest_regs(vcpu)->rcx) || !xcr0_valid(&vcpu->fpu, value))
 		return event_gp(vcpu);
 	fpu_set_xcr0(&vcpu->fpu, value);
 	return event_skip(vcpu);

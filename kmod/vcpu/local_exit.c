@@ -133,16 +133,9 @@ static enum next sent(struct vee_vcpu *vcpu)
 	return apic_has_mail(&vcpu->apic) ? changed(vcpu) : NEXT_ENTER;
 }
 
-static u64 written(struct vee_vcpu *vcpu)
-{
-	const struct vee_regs *regs = guest_regs(vcpu);
-
-	return READ_ONCE(regs->rdx) << 32 | (u32)READ_ONCE(regs->rax);
-}
-
 static noinline enum next wrmsr_seldom(struct vee_vcpu *vcpu, u32 index)
 {
-	if (!apic_wrmsr(&vcpu->apic, index, written(vcpu), guest_tsc_offset(&vcpu->vmcs.tsc)))
+	if (!apic_wrmsr(&vcpu->apic, index, guest_edx_eax(vcpu), guest_tsc_offset(&vcpu->vmcs.tsc)))
 		return event_gp(vcpu);
 	event_skip(vcpu);
 	return index == MSR_IA32_APICBASE ? NEXT_HOST : changed(vcpu);
@@ -150,14 +143,14 @@ static noinline enum next wrmsr_seldom(struct vee_vcpu *vcpu, u32 index)
 
 static enum next write_eoi(struct vee_vcpu *vcpu)
 {
-	if (written(vcpu) || !apic_end_alone(&vcpu->apic))
+	if (guest_edx_eax(vcpu) || !apic_end_alone(&vcpu->apic))
 		return wrmsr_seldom(vcpu, X2APIC_MSR(APIC_EOI));
 	return event_skip(vcpu);
 }
 
 static noinline enum next write_icr(struct vee_vcpu *vcpu)
 {
-	if (!apic_write_icr(&vcpu->apic, written(vcpu)))
+	if (!apic_write_icr(&vcpu->apic, guest_edx_eax(vcpu)))
 		return event_gp(vcpu);
 	event_skip(vcpu);
 	return sent(vcpu);
@@ -165,7 +158,7 @@ static noinline enum next write_icr(struct vee_vcpu *vcpu)
 
 static noinline enum next write_self_ipi(struct vee_vcpu *vcpu)
 {
-	u64 vector = written(vcpu);
+	u64 vector = guest_edx_eax(vcpu);
 	bool asked = vcpu->events.apic_asked;
 
 	if (vector < APIC_FIRST_VECTOR || vector >= APIC_VECTORS ||
@@ -178,7 +171,7 @@ static noinline enum next write_self_ipi(struct vee_vcpu *vcpu)
 
 static noinline enum next write_count(struct vee_vcpu *vcpu)
 {
-	u64 value = written(vcpu);
+	u64 value = guest_edx_eax(vcpu);
 
 	if (value >> 32)
 		return event_gp(vcpu);
@@ -189,7 +182,8 @@ static noinline enum next write_count(struct vee_vcpu *vcpu)
 
 static noinline enum next write_deadline(struct vee_vcpu *vcpu)
 {
-	apic_timer_set_deadline(&vcpu->apic, written(vcpu), guest_tsc_offset(&vcpu->vmcs.tsc));
+	apic_timer_set_deadline(&vcpu->apic, guest_edx_eax(vcpu),
+				guest_tsc_offset(&vcpu->vmcs.tsc));
 	event_skip(vcpu);
 	return timer_changed(vcpu);
 }

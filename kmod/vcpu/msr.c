@@ -182,8 +182,7 @@ enum next exit_rdmsr(struct vee_vcpu *vcpu)
 
 static noinline enum next wrmsr_here(struct vee_vcpu *vcpu, u32 index)
 {
-	struct vee_regs *regs = guest_regs(vcpu);
-	u64 value = (READ_ONCE(regs->rdx) << 32) | (u32)READ_ONCE(regs->rax);
+	u64 value = guest_edx_eax(vcpu);
 	const struct handler *handler = find_handler(vcpu, index);
 
 	if (!handler)

@@ -152,6 +152,14 @@ static inline struct vee_regs *guest_regs(struct vee_vcpu *vcpu)
 	return &vcpu->page->regs;
 }
 
+/* What WRMSR and XSETBV write. */
+static inline u64 guest_edx_eax(struct vee_vcpu *vcpu)
+{
+	const struct vee_regs *regs = guest_regs(vcpu);
+
+	return READ_ONCE(regs->rdx) << 32 | (u32)READ_ONCE(regs->rax);
+}
+
 /* What the page says: the caller's to falsify, and its own loss. */
 static inline int vcpu_exit_reason(const struct vee_vcpu *vcpu)
 {
