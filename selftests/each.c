@@ -99,17 +99,21 @@ static int step(struct _test_data_each *self, struct guest *g, __u32 budget_us)
 	return run_each(self, &one, 1) ?: one.result;
 }
 
-/* VEE_VCPU_RUN by either door: the exit's reason, or an error. */
+/* VEE_VCPU_RUN: the exit's reason, or an error. */
+static int run_on(struct guest *g, __u64 number)
+{
+	int ret = vee_call(g->vcpu, VEE_VCPU_RUN, (void *)number);
+
+	return ret ?: (int)g->page->exit.reason;
+}
+
+/* ... by either door. */
 static int go_on(struct _test_data_each *self, struct guest *g, __u64 number)
 {
-	int ret;
-
-	if (self->by_ring) {
-		ring_request(&self->ring, g->vcpu, VEE_VCPU_RUN, (void *)number, 1);
-		return ring_result(&self->ring);
-	}
-	ret = vee_call(g->vcpu, VEE_VCPU_RUN, (void *)number);
-	return ret ?: (int)g->page->exit.reason;
+	if (!self->by_ring)
+		return run_on(g, number);
+	ring_request(&self->ring, g->vcpu, VEE_VCPU_RUN, (void *)number, 1);
+	return ring_result(&self->ring);
 }
 
 /*
@@ -122,8 +126,7 @@ static int answer(struct _test_data_each *self, struct guest *g, int result)
 	if (result != -EINPROGRESS || (self->paused && !host_was_slow(self)))
 		return result;
 	self->paused = true;
-	result = vee_call(g->vcpu, VEE_VCPU_RUN, (void *)g->page->generation);
-	return result ?: (int)g->page->exit.reason;
+	return run_on(g, g->page->generation);
 }
 
 /* --- steps ----------------------------------------------------------------------- */
