@@ -4,29 +4,11 @@
 # Guests that die of what beginners do wrong, under "vee run": does it say why? Each is
 # a few bytes of machine code.
 
-count=0
-failed=0
-
-# --- KTAP ---
-
-report() {
-	count=$((count + 1))
-	printf '%s %d %s\n' "$1" "$count" "$2"
-	[ "$1" = ok ] || failed=$((failed + 1))
-}
+# shellcheck source=selftests/guest_util.sh
+. "$(dirname "$0")/guest_util.sh"
 
 # --- images: these functions are called by name ---
 # shellcheck disable=SC2317
-
-# Bytes, in hexadecimal. With one process for all of them, not one for each.
-bytes() {
-	numbers=
-	for byte; do
-		numbers="$numbers 0x$byte"
-	done
-	# shellcheck disable=SC2059,SC2086 # the format is the bytes, from a list of numbers
-	printf "$(printf '\\%03o' $numbers)"
-}
 
 # $2 zeros behind what is in hexadecimal in $1.
 padded() {
@@ -171,12 +153,8 @@ goes_round() {
 }
 
 echo 'KTAP version 1'
-if ! command -v vee >/dev/null || [ ! -e /dev/vee ]; then
-	echo '1..0 # SKIP no command "vee", or no /dev/vee'
-	exit 4
-fi
-work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+need_vee
 echo 1..18
 dies_all
 traces
