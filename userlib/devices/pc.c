@@ -308,7 +308,8 @@ static void init_pci_uart(struct pc *pc, struct bus *ports,
 	struct pci_uart_config uart = {
 		.slot = PC_PCI_SERIAL << 3, .port = PC_PCI_PORTS, .line = PC_PCI_IRQ,
 		.wire = pc_pci_line(pc, PC_PCI_SERIAL, 0), .clock = pc->clock,
-		.send = config->pci_serial_send, .arg = config->arg,
+		.send = config->pci_serial_send, .message_send = config->message_send,
+		.arg = config->arg,
 	};
 
 	pic_set_level_triggered(&pc->pic, PC_PCI_IRQ);

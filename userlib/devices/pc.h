@@ -59,7 +59,8 @@ enum pc_request {
  * @debug_send: takes that of the debug ports; NULL: nobody does
  * @pci_serial_send: takes that of a second serial port, on PCI, where there is a host
  *	bridge then, too; NULL: there is none
- * @message_send: takes the messages of an I/O APIC; NULL: there is none
+ * @message_send: takes the messages of an I/O APIC, and MSIs of what is on PCI; NULL: there
+ *	are none
  * @arg: for all of them
  * @cpus: with an I/O APIC: how many local APICs there are, of numbers from 0 up
  * @host_bridge: with the PCI host bridge that SeaBIOS looks for

@@ -93,6 +93,7 @@ static void access_address(struct bus_device *device, uint64_t offset,
 
 #define VENDOR_ID	0x00
 #define DEVICE_ID	0x02
+#define CAPABILITIES	0x34
 #define INTERRUPT_LINE	0x3c
 #define INTERRUPT_PIN	0x3d
 #define NO_LINE		0xff	/* or not known */
@@ -122,6 +123,14 @@ void pci_set_interrupt_pin(struct pci_function *function, unsigned int pin)
 	function->config[INTERRUPT_PIN] = pin;
 	function->config[INTERRUPT_LINE] = NO_LINE;
 	function->writable[INTERRUPT_LINE] = 0xff;
+}
+
+void pci_add_capability(struct pci_function *function, unsigned int at, uint8_t id)
+{
+	function->config[PCI_STATUS] |= PCI_STATUS_CAPABILITIES;
+	function->config[at] = id;
+	function->config[at + 1] = function->config[CAPABILITIES];
+	function->config[CAPABILITIES] = at;
 }
 
 int pci_add(struct pci *pci, struct pci_function *function)
@@ -157,7 +166,6 @@ void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
 
 /* --- the host bridge: 82441FX --- */
 
-#define COMMAND		0x04
 #define REVISION_ID	0x08
 #define CLASS		0x0a
 #define SUBSYSTEM_VENDOR	0x2c
@@ -168,7 +176,6 @@ void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
 #define VENDOR_INTEL	0x8086
 #define DEVICE_82441FX	0x1237
 #define REVISION_82441FX	0x02
-#define COMMAND_MEMORY_MASTER	0x0006
 #define CLASS_HOST_BRIDGE	0x0600
 #define SUBSYSTEM_QEMU_VENDOR	0x1af4
 #define SUBSYSTEM_QEMU	0x1100
@@ -180,7 +187,7 @@ void pci_init(struct pci *pci, struct bus *ports, void (*reset)(void *arg),
 void pci_init_host_bridge(struct pci_function *bridge)
 {
 	pci_init_function(bridge, 0, VENDOR_INTEL, DEVICE_82441FX);
-	pci_put_word(bridge, COMMAND, COMMAND_MEMORY_MASTER);
+	pci_put_word(bridge, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	bridge->config[REVISION_ID] = REVISION_82441FX;
 	pci_put_word(bridge, CLASS, CLASS_HOST_BRIDGE);
 	pci_put_word(bridge, SUBSYSTEM_VENDOR, SUBSYSTEM_QEMU_VENDOR);

@@ -11,6 +11,16 @@
 
 #define PCI_CONFIG_BYTES	256
 
+/* Of each function's configuration space. */
+#define PCI_COMMAND	0x04
+#define PCI_COMMAND_PORTS	0x0001
+#define PCI_COMMAND_MEMORY	0x0002
+#define PCI_COMMAND_MASTER	0x0004	/* it may write to memory */
+#define PCI_COMMAND_NO_INTX	0x0400
+#define PCI_STATUS	0x06
+#define PCI_STATUS_INTERRUPT	0x08
+#define PCI_STATUS_CAPABILITIES	0x10
+
 /**
  * struct pci_function - a function of a device
  * @slot: device number << 3 | function number
@@ -56,6 +66,8 @@ uint16_t pci_get_word(const struct pci_function *function, unsigned int at);
 void pci_put_word(struct pci_function *function, unsigned int at, uint16_t value);
 /* The function has interrupt @pin: 1, INTA#, to 4. Who sets systems up tells it the line. */
 void pci_set_interrupt_pin(struct pci_function *function, unsigned int pin);
+/* Capability @id is at @at: first in the list of these. */
+void pci_add_capability(struct pci_function *function, unsigned int at, uint8_t id);
 /* The function must outlive the bus. -EEXIST: the slot is taken. */
 int pci_add(struct pci *pci, struct pci_function *function);
 /*

@@ -4,11 +4,6 @@
 
 #include "pci_uart.h"
 
-#define COMMAND		0x04
-#define COMMAND_PORTS	0x0001
-#define COMMAND_NO_INTX	0x0400
-#define STATUS		0x06
-#define STATUS_INTERRUPT	0x08
 #define REVISION_ID	0x08
 #define INTERFACE	0x09
 #define CLASS		0x0a
@@ -18,31 +13,39 @@
 #define SUBSYSTEM	0x2e
 #define INTERRUPT_LINE	0x3c
 
-#define VENDOR_REDHAT	0x1b36
-#define DEVICE_SERIAL	0x0002
-#define REVISION	0x01
+#define VENDOR_MOSCHIP	0x9710
+#define DEVICE_MCS9922	0x9922
+#define REVISION	0x00
 #define INTERFACE_16550	0x02
 #define CLASS_SERIAL	0x0700
-#define SUBSYSTEM_QEMU_VENDOR	0x1af4
-#define SUBSYSTEM_QEMU	0x1100
+#define SUBSYSTEM_VENDOR_MCS	0xa000
+#define SUBSYSTEM_SERIAL	0x1000
 
 #define INTA		1
-#define PORT_MASK	0xfffffff8U
+/*
+ * BAR 0 is of 16 ports, and nothing is at the last 8. A BAR of 8 is what Linux would take for
+ * one serial port by itself: it complains at each boot that its table has the device, too.
+ */
+#define PORT_MASK	0xfffffff0U
+#define MSI_AT		0x50
 
 static uint16_t command_of(const struct pci_uart *port)
 {
-	return pci_get_word(&port->function, COMMAND);
+	return pci_get_word(&port->function, PCI_COMMAND);
 }
 
-/* The status tells of the interrupt, whether the command register lets it out or not. */
-static void update_wire(struct pci_uart *port)
+/* By message or by wire. The status tells of it, whether it is let out or not. */
+static void update_interrupt(struct pci_uart *port)
 {
-	uint8_t *status = &port->function.config[STATUS];
+	uint8_t *status = &port->function.config[PCI_STATUS];
+	bool by_wire = !pci_msi_is_enabled(&port->msi) &&
+		       !(command_of(port) & PCI_COMMAND_NO_INTX);
 
-	*status &= ~STATUS_INTERRUPT;
+	*status &= ~PCI_STATUS_INTERRUPT;
 	if (port->asserted)
-		*status |= STATUS_INTERRUPT;
-	irq_set(&port->wire, port->asserted && !(command_of(port) & COMMAND_NO_INTX));
+		*status |= PCI_STATUS_INTERRUPT;
+	irq_set(&port->wire, port->asserted && by_wire);
+	pci_msi_set(&port->msi, port->asserted);
 }
 
 static void set_asserted(void *arg, unsigned int irq, bool level)
@@ -51,7 +54,7 @@ static void set_asserted(void *arg, unsigned int irq, bool level)
 
 	(void)irq;
 	port->asserted = level;
-	update_wire(port);
+	update_interrupt(port);
 }
 
 static bool wire_waits(void *arg, unsigned int irq)
@@ -72,7 +75,7 @@ static void place(struct pci_uart *port)
 	if (port->decodes)
 		bus_remove(port->ports, bus);
 	bus->first = bar & PORT_MASK;
-	port->decodes = command_of(port) & COMMAND_PORTS &&
+	port->decodes = command_of(port) & PCI_COMMAND_PORTS &&
 			bar <= UINT16_MAX && !bus_add(port->ports, bus);
 }
 
@@ -81,24 +84,24 @@ static void on_config(struct pci_function *function)
 	struct pci_uart *port = bus_owner(function, struct pci_uart, function);
 
 	place(port);
-	update_wire(port);
+	update_interrupt(port);
 }
 
 static void init_config(struct pci_function *function,
 			const struct pci_uart_config *config)
 {
-	pci_init_function(function, config->slot, VENDOR_REDHAT, DEVICE_SERIAL);
-	pci_put_word(function, COMMAND, COMMAND_PORTS);
+	pci_init_function(function, config->slot, VENDOR_MOSCHIP, DEVICE_MCS9922);
+	pci_put_word(function, PCI_COMMAND, PCI_COMMAND_PORTS);
 	function->config[REVISION_ID] = REVISION;
 	function->config[INTERFACE] = INTERFACE_16550;
 	pci_put_word(function, CLASS, CLASS_SERIAL);
 	pci_put_word(function, BAR0, config->port | BAR_PORTS);
-	pci_put_word(function, SUBSYSTEM_VENDOR, SUBSYSTEM_QEMU_VENDOR);
-	pci_put_word(function, SUBSYSTEM, SUBSYSTEM_QEMU);
+	pci_put_word(function, SUBSYSTEM_VENDOR, SUBSYSTEM_VENDOR_MCS);
+	pci_put_word(function, SUBSYSTEM, SUBSYSTEM_SERIAL);
 	pci_set_interrupt_pin(function, INTA);
 	function->config[INTERRUPT_LINE] = config->line;
-	function->writable[COMMAND] = COMMAND_PORTS;
-	function->writable[COMMAND + 1] = COMMAND_NO_INTX >> 8;
+	function->writable[PCI_COMMAND] = PCI_COMMAND_PORTS;
+	function->writable[PCI_COMMAND + 1] = PCI_COMMAND_NO_INTX >> 8;
 	memset(&function->writable[BAR0], 0xff, sizeof(uint32_t));
 	function->writable[BAR0] = PORT_MASK & 0xff;
 	function->changed = on_config;
@@ -116,6 +119,9 @@ void pci_uart_init(struct pci_uart *port, struct bus *ports,
 	port->ports = ports;
 	port->wire = config->wire;
 	init_config(&port->function, config);
+	if (config->message_send)
+		pci_msi_init(&port->msi, &port->function, MSI_AT, config->message_send,
+			     config->arg);
 	uart_init(&port->uart, NULL, &uart);
 	place(port);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A serial port as a PCI device: a 16550A at eight ports, wherever BAR 0 has them, with
- * INTA#. It has the numbers of QEMU's, by which systems know it.
+ * A serial port as a PCI device: a 16550A at the first eight ports of BAR 0, with
+ * INTA# and, where there are local APICs, an MSI. It has the numbers of a MosChip MCS9922,
+ * by which systems know it. Those are few of which Linux uses the MSI: of other ports it
+ * doesn't trust it (drivers/tty/serial/8250/8250_pci.c, pci_use_msi).
  */
 #ifndef VEE_PCI_UART_H
 #define VEE_PCI_UART_H
@@ -9,6 +11,7 @@
 #include "bus.h"
 #include "irq.h"
 #include "pci.h"
+#include "pci_msi.h"
 #include "uart.h"
 
 /**
@@ -17,6 +20,7 @@
  * @uart: the 16550A; its place on the bus is BAR 0's
  * @ports: the bus
  * @wire: INTA#
+ * @msi: what takes its place
  * @decodes: @uart is on the bus
  * @asserted: it asks for an interrupt, whether that may go out or not
  */
@@ -25,6 +29,7 @@ struct pci_uart {
 	struct uart uart;
 	struct bus *ports;
 	struct irq_line wire;
+	struct pci_msi msi;
 	bool decodes;
 	bool asserted;
 };
@@ -37,7 +42,8 @@ struct pci_uart {
  * @wire: INTA#
  * @clock: its time
  * @send: takes its output
- * @arg: for @send
+ * @message_send: takes its MSI; NULL: it has none
+ * @arg: for both
  */
 struct pci_uart_config {
 	uint8_t slot;
@@ -46,6 +52,7 @@ struct pci_uart_config {
 	struct irq_line wire;
 	struct clock *clock;
 	uart_send_fn send;
+	ioapic_send_fn message_send;
 	void *arg;
 };
 

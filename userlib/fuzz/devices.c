@@ -76,15 +76,22 @@ static void send_debug(void *arg, uint8_t byte)
 	machine.sent += byte;
 }
 
-/* Only what may be sent, and of what is level-triggered the end is asked for. */
+/*
+ * Only what may be sent, and of what is level-triggered the end is asked for. But the guest
+ * itself may have put anything into an MSI.
+ */
 static void send_message(void *arg, uint64_t address, uint32_t data, bool level)
 {
 	unsigned int mode = data >> 8 & 7;
 
-	if (arg != &machine || address >> 20 != 0xfee || data & ~0xc7ffU ||
-	    mode == 2 || mode == 3 || mode > 5 || (data & 0x8000 && !level))
+	if (arg != &machine)
 		abort();
 	machine.sent += data;
+	if (!level && pci_msi_is_enabled(&machine.pc.pci_uart.msi))
+		return;
+	if (address >> 20 != 0xfee || data & ~0xc7ffU ||
+	    mode == 2 || mode == 3 || mode > 5 || (data & 0x8000 && !level))
+		abort();
 }
 
 static uint8_t next_byte(struct input *input)
@@ -182,6 +189,15 @@ static void access_hpet(struct input *input, uint8_t how)
 			  hpet_registers[next_byte(input) % count];
 
 	access_bus(input, &machine.memory, HPET_BASE + offset, how);
+}
+
+/* Of the serial port on PCI. */
+static void access_config(struct input *input, uint8_t how)
+{
+	uint32_t address = 0x80000000 | PC_PCI_SERIAL << 11 | (next_byte(input) & 0xfc);
+
+	bus_access(&machine.ports, 0xcf8, &address, sizeof(address), true);
+	access_bus(input, &machine.ports, 0xcfc, how);
 }
 
 /* Mostly of an entry: by IOREGSEL and IOWIN at once. */
@@ -307,7 +323,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		access_known_port, access_known_port, access_known_port,
 		access_port, access_memory, access_hpet, access_hpet, wait, catch_up, receive,
 		take_interrupt, end_interrupt, flush,
-		access_ioapic, access_ioapic, tell_end, move_pci_line, reload,
+		access_ioapic, access_ioapic, tell_end, move_pci_line, reload, access_config,
 	};
 	struct input input = { .data = data, .size = size };
 

@@ -605,13 +605,16 @@ static void pci_serial_config(void)
 	CHECK_EQUAL(config_read(0x80000000, 4), 0xffffffff);
 	begin_pci_serial(NULL, 0);
 	CHECK_EQUAL(config_read(0x80000000, 4), 0x12378086);
-	CHECK_EQUAL(config_read(PCI_SERIAL(0), 4), 0x00021b36);
-	CHECK_EQUAL(config_read(PCI_SERIAL(0x08), 4), 0x07000201);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0), 4), 0x99229710);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x08), 4), 0x07000200);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x2c), 4), 0x1000a000);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x34), 1), 0);
 	CHECK_EQUAL(config_read(PCI_SERIAL(0x0e), 1), 0);
 	CHECK_EQUAL(config_read(PCI_SERIAL(0x3c), 2), 0x010b);
 	CHECK_EQUAL(config_read(PCI_SERIAL(0x10), 4), 0xc001);
 	config_write(PCI_SERIAL(0x10), 0xffffffff, 4);
-	CHECK_EQUAL(config_read(PCI_SERIAL(0x10), 4), 0xfffffff9);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x10), 4), 0xfffffff1);
 	config_write(PCI_SERIAL(0x04), 0xffffffff, 4);
 	CHECK_EQUAL(config_read(PCI_SERIAL(0x04), 4), 0x00000401);
 }
@@ -628,9 +631,13 @@ static void pci_serial_place(void)
 	config_write(PCI_SERIAL(0x04), 1, 2);
 	CHECK_EQUAL(inb(0xc007), 0xff);
 	CHECK_EQUAL(inb(0xc107), 0x5a);
-	config_write(PCI_SERIAL(0x10), 0x3f8, 4);
-	outb(0x3ff, 0xa5);
-	CHECK_EQUAL(inb(0x3ff), 0xa5);
+	CHECK_EQUAL(inb(0xc10f), 0xff);
+	config_write(PCI_SERIAL(0x10), 0x40, 4);	/* the 8254's */
+	CHECK_EQUAL(inb(0x47), 0xff);
+	outb(0x43, 0x34);
+	outb(0x40, 0xa5);
+	outb(0x40, 0xa5);
+	CHECK_EQUAL(pc.pit.channels[0].count, 0xa5a5);
 	config_write(PCI_SERIAL(0x12), 0x1, 2);	/* no port has that number */
 	config_write(PCI_SERIAL(0x10), 0xc000, 2);
 	CHECK_EQUAL(inb(0xc007), 0xff);
@@ -646,17 +653,134 @@ static void pci_serial_interrupt(void)
 	outb(0xc001, 0x02);
 	CHECK_EQUAL(bench_messages(), 1);
 	CHECK_EQUAL(bench.sent.data, 0xc061);
-	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0008);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0018);
 	config_write(PCI_SERIAL(0x04), 0x0401, 2);
 	pc_eoi(&pc, 0x61);
 	CHECK_EQUAL(bench_messages(), 0);
-	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0008);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0018);
 	config_write(PCI_SERIAL(0x04), 0x0001, 2);
 	CHECK_EQUAL(bench_messages(), 1);
 	CHECK_EQUAL(inb(0xc002) & 0x0f, 0x02);	/* IIR */
-	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0000);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0010);
 	pc_eoi(&pc, 0x61);
 	CHECK_EQUAL(bench_messages(), 0);
+}
+
+/* --- its MSI --- */
+
+#define MSI(at)		PCI_SERIAL(0x50 + (at))
+#define MSI_CONTROL	0x02
+#define MSI_ADDRESS	0x04
+#define MSI_DATA	0x0c
+#define MSI_MASK	0x10
+#define MSI_PENDING	0x14
+#define MASTER_PORTS	0x0005
+
+static bool wire_is_up(void)
+{
+	return !(pc.ioapic.lines >> 17 & 1);
+}
+
+/* With local APICs alone; only what the specification has as writable is. */
+static void pci_serial_msi_config(void)
+{
+	begin_pci_serial(bench_take_message, 2);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0010);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x34), 1), 0x50);
+	CHECK_EQUAL(config_read(MSI(0), 4), 0x01800005);
+	for (unsigned int at = 4; at < 24; at += 4)
+		CHECK_EQUAL(config_read(MSI(at), 4), 0);
+	for (unsigned int at = 0; at < 24; at += 4)
+		config_write(MSI(at), 0xffffffff, 4);
+	CHECK_EQUAL(config_read(MSI(0), 4), 0x01810005);
+	CHECK_EQUAL(config_read(MSI(MSI_ADDRESS), 4), 0xfffffffc);
+	CHECK_EQUAL(config_read(MSI(MSI_ADDRESS + 4), 4), 0xffffffff);
+	CHECK_EQUAL(config_read(MSI(MSI_DATA), 4), 0xffff);
+	CHECK_EQUAL(config_read(MSI(MSI_MASK), 4), 1);
+	CHECK_EQUAL(config_read(MSI(MSI_PENDING), 4), 0);
+	config_write(PCI_SERIAL(0x04), 0xffffffff, 4);
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x04), 2), 0x0405);
+	CHECK_EQUAL(bench_messages(), 0);
+}
+
+/* Vector 61H to the CPU with number 2; input 17 of the I/O APIC would be vector 71H. */
+static void begin_msi(uint16_t command)
+{
+	begin_pci_serial(bench_take_message, 2);
+	set_entry(17, LEVEL | LOW | 0x71);
+	config_write(MSI(MSI_ADDRESS), 0xfee02000, 4);
+	config_write(MSI(MSI_DATA), 0x0061, 2);
+	config_write(PCI_SERIAL(0x04), command, 2);
+	config_write(MSI(MSI_CONTROL), 1, 2);
+}
+
+static void check_one_message(void)
+{
+	CHECK_EQUAL(bench_messages(), 1);
+	CHECK_EQUAL(bench.sent.address, 0xfee02000);
+	CHECK_EQUAL(bench.sent.data, 0x61);
+	CHECK(!bench.sent.level);
+}
+
+/* One message for each time that THR gets empty, and the wire is at rest. */
+static void pci_serial_msi(void)
+{
+	begin_msi(MASTER_PORTS);
+	outb(0xc001, 0x02);
+	check_one_message();
+	CHECK(!wire_is_up());
+	CHECK_EQUAL(config_read(PCI_SERIAL(0x06), 2), 0x0018);
+	CHECK_EQUAL(config_read(MSI(MSI_PENDING), 4), 0);
+	config_write(PCI_SERIAL(0x04), MASTER_PORTS, 2);
+	CHECK_EQUAL(bench_messages(), 0);
+	CHECK_EQUAL(inb(0xc002) & 0x0f, 0x02);	/* IIR */
+	CHECK_EQUAL(bench_messages(), 0);
+	outb(0xc000, 'h');
+	bench.now_ns += MS;
+	pc_advance(&pc);
+	check_one_message();
+	/* That one goes by the wire when the MSI is switched off, and to and fro. */
+	config_write(MSI(MSI_CONTROL), 0, 2);
+	CHECK_EQUAL(bench_messages(), 1);
+	CHECK_EQUAL(bench.sent.data, 0xc071);
+	CHECK(wire_is_up());
+	config_write(MSI(MSI_CONTROL), 1, 2);
+	check_one_message();
+	CHECK(!wire_is_up());
+}
+
+/* While it is masked it is pending, as long as it is asked for. */
+static void pci_serial_msi_masked(void)
+{
+	begin_msi(MASTER_PORTS);
+	config_write(MSI(MSI_MASK), 1, 4);
+	outb(0xc001, 0x02);
+	CHECK_EQUAL(bench_messages(), 0);
+	CHECK(!wire_is_up());
+	CHECK_EQUAL(config_read(MSI(MSI_PENDING), 4), 1);
+	config_write(MSI(MSI_MASK), 0, 4);
+	check_one_message();
+	CHECK_EQUAL(config_read(MSI(MSI_PENDING), 4), 0);
+	config_write(MSI(MSI_MASK), 1, 4);
+	CHECK_EQUAL(config_read(MSI(MSI_PENDING), 4), 0);
+	outb(0xc001, 0x00);
+	outb(0xc001, 0x02);
+	CHECK_EQUAL(config_read(MSI(MSI_PENDING), 4), 1);
+	CHECK_EQUAL(inb(0xc002) & 0x0f, 0x02);
+	CHECK_EQUAL(config_read(MSI(MSI_PENDING), 4), 0);
+	config_write(MSI(MSI_MASK), 0, 4);
+	CHECK_EQUAL(bench_messages(), 0);
+}
+
+/* Who is no bus master sends nothing, and does as soon as it is one. */
+static void pci_serial_msi_no_master(void)
+{
+	begin_msi(MASTER_PORTS & ~4);
+	outb(0xc001, 0x02);
+	CHECK_EQUAL(bench_messages(), 0);
+	CHECK(!wire_is_up());
+	config_write(PCI_SERIAL(0x04), MASTER_PORTS, 2);
+	check_one_message();
 }
 
 static void pci_serial_output(void)
@@ -716,6 +840,10 @@ const struct test tests[] = {
 	{ "serial port on PCI, its numbers", pci_serial_config },
 	{ "serial port on PCI, its place", pci_serial_place },
 	{ "serial port on PCI, its interrupt", pci_serial_interrupt },
+	{ "serial port on PCI, its MSI's numbers", pci_serial_msi_config },
+	{ "serial port on PCI, its MSI", pci_serial_msi },
+	{ "serial port on PCI, its MSI masked", pci_serial_msi_masked },
+	{ "serial port on PCI, its MSI, no master", pci_serial_msi_no_master },
 	{ "serial port on PCI, its output", pci_serial_output },
 	{ "a CRT controller", crt_controller },
 	{ 0 }
