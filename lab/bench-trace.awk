@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# The traces of lab/bench-trace as Markdown. Files: what lab/bench-run printed, with
-# the sections' names and all functions' addresses, then the trace.
-#
-# An instruction's ticks are those until the next one: a repeated one has many.
+# The traces of lab/bench-trace as Markdown, after lab/trace-sections.awk has read them.
 #
 # To the file "listing", if it has a name, each instruction under vee:
 # PATH|TICKS|FUNCTION|GROUP|ADDRESS|INSTRUCTION
@@ -15,119 +12,6 @@ BEGIN {
 		"|RDMSR|WRMSR|XSAVE*|XRSTOR*|XSETBV|write to a control register" \
 		"|descriptor tables, TR, LDTR|locked|VERW|LFENCE|RDTSC, RDTSCP" \
 		"|SYSCALL, SYSRET, IRET|SWAPGS|CLI, STI, POPF|debug registers", dear_names, "|")
-}
-
-FNR == 1 { file++ }
-
-# --- names -------------------------------------------------------------------------
-
-file == 1 && /^section\|/ {
-	split($0, field, "|")
-	engine_of[++sections] = field[2]
-	path_of[sections] = field[3]
-	if (!(field[3] in known)) {
-		known[field[3]] = 1
-		path_names[++paths] = field[3]
-	}
-	next
-}
-
-# KVM may have been where vee is now: the functions of a module are the engine's own.
-file == 1 {
-	owner = $4 ~ /^\[vee\]/ ? "vee" : $4 ~ /^\[kvm/ ? "KVM" : $4 ~ /^\[/ ? "" : "kernel"
-	if (owner != "") {
-		addresses[owner, ++symbols[owner]] = $1
-		function_names[owner, symbols[owner]] = $3
-	}
-	next
-}
-
-# The function at or before the address, among those of the owner.
-function look_up(owner, address,   low, high, middle) {
-	low = 0
-	high = symbols[owner]
-	while (low < high) {
-		middle = int((low + high + 1) / 2)
-		if (addresses[owner, middle] <= address)
-			low = middle
-		else
-			high = middle - 1
-	}
-	return low
-}
-
-# kallsyms has modules in no order.
-function sort_symbols(owner,   i, j, a, f) {
-	for (i = 2; i <= symbols[owner]; i++) {
-		a = addresses[owner, i]
-		f = function_names[owner, i]
-		for (j = i - 1; j && addresses[owner, j] > a; j--) {
-			addresses[owner, j + 1] = addresses[owner, j]
-			function_names[owner, j + 1] = function_names[owner, j]
-		}
-		addresses[owner, j + 1] = a
-		function_names[owner, j + 1] = f
-	}
-}
-
-# Modules are above the kernel, and no other one is called on these paths.
-function find_function(engine, address,   i) {
-	if (address >= addresses[engine, 1]) {
-		i = look_up(engine, address)
-		of_engine = 1
-		return function_names[engine, i]
-	}
-	of_engine = 0
-	return function_names["kernel", look_up("kernel", address)]
-}
-
-# --- the trace ---------------------------------------------------------------------
-
-/^Tracing enabled/ {
-	if (!sorted++) {
-		sort_symbols("kernel")
-		sort_symbols("KVM")
-		sort_symbols("vee")
-	}
-	section++
-	previous = ""
-	delete text
-	delete tick
-	delete place
-	count = 0
-	next
-}
-
-/^Tracing disabled/ {
-	close_section()
-	next
-}
-
-# (0).[TICK] [0xPHYSICAL] SELECTOR:OFFSET (unk. ctxt): INSTRUCTION ; BYTES
-/^\(0\)\.\[/ {
-	count++
-	tick[count] = substr($1, 6, length($1) - 6)
-	place[count] = $3
-	text[count] = $0
-	sub(/^.*ctxt\): */, "", text[count])
-	sub(/ *;[^;]*$/, "", text[count])
-}
-
-# The shortest of a path's sections is the one that no interrupt has lengthened.
-function close_section(   key, ticks, i) {
-	key = engine_of[section] SUBSEP path_of[section]
-	if (!count || key == SUBSEP)
-		return
-	ticks = tick[count] - tick[1]
-	if (key in total && total[key] <= ticks)
-		return
-	total[key] = ticks
-	lines[key] = count
-	for (i = 1; i <= count; i++) {
-		kept[key, i] = text[i]
-		kept_place[key, i] = place[i]
-		kept_ticks[key, i] = i < count ? tick[i + 1] - tick[i] : 0
-	}
 }
 
 # --- what an instruction is -----------------------------------------------------------
@@ -154,13 +38,6 @@ function dear(insn) {
 	if (insn ~ /^(cli|sti|popf)/) return 19
 	if (insn ~ /^mov .*dr[0-7]/) return 20
 	return 0
-}
-
-# Selectors: the kernel's and a program's are Linux', any other is the guest's.
-function mode(where) {
-	if (where ~ /^0010:/) return "kernel"
-	if (where ~ /^0033:/) return "program"
-	return "guest"
 }
 
 # The functions that VMRESUME is in, and that an exit comes back to.
@@ -260,10 +137,8 @@ function print_dear(   i, p) {
 }
 
 END {
-	if (!sections || section != sections) {
-		printf "%d sections in the trace, not %d\n", section, sections >"/dev/stderr"
-		exit 1
-	}
+	check_sections()
+	sort_all_symbols()
 	for (p = 1; p <= paths; p++) {
 		account("KVM", path_names[p])
 		account("vee", path_names[p])

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "bench.h"
+#include "bench_op.h"
 #include "bench_ticks.h"
 #include "bench_watch.h"
 
@@ -17,80 +18,9 @@
 #define LIVES		200	/* KVM's take some 4 million ticks each */
 #define LARGE_PAGES	(TOUCH_BYTES / (2 * MIB))
 
-/* What a guest is to do once more each round, and how many rounds. */
-struct op {
-	const char *name;
-	const uint8_t *code;
-	size_t bytes;
-	unsigned int rounds;
-};
-
 static uint8_t *touch;
 
-/* --- the guest ------------------------------------------------------------------ */
-
-/* Around each operation; R12 counts, RDI goes along the samples, R13 is free. */
-static const uint8_t begin[] = {
-	0x0f, 0x31,			/* rdtsc */
-	0x89, 0x07,			/* mov %eax, (%rdi) */
-};
-
-static const uint8_t end[] = {
-	0x0f, 0x31,			/* rdtsc */
-	0x2b, 0x07,			/* sub (%rdi), %eax */
-	0x89, 0x07,			/* mov %eax, (%rdi) */
-	0x48, 0x83, 0xc7, 0x04,		/* add $4, %rdi */
-	0x41, 0xff, 0xcc,		/* dec %r12d */
-	0x0f, 0x85,			/* jnz back to the begin */
-};
-
-static const uint8_t done[] = { 0xe6, PORT_DONE, 0xf4 };	/* out, hlt */
-
-/* rdtsc; mov %eax, GPA_MAILBOX; iretq */
-static const uint8_t handler[] = {
-	0x0f, 0x31, 0x89, 0x04, 0x25,
-	GPA_MAILBOX & 0xff, GPA_MAILBOX >> 8 & 0xff, GPA_MAILBOX >> 16, 0,
-	0x48, 0xcf,
-};
-
-static uint8_t *put(uint8_t *at, const void *data, size_t bytes)
-{
-	memcpy(at, data, bytes);
-	return at + bytes;
-}
-
-static uint8_t *put_mov(uint8_t *at, const char *opcode, uint32_t value)
-{
-	at = put(at, opcode, 2);
-	return put(at, &value, sizeof(value));
-}
-
-/* mov $samples, %edi; mov $rounds, %r12d; mov $touch, %r13d; then the loop */
-static void write_code(const struct op *op)
-{
-	uint8_t *at = memory + GPA_CODE, *loop;
-	int32_t back;
-
-	*at++ = 0xbf;
-	at = put(at, &(uint32_t) { GPA_SAMPLES }, 4);
-	at = put_mov(at, "\x41\xbc", op->rounds);
-	at = put_mov(at, "\x41\xbd", GPA_TOUCH);
-	loop = at;
-	at = put(at, begin, sizeof(begin));
-	at = put(at, op->code, op->bytes);
-	at = put(at, end, sizeof(end));
-	back = loop - (at + 4);
-	at = put(at, &back, sizeof(back));
-	put(at, done, sizeof(done));
-}
-
 /* --- exits ---------------------------------------------------------------------- */
-
-#define OP(what, how_often, ...) {						\
-	.name = what, .rounds = how_often,				\
-	.code = (const uint8_t []) { __VA_ARGS__ },			\
-	.bytes = sizeof((const uint8_t []) { __VA_ARGS__ }),		\
-}
 
 static const struct op ops[] = {
 	OP("nothing at all", ROUNDS, 0x90),
@@ -131,27 +61,6 @@ static const struct op touch_large =
 	OP("first touch of a 2 MiB page, host page present", LARGE_PAGES,
 	   0x41, 0x89, 0x45, 0x00, 0x49, 0x81, 0xc5, 0x00, 0x00, 0x20, 0x00);
 
-static void run_to_the_end(struct guest *g)
-{
-	enum stop stop;
-
-	do {
-		stop = engine->run(g);
-	} while (stop != STOP_DONE);
-}
-
-/* One VM's whole life; its samples are then where the guest has put them. */
-static uint32_t *run_op(const struct op *op)
-{
-	struct guest g = { .memory = memory, .touch = touch };
-
-	write_code(op);
-	engine->create(&g);
-	run_to_the_end(&g);
-	engine->destroy(&g);
-	return (uint32_t *)(memory + GPA_SAMPLES);
-}
-
 /* As many VMs as it takes: a page can be touched first but once in each. */
 static void measure_op(const struct op *op)
 {
@@ -159,7 +68,7 @@ static void measure_op(const struct op *op)
 	unsigned int count = 0;
 
 	while (count < ROUNDS) {
-		memcpy(&ticks[count], run_op(op), op->rounds * sizeof(*ticks));
+		memcpy(&ticks[count], op_run(op, touch), op->rounds * sizeof(*ticks));
 		count += op->rounds;
 	}
 	tell(op->name, ticks, count);
@@ -176,13 +85,20 @@ static void measure_touches(const struct op *op, int advice)
 
 /* --- what the program does ------------------------------------------------------- */
 
+/* rdtsc; mov %eax, GPA_MAILBOX; iretq */
+static const uint8_t handler[] = {
+	0x0f, 0x31, 0x89, 0x04, 0x25,
+	GPA_MAILBOX & 0xff, GPA_MAILBOX >> 8 & 0xff, GPA_MAILBOX >> 16, 0,
+	0x48, 0xcf,
+};
+
 static void measure_interrupts(void)
 {
 	const struct op op = OP("interrupt", ROUNDS + 1, 0xfb, 0xe6, PORT);
 	struct guest g = { .memory = memory };
 	uint32_t ticks[ROUNDS];
 
-	write_code(&op);
+	op_write(&op);
 	engine->create(&g);
 	engine->run(&g);
 	for (int i = 0; i < ROUNDS; i++) {
@@ -216,7 +132,7 @@ static void measure_registers(const char *what, bool rip)
 	struct guest g = { .memory = memory };
 	uint32_t plain[ROUNDS], ticks[ROUNDS];
 
-	write_code(&op);
+	op_write(&op);
 	engine->create(&g);
 	engine->run(&g);
 	time_exits(&g, plain, false, false);
@@ -235,10 +151,10 @@ static void measure_new_mmio(void)
 	uint8_t *at = memory + GPA_CODE;
 	uint32_t ticks[ROUNDS];
 
-	for (uint32_t i = 0; i <= ROUNDS; i++) {
+	for (uint32_t i = 0; i <= ROUNDS; i++, at += 7) {
 		/* mov %eax, to another address each */
-		at = put(at, "\x89\x04\x25", 3);
-		at = put(at, &(uint32_t) { GPA_MMIO + 4 * i }, 4);
+		memcpy(at, "\x89\x04\x25", 3);
+		memcpy(at + 3, &(uint32_t) { GPA_MMIO + 4 * i }, 4);
 	}
 	engine->create(&g);
 	engine->run(&g);
@@ -290,7 +206,7 @@ static void measure_life(void)
 	uint32_t cost = own_ns_cost();
 	double ratio;
 
-	write_code(&op);
+	op_write(&op);
 	for (int i = 0; i < LIVES; i++) {
 		struct guest g = { .memory = memory };
 		uint64_t own = own_ns(), before = __rdtsc(), after;

@@ -10,9 +10,8 @@ NO_MITIGATIONS='nokaslr mitigations=off'
 # shellcheck disable=SC2034
 DEFAULT_MITIGATIONS=nokaslr
 
-# The program "bench" of lab/$1.c and so on, and the module, in a folder that goes
-# into the lab. The module without debug information, as the lab has it.
-bench_build() {
+# The program "bench" of lab/$1 and so on, in a folder of its own.
+bench_program() {
 	make -s -C "$VEE_TOP/userlib" libvee.a
 	rm -rf "$OUT/files"
 	mkdir -p "$OUT/files"
@@ -20,6 +19,11 @@ bench_build() {
 		-I"$VEE_TOP/userlib" -I"$VEE_TOP/uapi" -o "$OUT/files/bench" \
 		"${@/#/$VEE_TOP/lab/}" "$VEE_TOP"/lab/bench_{common,vee,kvm}.c \
 		"$VEE_TOP/userlib/libvee.a" -luring -lZydis -lZycore -pthread
+}
+
+# ... with the module in it, for the lab: without debug information, as the lab has it.
+bench_build() {
+	bench_program "$@"
 	objcopy --strip-debug "$("$VEE_TOP/lab/module" "$KERNEL")" \
 		"$OUT/files/vee.ko"
 }
@@ -54,4 +58,22 @@ tell() {
 		$1 == "section" && !told[$2, $3]++ {
 			printf "  traced: %s, %s\n", $2, $3 >"/dev/stderr"
 		}'
+}
+
+# Where in vee.ko's source the addresses on stdin come from, a line each, as
+# "kmod/FILE:LINE"; an empty one for what is not the module's. What reads a VMCS is where
+# that is called. $1: what bench_run --symbols printed, of the machine that they are of.
+bench_sources() {
+	local ko base address
+	ko=$("$VEE_TOP/lab/module" "$KERNEL")
+	base=$((0x$(awk '$3 == "vmx_enter" && $4 == "[vee]" { print $1 }' "$1") -
+		0x$(nm "$ko" | awk '$3 == "vmx_enter" { print $1 }')))
+	# An inlined function's line comes first, then its callers'.
+	while read -r address; do
+		printf '0x%x\n' $((0x$address - base))
+	done | addr2line -e "$ko" -j .text -a -i -f -p | awk '
+		/^0x/ { if (seen++) print line; line = "" }
+		/ vm(read|write)_raw at | vmcs_(read|write|set_control) at / { next }
+		!line && match($0, /\/kmod\/[^ ]*/) { line = substr($0, RSTART + 1, RLENGTH - 1) }
+		END { if (seen) print line }'
 }
