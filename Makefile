@@ -60,7 +60,7 @@ fuzz-guest: ## Random guests, under vee and KVM: the same must come of both (ARG
 	@lab/fuzz-guest $(ARGS)
 
 ##@ Measure
-.PHONY: bench bench-apic bench-calls bench-move bench-plot bench-trace bench-boot bench-uring
+.PHONY: bench bench-apic bench-calls bench-model bench-move bench-plot bench-trace bench-boot bench-uring
 bench: ## What an exit costs, beside KVM, in the same boot of the lab
 	@lab/bench
 	@lab/bench-apic
@@ -76,6 +76,8 @@ bench-boot: ## The boot of Linux, on the bare lab machine and as a guest
 	@lab/bench-boot
 bench-trace: ## Where an exit's ticks go, by function, and its dear instructions
 	@lab/bench-trace
+bench-model: ## Modelled cycles of an exit, beside KVM's: what is dear on a real CPU, weighted
+	@lab/bench-model
 bench-uring: ## 64 VMs on one thread by io_uring, beside ioctl and KVM
 	@lab/bench-uring
 
