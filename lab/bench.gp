@@ -6,22 +6,22 @@
 set datafile separator tab
 set output picture
 set label "What an exit costs: instructions with vee, of those with KVM (" . name . ")" \
-	at screen 0.5, 0.96 center font ",13"
-set tmargin 4
+	at screen 0.5, 0.97 center font ",13"
+set tmargin 3.5
 set xlabel "instructions with vee, those with KVM being 1 (medians)"
 stats table using 2 nooutput
 # The figures beside the longest bar take some of it, too.
-set xrange [0:STATS_max + 0.55]
-set xtics 0.25 nomirror out tc rgb "black"
+set xrange [0:STATS_max * 1.4 + 0.3]
+set xtics 0.5 nomirror out tc rgb "black"
 # Downwards, as the table has them.
 set yrange [*:*] reverse
 set offsets 0, 0, 0.6, 0.6
-set ytics nomirror out scale 0 tc rgb "black"
+set ytics nomirror out scale 0 tc rgb "black" font ",11"
 set grid xtics lc rgb "#dddddd"
 set arrow from 1, graph 0 to 1, graph 1 nohead lw 2 lc rgb "#888888" back
 set bmargin 6
 set border 3 lc rgb "#888888"
-set key at screen 0.5, 0.03 center bottom horizontal maxrows 1
+set key at screen 0.5, 0.015 center bottom horizontal maxrows 1
 set style fill solid noborder
 
 # Columns: 1 what, 2 the part, 3 both medians, 4 the bound's part, 5 whether it is missed.
