@@ -4,6 +4,8 @@
 # Runs in the lab: inserts the module that is there, has it go each of these steps, and
 # prints what it says. usage: drive.sh [--beside-vee | --then-vee] STEP...
 #
+# A step with a range, read:4-6, is one for each: read:4, read:5, read:6.
+#
 # Without vee, which uses VMX itself; --then-vee puts it back.
 
 # To the kernel's log, which is read once: a program costs the emulator more than a step.
@@ -17,6 +19,16 @@ step() {
 	else
 		note "step $1: refused"
 	fi
+}
+
+steps() {
+	rest=${1#*:}
+	range=${rest%%:*}
+	n=${range%-*}
+	while [ "$n" -le "${range#*-}" ]; do
+		step "${1%%:*}:$n${rest#"$range"}"
+		n=$((n + 1))
+	done
 }
 
 # A vee that may only have VMX for itself sees whether anything is left of it.
@@ -43,7 +55,10 @@ note "drive $$"
 [ "$beside" = 1 ] || [ ! -d /sys/module/vee ] || rmmod vee
 insmod "$name.ko" || exit
 for step; do
-	step "$step"
+	case $step in
+	*:*[0-9]-[0-9]*) steps "$step" ;;
+	*) step "$step" ;;
+	esac
 done
 rmmod "$name"
 dmesg | sed -n "/ $name: drive $$\$/,\$ { / drive /d; s/^\[[ .0-9]*\] $name: step /step /p; s/^\[[ .0-9]*\] $name: /$name: /p }"

@@ -119,14 +119,24 @@ function build_error(   i) {
 	return lines["build"] ? line["build", lines["build"]] : "without a word"
 }
 
-# What to show beside what was wanted: the line that begins as that does, what "vee run"
-# says, or the last one.
-function came(r, pattern,   i, word) {
+# What two lines have in common that differ in numbers alone.
+function form(text) {
+	gsub(/[0-9]+/, "#", text)
+	return text
+}
+
+# What to show beside what was wanted: the line that begins as that does, best one that has
+# other numbers alone; what "vee run" says, or the last one.
+function came(r, pattern,   i, word, alike) {
 	word = pattern
 	sub(/[ *].*/, "", word)
-	for (i = 1; word != "" && i <= lines[r]; i++)
-		if (index(line[r, i], word) == 1 && !matches(line[r, i], pattern))
-			return quote(line[r, i])
+	for (i = lines[r]; word != "" && i > 0; i--)
+		if (index(line[r, i], word) == 1 && !matches(line[r, i], pattern) &&
+		    (!alike || form(line[r, i]) == form(pattern) ||
+		     form(line[r, alike]) != form(pattern)))
+			alike = i
+	if (alike)
+		return quote(line[r, alike])
 	if (status[r] == 141)
 		return quote(line[r, 1]) " and so on"
 	for (i = 1; i <= lines[r]; i++)
