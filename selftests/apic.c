@@ -24,6 +24,8 @@ GUEST_CODE(off_line, 64, "cli; hlt; sti; nop; cli; hlt");
 GUEST_CODE(write_read, 64, "wrmsr; mov %esi, %ecx; rdmsr; hlt");
 GUEST_CODE(cr8_read, 64, "mov %rax, %cr8; rdmsr; hlt");
 GUEST_CODE(write_cr8, 64, "wrmsr; mov %cr8, %rax; hlt");
+GUEST_CODE(store_load, 64, "mov %eax, (%rbx); mov (%rsi), %eax; hlt");
+GUEST_CODE(cr8_load, 64, "mov %rax, %cr8; mov (%rsi), %eax; hlt");
 GUEST_CODE(cpuid_hlt, 64, "cpuid; hlt");
 GUEST_LABEL(in_turn_handler);
 /* EBX times: it sets something off by WRMSR, with EDI to add to a TSC, and waits for it. */
@@ -65,6 +67,45 @@ FIXTURE_SETUP(apic)
 }
 
 FIXTURE_TEARDOWN(apic)
+{
+	guest_close(&self->g);
+	guest_unblock_nmis(_metadata);
+}
+
+/* What no CPU is known to have, but the CPU's manual allows: one without the other. */
+FIXTURE(apic_odd) {
+	struct guest g;
+};
+
+FIXTURE_VARIANT(apic_odd) {
+	APIC_VARIANT;
+};
+
+FIXTURE_VARIANT_ADD(apic_odd, delivery_without_registers) {
+	.parameters = "apic_registers=N",
+	.needs = VEE_FEATURE_INTERRUPT_DELIVERY,
+	.delivers = true,
+};
+
+FIXTURE_VARIANT_ADD(apic_odd, x2apic_alone) {
+	.parameters = "apic_accesses=N",
+	.needs = VEE_FEATURE_INTERRUPT_DELIVERY | VEE_FEATURE_X2APIC_MODE |
+		 VEE_FEATURE_APIC_REGISTERS,
+	.delivers = true,
+};
+
+FIXTURE_VARIANT_ADD(apic_odd, accesses_alone) {
+	.parameters = "interrupt_delivery=N x2apic_mode=N",
+	.needs = VEE_FEATURE_APIC_REGISTERS | VEE_FEATURE_APIC_ACCESSES,
+};
+
+FIXTURE_SETUP(apic_odd)
+{
+	apic_want(_metadata, variant->parameters, variant->needs);
+	open_guest(_metadata, &self->g);
+}
+
+FIXTURE_TEARDOWN(apic_odd)
 {
 	guest_close(&self->g);
 	guest_unblock_nmis(_metadata);
@@ -475,26 +516,102 @@ TEST_F(apic, self_in_one_stay)
 	EXPECT_EQ(-1, TAKEN());
 }
 
-/* SDM 3A, "Interrupt, Task, and Processor Priority": with HIGH in service. */
-TEST_F(apic, processor_priority)
+/* The processor priority, read right behind a write, before anything else is looked at. */
+static __u32 ppr_after_wrmsr(struct __test_metadata *_metadata, struct guest *g, __u32 reg,
+			     __u32 value)
 {
-	static const __u8 priorities[][2] = {
-		{ 0x00, 0x50 }, { 0x0f, 0x50 }, { 0x4f, 0x50 }, { 0x50, 0x50 }, { 0x5a, 0x5a },
-		{ 0x60, 0x60 }, { 0x63, 0x63 }, { 0xff, 0xff },
-	};
-	struct guest *g = &self->g;
+	SET_WRITING(g, write_read, MSR_OF(reg), value);
+	g->page->regs.rsi = MSR_OF(PPR);
+	EXPECT_EQ(0, guest_run(g));
+	EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason);
+	return g->page->regs.rax;
+}
+
+static __u32 ppr_loaded(struct __test_metadata *_metadata, struct guest *g)
+{
+	g->page->regs.rsi = APIC_PAGE + PPR;
+	do {
+		EXPECT_EQ(0, guest_run(g));
+	} while (assist(_metadata, g));
+	EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason);
+	return g->page->regs.rax;
+}
+
+static __u32 ppr_after_store(struct __test_metadata *_metadata, struct guest *g, __u32 reg,
+			     __u32 value)
+{
+	SET_LONG(g, store_load);
+	g->page->regs.rbx = APIC_PAGE + reg;
+	g->page->regs.rax = value;
+	return ppr_loaded(_metadata, g);
+}
+
+static __u32 ppr_after_cr8(struct __test_metadata *_metadata, struct guest *g, __u32 class)
+{
+	SET_LONG(g, cr8_load);
+	g->page->regs.rax = class;
+	return ppr_loaded(_metadata, g);
+}
+
+/*
+ * SDM 3A, "Interrupt, Task, and Processor Priority", with HIGH in service: TPR and PPR. In
+ * xAPIC mode the PPR is none of what the CPU reads in the page (SDM 3C, "Virtualizing Reads
+ * from the APIC-Access Page"), which is as old as the last look at it.
+ */
+static const __u8 priorities[][2] = {
+	{ 0x00, 0x50 }, { 0x0f, 0x50 }, { 0x4f, 0x50 }, { 0x50, 0x50 }, { 0x5a, 0x5a },
+	{ 0x60, 0x60 }, { 0x63, 0x63 }, { 0xff, 0xff },
+};
+
+static void check_x2apic_priorities(struct __test_metadata *_metadata, struct guest *g)
+{
 	unsigned int i;
 
 	set_x2apic(_metadata, g);
-	WRMSR(SELF_IPI, HIGH);
-	EXPECT_EQ(HIGH, TAKEN());
-	for (i = 0; i < ARRAY_SIZE(priorities); i++) {
-		SET_WRITING(g, write_read, MSR_OF(TPR), priorities[i][0]);
-		g->page->regs.rsi = MSR_OF(PPR);
-		ASSERT_RUN(g, VEE_EXIT_HLT);
-		EXPECT_EQ(priorities[i][1], g->page->regs.rax)
+	wrmsr(_metadata, g, SELF_IPI, HIGH);
+	EXPECT_EQ(HIGH, taken(_metadata, g));
+	for (i = 0; i < ARRAY_SIZE(priorities); i++)
+		EXPECT_EQ(priorities[i][1], ppr_after_wrmsr(_metadata, g, TPR, priorities[i][0]))
 			TH_LOG("TPR %02x", priorities[i][0]);
-	}
+	EXPECT_EQ(0x50, ppr_after_wrmsr(_metadata, g, TPR, 0x20));
+	EXPECT_EQ(0x20, ppr_after_wrmsr(_metadata, g, EOI, 0));
+}
+
+static void check_xapic_priorities(struct __test_metadata *_metadata, struct guest *g)
+{
+	unsigned int i;
+
+	store(_metadata, g, SVR, APIC_SVR_ON);
+	store(_metadata, g, ICR, ICR_SELF | HIGH);
+	EXPECT_EQ(HIGH, taken(_metadata, g));
+	for (i = 0; i < ARRAY_SIZE(priorities); i++)
+		EXPECT_EQ(priorities[i][1], ppr_after_store(_metadata, g, TPR, priorities[i][0]))
+			TH_LOG("TPR %02x", priorities[i][0]);
+	EXPECT_EQ(0x60, ppr_after_cr8(_metadata, g, 6));
+	EXPECT_EQ(0x50, ppr_after_cr8(_metadata, g, 2));
+	EXPECT_EQ(0x20, ppr_after_store(_metadata, g, EOI, 0));
+	EXPECT_EQ(0x70, ppr_after_cr8(_metadata, g, 7));
+	EXPECT_EQ(0x13, ppr_after_store(_metadata, g, TPR, 0x13));
+}
+
+TEST_F(apic, processor_priority)
+{
+	check_x2apic_priorities(_metadata, &self->g);
+}
+
+TEST_F(apic, xapic_processor_priority)
+{
+	check_xapic_priorities(_metadata, &self->g);
+}
+
+TEST_F(apic_odd, processor_priority)
+{
+	check_x2apic_priorities(_metadata, &self->g);
+}
+
+TEST_F(apic_odd, xapic_processor_priority)
+{
+	check_xapic_priorities(_metadata, &self->g);
 }
 
 /* SDM 3A, "Interaction of Task Priorities between CR8 and APIC" */
