@@ -256,3 +256,8 @@ unpack_linux() {
 		tar -x -C "$dir" --strip-components=1 --checkpoint=25000 \
 			--checkpoint-action=echo='  %u0 of about 1400000 KB' "$@"
 }
+
+# The kselftests that show something more on two CPUs: lab/check, lab/coverage.
+# shellcheck disable=SC2034
+TWO_CPUS='debug memory template absent lock tsc reclaim fpu kick deadline halt uring each work
+coalesce watches smp apic apic_stress bind lifetime beside taken trace restore fn'

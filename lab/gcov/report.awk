@@ -1,29 +1,49 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# "FILE:LINE COUNT" of several runs: how many lines of each file were reached, and which
-# were not, by function, with the reason that file "reasons" has: "FILE FUNCTION REASON",
-# of which FUNCTION may be "*".
+# "FILE:LINE COUNT" and "FILE:LINE:BRANCH COUNT" of several runs: how many lines of each file
+# were reached and how many ways of its branches, and which lines were not, by function, with
+# the reason that file "reasons" has: "FILE FUNCTION REASON", of which FUNCTION may be "*", or
+# "FUNCTION:TEXT" for the lines of it that have TEXT ("_" is a blank).
 
-function function_of(file, line,   text, n, name, path) {
-	if (!(file in read)) {
-		read[file] = 1
-		path = file
-		sub(/^kmod/, sources, path)
-		while ((getline text <path) > 0) {
-			n++
-			if (text ~ /^[a-zA-Z_].*\(/ && text !~ /;$/ && match(text, /[a-z_0-9A-Z]+\(/))
-				name = substr(text, RSTART, RLENGTH - 1)
-			at[file, n] = name
-		}
-		close(path)
+function read_source(file,   text, n, name) {
+	read[file] = 1
+	while ((getline text <(sources "/" file)) > 0) {
+		n++
+		if (text ~ /^[a-zA-Z_].*\(/ && text !~ /;$/ && match(text, /[a-z_0-9A-Z]+\(/))
+			name = substr(text, RSTART, RLENGTH - 1)
+		at[file, n] = name
+		has[file, n] = text
 	}
+	close(sources "/" file)
+}
+
+function function_of(file, line) {
+	if (!(file in read))
+		read_source(file)
 	return at[file, line]
 }
 
-function reason_for(file, name) {
+function reason_for(file, name, line,   i) {
+	for (i = 1; i <= parts[file, name]; i++)
+		if (index(has[file, line], part[file, name, i]))
+			return why_part[file, name, i]
 	if ((file, name) in why)
 		return why[file, name]
 	return why[file, "*"]
+}
+
+function note_reason(file, name, reason,   colon, n, text) {
+	colon = index(name, ":")
+	if (!colon) {
+		why[file, name] = reason
+		return
+	}
+	text = substr(name, colon + 1)
+	gsub(/_/, " ", text)
+	name = substr(name, 1, colon - 1)
+	n = ++parts[file, name]
+	part[file, name, n] = text
+	why_part[file, name, n] = reason
 }
 
 BEGIN {
@@ -32,12 +52,21 @@ BEGIN {
 			continue
 		reason = text
 		sub(/^[^ ]+ +[^ ]+ +/, "", reason)
-		why[word[1], word[2]] = reason
+		note_reason(word[1], word[2], reason)
 	}
 }
 
+split($1, place, ":") == 3 {
+	if (!($1 in most))
+		branches[place[1]]++
+	if ((!($1 in most) || !most[$1]) && $2)
+		taken[place[1]]++
+	if (!($1 in most) || $2 > most[$1])
+		most[$1] = $2
+	next
+}
+
 {
-	split($1, place, ":")
 	if (!($1 in most)) {
 		lines[place[1]]++
 		order[++count] = $1
@@ -57,24 +86,30 @@ END {
 			continue
 		}
 		name = function_of(file, place[2])
-		missed[file " " name] = missed[file " " name] " " place[2]
-		if (reason_for(file, name) != "")
+		reason = reason_for(file, name, place[2])
+		if (reason != "")
 			explained++
+		missed[file " " name "():", reason] = missed[file " " name "():", reason] " " place[2]
 	}
-	print "| file | lines | reached | % |"
-	print "| --- | ---: | ---: | ---: |"
+	print "| file | lines | reached | % | branches | taken |"
+	print "| --- | ---: | ---: | ---: | ---: | ---: |"
 	sorter = "sort"
-	for (file in lines)
-		printf "| %s | %d | %d | %d |\n", file, lines[file], reached[file],
-			100 * reached[file] / lines[file] | sorter
+	for (file in lines) {
+		printf "| %s | %d | %d | %d | %d | %d |\n", file, lines[file], reached[file],
+			100 * reached[file] / lines[file], branches[file], taken[file] | sorter
+		all_branches += branches[file]
+		all_taken += taken[file]
+	}
 	close(sorter)
-	printf "\n%d of %d lines reached: %.1f %%; of the other %d a reason is known for %d\n\n",
+	if (!all)
+		exit
+	printf "\n%d of %d lines reached: %.1f %%; of the other %d a reason is known for %d\n",
 		all_reached, all, 100 * all_reached / all, all - all_reached, explained
+	printf "%d of %d ways of branches taken: %.1f %%\n\n", all_taken, all_branches,
+		all_branches ? 100 * all_taken / all_branches : 0
 	for (what in missed) {
-		split(what, word, " ")
-		reason = reason_for(word[1], word[2])
-		printf "%s %s():%s: %s\n", word[1], word[2], missed[what],
-			reason == "" ? "?" : reason | sorter
+		split(what, word, SUBSEP)
+		printf "%s%s: %s\n", word[1], missed[what], word[2] == "" ? "?" : word[2] | sorter
 	}
 	close(sorter)
 }
