@@ -34,7 +34,7 @@ samples: library ## The samples
 	@$(MAKE) -C samples
 
 ##@ Test
-.PHONY: check check-static check-crash check-debug check-kernels model soak test-instruments coverage
+.PHONY: check check-static check-crash check-debug check-kernels model faults soak test-instruments coverage
 check: ## Build for each kernel, static checks, all kselftests in the lab
 	@lab/check
 check-static: ## What "make check" does without the lab, in some minutes: before a commit
@@ -45,8 +45,10 @@ check-kernels: ## All kselftests on each kernel of Debian's other suites, up to 
 	@lab/check --kernels
 check-debug: ## All kselftests on the debug kernel (KASAN, lockdep, kmemleak, ...)
 	@lab/check --debug
-coverage: ## Which lines of kmod the kselftests reach, and why not the others
+coverage: ## Which lines of kmod and libvee their tests reach, and why not the others
 	@lab/coverage
+faults: ## Each allocation and copy of each request fails in turn, on the debug kernel
+	@lab/faults
 model: ## docs/models: what no test can exhaust, checked by spin, planted bugs too
 	@lab/model
 soak: ## Up to 200 VMs made, run, killed on two CPUs, while the host is at all of them

@@ -995,6 +995,27 @@ TEST_F(abi, out_of_files)
 	close(vcpu);
 }
 
+#define MAX_VMS		MODULE "/parameters/max_vms"
+#define MAX_VCPUS	MODULE "/parameters/max_vcpus"
+
+/* Ceilings of whoever loaded the module (limits.c): the one VM and its vCPU are all. */
+TEST_F(abi, out_of_quota)
+{
+	int vm, vcpu;
+
+	if (write_file(MAX_VMS, "1") || write_file(MAX_VCPUS, "1"))
+		VEE_SKIP("the module's parameters are root's to change");
+	vm = vm_create(self->g.dev);
+	vcpu = vcpu_create(self->g.vm, 1);
+	ASSERT_EQ(0, write_file(MAX_VMS, "0"));
+	ASSERT_EQ(0, write_file(MAX_VCPUS, "0"));
+	EXPECT_EQ(-EDQUOT, vm);
+	EXPECT_EQ(-EDQUOT, vcpu);
+	vcpu = vcpu_create(self->g.vm, 1);
+	EXPECT_LE(0, vcpu);
+	close(vcpu);
+}
+
 /* --- /dev/vee -------------------------------------------------------------- */
 
 TEST_F(abi, info)

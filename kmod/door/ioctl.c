@@ -61,6 +61,11 @@ static long do_template(void *object, union argument *arg)
 	return template_request(&vm->memory, &arg->template);
 }
 
+static bool resets_template(const union argument *arg)
+{
+	return arg->template.operation == VEE_TEMPLATE_RESET;
+}
+
 static long do_vcpu_create(void *object, union argument *arg)
 {
 	u32 id = arg->vcpu_create.id;
@@ -113,7 +118,7 @@ static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
 	REQUEST(VEE_VM_DIRTY, vee_dirty, do_dirty, .flags = VEE_DIRTY_BITMAP),
 	REQUEST(VEE_VM_TEMPLATE, vee_template, do_template, .out = true,
-		.flags = VEE_TEMPLATE_WRITE),
+		.silent = resets_template, .flags = VEE_TEMPLATE_WRITE),
 	REQUEST_GROWN(VEE_VM_CREATE_VCPU, vee_vcpu_create, reserved, do_vcpu_create),
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),

@@ -69,6 +69,8 @@ static int put_argument(const struct vee_request *request, const union argument 
 {
 	size_t size = min_t(size_t, arg->header.size, request->size);
 
+	if (request->silent && request->silent(arg))
+		return 0;
 	return copy_to_user(to, arg, size) ? -EFAULT : 0;
 }
 
@@ -327,6 +329,11 @@ static long do_stats(void *object, union argument *arg)
 	return 0;
 }
 
+static bool writes_apic(const union argument *arg)
+{
+	return arg->apic.flags & VEE_APIC_WRITE;
+}
+
 static void access_apic(struct vee_vcpu *vcpu, void *arg)
 {
 	local_access(vcpu, arg);
@@ -367,7 +374,7 @@ static const struct vee_request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_VMCS_SNAPSHOT, vee_vmcs_snapshot, do_vmcs_snapshot,
 		.out = true),
 	REQUEST(VEE_VCPU_STATS, vee_stats, do_stats, .out = true),
-	REQUEST(VEE_VCPU_APIC, vee_apic_access, do_apic, .out = true,
+	REQUEST(VEE_VCPU_APIC, vee_apic_access, do_apic, .out = true, .silent = writes_apic,
 		.flags = VEE_APIC_WRITE),
 	REQUEST(VEE_VCPU_SAVE, vee_vcpu_state, do_save, .out = true),
 	REQUEST(VEE_VCPU_LOAD, vee_vcpu_state, do_load),

@@ -50,6 +50,8 @@ union argument {
  * @first_size: size of its struct when it was first published
  * @size: size of its struct now
  * @out: the struct goes back to the caller
+ * @silent: ... but with such an argument, which has nothing to tell: a copy that failed would
+ *	say of what is done, and maybe not twice, that it isn't
  * @flags: those that its struct may have
  * @unlocked: a vCPU's: may come while it runs
  * @handle: does it; @object is the VM or vCPU
@@ -60,6 +62,7 @@ struct vee_request {
 	u16 first_size;
 	u16 size;
 	bool out;
+	bool (*silent)(const union argument *arg);
 	u32 flags;
 	bool unlocked;
 	long (*handle)(void *object, union argument *arg);

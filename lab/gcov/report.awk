@@ -3,7 +3,7 @@
 # "FILE:LINE COUNT" and "FILE:LINE:BRANCH COUNT" of several runs: how many lines of each file
 # were reached and how many ways of its branches, and which lines were not, by function, with
 # the reason that file "reasons" has: "FILE FUNCTION REASON", of which FUNCTION may be "*", or
-# "FUNCTION:TEXT" for the lines of it that have TEXT ("_" is a blank).
+# "FUNCTION:TEXT" for the lines of it that have TEXT ("_" is a blank). "folder": of what.
 
 function read_source(file,   text, n, name) {
 	read[file] = 1
@@ -76,6 +76,10 @@ split($1, place, ":") == 3 {
 }
 
 END {
+	if (!count) {
+		print folder ": nothing was kept yet"
+		exit
+	}
 	for (i = 1; i <= count; i++) {
 		split(order[i], place, ":")
 		file = place[1]
@@ -101,8 +105,6 @@ END {
 		all_taken += taken[file]
 	}
 	close(sorter)
-	if (!all)
-		exit
 	printf "\n%d of %d lines reached: %.1f %%; of the other %d a reason is known for %d\n",
 		all_reached, all, 100 * all_reached / all, all - all_reached, explained
 	printf "%d of %d ways of branches taken: %.1f %%\n\n", all_taken, all_branches,
