@@ -3,13 +3,17 @@
  * The paths of lab/bench-trace: exits, and of the program's own doing the birth of a VM,
  * a call, its death.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <vee.h>
 
 #include "bench.h"
+#include "bench_apic.h"
 #include "bench_path.h"
 
 /* There are 32 huge pages to touch. */
@@ -102,6 +106,75 @@ static void trace_life(const char *what, void (*part)(struct guest *g))
 	}
 }
 
+/* --- a guest that is asleep, and an eventfd that wakes it ---------------------------- */
+
+#define ASLEEP_US	1013
+
+/* What guest and program tell each other, from GPA_MAILBOX on. */
+struct mailbox {
+	uint32_t traced;
+	uint32_t woken;
+	uint32_t stop;
+};
+
+static volatile struct mailbox *mailbox;
+
+/* x2APIC mode, and on; then HLT after HLT. */
+GUEST_CODE(halts, "mov $0x1b, %ecx; rdmsr; or $0x400, %eax; wrmsr\n"
+	   "mov $0x80f, %ecx; mov $0x1ff, %eax; xor %edx, %edx; wrmsr\n"
+	   "1: sti; hlt; cli; cmpl $0, 0x11008; je 1b\n"
+	   "out %al, $" VALUE(PORT_DONE));
+/* The section ends at its first instruction but one. */
+GUEST_CODE(wakes, "cmpl $0, 0x11000; je 1f; xchg %bx, %bx\n"
+	   "1: mov $0x80b, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr\n"
+	   "incl 0x11004; iretq");
+
+static void *run_to_the_end(void *g)
+{
+	while (engine->run(g) != STOP_DONE)
+		;
+	return NULL;
+}
+
+static void wake(int eventfd, bool traced)
+{
+	const uint64_t one = 1;
+	uint32_t before = mailbox->woken;
+
+	usleep(ASLEEP_US);
+	mailbox->traced = traced;
+	if (traced)
+		path_edge();
+	if (write(eventfd, &one, sizeof(one)) != sizeof(one))
+		die("the eventfd can't be written");
+	while (mailbox->woken == before)
+		sched_yield();
+}
+
+static void trace_wakes(const char *what)
+{
+	const struct apic_engine *apic = engine == &engine_kvm ? &apic_kvm : &apic_vee;
+	struct guest g = { .memory = memory };
+	pthread_t thread;
+	int eventfd;
+
+	mailbox = (volatile struct mailbox *)(memory + GPA_MAILBOX);
+	memcpy(memory + GPA_CODE, halts, halts_end - halts);
+	memcpy(memory + GPA_HANDLER, wakes, wakes_end - wakes);
+	apic->create(&g, 1);
+	eventfd = apic->bind(&g, VECTOR);
+	need(-pthread_create(&thread, NULL, run_to_the_end, &g), "thread");
+	for (int i = 0; i < PATH_WARM + PATH_SECTIONS; i++)
+		wake(eventfd, i >= PATH_WARM);
+	mailbox->stop = 1;
+	wake(eventfd, false);
+	pthread_join(thread, NULL);
+	close(eventfd);
+	apic->destroy(&g, 1);
+	for (int i = 0; i < PATH_SECTIONS; i++)
+		path_told(what);
+}
+
 static void trace_lives(void)
 {
 	trace_life("VM, slot, vCPU, to the first exit (vee alone)", be_born);
@@ -125,6 +198,7 @@ void measure(void)
 	memset(touch, 1, TOUCH_BYTES);
 	path_trace("first touch of a 2 MiB page, host page present", PATH_OF(huge), touch, NULL);
 	munmap(touch, TOUCH_BYTES);
+	trace_wakes("eventfd to a guest that halts, to its handler");
 	if (engine == &engine_vee) {
 		path_trace("OUT that is posted (vee alone)", &path_out, NULL, path_post);
 		trace_lives();
