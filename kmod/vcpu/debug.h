@@ -38,14 +38,13 @@ struct debug_regs {
 
 /*
  * Inside the bracket: would the CPU look at what the guest accesses? Who does an access
- * for it must, then. DR7 is in the VMCS; without the others in the CPU it is as it was
- * when last seen.
+ * for it must, then. With one that is armed all are in the CPU, since debug_begin() or
+ * debug_reload() or the guest's own MOV, and DR7 in the VMCS.
  */
 static inline bool breakpoints_armed(const struct debug_regs *debug)
 {
-	u64 dr7 = unlikely(debug->loaded) ? vmcs_read(VMCS_GUEST_DR7) : debug->dr7;
-
-	return dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK);
+	return unlikely(debug->loaded) &&
+	       vmcs_read(VMCS_GUEST_DR7) & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK);
 }
 
 /* Inside the bracket: into the CPU. */

@@ -166,11 +166,15 @@ static inline bool nmi_ready(u32 state)
 /* For the caller, at an exit: VEE_EXIT_ flags. @rflags: the guest's */
 static inline u32 event_exit_flags(const struct events *events, u64 rflags)
 {
-	u32 state = interruptibility();
+	u32 state = interruptibility(), flags = VEE_EXIT_NMI_READY;
 
-	return (interrupt_ready(state, rflags) ? VEE_EXIT_INTERRUPT_READY : 0) |
-	       (nmi_ready(state) ? VEE_EXIT_NMI_READY : 0) |
-	       (event_pending(events) ? VEE_EXIT_EVENT_PENDING : 0);
+	if (unlikely(state))
+		flags = nmi_ready(state) ? VEE_EXIT_NMI_READY : 0;
+	if (interrupt_ready(state, rflags))
+		flags |= VEE_EXIT_INTERRUPT_READY;
+	if (unlikely(event_pending(events)))
+		flags |= VEE_EXIT_EVENT_PENDING;
+	return flags;
 }
 
 #endif /* _VEE_EVENT_H */

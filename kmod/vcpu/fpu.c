@@ -12,15 +12,10 @@
  */
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <asm/alternative.h>
-#include <asm/asm.h>
-#include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 
 #include "vcpu/fpu.h"
 #include "vmx/caps.h"
-
-#define XCR_XFEATURE_ENABLED	0
 
 /* SDM 1, "Initial Configuration and Enabling of the XSAVE Feature Set". */
 static void area_init(struct xregs_state *area)
@@ -42,72 +37,24 @@ static void area_reset(struct xregs_state *area)
 	area->header.xfeatures = XFEATURE_MASK_FP;
 }
 
-static void xcr0_load(u64 xcr0)
+/* The CPU refuses the area: seldom, since fpu_set() has checked it. */
+__cold noinline void fpu_load_initial(struct guest_fpu *fpu)
 {
-	asm volatile("xsetbv" : : "c" (XCR_XFEATURE_ENABLED),
-		     "a" ((u32)xcr0), "d" ((u32)(xcr0 >> 32)));
-}
-
-static void area_save(struct xregs_state *area)
-{
-	asm volatile(ALTERNATIVE("xsave64 %[area]", "xsaveopt64 %[area]",
-				 X86_FEATURE_XSAVEOPT)
-		     : [area] "+m" (*area)
-		     : "a" ((u32)vee_caps.xcr0), "d" ((u32)(vee_caps.xcr0 >> 32))
-		     : "memory");
-}
-
-/* -EINVAL: the CPU refuses the area; then the registers are unchanged. */
-static int area_load(const struct xregs_state *area)
-{
-	asm goto("1: xrstor64 %[area]\n\t"
-		 _ASM_EXTABLE(1b, %l[fault])
-		 : : [area] "m" (*area),
-		     "a" ((u32)vee_caps.xcr0), "d" ((u32)(vee_caps.xcr0 >> 32))
-		 : "memory" : fault);
-	return 0;
-fault:
-	return -EINVAL;
-}
-
-/* What XCR0 is while the guest's state is loaded. */
-static u64 guest_xcr0(const struct guest_fpu *fpu)
-{
-	return fpu->osxsave ? fpu->xcr0 : vee_caps.host_xcr0;
-}
-
-void fpu_load_guest(struct guest_fpu *fpu)
-{
-	kernel_fpu_begin_mask(0);
-	/* Never enter with the caller's registers: fpu_set() checked, but. */
-	if (unlikely(area_load(fpu->area))) {
-		area_init(fpu->area);
-		area_load(fpu->area);
-	}
-	if (guest_xcr0(fpu) != vee_caps.host_xcr0)
-		xcr0_load(fpu->xcr0);
-}
-
-void fpu_load_host(struct guest_fpu *fpu)
-{
-	/* The area covers what the guest may have, not what it has enabled. */
-	if (guest_xcr0(fpu) != vee_caps.host_xcr0)
-		xcr0_load(vee_caps.host_xcr0);
-	area_save(fpu->area);
-	kernel_fpu_end();
+	area_init(fpu->area);
+	fpu_area_load(fpu->area);
 }
 
 /* XCR0 is @before. A caller who sets all of the state seldom changes it. */
 static void xcr0_change(const struct guest_fpu *fpu, u64 before)
 {
-	if (guest_xcr0(fpu) != before)
-		xcr0_load(guest_xcr0(fpu));
+	if (fpu_guest_xcr0(fpu) != before)
+		fpu_xcr0_load(fpu_guest_xcr0(fpu));
 }
 
 /* With the guest's state loaded: XSETBV by the guest. */
 void fpu_set_xcr0(struct guest_fpu *fpu, u64 xcr0)
 {
-	u64 before = guest_xcr0(fpu);
+	u64 before = fpu_guest_xcr0(fpu);
 
 	fpu->xcr0 = xcr0;
 	xcr0_change(fpu, before);
@@ -116,7 +63,7 @@ void fpu_set_xcr0(struct guest_fpu *fpu, u64 xcr0)
 /* Likewise: CR4.OSXSAVE. */
 void fpu_set_osxsave(struct guest_fpu *fpu, bool osxsave)
 {
-	u64 before = guest_xcr0(fpu);
+	u64 before = fpu_guest_xcr0(fpu);
 
 	fpu->osxsave = osxsave;
 	xcr0_change(fpu, before);

@@ -6,7 +6,14 @@
 #define _VEE_FPU_H
 
 #include <linux/compiler.h>
+#include <linux/errno.h>
 #include <linux/types.h>
+#include <asm/alternative.h>
+#include <asm/asm.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+
+#include "vmx/caps.h"
 
 /**
  * struct guest_fpu - the extended state
@@ -24,8 +31,6 @@ struct guest_fpu {
 
 int fpu_alloc(struct guest_fpu *fpu);
 void fpu_free(struct guest_fpu *fpu);
-void fpu_load_guest(struct guest_fpu *fpu);
-void fpu_load_host(struct guest_fpu *fpu);
 /* A checked copy, fpu_use() or kfree() frees it; or ERR_PTR(). */
 void *fpu_fetch(const void __user *from);
 void fpu_use(struct guest_fpu *fpu, void *area);
@@ -35,5 +40,64 @@ int fpu_get(struct guest_fpu *fpu, void __user *area);
 void fpu_set_xcr0(struct guest_fpu *fpu, u64 xcr0);
 void fpu_set_osxsave(struct guest_fpu *fpu, bool osxsave);
 bool xcr0_valid(const struct guest_fpu *fpu, u64 xcr0);
+
+/* --- around a stretch: in line, as each exit to the caller comes by ------------------ */
+
+#define XCR_XFEATURE_ENABLED	0
+
+static inline void fpu_xcr0_load(u64 xcr0)
+{
+	asm volatile("xsetbv" : : "c" (XCR_XFEATURE_ENABLED),
+		     "a" ((u32)xcr0), "d" ((u32)(xcr0 >> 32)));
+}
+
+static __always_inline void fpu_area_save(struct xregs_state *area)
+{
+	asm volatile(ALTERNATIVE("xsave64 %[area]", "xsaveopt64 %[area]",
+				 X86_FEATURE_XSAVEOPT)
+		     : [area] "+m" (*area)
+		     : "a" ((u32)vee_caps.xcr0), "d" ((u32)(vee_caps.xcr0 >> 32))
+		     : "memory");
+}
+
+/* -EINVAL: the CPU refuses the area; then the registers are unchanged. */
+static __always_inline int fpu_area_load(const struct xregs_state *area)
+{
+	asm goto("1: xrstor64 %[area]\n\t"
+		 _ASM_EXTABLE(1b, %l[fault])
+		 : : [area] "m" (*area),
+		     "a" ((u32)vee_caps.xcr0), "d" ((u32)(vee_caps.xcr0 >> 32))
+		 : "memory" : fault);
+	return 0;
+fault:
+	return -EINVAL;
+}
+
+/* What XCR0 is while the guest's state is loaded. */
+static inline u64 fpu_guest_xcr0(const struct guest_fpu *fpu)
+{
+	return fpu->osxsave ? fpu->xcr0 : vee_caps.host_xcr0;
+}
+
+void fpu_load_initial(struct guest_fpu *fpu);
+
+static __always_inline void fpu_load_guest(struct guest_fpu *fpu)
+{
+	kernel_fpu_begin_mask(0);
+	/* Never enter with the caller's registers. */
+	if (unlikely(fpu_area_load(fpu->area)))
+		fpu_load_initial(fpu);
+	if (fpu_guest_xcr0(fpu) != vee_caps.host_xcr0)
+		fpu_xcr0_load(fpu->xcr0);
+}
+
+static __always_inline void fpu_load_host(struct guest_fpu *fpu)
+{
+	/* The area covers what the guest may have, not what it has enabled. */
+	if (fpu_guest_xcr0(fpu) != vee_caps.host_xcr0)
+		fpu_xcr0_load(vee_caps.host_xcr0);
+	fpu_area_save(fpu->area);
+	kernel_fpu_end();
+}
 
 #endif /* _VEE_FPU_H */

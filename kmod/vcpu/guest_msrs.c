@@ -55,6 +55,21 @@ void guest_msrs_unload_syscall(struct guest_msrs *msrs)
 	msrs->syscall_loaded = false;
 }
 
+void guest_msrs_load_tsc_aux(struct guest_msrs *msrs)
+{
+	msr_put(MSR_TSC_AUX, msrs->values.tsc_aux);
+	msrs->tsc_aux_loaded = true;
+}
+
+void guest_msrs_put_away(struct guest_msrs *msrs)
+{
+	if (msrs->tsc_aux_loaded)
+		msr_change(MSR_TSC_AUX, msrs->values.tsc_aux, this_cpu_read(host_msrs.tsc_aux));
+	msrs->tsc_aux_loaded = false;
+	if (msrs->syscall_loaded)
+		guest_msrs_unload_syscall(msrs);
+}
+
 void guest_msrs_set(struct guest_msrs *msrs, const struct vee_msrs *from)
 {
 	if (msrs->syscall_loaded)
@@ -64,7 +79,7 @@ void guest_msrs_set(struct guest_msrs *msrs, const struct vee_msrs *from)
 		guest_msrs_load_syscall(msrs);
 	msr_put(MSR_KERNEL_GS_BASE, from->kernel_gs_base);
 	if (caps_has(VEE_FEATURE_RDTSCP))
-		msr_put(MSR_TSC_AUX, from->tsc_aux);
+		guest_msrs_load_tsc_aux(msrs);
 }
 
 void guest_msrs_get(struct guest_msrs *msrs, struct vee_msrs *to)

@@ -20,12 +20,14 @@
  * @values: of which those that no VMCS keeps count
  * @syscall_enabled: IA32_EFER.SCE
  * @syscall_loaded: those of @values that SYSCALL uses are in the CPU
+ * @tsc_aux_loaded: ... and IA32_TSC_AUX, which differs from the host's
  * @has_tsc_aux: the guest has IA32_TSC_AUX
  */
 struct guest_msrs {
 	struct vee_msrs values;
 	bool syscall_enabled;
 	bool syscall_loaded;
+	bool tsc_aux_loaded;
 	bool has_tsc_aux;
 };
 
@@ -54,6 +56,10 @@ DECLARE_PER_CPU(struct vee_msrs, host_msrs);
 void guest_msrs_init_cpu(void);
 void guest_msrs_load_syscall(struct guest_msrs *msrs);
 void guest_msrs_unload_syscall(struct guest_msrs *msrs);
+/* Inside the bracket: the guest's from there on. */
+void guest_msrs_load_tsc_aux(struct guest_msrs *msrs);
+/* At its end, if one is loaded. */
+void guest_msrs_put_away(struct guest_msrs *msrs);
 /* With the guest's state loaded: from and to the vCPU page. */
 void guest_msrs_set(struct guest_msrs *msrs, const struct vee_msrs *from);
 void guest_msrs_get(struct guest_msrs *msrs, struct vee_msrs *to);
@@ -77,8 +83,8 @@ static __always_inline void guest_msrs_enter(struct guest_msrs *msrs)
 	if (caps_has(VEE_FEATURE_RDTSCP)) {
 		if (unlikely(!this_cpu_read(vmx_resident)))
 			this_cpu_write(host_msrs.tsc_aux, __rdmsr(MSR_TSC_AUX));
-		msr_change(MSR_TSC_AUX, this_cpu_read(host_msrs.tsc_aux),
-			   msrs->values.tsc_aux);
+		if (this_cpu_read(host_msrs.tsc_aux) != msrs->values.tsc_aux)
+			guest_msrs_load_tsc_aux(msrs);
 	}
 	if (msrs->syscall_enabled)
 		guest_msrs_load_syscall(msrs);
@@ -86,11 +92,8 @@ static __always_inline void guest_msrs_enter(struct guest_msrs *msrs)
 
 static __always_inline void guest_msrs_leave(struct guest_msrs *msrs)
 {
-	if (caps_has(VEE_FEATURE_RDTSCP))
-		msr_change(MSR_TSC_AUX, msrs->values.tsc_aux,
-			   this_cpu_read(host_msrs.tsc_aux));
-	if (msrs->syscall_loaded)
-		guest_msrs_unload_syscall(msrs);
+	if (msrs->syscall_loaded | msrs->tsc_aux_loaded)
+		guest_msrs_put_away(msrs);
 }
 
 #endif /* _VEE_GUEST_MSRS_H */

@@ -39,11 +39,20 @@
 
 static void save_segments(struct host_state *host)
 {
-	savesegment(fs, host->fs);
-	savesegment(gs, host->gs);
-	savesegment(ds, host->ds);
-	savesegment(es, host->es);
+	u16 fs, gs, ds, es;
+
+	savesegment(fs, fs);
+	savesegment(gs, gs);
+	savesegment(ds, ds);
+	savesegment(es, es);
 	store_ldt(host->ldt);
+	host->any_selector = fs | gs | ds | es | host->ldt;
+	if (unlikely(host->any_selector)) {
+		host->fs = fs;
+		host->gs = gs;
+		host->ds = ds;
+		host->es = es;
+	}
 	store_idt(&host->idt);
 	native_store_gdt(&host->gdt);
 	host->fs_base = x86_fsbase_read_cpu();
@@ -55,23 +64,28 @@ static noinline void reload_task_register(void)
 	invalidate_tss_limit();
 }
 
-static void restore_segments(struct host_state *host)
+/* A 64-bit program seldom has any: those that are null the exit has left so. */
+static noinline void restore_selectors(struct host_state *host)
 {
-	if (unlikely(host->ds | host->es)) {
-		loadsegment(ds, host->ds);
-		loadsegment(es, host->es);
-	}
+	loadsegment(ds, host->ds);
+	loadsegment(es, host->es);
 	/* Loading a selector loads a base too: the base goes last. */
-	if (unlikely(host->fs)) {
+	if (host->fs) {
 		loadsegment(fs, host->fs);
 		wrmsrq(MSR_FS_BASE, host->fs_base);
 	}
-	if (unlikely(host->gs)) {
+	if (host->gs) {
 		load_gs_index(host->gs);
 		wrmsrq(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
 	}
-	if (unlikely(host->ldt))
+	if (host->ldt)
 		asm volatile("lldt %w0" : : "r" (host->ldt));
+}
+
+static void restore_segments(struct host_state *host)
+{
+	if (unlikely(host->any_selector))
+		restore_selectors(host);
 	native_load_idt(&host->idt);
 	native_load_gdt(&host->gdt);
 	/* For a caller with an I/O bitmap; the rest is done when one runs. */

@@ -22,6 +22,7 @@ struct vee_vcpu;
  * @ds: DS selector
  * @es: ES selector
  * @ldt: LDTR selector
+ * @any_selector: one of these five is not null; else only @ldt has been noted
  *
  * @debugctl is kept for each bracket, the rest for a stretch.
  */
@@ -32,6 +33,7 @@ struct host_state {
 	struct desc_ptr idt;
 	struct desc_ptr gdt;
 	u16 fs, gs, ds, es, ldt;
+	u16 any_selector;
 };
 
 /* Around a stretch: the guest's state that is in no VMCS is loaded; the host's is again. */

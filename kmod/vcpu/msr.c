@@ -50,7 +50,7 @@ static bool write_tsc_aux(struct vee_vcpu *vcpu, u64 *place, u32 index, u64 valu
 	if (value >> 32)
 		return false;
 	*place = value;
-	wrmsrq(index, value);
+	guest_msrs_load_tsc_aux(&vcpu->msrs);
 	return true;
 }
 

@@ -371,7 +371,7 @@ static __always_inline void stretch_begin(struct vee_vcpu *vcpu)
 	presence_begin(&vcpu->presence);
 }
 
-static void stretch_end(struct vee_vcpu *vcpu)
+static __always_inline void stretch_end(struct vee_vcpu *vcpu)
 {
 	presence_end(&vcpu->presence);
 	host_restore(vcpu);
