@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * First touches: a page that the guest touches brings along those around it that
- * are in memory, and no others.
+ * First touches: a page that the guest touches beside one that it has touched brings along
+ * those around it that are in memory, and no others.
  */
 #include <sys/wait.h>
 
@@ -76,6 +76,18 @@ TEST_F(fault, those_around_come_along)
 {
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
+	EXPECT_EQ(1 + PAGES / PIECE_PAGES,
+		  faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
+}
+
+/* Here and there: each pays for itself alone, until the guest goes on beside it. */
+TEST_F(fault, the_first_comes_alone)
+{
+	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
+	memset(self->extra, 2, BYTES);
+	EXPECT_EQ(PAGES / PIECE_PAGES,
+		  faults_of(_metadata, &self->g, GPA_EXTRA + 5 * PAGE_BYTES,
+			    PAGES / PIECE_PAGES, PIECE_PAGES * PAGE_BYTES));
 	EXPECT_EQ(PAGES / PIECE_PAGES,
 		  faults_of(_metadata, &self->g, GPA_EXTRA, PAGES, PAGE_BYTES));
 }
@@ -85,7 +97,7 @@ TEST_F(fault, downwards_too)
 {
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
 	memset(self->extra, 2, BYTES);
-	EXPECT_EQ(PAGES / PIECE_PAGES,
+	EXPECT_EQ(1 + PAGES / PIECE_PAGES,
 		  faults_of(_metadata, &self->g, GPA_EXTRA + BYTES - PAGE_BYTES, PAGES,
 			    -PAGE_BYTES));
 }
@@ -93,10 +105,11 @@ TEST_F(fault, downwards_too)
 TEST_F(fault, none_is_brought_in)
 {
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 0, PAGES));
-	EXPECT_EQ(PAGES / PIECE_PAGES,
-		  faults_of(_metadata, &self->g, GPA_EXTRA + PAGE_BYTES, PAGES / PIECE_PAGES,
-			    PIECE_PAGES * PAGE_BYTES));
-	EXPECT_EQ(PAGES / PIECE_PAGES, resident(self->extra));
+	for (unsigned int i = 1; i <= 2; i++)
+		EXPECT_EQ(PAGES / PIECE_PAGES,
+			  faults_of(_metadata, &self->g, GPA_EXTRA + i * PAGE_BYTES,
+				    PAGES / PIECE_PAGES, PIECE_PAGES * PAGE_BYTES));
+	EXPECT_EQ(2 * PAGES / PIECE_PAGES, resident(self->extra));
 }
 
 /* What is not there ends it: each that is not brings along the one behind it. */
@@ -120,7 +133,7 @@ TEST_F(fault, slot_within_a_piece)
 
 	ASSERT_EQ(0, map_extra(&self->g, self->extra, 5, 3));
 	memset(self->extra, 2, BYTES);
-	EXPECT_EQ(1, faults_of(_metadata, g, GPA_EXTRA + 5 * PAGE_BYTES, 3, PAGE_BYTES));
+	EXPECT_EQ(2, faults_of(_metadata, g, GPA_EXTRA + 5 * PAGE_BYTES, 3, PAGE_BYTES));
 	GUEST_LONG(g, fill);
 	g->page->regs.rbx = GPA_EXTRA + 8 * PAGE_BYTES;
 	g->page->regs.rcx = 1;

@@ -83,6 +83,10 @@ int copy_map(struct fault *fault, struct ept_cache *cache)
 	u64 hpa = PFN_PHYS(page_to_pfn(fault->page));
 	int level = 1;
 
+	if (fault->around) {
+		map_around(fault);
+		return 0;
+	}
 	if (fault->source == FAULT_FROM_TEMPLATE) {
 		if (has_copy(fault, fault->gpa))
 			return -EAGAIN;
@@ -91,8 +95,6 @@ int copy_map(struct fault *fault, struct ept_cache *cache)
 			level--;
 	}
 	ept_map(ept, cache, fault->gpa, hpa, fault_access(fault, level), level);
-	if (level == 1 && fault->around)
-		map_around(fault);
 	return 0;
 }
 

@@ -330,6 +330,23 @@ static u64 *ept_find(struct ept *ept, u64 gpa, int level)
 	return table;
 }
 
+bool ept_has_pages(struct ept *ept, u64 gpa, unsigned int count)
+{
+	u64 *table = ept_find(ept, gpa, EPT_LEAF_LEVEL);
+	u64 *first = table ? ept_entry(table, gpa, EPT_LEAF_LEVEL) : NULL, *end = first + count;
+
+	if (!first)
+		return false;
+	/* Beyond a table's end is not worth another walk. */
+	if (first > table)
+		first--;
+	if (end < table + EPT_ENTRIES)
+		end++;
+	while (first < end && !*first)
+		first++;
+	return first < end;
+}
+
 /* Where most of 1 GiB is mapped in small pages it is done in parts, elsewhere at once. */
 u64 ept_piece(struct ept *ept, u64 gpa, u64 bytes)
 {

@@ -97,6 +97,8 @@ void ept_map_frame(struct ept *ept, struct ept_cache *cache, u64 gpa, u64 hpa,
 		   unsigned int access, u8 type);
 void ept_map_pages(struct ept *ept, u64 gpa, struct page *const *pages,
 		   unsigned int count, unsigned int access);
+/* Is one of @count pages of one table mapped, @gpa's and so on, or one right beside them? */
+bool ept_has_pages(struct ept *ept, u64 gpa, unsigned int count);
 /*
  * How much of a range is to be done before the lock is given to others: no more than
  * EPT_PIECE_TABLES full tables of leaves. 2 MiB of leaves take one.

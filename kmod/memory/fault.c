@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * EPT violations on guest memory: the page that the guest touches is found in the
- * caller's address space and mapped, and so are those around it that are there.
+ * caller's address space and mapped, and if it is not the first of those around it, so are
+ * they, as far as they are there.
  *
  * In which order, so that the host may take any of it away meanwhile, says watch.h.
  *
@@ -50,9 +51,9 @@ static void gather(struct fault *fault, unsigned int from, unsigned int to)
 }
 
 /*
- * A guest that touches one page will touch those beside it: 16 at a time cost
- * little more than one. They get no access by it that the caller hasn't got, and
- * none that is not in memory is brought there. A huge page needs none of this.
+ * A guest that touches a page beside one that it has touched will touch those around it,
+ * too: 15 more cost what three faults do. They get no access by it that the caller hasn't
+ * got, and none that is not in memory is brought there. A huge page needs none of this.
  */
 static void gather_around(struct fault *fault)
 {
@@ -138,9 +139,6 @@ static noinline void map_recorded(struct fault *fault, struct ept_cache *cache,
 		ept_split(ept, cache, fault->gpa, clean_access(fault, access));
 	}
 	ept_map(ept, cache, fault->gpa, hpa, recorded_access(fault, access), 1);
-	if (level == 1 && fault->around)
-		ept_map_pages(ept, fault_piece(fault), fault->around, AROUND_PAGES,
-			      clean_access(fault, fault->access));
 }
 
 /* The lock keeps the notifier out, so the host's page tables are as they were. */
@@ -155,20 +153,37 @@ static void fault_map_locked(struct fault *fault, struct ept_cache *cache)
 	}
 	ept_map(&fault->slot->memory->ept, cache, fault->gpa,
 		PFN_PHYS(page_to_pfn(fault->page)), access, level);
-	if (level == 1 && fault->around)
-		ept_map_pages(&fault->slot->memory->ept, fault_piece(fault), fault->around,
-			      AROUND_PAGES, fault->access);
+}
+
+static void map_around_locked(struct fault *fault)
+{
+	unsigned int access = fault->access;
+
+	if (is_recorded(fault, 1))
+		access = clean_access(fault, access);
+	ept_map_pages(&fault->slot->memory->ept, fault_piece(fault), fault->around,
+		      AROUND_PAGES, access);
 }
 
 static int fault_map_source(struct fault *fault, struct ept_cache *cache)
 {
 	if (static_branch_unlikely(&templates_used) && fault->source != FAULT_FROM_SLOT)
 		return copy_map(fault, cache);
-	if (fault->page)
+	if (fault->around)
+		map_around_locked(fault);
+	else if (fault->page)
 		fault_map_locked(fault, cache);
 	else
 		map_frame(fault, cache);
 	return 0;
+}
+
+/* Has it neighbours, and is it not the first of them? A huge page has them in it. */
+static inline bool is_beside(const struct fault *fault)
+{
+	return !fault->around && fault->page && !PageCompound(fault->page) &&
+	       fault->source != FAULT_FROM_POOL &&
+	       ept_has_pages(&fault->slot->memory->ept, fault_piece(fault), AROUND_PAGES);
 }
 
 static int fault_map(struct fault *fault, unsigned long seq,
@@ -180,26 +195,27 @@ static int fault_map(struct fault *fault, unsigned long seq,
 
 	spin_lock(&memory->lock);
 	generation = memory->ept.generation;
-	if (!watch_is_over(fault->watch, seq))
+	if (!watch_is_over(fault->watch, seq)) {
+		fault->beside = is_beside(fault);
 		error = fault_map_source(fault, cache);
+	}
 	if (memory->ept.generation != generation)
 		presence_flush(&memory->presences);
 	spin_unlock(&memory->lock);
 	return error;
 }
 
-static noinline int fault_map_around(struct fault *fault, unsigned long seq,
-				     struct ept_cache *cache)
+/* It has what it asked for, whatever becomes of these. */
+static noinline void fault_map_around(struct fault *fault, unsigned long seq,
+				      struct ept_cache *cache)
 {
 	struct page *around[AROUND_PAGES] = { NULL };
-	int error;
 
 	fault->around = around;
 	gather_around(fault);
-	error = fault_map(fault, seq, cache);
+	fault_map(fault, seq, cache);
 	put_around(fault);
 	fault->around = NULL;
-	return error;
 }
 
 static int fault_frame(struct fault *fault, unsigned long seq, struct ept_cache *cache)
@@ -212,12 +228,6 @@ static int fault_frame(struct fault *fault, unsigned long seq, struct ept_cache 
 	fault->page = NULL;
 	fault->writable = fault->frame.writable;
 	return fault_map(fault, seq, cache);
-}
-
-/* Its neighbours are mapped with it as it is, or have nothing to do with it. */
-static inline bool is_alone(const struct fault *fault)
-{
-	return PageCompound(fault->page) || fault->source == FAULT_FROM_POOL;
 }
 
 /* -EAGAIN: the host has been at it since @seq. */
@@ -235,8 +245,9 @@ static int fault_try(struct fault *fault, unsigned long seq, struct ept_cache *c
 	if (fault->writable)
 		error = fault_dirty(fault, seq);
 	if (!error)
-		error = is_alone(fault) ? fault_map(fault, seq, cache) :
-					  fault_map_around(fault, seq, cache);
+		error = fault_map(fault, seq, cache);
+	if (!error && fault->beside)
+		fault_map_around(fault, seq, cache);
 	put_page(fault->page);
 	return error;
 }

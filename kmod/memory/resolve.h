@@ -43,8 +43,9 @@ enum fault_source {
  * @page: that memory's page, with a reference
  * @frame: without a page, what the memory is
  * @writable: it may be written
- * @around: those of the pages around it that are mapped with it, by their number
- *	in the piece, with references; the rest NULL; NULL: none
+ * @beside: of the pages around it one had been mapped before
+ * @around: once it is mapped: those of the pages around it that are to be, by their number
+ *	in the piece, with references; the rest NULL
  */
 struct fault {
 	struct slot *slot;
@@ -61,6 +62,7 @@ struct fault {
 	struct page *page;
 	struct frame frame;
 	bool writable;
+	bool beside;
 	struct page **around;
 };
 
