@@ -391,6 +391,7 @@ static bool may_end(__u32 reason)
 	case VEE_EXIT_MMIO:
 	case VEE_EXIT_PIO:
 	case VEE_EXIT_HLT:
+	case VEE_EXIT_HYPERCALL:
 	case VEE_EXIT_SHUTDOWN:
 		return true;
 	default:
@@ -440,6 +441,19 @@ TEST_F_TIMEOUT(hostile, floods, 300)
 
 /* --- to itself -------------------------------------------------------------------- */
 
+/* A slow kernel may be past a deadline before the guest's first instruction. */
+static void run_until_it_waits(struct __test_metadata *_metadata, struct guest *g)
+{
+	unsigned int tries = 0;
+
+	do {
+		g->page->deadline_ns = NAP_NS << tries % 8;
+		ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+		ASSERT_EQ(0, vcpu_sync(g->vcpu, VEE_STATE_APIC));
+	} while (g->page->apic.start != VEE_APIC_WAITS_FOR_SIPI && ++tries < 8);
+	EXPECT_EQ(VEE_APIC_WAITS_FOR_SIPI, g->page->apic.start);
+}
+
 TEST_F(hostile, starts_itself)
 {
 	struct guest *g = &self->g, ap;
@@ -462,10 +476,7 @@ TEST_F(hostile, starts_itself)
 	ap.page->regs.rcx = MSR_OF(ICR);
 	ap.page->regs.rdx = 1;
 	ap.page->regs.rax = ICR_INIT | ICR_ASSERT;
-	ap.page->deadline_ns = NAP_NS;
-	ASSERT_RUN(&ap, VEE_EXIT_DEADLINE);
-	ASSERT_EQ(0, vcpu_sync(ap.vcpu, VEE_STATE_APIC));
-	EXPECT_EQ(VEE_APIC_WAITS_FOR_SIPI, ap.page->apic.start);
+	run_until_it_waits(_metadata, &ap);
 	ap.page->deadline_ns = DEADLINE_NS;
 	EXPECT_TRUE(guest_kicked(&ap, 1000));
 	guest_close(&ap);

@@ -1053,7 +1053,8 @@ static inline void guest_unblock_nmis(struct __test_metadata *_metadata)
 		if (!CPU_ISSET(cpu, &before) || pin_to_cpu(cpu))
 			continue;
 		GUEST_LONG(&g, iret);
-		guest_run_once(&g);
+		EXPECT_EQ(0, guest_run(&g));
+		EXPECT_EQ(VEE_EXIT_HLT, g.page->exit.reason) TH_LOG("%s", guest_describe(&g));
 	}
 	guest_close(&g);
 	sched_setaffinity(0, sizeof(before), &before);
