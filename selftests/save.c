@@ -719,6 +719,7 @@ FIXTURE(apic) {
 
 FIXTURE_SETUP(apic)
 {
+	guest_unblock_nmis(_metadata);
 	self->one = anon_memory(sizeof(*self->one));
 	ASSERT_NE(MAP_FAILED, self->one);
 	guest_open_apic(_metadata, &self->g);
@@ -767,6 +768,7 @@ TEST_F(apic, mail)
 	ASSERT_EQ(0, vcpu_sync(self->g.vcpu, VEE_STATE_EVENTS));
 	ASSERT_MOVED(self);
 	EXPECT_EQ(VEE_EVENT_VALID, self->one->state.events.nmi.flags);
+	EXPECT_EQ(0, self->one->state.events.interruptibility);
 	EXPECT_EQ(1U << VECTOR % 32, self->one->state.apic.irr[VECTOR / 32]);
 	ASSERT_VECTOR(&self->other, VECTOR_NMI);
 	guest_resume_next(&self->other);

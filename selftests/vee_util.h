@@ -1037,7 +1037,8 @@ GUEST_CODE(iret, 64,
 /*
  * For Bochs 2.7, where a guest's blocking by NMI stays behind in the CPU and
  * befalls the next guest there: an IRET on each CPU ends it. Tests in which NMIs
- * are delivered call this when they are taken down.
+ * are delivered call this when they are taken down, and those that no such must befall
+ * before they begin.
  */
 static inline void guest_unblock_nmis(struct __test_metadata *_metadata)
 {
