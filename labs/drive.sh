@@ -6,7 +6,8 @@
 #
 # A step with a range, read:4-6, is one for each: read:4, read:5, read:6.
 #
-# Without vee, which uses VMX itself; --then-vee puts it back.
+# Without vee, which uses VMX itself; --then-vee puts it back, and --beside-vee comes after
+# that.
 
 # To the kernel's log, which is read once: a program costs the emulator more than a step.
 note() {
@@ -41,7 +42,9 @@ put_back() {
 	fi
 }
 
-name=$(basename ./*.ko .ko)
+for name in *.ko; do
+	name=${name%.ko}
+done
 beside=0
 back=0
 case $1 in
