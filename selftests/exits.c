@@ -3,6 +3,8 @@
  * Each kind of exit: what user space is told of it, and that the guest goes on
  * as the caller's answer says.
  */
+#include <sys/time.h>
+
 #include "vee_util.h"
 
 #define PORT		0x1234
@@ -970,6 +972,119 @@ TEST_F(exits, resume_next_wraps)
 	guest_resume_next(g);
 	ASSERT_HLT(g, 0);
 	munmap(top, PAGE_BYTES);
+}
+
+/* What the caller has written to the VMCS since the exit is not passed over. */
+GUEST_CODE(out_hlts, 64, "out %al, $0x42; hlt; nop; hlt");
+
+#define FIELD_INTERRUPTIBILITY	0x4824
+#define FIELD_RIP		0x681e
+#define FIELD_RFLAGS		0x6820
+
+TEST_F(exits, resume_next_after_vmcs_write)
+{
+	struct guest *g = &self->g;
+	__u64 state = -1;
+
+	GUEST_LONG(g, out_hlts);
+	ASSERT_RUN_AT(g, VEE_EXIT_PIO, GPA_CODE);
+	ASSERT_EQ(0, vmcs_write(g->vcpu, FIELD_RIP, GPA_CODE + 2));
+	guest_resume_next(g);
+	ASSERT_HLT(g, GPA_CODE + 4);
+
+	GUEST_LONG(g, out_hlts);
+	ASSERT_RUN_AT(g, VEE_EXIT_PIO, GPA_CODE);
+	ASSERT_EQ(0, vmcs_write(g->vcpu, FIELD_RFLAGS, X86_EFLAGS_FIXED | X86_EFLAGS_IF));
+	ASSERT_EQ(0, vmcs_write(g->vcpu, FIELD_INTERRUPTIBILITY, VEE_BLOCKING_BY_STI));
+	ASSERT_EQ(0, vcpu_kick(g->vcpu, g->page->generation));
+	guest_resume_next(g);
+	ASSERT_RUN_AT(g, VEE_EXIT_KICKED, GPA_CODE + 2);
+	EXPECT_EQ(0, vmcs_read(g->vcpu, FIELD_INTERRUPTIBILITY, &state));
+	EXPECT_EQ(0, state);
+
+	GUEST_LONG(g, out_hlts);
+	ASSERT_RUN_AT(g, VEE_EXIT_PIO, GPA_CODE);
+	ASSERT_EQ(0, vmcs_write(g->vcpu, FIELD_RFLAGS, X86_EFLAGS_FIXED | X86_EFLAGS_TF));
+	guest_resume_next(g);
+	ASSERT_VECTOR(g, VECTOR_DB);
+	EXPECT_EQ(GPA_CODE + 2, guest_read64(g, g->page->regs.rsp));
+}
+
+/* --- the host's tables ----------------------------------------------------- */
+
+struct table {
+	__u16 limit;
+	__u64 base;
+} __attribute__((packed));
+
+static struct table gdtr(void)
+{
+	struct table table;
+
+	asm volatile("sgdt %0" : "=m" (table));
+	return table;
+}
+
+static struct table idtr(void)
+{
+	struct table table;
+
+	asm volatile("sidt %0" : "=m" (table));
+	return table;
+}
+
+/* For a guest that does not stop by itself. */
+static void send_alarm_soon(void)
+{
+	const struct itimerval timer = { .it_value.tv_usec = 20000 };
+	const struct sigaction action = { .sa_handler = signal_ignored };
+
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+GUEST_CODE(spin, 64, "1: jmp 1b");
+
+/*
+ * A VM exit leaves both limits at FFFFH. With that of the GDT a program could load what lies
+ * behind it; there is no more of the IDT than the CPU looks at.
+ */
+#define EXPECT_TABLES()							\
+	do {								\
+		EXPECT_EQ(gdt.limit, gdtr().limit);			\
+		EXPECT_EQ(idt.base, idtr().base);			\
+	} while (0)
+
+TEST_F(exits, host_tables)
+{
+	const struct table gdt = gdtr(), idt = idtr();
+	struct guest *g = &self->g;
+	int cpu;
+
+	if (!gdt.limit)
+		SKIP(return, "the kernel keeps programs from seeing them (UMIP)");
+	EXPECT_GT(0x1000, gdt.limit);
+	for (cpu = 0; cpu < cpus_online(); cpu++) {
+		if (pin_to_cpu(cpu))
+			continue;
+		GUEST_LONG(g, halts);
+		ASSERT_HLT(g, GPA_CODE);
+		EXPECT_TABLES();
+		GUEST_LONG(g, spin);
+		g->page->deadline_ns = 1000000;
+		ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+		EXPECT_TABLES();
+		g->page->deadline_ns = 0;
+		send_alarm_soon();
+		EXPECT_EQ(-EINTR, guest_run_once(g));
+		EXPECT_EQ(VEE_EXIT_INTERRUPTED, g->page->exit.reason);
+		EXPECT_TABLES();
+		GUEST_LONG(g, halts);
+		g->page->segments.ldtr.access_rights = 0x8b;	/* no LDT's */
+		ASSERT_RUN(g, VEE_EXIT_ENTRY_FAILED);
+		EXPECT_TABLES();
+		g->page->segments.ldtr.access_rights = VEE_AR_UNUSABLE;
+	}
 }
 
 /* --- statistics ------------------------------------------------------------ */

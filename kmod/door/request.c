@@ -237,6 +237,7 @@ static void write_field(struct vee_vcpu *vcpu, void *arg)
 	}
 	if (access->encoding == VMCS_GUEST_DR7)
 		vcpu->debug.dr7 = access->value;
+	vcpu->exit.plain = false;
 	/* A new CR3, say: as if the guest had loaded it. */
 	vpid_flush(&vcpu->vpid);
 	vcpu->page->valid = 0;

@@ -489,8 +489,6 @@ void event_trap_pending(void)
 		   vmcs_read(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 }
 
-#define ONE_INSN	(X86_EFLAGS_RF | X86_EFLAGS_TF)
-
 static noinline void end_insn(void)
 {
 	u64 rflags = vmcs_read(VMCS_GUEST_RFLAGS);
@@ -520,7 +518,21 @@ enum next event_skip(struct vee_vcpu *vcpu)
 		next = (u32)next;
 	vmcs_write(VMCS_GUEST_RIP, next);
 	vcpu->step.done = true;
-	if (unlikely((state & INTERRUPT_SHADOW) | (rflags & ONE_INSN)))
+	if (unlikely(event_insn_matters(state, rflags)))
 		end_insn();
 	return NEXT_ENTER;
+}
+
+/* What it would read is known since then; each VMREAD is as dear as twenty other instructions. */
+void event_pass_seen(struct vee_vcpu *vcpu)
+{
+	u64 rip = vcpu->exit.rip, next = rip + vcpu->exit.insn_length;
+
+	if (unlikely(!vcpu->exit.plain || (rip ^ next) >> 32)) {
+		event_skip(vcpu);
+		return;
+	}
+	vcpu->exit.plain = false;
+	vmcs_write(VMCS_GUEST_RIP, next);
+	vcpu->step.done = true;
 }

@@ -139,6 +139,8 @@ enum next event_ud(struct vee_vcpu *vcpu);
 enum next event_gp(struct vee_vcpu *vcpu);
 /* NEXT_ENTER, likewise. */
 enum next event_skip(struct vee_vcpu *vcpu);
+/* The same of the last exit that the caller saw. */
+void event_pass_seen(struct vee_vcpu *vcpu);
 /* TF's trap comes at the next entry, after the instruction that is done. */
 void event_trap_pending(void);
 /* @rflags: the guest's */
@@ -163,10 +165,16 @@ static inline bool nmi_ready(u32 state)
 	return !(state & (INTERRUPT_SHADOW | VEE_BLOCKING_BY_NMI));
 }
 
-/* For the caller, at an exit: VEE_EXIT_ flags. @rflags: the guest's */
-static inline u32 event_exit_flags(const struct events *events, u64 rflags)
+/* Does passing an instruction end a blocking or RF, or trap? The guest's. */
+static inline bool event_insn_matters(u32 state, u64 rflags)
 {
-	u32 state = interruptibility(), flags = VEE_EXIT_NMI_READY;
+	return (state & INTERRUPT_SHADOW) | (rflags & (X86_EFLAGS_RF | X86_EFLAGS_TF));
+}
+
+/* For the caller, at an exit: VEE_EXIT_ flags. @state, @rflags: the guest's */
+static inline u32 event_exit_flags(const struct events *events, u32 state, u64 rflags)
+{
+	u32 flags = VEE_EXIT_NMI_READY;
 
 	if (unlikely(state))
 		flags = nmi_ready(state) ? VEE_EXIT_NMI_READY : 0;

@@ -21,13 +21,15 @@ enum next exit_user(struct vee_vcpu *vcpu, u32 reason)
 	struct vee_vcpu_page *page = vcpu->page;
 	u32 groups = vcpu->wishes.prefetch & (VEE_STATE_ALL | VEE_STATE_APIC);
 	u64 rip = vmcs_read(VMCS_GUEST_RIP), rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	u32 state = interruptibility();
 
 	vcpu->exit.rip = rip;
+	vcpu->exit.plain = !event_insn_matters(state, rflags);
 	vcpu->exit.of_memory = false;
 	page->exit.reason = reason;
 	page->exit.hardware_reason = vcpu->exit.reason;
 	page->exit.qualification = vcpu->exit.qualification;
-	page->exit.flags = event_exit_flags(&vcpu->events, rflags) |
+	page->exit.flags = event_exit_flags(&vcpu->events, state, rflags) |
 			   (breakpoints_armed(&vcpu->debug) ? VEE_EXIT_BREAKPOINTS : 0);
 	page->exit.instruction_length = vcpu->exit.insn_length;
 	page->valid = groups;

@@ -4,7 +4,9 @@
  *
  * The guest writes these through msr.c, but for IA32_KERNEL_GS_BASE, which SWAPGS
  * changes without an exit. Those of SYSCALL mean nothing while the guest's
- * IA32_EFER.SCE is clear, and stay the host's: the guest's RDMSR exits.
+ * IA32_EFER.SCE is clear, and stay the host's: the guest's RDMSR exits. IA32_CSTAR stays so
+ * always: nothing uses it, as compatibility mode has no SYSCALL (SDM 4, "Architectural
+ * MSRs").
  *
  * KVM leaves its guest's values in the CPU until that returns to user mode, and
  * remembers what it left. So while it may be there they are no constants: what is there
@@ -19,7 +21,6 @@ static void read_syscall_msrs(struct vee_msrs *host)
 {
 	host->star = __rdmsr(MSR_STAR);
 	host->lstar = __rdmsr(MSR_LSTAR);
-	host->cstar = __rdmsr(MSR_CSTAR);
 	host->sfmask = __rdmsr(MSR_SYSCALL_MASK);
 }
 
@@ -37,7 +38,6 @@ static __always_inline void change_syscall_msrs(const struct vee_msrs *from,
 {
 	msr_change(MSR_STAR, from->star, to->star);
 	msr_change(MSR_LSTAR, from->lstar, to->lstar);
-	msr_change(MSR_CSTAR, from->cstar, to->cstar);
 	msr_change(MSR_SYSCALL_MASK, from->sfmask, to->sfmask);
 }
 

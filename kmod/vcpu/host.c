@@ -10,6 +10,10 @@
  * Descriptor-Table Registers"): GDTR and IDTR limits FFFFH, the TR limit 67H,
  * null LDTR, null DS, ES, FS and GS here; DR7 400H and IA32_DEBUGCTL 0 ("Loading
  * Host Control Registers, Debug Registers, MSRs").
+ *
+ * The IDTR's stays: there are 256 vectors, so that no limit above theirs lets the CPU look
+ * at more (SDM 3A, "Interrupt Descriptor Table (IDT)"). A selector has room for more than
+ * the GDT has: its limit is put back before anybody can load one.
  */
 #define pr_fmt(fmt) "vee: " fmt
 
@@ -53,7 +57,6 @@ static void save_segments(struct host_state *host)
 		host->ds = ds;
 		host->es = es;
 	}
-	store_idt(&host->idt);
 	native_store_gdt(&host->gdt);
 	host->fs_base = x86_fsbase_read_cpu();
 }
@@ -86,7 +89,6 @@ static void restore_segments(struct host_state *host)
 {
 	if (unlikely(host->any_selector))
 		restore_selectors(host);
-	native_load_idt(&host->idt);
 	native_load_gdt(&host->gdt);
 	/* For a caller with an I/O bitmap; the rest is done when one runs. */
 	if (unlikely(test_thread_flag(TIF_IO_BITMAP)))

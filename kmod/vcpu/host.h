@@ -15,7 +15,6 @@ struct vee_vcpu;
  * @fs_base: the FS base of the caller
  * @kernel_gs_base: IA32_KERNEL_GS_BASE, the GS base of the caller
  * @debugctl: IA32_DEBUGCTL
- * @idt: IDTR
  * @gdt: GDTR
  * @fs: FS selector
  * @gs: GS selector
@@ -30,7 +29,6 @@ struct host_state {
 	u64 fs_base;
 	u64 kernel_gs_base;
 	u64 debugctl;
-	struct desc_ptr idt;
 	struct desc_ptr gdt;
 	u16 fs, gs, ds, es, ldt;
 	u16 any_selector;

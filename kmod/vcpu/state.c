@@ -661,6 +661,7 @@ static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
 	if (unlikely(wanted & ~VEE_STATE_REGS))
 		load_others(vcpu, wanted);
 	vcpu->staged.groups = 0;
+	vcpu->exit.plain = false;
 }
 
 void state_load_staged(struct vee_vcpu *vcpu)

@@ -46,7 +46,7 @@ static inline void state_load(struct vee_vcpu *vcpu, struct staged_state *staged
 		state_load_staged(vcpu);
 	} else if (staged->next) {
 		staged->next = false;
-		event_skip(vcpu);
+		event_pass_seen(vcpu);
 	}
 }
 

@@ -28,6 +28,8 @@ enum next {
  * @qualification: exit qualification, 0 if there is none
  * @insn_length: of the instruction that made it, 0: none
  * @rip: RIP of the last exit that the caller saw
+ * @plain: of @rip's instruction nothing is pending in the VMCS that going past it would
+ *	end or set off, nor has anybody written there since
  * @of_memory: the caller saw VEE_EXIT_MMIO or _MEMORY: it knows the instruction's
  *	length, the CPU didn't say
  * @sleeper: completes an exit with NEXT_SLEEP
@@ -37,6 +39,7 @@ struct vm_exit {
 	u32 insn_length;
 	u64 qualification;
 	u64 rip;
+	bool plain;
 	bool of_memory;
 	enum next (*sleeper)(struct vee_vcpu *vcpu);
 };
