@@ -17,6 +17,8 @@ GUEST_CODE(write_pages,
 	   "2: incl (%rbx); add $" VALUE(WRITTEN_STEP) " * 4096, %rbx; dec %ecx; jnz 2b\n"
 	   "out %al, $" VALUE(PORT_DONE) "; jmp 1b");
 
+static void *sparse;
+
 /* The guest's tables map the sparse memory, too. */
 static void map_sparse(void)
 {
@@ -27,45 +29,64 @@ static void map_sparse(void)
 		pd[i] = (GPA_SPARSE + i * 2 * MIB) | 0xe3;	/* accessed, dirty */
 }
 
-static void run(struct guest *g)
+void dirty_write(struct guest *g)
 {
 	if (engine->run(g) != STOP_DONE)
 		die("%s: the guest has not written", engine->name);
+}
+
+void dirty_fetch(struct guest *g, const struct dirty_way *way)
+{
+	unsigned int count = way->fetch(g);
+
+	if (count != WRITTEN)
+		die("%s: %u pages were written", engine->name, count);
 }
 
 /* Ticks a page. The first rounds have the pages and tables made. */
 static void sample(struct guest *g, const struct dirty_way *way, uint32_t *ticks)
 {
 	for (int i = -2; i < ROUNDS; i++) {
-		unsigned int count;
 		uint64_t before;
 
-		run(g);
+		dirty_write(g);
 		before = __rdtsc();
-		count = way->fetch(g);
+		dirty_fetch(g, way);
 		if (i >= 0)
 			ticks[i] = (__rdtsc() - before) / WRITTEN;
-		if (count != WRITTEN)
-			die("%s: %u pages were written", engine->name, count);
 	}
 	ticks_sort(ticks, ROUNDS);
 }
 
-static bool measure_way(const struct dirty_way *way, uint32_t *ticks)
+bool dirty_begin(struct guest *g, const struct dirty_way *way)
 {
-	struct guest g = { .memory = memory };
 	void *hva = mmap(NULL, SPARSE_BYTES, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	bool has;
 
 	if (hva == MAP_FAILED)
 		die("no room");
 	madvise(hva, SPARSE_BYTES, MADV_NOHUGEPAGE);
-	has = way->begin(&g, hva);
+	memcpy(memory + GPA_CODE, write_pages, write_pages_end - write_pages);
+	map_sparse();
+	*g = (struct guest) { .memory = memory };
+	sparse = hva;
+	return way->begin(g, hva);
+}
+
+void dirty_end(struct guest *g)
+{
+	engine->destroy(g);
+	munmap(sparse, SPARSE_BYTES);
+}
+
+static bool measure_way(const struct dirty_way *way, uint32_t *ticks)
+{
+	struct guest g;
+	bool has = dirty_begin(&g, way);
+
 	if (has)
 		sample(&g, way, ticks);
-	engine->destroy(&g);
-	munmap(hva, SPARSE_BYTES);
+	dirty_end(&g);
 	return has;
 }
 
@@ -75,8 +96,6 @@ void measure_dirty(void)
 	uint32_t best[ROUNDS], ticks[ROUNDS];
 	bool any = false;
 
-	memcpy(memory + GPA_CODE, write_pages, write_pages_end - write_pages);
-	map_sparse();
 	for (; way->begin; way++) {
 		if (!measure_way(way, ticks) || (any && best[ROUNDS / 2] < ticks[ROUNDS / 2]))
 			continue;

@@ -30,6 +30,14 @@ struct dirty_way {
 /* Those that it has, up to one without @begin. */
 extern const struct dirty_way dirty_vee[DIRTY_WAYS + 1], dirty_kvm[DIRTY_WAYS + 1];
 
+/*
+ * A guest of which is noted what it writes, and that writes to WRITTEN pages; false: not in
+ * this way. One at a time, and to be ended in each case.
+ */
+bool dirty_begin(struct guest *g, const struct dirty_way *way);
+void dirty_write(struct guest *g);
+void dirty_fetch(struct guest *g, const struct dirty_way *way);
+void dirty_end(struct guest *g);
 /* The figure of the best of them. */
 void measure_dirty(void);
 

@@ -14,10 +14,13 @@
 
 #include "bench.h"
 #include "bench_apic.h"
+#include "bench_dirty.h"
 #include "bench_path.h"
 
 /* There are 32 huge pages to touch. */
 #define WARM_HUGE	20
+/* The first have the pages and tables made. */
+#define WARM_DIRTY	3
 
 PATH_AFTER(huge, "", WARM_HUGE, "mov %eax, (%r13); add $0x200000, %r13");
 
@@ -184,6 +187,27 @@ static void trace_lives(void)
 	trace_life("all of it torn down (vee alone)", die_out);
 }
 
+/* --- dirty pages ------------------------------------------------------------------- */
+
+static void trace_dirty(void)
+{
+	struct guest g;
+
+	dirty_begin(&g, dirty_vee);
+	for (int i = 0; i < WARM_DIRTY; i++) {
+		dirty_write(&g);
+		dirty_fetch(&g, dirty_vee);
+	}
+	for (int i = 0; i < PATH_SECTIONS; i++) {
+		dirty_write(&g);
+		path_edge();
+		dirty_fetch(&g, dirty_vee);
+		path_edge();
+		path_told("fetch of " VALUE(WRITTEN) " dirty pages (vee alone)");
+	}
+	dirty_end(&g);
+}
+
 void measure(void)
 {
 	uint8_t *touch;
@@ -202,5 +226,6 @@ void measure(void)
 	if (engine == &engine_vee) {
 		path_trace("OUT that is posted (vee alone)", &path_out, NULL, path_post);
 		trace_lives();
+		trace_dirty();
 	}
 }

@@ -306,6 +306,83 @@ TEST_F(dirty, beside_a_range)
 	}
 }
 
+/* --- a large range of which little is written ---------------------------------------- */
+
+/* Over the border of a GiB, and beginning where no word of bits does. */
+#define SPARSE_PAGES	24000
+#define SPARSE_BYTES	(SPARSE_PAGES * PAGE_BYTES)
+#define SPARSE_GPA	((1ULL << 30) - SPARSE_BYTES / 2 + 5 * PAGE_BYTES)
+
+static bool sparse_written[SPARSE_PAGES];
+
+static void map_sparse(struct __test_metadata *_metadata, struct guest *g)
+{
+	unsigned char *mem = mmap(NULL, SPARSE_BYTES, MEMORY_RW,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	unsigned int i;
+
+	ASSERT_NE(MAP_FAILED, mem);
+	madvise(mem, SPARSE_BYTES, MADV_NOHUGEPAGE);
+	ASSERT_EQ(0, vm_map(g->vm, SPARSE_GPA, mem, SPARSE_BYTES, VEE_RWX));
+	ASSERT_EQ(0, dirty_start(g->vm, SPARSE_GPA, SPARSE_BYTES));
+	memset(sparse_written, 0, sizeof(sparse_written));
+	/* The second GiB of the guest's. */
+	guest_write64(g, GPA_PDPT + 8, GPA_PT | PTE_ALL);
+	for (i = 0; i < 512; i++)
+		guest_write64(g, GPA_PT + 8 * i, (512 + i) * PAGES_2M | PTE_ALL | PTE_PS);
+}
+
+/* Some alone, some one after the other. */
+static void sparse_script(struct guest *g, unsigned int count)
+{
+	unsigned int i, page = 0;
+
+	for (i = 0; i < count; i++) {
+		page = any(3) && page + 1 < SPARSE_PAGES ? page + 1 : any(SPARSE_PAGES);
+		sparse_written[page] = true;
+		script(g)[i] = SPARSE_GPA + page * PAGE_BYTES;
+	}
+}
+
+/* Some of it: what is told, in the same order, is what was written. */
+static bool sparse_fetched(struct guest *g, __u64 first, __u64 count, __u64 room)
+{
+	static __u64 pages[SCRIPT_MAX];
+	int told = fetch(g->vm, 0, SPARSE_GPA + first * PAGE_BYTES, count * PAGE_BYTES, pages,
+			 room);
+	__u64 page;
+	int i = 0;
+
+	for (page = first; page < first + count && i < room; page++) {
+		if (!sparse_written[page])
+			continue;
+		if (i >= told || pages[i] != SPARSE_GPA + page * PAGE_BYTES)
+			return false;
+		sparse_written[page] = false;
+		i++;
+	}
+	return i == told;
+}
+
+TEST_F(dirty, sparse)
+{
+	struct guest *g = &self->g;
+	int round, part;
+
+	map_sparse(_metadata, g);
+	for (round = 0; round < 20; round++) {
+		sparse_script(g, 300);
+		ASSERT_WRITES(g, 300, 1);
+		for (part = 0; part < 8; part++) {
+			__u64 first = any(SPARSE_PAGES), count = 1 + any(SPARSE_PAGES - first);
+
+			ASSERT_TRUE(sparse_fetched(g, first, count, 1 + any(200)));
+		}
+		if (round % 4 == 3)
+			ASSERT_TRUE(sparse_fetched(g, 0, SPARSE_PAGES, SCRIPT_MAX));
+	}
+}
+
 TEST_F(dirty, marked)
 {
 	struct guest *g = &self->g;

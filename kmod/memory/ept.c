@@ -529,25 +529,35 @@ void ept_clear(struct ept *ept, u64 gpa, u64 bytes, u64 flag)
 	ept_clear_table(ept->root, EPT_LEVELS, gpa, gpa + bytes - 1, flag);
 }
 
+/* The end of those that have no higher address than @last. */
+static const u64 *ept_pages_end(const u64 *pages, const u64 *end, u64 last)
+{
+	/* Mostly all of them are in the same GiB. */
+	if (likely(end[-1] <= last))
+		return end;
+	while (*pages <= last)
+		pages++;
+	return pages;
+}
+
 /* A larger leaf can't be written. What leads to 1 GiB is looked up once. */
 void ept_clear_pages(struct ept *ept, const u64 *pages, unsigned int count, u64 flag)
 {
-	const unsigned int shift = ept_shift(EPT_LEAF_LEVEL + 2);
-	u64 *table = NULL;
-	u64 at = ~0ULL;
+	const u64 *all = pages + count;
 
-	for (unsigned int i = 0; i < count; i++) {
-		u64 gpa = pages[i], entry;
+	while (pages < all) {
+		u64 *table = ept_find(ept, *pages, EPT_LEAF_LEVEL + 1);
+		const u64 *end = ept_pages_end(pages, all,
+					       *pages | (ept_span(EPT_LEAF_LEVEL + 2) - 1));
 
-		if (unlikely(at != gpa >> shift)) {
-			at = gpa >> shift;
-			table = ept_find(ept, gpa, EPT_LEAF_LEVEL + 1);
+		for (; table && pages < end; pages++) {
+			u64 gpa = *pages, entry = *ept_entry(table, gpa, EPT_LEAF_LEVEL + 1);
+
+			if (likely((entry & (EPT_READ | EPT_LARGE)) == EPT_READ))
+				ept_clear_flags(ept_entry(ept_child(entry), gpa, EPT_LEAF_LEVEL),
+						flag);
 		}
-		if (unlikely(!table))
-			continue;
-		entry = *ept_entry(table, gpa, EPT_LEAF_LEVEL + 1);
-		if (likely((entry & (EPT_READ | EPT_LARGE)) == EPT_READ))
-			ept_clear_flags(ept_entry(ept_child(entry), gpa, EPT_LEAF_LEVEL), flag);
+		pages = end;
 	}
 }
 

@@ -101,14 +101,10 @@ static void mark(struct record *record, u64 page)
 }
 
 /* Bits of a word that are not before @from, and before @end. */
-static __always_inline unsigned long bits_of_word(u64 from, u64 end, unsigned long word)
+static unsigned long bits_of_word(u64 from, u64 end, unsigned long word)
 {
 	u64 first = (u64)word * BITS_PER_LONG;
 	unsigned long bits = ~0UL;
-
-	/* Most are in the middle. */
-	if (likely(from <= first && end - first >= BITS_PER_LONG))
-		return bits;
 
 	if (from > first)
 		bits &= ~0UL << (from - first);
@@ -142,19 +138,16 @@ struct taker {
 };
 
 /* False: there is no more room. */
-static __always_inline bool take_word(struct taker *taker, unsigned long word)
+static bool take_word(struct taker *taker, unsigned long word)
 {
 	struct record *record = taker->record;
-	u64 page = record->base + (u64)word * BITS_PER_LONG, *pages = taker->pages;
+	u64 page = record->base + (u64)word * BITS_PER_LONG;
 	unsigned long all = xchg(&record->words[word], 0), bits;
 
 	bits = all & bits_of_word(taker->from, taker->end, word);
 	all ^= bits;
-	for (; bits && pages < taker->room; bits &= bits - 1)
-		*pages++ = PFN_PHYS(page + __ffs(bits));
-	taker->pages = pages;
-	if (likely(!(all | bits)))
-		return true;
+	for (; bits && taker->pages < taker->room; bits &= bits - 1)
+		*taker->pages++ = PFN_PHYS(page + __ffs(bits));
 	put_back(record, word, all | bits);
 	if (!bits)
 		return true;
@@ -162,11 +155,14 @@ static __always_inline bool take_word(struct taker *taker, unsigned long word)
 	return false;
 }
 
+/* How many pages an entry of the index stands for. */
+#define INDEX_PAGES	((u64)BITS_PER_LONG * BITS_PER_LONG)
+
 /*
- * The same of all words that an entry of the index stands for: its bits are cleared first,
- * all at once, and those that it doesn't come to are set again.
+ * The words that an entry of the index stands for: its bits are cleared first, all at once,
+ * and those that it doesn't come to are set again. False: there is no more room.
  */
-static __always_inline bool take_words(struct taker *taker, unsigned long at)
+static bool take_words(struct taker *taker, unsigned long at)
 {
 	unsigned long *index = &taker->record->index[at];
 	unsigned long all = READ_ONCE(*index) ? xchg(index, 0) : 0, words;
@@ -177,9 +173,43 @@ static __always_inline bool take_words(struct taker *taker, unsigned long at)
 	all ^= words;
 	for (; words && more; words &= words - 1)
 		more = take_word(taker, at * BITS_PER_LONG + __ffs(words));
-	if (unlikely(all | words))
+	if (all | words)
 		atomic_long_or(all | words, (atomic_long_t *)index);
 	return more;
+}
+
+/*
+ * The same of entries that are asked for whole, as long as there is room for all that a word
+ * may have: most are, and a page takes half the instructions. The first that is not done.
+ */
+static unsigned long take_whole_words(struct taker *taker, unsigned long at)
+{
+	struct record *record = taker->record;
+	u64 *pages = taker->pages, *most = taker->room - BITS_PER_LONG;
+
+	if (at * INDEX_PAGES < taker->from)
+		return at;
+	for (; (at + 1) * INDEX_PAGES <= taker->end; at++) {
+		unsigned long *word = &record->words[at * BITS_PER_LONG], words;
+		u64 gpa = PFN_PHYS(record->base + at * INDEX_PAGES);
+
+		if (!READ_ONCE(record->index[at]))
+			continue;
+		words = xchg(&record->index[at], 0);
+		for (; words && pages <= most; words &= words - 1) {
+			u64 i = __ffs(words);
+			unsigned long bits = xchg(&word[i], 0);
+
+			for (; bits; bits &= bits - 1)
+				*pages++ = gpa + PFN_PHYS(i * BITS_PER_LONG + __ffs(bits));
+		}
+		if (words) {
+			atomic_long_or(words, (atomic_long_t *)&record->index[at]);
+			break;
+		}
+	}
+	taker->pages = pages;
+	return at;
 }
 
 /* The lock keeps the CPU from all else: some 4096 entries of the index, at most. */
@@ -194,14 +224,17 @@ unsigned int record_take(struct record *record, u64 *gpa, u64 end, u64 *pages,
 		.pages = pages,
 		.room = pages + room,
 	};
-	const u64 each = BITS_PER_LONG * BITS_PER_LONG;
+	unsigned long at = taker.from / INDEX_PAGES;
 
 	end = min(end, *gpa + TAKE_PIECE);
 	taker.end = PHYS_PFN(end) - record->base;
-	for (unsigned long at = taker.from / each; at * each < taker.end; at++) {
+	for (;; at++) {
+		at = take_whole_words(&taker, at);
+		if (at * INDEX_PAGES >= taker.end)
+			break;
 		if (!take_words(&taker, at)) {
-			*gpa = PFN_PHYS(record->base + taker.from);
-			return taker.pages - pages;
+			end = PFN_PHYS(record->base + taker.from);
+			break;
 		}
 	}
 	*gpa = end;
