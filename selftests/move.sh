@@ -14,12 +14,13 @@ through=$work/through
 # More than it takes until it is moved.
 steps=100
 
-# Writes 20 KB a step, a line each; the sum that it ends with tells whether memory is right.
+# Writes 20 KB a step, a line each; the sum that it ends with, on the serial port on PCI, too,
+# tells whether memory is right.
 # shellcheck disable=SC2016 # for the guest's shell
 program() {
-	echo 'n=0; while [ $n -lt '"$1"' ]; do n=$((n + 1)); '\
+	echo 'exec 5>/dev/$(basename $(find /sys/devices/pci0000:00 -name ttyS\*)); n=0; while [ $n -lt '"$1"' ]; do n=$((n + 1)); '\
 'yes step$n | head -c 20000 >/file$((n % 5)); echo step$n; sleep 0.1; done; '\
-'set -- $(cat /file? | md5sum); echo sum$1; exit 9'
+'set -- $(cat /file? | md5sum); echo sum$1 >&5; echo sum$1; exit 9'
 }
 
 # What that is, and the lines before.
@@ -39,7 +40,7 @@ expected() {
 start_sender() {
 	: >"$work/sender.errors"
 	# shellcheck disable=SC2086 # options without spaces
-	vee run -t 300 -m 96M $1 --send "$to" \
+	vee run -t 300 -m 96M $1 -x "$work/pci" --send "$to" \
 		-k "$guests/vmlinuz-6.1" -i "$guests/linux.cpio.gz" \
 		-a "$cmdline vee.run=\"$(program "$2")\"" </dev/null >"$work/sender" \
 		2>>"$work/sender.errors" &
@@ -48,7 +49,7 @@ start_sender() {
 
 start_receiver() {
 	rm -f "$1"
-	vee run -t 200 --receive "$1" </dev/null >"$work/receiver" 2>"$work/receiver.errors" &
+	vee run -t 200 -x "$work/pci.there" --receive "$1" </dev/null >"$work/receiver" 2>"$work/receiver.errors" &
 	receiver=$!
 	wait_for "test -S $1" 20
 }
@@ -146,7 +147,8 @@ is_moved() {
 	status=$?
 	show
 	comment "status $status here"
-	[ "$status" -eq 143 ] && [ -s "$work/receiver" ] && says_all "$steps"
+	[ "$status" -eq 143 ] && [ -s "$work/receiver" ] && says_all "$steps" &&
+		grep -q "$(grep -o '^sum[0-9a-f]*' "$work/said")" "$work/pci.there"
 }
 
 sender=

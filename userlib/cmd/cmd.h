@@ -219,7 +219,7 @@ int load_look(struct options *options);
  * @version: of this
  * @bios: it runs a BIOS
  * @microcode: struct machine's
- * @reserved: 0
+ * @pci_serial: it has a serial port on PCI
  * @now_ns: its clock
  * @adjust: IA32_TSC_ADJUST of the first CPU
  */
@@ -227,7 +227,7 @@ struct saved_machine {
 	uint32_t version;
 	uint32_t bios;
 	uint32_t microcode;
-	uint32_t reserved;
+	uint32_t pci_serial;
 	uint64_t now_ns;
 	uint64_t adjust;
 };

@@ -231,7 +231,7 @@ static void *move(void *arg)
 	};
 	int err = -ENOMEM;
 
-	mover.devices = malloc(pc_saved_bytes());
+	mover.devices = malloc(pc_saved_bytes(&machine->pc));
 	if (mover.devices)
 		err = send_guest(&mover, &sending);
 	finish(&mover, err, &sending, (clock_now(&host_clock) - before) / NS_PER_MS);

@@ -224,8 +224,6 @@ static int check_together(const struct options *options)
 		     options->memory != DEFAULT_MEMORY))
 		return fail("--%s %s: what it runs, and on what, is in there",
 			    options->receive ? "receive" : "load", from);
-	if ((from || options->save || options->send) && options->pci_serial)
-		return fail("--pci-serial: a guest with it can't be saved");
 	if (from)
 		return GO_ON;
 	if (!options->path)

@@ -26,6 +26,7 @@ static void describe(struct machine *machine, struct saved_machine *saved)
 		.version = MACHINE_VERSION,
 		.bios = machine->options->bios,
 		.microcode = machine->microcode,
+		.pci_serial = machine->pc.has_pci_uart,
 		.now_ns = clock_now(&machine->clock.clock),
 		.adjust = page->msrs.tsc_offset - machine->tsc_offset,
 	};
@@ -42,7 +43,7 @@ int save_sections(struct machine *machine, struct saved_machine *saved, uint8_t 
 	describe(machine, saved);
 	pc_save(&machine->pc, devices);
 	sections[0] = (struct vee_section) { "machine", saved, sizeof(*saved) };
-	sections[1] = (struct vee_section) { "devices", devices, pc_saved_bytes() };
+	sections[1] = (struct vee_section) { "devices", devices, pc_saved_bytes(&machine->pc) };
 	return 0;
 }
 
@@ -66,7 +67,7 @@ static int write_file(struct machine *machine, uint8_t *devices, char *why)
 /* With the machine's lock; what the guest has sent it has sent. */
 static void save(struct machine *machine)
 {
-	uint8_t *devices = malloc(pc_saved_bytes());
+	uint8_t *devices = malloc(pc_saved_bytes(&machine->pc));
 	char why[WHY_BYTES] = "no memory";
 	int err;
 
@@ -155,6 +156,10 @@ int load_look(struct options *options)
 
 	if (!saved)
 		return cannot_load(options, "not of \"vee run\", or of another version");
+	if (saved->pci_serial && !options->pci_serial)
+		return cannot_load(options, "it has a serial port on PCI: --pci-serial FILE, too");
+	if (!saved->pci_serial && options->pci_serial)
+		return cannot_load(options, "it has no serial port on PCI: without --pci-serial");
 	options->bios = saved->bios;
 	options->memory = vee_saved_memory(options->saved);
 	if (vee_saved_flags(options->saved) & VEE_VM_LOCAL_APIC)

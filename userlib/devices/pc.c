@@ -424,29 +424,37 @@ static const struct {
 	{ offsetof(struct pc, pci), &pci_saved },
 	{ offsetof(struct pc, acpi), &acpi_saved },
 	{ offsetof(struct pc, crtc), &mc6845_saved },
+	/* Where it is. */
+	{ offsetof(struct pc, pci_uart), &pci_uart_saved },
+	{ offsetof(struct pc, pci_uart.uart), &uart_saved },
 };
 
-#define PARTS	(sizeof(parts) / sizeof(*parts))
+#define PCI_UART_PARTS	2
 
-size_t pc_saved_bytes(void)
+static size_t part_count(const struct pc *pc)
+{
+	return sizeof(parts) / sizeof(*parts) - (pc->has_pci_uart ? 0 : PCI_UART_PARTS);
+}
+
+size_t pc_saved_bytes(const struct pc *pc)
 {
 	size_t bytes = 0;
 
-	for (size_t i = 0; i < PARTS; i++)
+	for (size_t i = 0; i < part_count(pc); i++)
 		bytes += saved_bytes(parts[i].saved);
 	return bytes;
 }
 
 void pc_save(const struct pc *pc, uint8_t *to)
 {
-	for (size_t i = 0; i < PARTS; i++)
+	for (size_t i = 0; i < part_count(pc); i++)
 		to = saved_put(parts[i].saved, (const uint8_t *)pc + parts[i].offset, to);
 }
 
 /* The device that can't be loaded; NULL: all could. */
 static const char *load_parts(struct pc *pc, const uint8_t *from, const uint8_t *end)
 {
-	for (size_t i = 0; i < PARTS; i++) {
+	for (size_t i = 0; i < part_count(pc); i++) {
 		from = saved_get(parts[i].saved, (uint8_t *)pc + parts[i].offset, from, end);
 		if (!from)
 			return parts[i].saved->name;
@@ -467,5 +475,7 @@ bool pc_load(struct pc *pc, const uint8_t *from, size_t bytes, const char **name
 	if (!*name)
 		memcpy(pc, copy, sizeof(*pc));
 	free(copy);
+	if (!*name && pc->has_pci_uart)
+		pci_uart_loaded(&pc->pci_uart);
 	return !*name;
 }

@@ -148,7 +148,7 @@ unsigned int pc_receive(struct pc *pc, const uint8_t *bytes, size_t count);
  * same. Its clock is then to go on from the moment of saving. False: nothing has changed,
  * and *@name is the device whose state can't be.
  */
-size_t pc_saved_bytes(void);
+size_t pc_saved_bytes(const struct pc *pc);
 void pc_save(const struct pc *pc, uint8_t *to);
 bool pc_load(struct pc *pc, const uint8_t *from, size_t bytes, const char **name);
 /* At the end: output may still wait to go out. */

@@ -125,3 +125,19 @@ void pci_uart_init(struct pci_uart *port, struct bus *ports,
 	uart_init(&port->uart, NULL, &uart);
 	place(port);
 }
+
+/* --- as bytes --- */
+
+static const struct saved_member members[] = {
+	SAVED(struct pci_uart, function.config),
+	SAVED_BOOL(struct pci_uart, asserted),
+	SAVED_BOOL(struct pci_uart, msi.told),
+};
+
+const struct saved_device pci_uart_saved = SAVED_DEVICE("PCI serial", 1, members, NULL);
+
+/* The wire is as it was: so is what it goes to. */
+void pci_uart_loaded(struct pci_uart *port)
+{
+	place(port);
+}

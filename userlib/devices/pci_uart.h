@@ -12,6 +12,7 @@
 #include "irq.h"
 #include "pci.h"
 #include "pci_msi.h"
+#include "saved.h"
 #include "uart.h"
 
 /**
@@ -59,5 +60,9 @@ struct pci_uart_config {
 /* For pci_add() then. */
 void pci_uart_init(struct pci_uart *port, struct bus *ports,
 		   const struct pci_uart_config *config);
+
+/* Without @uart, which has its own; and after both were loaded: to where BAR 0 is now. */
+extern const struct saved_device pci_uart_saved;
+void pci_uart_loaded(struct pci_uart *port);
 
 #endif /* VEE_PCI_UART_H */
