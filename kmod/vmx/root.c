@@ -129,7 +129,7 @@ static int activate(struct root_cpu *root, struct vmcs *vmcs)
 	return 0;
 }
 
-static int make_current(struct root_cpu *root, struct vmcs *vmcs)
+static __always_inline int make_current(struct root_cpu *root, struct vmcs *vmcs)
 {
 	int error = vmptrld(&vmcs->hpa);
 
@@ -152,15 +152,19 @@ static noinline int why_off(void)
 	return -ESHUTDOWN;
 }
 
-static noinline int load_to_stay(struct root_cpu *root, struct vmcs *vmcs)
+static noinline int load_first(struct root_cpu *root, struct vmcs *vmcs)
 {
-	int error = 0;
+	return activate(root, vmcs) ?: make_current(root, vmcs);
+}
 
+/* Of one that has been here before: who has many VMs comes by at each call of the next. */
+static __always_inline int load_to_stay(struct root_cpu *root, struct vmcs *vmcs)
+{
 	if (unlikely(!is_ours(vmcs)))
 		return taken();
 	if (unlikely(vmcs_cpu(vmcs) == NO_CPU))
-		error = activate(root, vmcs);
-	return unlikely(error) ? error : make_current(root, vmcs);
+		return load_first(root, vmcs);
+	return make_current(root, vmcs);
 }
 
 /* From nowhere to here; from another CPU vmx_root_pull() has to fetch it first. */
