@@ -338,6 +338,78 @@ static void test_other_vm(void)
 	unlink(path);
 }
 
+/* --- more memory than there is --- */
+
+#define LARGE		(1ULL << 38)
+
+/* Its second slot has that many zeros. */
+static void make_large(void)
+{
+	struct save_header *header;
+	struct save_entry *entry;
+	size_t bytes;
+	uint8_t *file;
+
+	save_one();
+	file = map_file(&bytes);
+	header = (void *)file;
+	entry = (void *)(header + 1);
+	while (entry->kind != SECTION_MEMORY || entry->gpa != HIGH)
+		entry++;
+	entry->offset = bytes;
+	entry->bytes = LARGE;
+	entry->crc = 0;
+	header->bytes = bytes + LARGE;
+	sign(file);
+	munmap(file, bytes);
+	CHECK_EQUAL(truncate(path, bytes + LARGE), 0);
+}
+
+/* To half of that more than are in use. */
+static struct rlimit limit_addresses(void)
+{
+	FILE *file = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+	struct rlimit old, new;
+
+	CHECK(file && fscanf(file, "%lu", &pages) == 1);
+	if (file)
+		fclose(file);
+	getrlimit(RLIMIT_AS, &old);
+	new = (struct rlimit) { pages * PAGE_BYTES + LARGE / 2, old.rlim_max };
+	setrlimit(RLIMIT_AS, &new);
+	return old;
+}
+
+/* What the guest doesn't touch nobody has to have; and addresses that there are not are told. */
+static void test_large(void)
+{
+	struct vee_saved *saved;
+	struct rlimit old;
+	struct rig rig;
+
+	make_path();
+	make_large();
+	CHECK_EQUAL(open_saved(&saved, VEE_SAVED_LAZY), 0);
+	CHECK_EQUAL(vee_saved_memory(saved), MEMORY + LARGE);
+	rig_begin(&rig);
+	old = limit_addresses();
+	CHECK_EQUAL(vee_saved_restore(saved, &rig.vcpu, 1, why, sizeof(why)), -ENOMEM);
+	CHECK(!strcmp(why, "no room for 262144 MiB of memory"));
+	rig_end(&rig);
+	setrlimit(RLIMIT_AS, &old);
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_saved_restore(saved, &rig.vcpu, 1, why, sizeof(why)), 0);
+	CHECK(vee_vm_at(rig.vm, HIGH, LARGE));
+	rig_end(&rig);
+	vee_saved_close(saved);
+	old = limit_addresses();
+	CHECK_EQUAL(open_saved(&saved, VEE_SAVED_LAZY), -ENOMEM);
+	CHECK(!strncmp(why, "no room for its ", 16));
+	setrlimit(RLIMIT_AS, &old);
+	unlink(path);
+}
+
 /* --- a disk that is full, and what was there before --- */
 
 static void test_full(void)
@@ -408,6 +480,7 @@ const struct test tests[] = {
 	{ "another TSC", test_other_tsc },
 	{ "a state that is refused", test_refused },
 	{ "another VM", test_other_vm },
+	{ "larger than memory", test_large },
 	{ "the disk is full", test_full },
 	{ "bad arguments", test_bad_arguments },
 	{ "the checksum", test_crc },
