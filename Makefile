@@ -62,7 +62,7 @@ fuzz-guest: ## Random guests, under vee and KVM: the same must come of both (ARG
 	@lab/fuzz-guest $(ARGS)
 
 ##@ Measure
-.PHONY: bench bench-apic bench-calls bench-model bench-move bench-plot bench-trace bench-boot bench-uring
+.PHONY: bench bench-apic bench-calls bench-growth bench-model bench-move bench-plot bench-trace bench-boot bench-uring
 bench: ## What an exit costs, beside KVM, in the same boot of the lab
 	@lab/bench
 	@lab/bench-apic
@@ -70,6 +70,8 @@ bench-apic: ## ... of that the local APICs alone, with one CPU and with two
 	@lab/bench-apic
 bench-calls: ## What a VM as a function call costs, alone and one of many
 	@lab/bench-calls
+bench-growth: ## How costs grow: VMs, slots, vCPUs, memory, threads; beside KVM
+	@lab/bench-growth
 bench-move: ## How long a guest stands still when it is moved while it runs
 	@lab/bench-move
 bench-plot: ## Draw what "make bench" has measured
