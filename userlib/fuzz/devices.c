@@ -299,16 +299,15 @@ static void flush(struct input *input, uint8_t how)
 /* Saved, changed, and loaded: as it was, or refused, or its own loss. */
 static void reload(struct input *input, uint8_t how)
 {
-	size_t size = pc_saved_bytes();
+	size_t size = pc_saved_bytes(&machine.pc);
 	uint8_t *bytes = malloc(size);
 	const char *name;
 
 	pc_save(&machine.pc, bytes);
 	for (unsigned int i = 0; i < how % 8; i++) {
-		size_t at = next_byte(input) << 8;
+		size_t at = next_number(input, 3);
 
-		at |= next_byte(input);
-		/* From the end, too: most of it is the serial port's queue. */
+		/* From the end, too: most of it is the serial ports' queues. */
 		bytes[how & 8 ? at % size : size - 1 - at % size] ^= next_byte(input);
 		machine.hostile = true;
 	}
