@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The model-specific registers that vee keeps for a guest: the guest's own,
- * never the host's, and the time-stamp counter.
+ * never the host's, and the time-stamp counter. And of the host's what lies
+ * beside them: its selectors, LDT and I/O permissions.
  */
+#include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <stddef.h>
+#include <sys/io.h>
 
 #include "vee_util.h"
 
@@ -277,6 +280,83 @@ TEST_F(msrs, host_unaffected)
 		sched_yield();
 	}
 	EXPECT_EQ(4 * ARRAY_SIZE(kept) * 100, same);
+}
+
+/* --- the caller's segments ---------------------------------------------------- */
+
+#define LDT_SELECTOR	0x7	/* its first entry, at CPL 3 */
+#define FS_WORD		0x12345678
+#define GS_WORD		0x9abcdef0
+#define FREE_PORT	0x80
+
+/* What a caller finds after a run that it made with LDT_SELECTOR in all of these. */
+struct selectors {
+	__u16 ds, es, fs, gs;
+	__u32 fs_word;	/* at the beginning of FS */
+	__u32 gs_word;	/* at 4 in GS */
+	long ret;
+};
+
+/* In one piece: as long as FS is another's, there are no variables of the thread's. */
+static void run_with_selectors(int vcpu, struct selectors *found)
+{
+	register struct selectors *to asm("r8");
+	register unsigned long fs_base asm("r9");
+	long ret = SYS_ioctl, fd = vcpu, request = VEE_VCPU_RUN, arg = 0;
+	unsigned long base;
+
+	syscall(SYS_arch_prctl, ARCH_GET_FS, &base);
+	/* A call would take the registers. */
+	to = found;
+	fs_base = base;
+	asm volatile("mov %%ebx, %%ds; mov %%ebx, %%es; mov %%ebx, %%fs; mov %%ebx, %%gs\n\t"
+		     "syscall\n\t"
+		     "mov %%ds, (%%r8); mov %%es, 2(%%r8); mov %%fs, 4(%%r8); mov %%gs, 6(%%r8)\n\t"
+		     "mov %%fs:0, %%edx; mov %%edx, 8(%%r8)\n\t"
+		     "mov %%gs:4, %%edx; mov %%edx, 12(%%r8)\n\t"
+		     "mov %%rax, 16(%%r8)\n\t"
+		     "xor %%edx, %%edx; mov %%edx, %%ds; mov %%edx, %%es; mov %%edx, %%gs\n\t"
+		     "mov %[arch_prctl], %%eax; mov %[set_fs], %%edi; mov %%r9, %%rsi; syscall"
+		     : "+a" (ret), "+D" (fd), "+S" (request), "+d" (arg)
+		     : "b" (LDT_SELECTOR), "r" (to), "r" (fs_base),
+		       [arch_prctl] "i" (SYS_arch_prctl), [set_fs] "i" (ARCH_SET_FS)
+		     : "rcx", "r11", "memory");
+}
+
+/* An exit leaves the LDT, these selectors and the TSS's limit otherwise than they were. */
+TEST_F(msrs, host_segments)
+{
+	struct user_desc desc = { .limit = 0xfff, .seg_32bit = 1 };
+	struct selectors found = { .ds = 0 };
+	struct guest *g = &self->g;
+	unsigned int round;
+	__u32 *words;
+
+	words = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	ASSERT_NE(MAP_FAILED, words);
+	words[0] = FS_WORD;
+	words[1] = GS_WORD;
+	desc.base_addr = (unsigned long)words;
+	ASSERT_EQ(0, syscall(SYS_modify_ldt, 1, &desc, sizeof(desc)));
+	ASSERT_EQ(0, ioperm(FREE_PORT, 1, 1));
+	for (round = 0; round < 4; round++) {
+		GUEST_LONG(g, write_msr);
+		set_msr_operands(g, MSR_SYSENTER_CS, 0x10);
+		run_with_selectors(g->vcpu, &found);
+		EXPECT_EQ(0, found.ret);
+		EXPECT_EQ(VEE_EXIT_HLT, g->page->exit.reason);
+		EXPECT_EQ(LDT_SELECTOR, found.ds);
+		EXPECT_EQ(LDT_SELECTOR, found.es);
+		EXPECT_EQ(LDT_SELECTOR, found.fs);
+		EXPECT_EQ(LDT_SELECTOR, found.gs);
+		EXPECT_EQ(FS_WORD, found.fs_word);
+		EXPECT_EQ(GS_WORD, found.gs_word);
+		/* Or it is a SIGSEGV. */
+		outb(0, FREE_PORT);
+		sched_yield();
+	}
+	munmap(words, PAGE_BYTES);
 }
 
 /* --- IA32_DEBUGCTL ----------------------------------------------------------- */

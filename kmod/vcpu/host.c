@@ -70,6 +70,9 @@ static noinline void reload_task_register(void)
 /* A 64-bit program seldom has any: those that are null the exit has left so. */
 static noinline void restore_selectors(struct host_state *host)
 {
+	/* First: the others may be selectors of its own. */
+	if (host->ldt)
+		asm volatile("lldt %w0" : : "r" (host->ldt));
 	loadsegment(ds, host->ds);
 	loadsegment(es, host->es);
 	/* Loading a selector loads a base too: the base goes last. */
@@ -81,8 +84,6 @@ static noinline void restore_selectors(struct host_state *host)
 		load_gs_index(host->gs);
 		wrmsrq(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
 	}
-	if (host->ldt)
-		asm volatile("lldt %w0" : : "r" (host->ldt));
 }
 
 static void restore_segments(struct host_state *host)

@@ -3,7 +3,7 @@
 # "FILE:LINE COUNT" and "FILE:LINE:BRANCH COUNT" of several runs: how many lines of each file
 # were reached and how many ways of its branches, and which lines were not, by function, with
 # the reason that file "reasons" has: "FILE FUNCTION REASON", of which FUNCTION may be "*", or
-# "FUNCTION:TEXT" for the lines of it that have TEXT ("_" is a blank). "folder": of what.
+# "FUNCTION:TEXT" for the lines of it that have TEXT ("~" is a blank). "folder": of what.
 
 function read_source(file,   text, n, name) {
 	read[file] = 1
@@ -39,7 +39,7 @@ function note_reason(file, name, reason,   colon, n, text) {
 		return
 	}
 	text = substr(name, colon + 1)
-	gsub(/_/, " ", text)
+	gsub(/~/, " ", text)
 	name = substr(name, 1, colon - 1)
 	n = ++parts[file, name]
 	part[file, name, n] = text
