@@ -23,6 +23,8 @@ FIXTURE(coalesce) {
 	struct vee_post_ring *ring;
 };
 
+#define COALESCE FIXTURE_DATA(coalesce)
+
 FIXTURE_SETUP(coalesce)
 {
 	guest_open(_metadata, &self->g);
@@ -1001,6 +1003,159 @@ TEST_F(coalesce, errors_in_memory)
 		EXPECT_EQ(bell.width == 1 || bell.width == 2 || bell.width == 4 ||
 			  bell.width == 8 ? 0 : -EINVAL, set_doorbell(g, &bell));
 	close(fd);
+}
+
+/* --- the same store again -------------------------------------------------------------- */
+
+/* 89 03; between two of them the TLB is emptied. */
+GUEST_CODE(store_rounds, 64, "1: mov %eax, (%rbx); out %al, $0x20; mov %rdx, %cr3; jmp 1b");
+#define STORE_ECX	"\x89\x0b"
+#define STORE_AL	"\x88\x03"
+
+/* From one exit to the next the guest stores once: what is posted of it. */
+#define STORE_ONCE(g)							\
+	({								\
+		guest_resume_next(g);					\
+		ASSERT_RUN(g, VEE_EXIT_PIO);				\
+		ASSERT_EQ(1, posted(self->ring));			\
+		take(self->ring);					\
+	})
+#define EXPECT_STORE(g, value, bytes)					\
+	({								\
+		struct vee_post post = STORE_ONCE(g);			\
+									\
+		EXPECT_EQ((g)->page->regs.rbx, post.address);		\
+		EXPECT_EQ(value, post.data);				\
+		EXPECT_EQ(bytes, post.width);				\
+	})
+
+/* Twice, so that it is known by then. */
+static void store_known(struct __test_metadata *_metadata, COALESCE *self)
+{
+	struct guest *g = &self->g;
+
+	EXPECT_EQ(0, coalesce_memory(g, DEVICE_FIRST, DEVICE_BYTES, false));
+	GUEST_LONG(g, store_rounds);
+	guest_split_page(g);
+	g->page->regs.rax = 0x11112222;
+	g->page->regs.rcx = 0x33334444;
+	g->page->regs.rbx = GPA_DEVICE;
+	g->page->regs.rdx = GPA_PML4;
+	ASSERT_RUN(g, VEE_EXIT_PIO);
+	take(self->ring);
+	EXPECT_STORE(g, 0x11112222, 4);
+}
+
+TEST_F(coalesce, again_with_other_registers)
+{
+	struct guest *g = &self->g;
+	unsigned int i;
+
+	store_known(_metadata, self);
+	for (i = 0; i < 4; i++) {
+		g->page->regs.rax = 0xabcd0000 + i;
+		g->page->regs.rbx = GPA_DEVICE + 8 * i;
+		EXPECT_STORE(g, 0xabcd0000 + i, 4);
+	}
+}
+
+TEST_F(coalesce, again_with_other_code)
+{
+	struct guest *g = &self->g;
+
+	store_known(_metadata, self);
+	memcpy(g->mem + GPA_CODE, STORE_ECX, 2);
+	EXPECT_STORE(g, 0x33334444, 4);
+	EXPECT_STORE(g, 0x33334444, 4);
+	memcpy(g->mem + GPA_CODE, STORE_AL, 2);
+	EXPECT_STORE(g, 0x22, 1);
+	EXPECT_STORE(g, 0x22, 1);
+}
+
+#define OTHER_CODE	(GPA_CODE + PAGE_BYTES)
+
+static void write_other_code(struct guest *g)
+{
+	memcpy(g->mem + OTHER_CODE, g->mem + GPA_CODE, PAGE_BYTES);
+	memcpy(g->mem + OTHER_CODE, STORE_ECX, 2);
+}
+
+/* At the same address there is another page. */
+TEST_F(coalesce, again_by_other_entries)
+{
+	__u64 *pt = (__u64 *)(self->g.mem + GPA_PT);
+	struct guest *g = &self->g;
+
+	store_known(_metadata, self);
+	write_other_code(g);
+	pt[GPA_CODE / PAGE_BYTES] = OTHER_CODE | PTE_ALL;
+	/* The CPU learns of it after the store. */
+	EXPECT_EQ(GPA_DEVICE, STORE_ONCE(g).address);
+	EXPECT_STORE(g, 0x33334444, 4);
+	EXPECT_STORE(g, 0x33334444, 4);
+}
+
+/* ... by tables beside those that were looked at, which are as they were. */
+TEST_F(coalesce, again_by_another_root)
+{
+	static const __u64 tables[] = { GPA_PML4, GPA_PDPT, GPA_PD, GPA_PT };
+	struct guest *g = &self->g;
+	__u64 room = GPA_DATA;
+	unsigned int i;
+
+	store_known(_metadata, self);
+	write_other_code(g);
+	for (i = 0; i < ARRAY_SIZE(tables); i++) {
+		memcpy(g->mem + room + i * PAGE_BYTES, g->mem + tables[i], PAGE_BYTES);
+		if (i < ARRAY_SIZE(tables) - 1)
+			guest_write64(g, room + i * PAGE_BYTES,
+				      (room + (i + 1) * PAGE_BYTES) | PTE_ALL);
+	}
+	guest_write64(g, room + 3 * PAGE_BYTES + 8 * (GPA_CODE / PAGE_BYTES), OTHER_CODE | PTE_ALL);
+	g->page->regs.rdx = room;
+	EXPECT_STORE(g, 0x33334444, 4);
+	EXPECT_STORE(g, 0x33334444, 4);
+	g->page->regs.rdx = GPA_PML4;
+	EXPECT_STORE(g, 0x11112222, 4);
+}
+
+/* There is memory by now; and on another page of the device. */
+TEST_F(coalesce, again_where_memory_is)
+{
+	unsigned char *page = anon_memory(PAGE_BYTES);
+	struct guest *g = &self->g;
+	__u64 other = GPA_MMIO + PAGE_BYTES;
+
+	store_known(_metadata, self);
+	ASSERT_EQ(0, vm_map(g->vm, other, page, PAGE_BYTES, VEE_READ));
+	EXPECT_STORE(g, 0x11112222, 4);
+	guest_resume_next(g);
+	g->page->regs.rbx = other;
+	ASSERT_RUN(g, VEE_EXIT_MEMORY);
+	EXPECT_EQ(0, posted(self->ring));
+	ASSERT_EQ(0, vm_unmap(g->vm, other, PAGE_BYTES));
+	g->page->regs.rbx = GPA_DEVICE;
+	ASSERT_RUN(g, VEE_EXIT_PIO);
+	take(self->ring);
+	ASSERT_EQ(0, vm_map(g->vm, GPA_MMIO, page, PAGE_BYTES, VEE_READ));
+	guest_resume_next(g);
+	ASSERT_RUN(g, VEE_EXIT_MEMORY);
+	EXPECT_EQ(0, posted(self->ring));
+	munmap(page, PAGE_BYTES);
+}
+
+/* The same bytes at the same address, to be read as 32-bit code. */
+TEST_F(coalesce, again_in_32_bit_code)
+{
+	struct guest *g = &self->g;
+
+	store_known(_metadata, self);
+	GUEST_LONG(g, store_rounds);
+	guest_split_page(g);
+	g->page->segments.cs = segment(SEL_CODE32, AR_CODE32);
+	g->page->regs.rbx = GPA_DEVICE;
+	ASSERT_RUN_AT(g, VEE_EXIT_MMIO, GPA_CODE);
+	EXPECT_EQ(0, posted(self->ring));
 }
 
 /* --- in whatever thread, whatever the guest does ---------------------------------------- */

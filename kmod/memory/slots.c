@@ -209,6 +209,7 @@ static int slot_add(struct memory *memory, const struct vee_map *map)
 	}
 	interval_tree_insert(&slot->node, &memory->slots);
 	memory->slot_count++;
+	WRITE_ONCE(memory->changes, memory->changes + 1);
 	memory->lent += map->bytes;
 	return 0;
 }
@@ -225,6 +226,7 @@ static void slot_remove(struct slot *slot)
 
 	interval_tree_remove(&slot->node, &memory->slots);
 	memory->slot_count--;
+	WRITE_ONCE(memory->changes, memory->changes + 1);
 	memory->lent -= slot_bytes(slot);
 	memory->found = NULL;
 	forget_records_in(memory, slot->node.start, slot_bytes(slot));

@@ -25,9 +25,10 @@ struct absent;
 /**
  * struct memory - a guest's physical memory, all of it borrowed
  * @mm: the address space that it is borrowed from; never used otherwise
- * @slots_lock: guards @slots, @slot_count and @lent; held for reading over a fault
+ * @slots_lock: guards @slots, @slot_count, @changes and @lent; held for reading over a fault
  * @slots: interval tree of memory slots by guest-physical address
  * @slot_count: how many
+ * @changes: how often one came or went
  * @lent: how many bytes they have
  * @found: one of them, in which slot_at() found its last address; NULL
  * @lock: guards @ept and @presences; taken in MMU notifiers, so nothing under it
@@ -43,6 +44,7 @@ struct memory {
 	struct rw_semaphore slots_lock;
 	struct rb_root_cached slots;
 	unsigned int slot_count;
+	u64 changes;
 	u64 lent;
 	struct slot *found;
 	spinlock_t lock;

@@ -12,6 +12,7 @@
 #include <linux/kernel.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/msr-index.h>
@@ -320,4 +321,87 @@ unsigned int walk_read(struct memory *memory, const struct paging *paging, u64 g
 	done = read_pieces(memory, paging, gva, buf, bytes, absent);
 	mem_unlock(memory);
 	return done;
+}
+
+/* --- the same once more --------------------------------------------------------------- */
+
+/* Of a slot with a template the same address is another page once it is written. */
+static bool trail_add(struct memory *memory, u64 gpa, struct trail *trail)
+{
+	const struct slot *slot = slot_at(memory, gpa);
+	const u64 __user *at;
+
+	if (!slot || slot->template || trail->count == ARRAY_SIZE(trail->at))
+		return false;
+	at = (const u64 __user *)(slot->hva + (gpa - slot->node.start));
+	trail->at[trail->count] = at;
+	return !get_user(trail->word[trail->count++], at);
+}
+
+static bool trail_add_insn(struct memory *memory, u64 gpa, const u8 *insn, struct trail *trail)
+{
+	const unsigned int second = TRAIL_BYTES - sizeof(u64);
+
+	return offset_in_page(gpa) + TRAIL_BYTES <= PAGE_SIZE &&
+	       trail_add(memory, gpa, trail) && trail_add(memory, gpa + second, trail) &&
+	       !memcmp(&trail->word[trail->count - 2], insn, sizeof(u64)) &&
+	       !memcmp(&trail->word[trail->count - 1], insn + second, sizeof(u64));
+}
+
+bool trail_make(struct memory *memory, const struct paging *paging, u64 gva, const u8 *insn,
+		struct trail *trail)
+{
+	const struct mode *mode = &mode_4level;
+	u64 table = paging->cr3 & mode->root;
+
+	*trail = (struct trail) { .changes = memory->changes, .root = table };
+	for (const struct level *level = mode->level; paging_is_long(paging); level++) {
+		u64 entry, gpa;
+
+		if (!trail_add(memory, table + ((gva >> level->select) & mode->index), trail))
+			return false;
+		entry = trail->word[trail->count - 1];
+		if (!(entry & ENTRY_PRESENT))
+			return false;
+		table = entry & ENTRY_ADDRESS;
+		if (entry & level->maps)
+			return !page_gpa(mode, level, entry, gva, &gpa) &&
+			       trail_add_insn(memory, gpa, insn, trail);
+	}
+	return false;
+}
+
+/*
+ * Where they are is within what was lent, which mem_add() has checked to be the caller's. A
+ * slot that is taken away has the address looked at once more, at most: whoever does that
+ * waits until this CPU has left the bracket.
+ */
+static bool words_last(const struct trail *trail)
+{
+	unsigned int i;
+	u64 word;
+
+	if (!user_read_access_begin(trail->at[0], sizeof(word)))
+		return false;
+	for (i = 0; i < trail->count; i++) {
+		unsafe_get_user(word, trail->at[i], out);
+		if (word != trail->word[i])
+			break;
+	}
+out:
+	user_read_access_end();
+	return i == trail->count;
+}
+
+bool trail_lasts(const struct memory *memory, u64 cr3, const struct trail *trail)
+{
+	bool lasts;
+
+	if ((cr3 & mode_4level.root) != trail->root ||
+	    READ_ONCE(memory->changes) != trail->changes)
+		return false;
+	pagefault_disable();
+	lasts = words_last(trail);
+	pagefault_enable();
+	return lasts;
 }

@@ -51,6 +51,7 @@ static void vcpu_free(struct vee_vcpu *vcpu)
 	fetch_free(vcpu);
 	fpu_free(&vcpu->fpu);
 	tpr_free(&vcpu->tpr);
+	kfree(vcpu->repeats);
 	vcpu_page_free(vcpu);
 	ceiling_free(&vcpus, vcpu);
 }

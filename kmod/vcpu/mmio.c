@@ -26,6 +26,7 @@
 #include "vcpu/fetch.h"
 #include "vcpu/local.h"
 #include "vcpu/mmio.h"
+#include "vcpu/repeat.h"
 #include "vcpu/store.h"
 #include "vcpu/vcpu.h"
 #include "vmx/vmcs.h"
@@ -94,36 +95,58 @@ void exit_fault_note(struct vee_vcpu *vcpu, void *unused)
 }
 
 /* Is @store what the CPU was at, and the whole of it? */
-static bool is_fault(struct vee_vcpu *vcpu, const struct store *store)
+static bool is_fault(struct vee_vcpu *vcpu, const struct store *store,
+		     const struct vee_regs *regs)
 {
-	return store->gva == vcpu->violation.gva &&
-	       offset_in_page(store->gva) + store->width <= PAGE_SIZE;
+	u64 gva = vcpu->violation.gva;
+
+	return store_gva(store, regs) == gva && offset_in_page(gva) + store->width <= PAGE_SIZE;
+}
+
+static bool post_data(struct vee_vcpu *vcpu, const struct store *store, u64 data)
+{
+	struct post_office *office = &vcpu->vm->office;
+	u64 gpa = vcpu->violation.gpa;
+	enum post posted;
+
+	/* As in the bracket: other vCPUs may wait for this post with theirs off. */
+	local_irq_disable();
+	posted = post_write(office, vcpu->id, VEE_SPACE_MEMORY, gpa, data, store->width);
+	local_irq_enable();
+	return posted == POST_DONE ||
+	       (posted == POST_BELL &&
+		post_ring_bell(office, VEE_SPACE_MEMORY, gpa, data, store->width));
 }
 
 static bool post_store(struct vee_vcpu *vcpu)
 {
 	const struct code *code = &vcpu->code;
-	struct post_office *office = &vcpu->vm->office;
-	u64 gpa = vcpu->violation.gpa;
 	struct vee_regs regs = *guest_regs(vcpu);
-	enum post posted;
 	struct store store;
 
-	regs.rip = vcpu->exit.rip;
 	regs.rsp = vcpu->violation.rsp;
-	if (!store_decode(code->insn, code->bytes, &regs, &store) ||
-	    !is_fault(vcpu, &store))
+	if (!store_decode(code->insn, code->bytes, code->gva, &store) ||
+	    !is_fault(vcpu, &store, &regs) ||
+	    !post_data(vcpu, &store, store_data(&store, &regs)))
 		return false;
-	/* As in the bracket: other vCPUs may wait for this post with theirs off. */
-	local_irq_disable();
-	posted = post_write(office, vcpu->id, VEE_SPACE_MEMORY, gpa, store.data, store.width);
-	local_irq_enable();
-	if (posted == POST_NONE ||
-	    (posted == POST_BELL && !post_ring_bell(office, VEE_SPACE_MEMORY, gpa, store.data,
-						    store.width)))
-		return false;
+	repeat_note(vcpu, &store);
 	vcpu->exit.insn_length = store.length;
 	vcpu->staged.next = true;
+	return true;
+}
+
+/* In the bracket. False: it is not done, or can't be done here. */
+static noinline bool post_again(struct vee_vcpu *vcpu)
+{
+	const struct store *store = repeat_find(vcpu);
+	const struct vee_regs *regs = guest_regs(vcpu);
+
+	if (!store || !is_fault(vcpu, store, regs) ||
+	    post_write(&vcpu->vm->office, vcpu->id, VEE_SPACE_MEMORY, vcpu->violation.gpa,
+		       store_data(store, regs), store->width) != POST_DONE)
+		return false;
+	vcpu->exit.insn_length = store->length;
+	event_skip(vcpu);
 	return true;
 }
 
@@ -276,6 +299,9 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 	vcpu->violation.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	vcpu->violation.gva = q & VIOLATION_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
 	vcpu->violation.may_post = may_be_posted(vcpu);
+	/* By way of a bell it may have an interrupt for itself. */
+	if (vcpu->violation.may_post && post_again(vcpu))
+		return local_has_mail(&vcpu->apic) ? NEXT_HOST : NEXT_ENTER;
 	vcpu->violation.noted = false;
 	if (vcpu->violation.may_post || !is_in_memory(vcpu))
 		note(vcpu);

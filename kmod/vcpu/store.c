@@ -128,71 +128,77 @@ static unsigned int immediate_bytes(const struct insn *insn)
 
 /* --- where to --------------------------------------------------------------------- */
 
-static u64 take_sib(struct insn *insn, const struct vee_regs *regs)
+static void take_sib(struct insn *insn, struct store *store)
 {
 	u8 sib = take(insn, 1);
 	unsigned int index = number(sib >> 3, insn->rex & REX_X);
-	u64 gva = 0;
 
-	if (index != INDEX_NONE)
-		gva = regs->gpr[index] << (sib >> 6);
+	if (index != INDEX_NONE) {
+		store->index = index;
+		store->scale = sib >> 6;
+	}
 	if (number(sib, 0) == RM_DISP32 && !mod(insn))
-		return gva + take(insn, 4);
-	return gva + regs->gpr[number(sib, insn->rex & REX_B)];
+		store->offset = take(insn, 4);
+	else
+		store->base = number(sib, insn->rex & REX_B);
 }
 
 /* RIP is that of the instruction behind, so the length must be known here. */
-static u64 take_rip_relative(struct insn *insn, const struct vee_regs *regs)
+static void take_rip_relative(struct insn *insn, u64 rip, struct store *store)
 {
-	u64 offset = take(insn, 4);
-
-	return regs->rip + insn->next + immediate_bytes(insn) + offset;
+	store->offset = take(insn, 4);
+	store->offset += rip + insn->next + immediate_bytes(insn);
 }
 
 /* SDM 2A, "ModR/M and SIB Bytes" and "RIP-Relative Addressing". */
-static u64 take_address(struct insn *insn, const struct vee_regs *regs)
+static void take_address(struct insn *insn, u64 rip, struct store *store)
 {
 	unsigned int rm = number(insn->modrm, 0);
-	u64 gva;
 
-	if (rm == RM_DISP32 && !mod(insn))
-		return take_rip_relative(insn, regs);
+	if (rm == RM_DISP32 && !mod(insn)) {
+		take_rip_relative(insn, rip, store);
+		return;
+	}
 	if (rm == RM_SIB)
-		gva = take_sib(insn, regs);
+		take_sib(insn, store);
 	else
-		gva = regs->gpr[number(rm, insn->rex & REX_B)];
+		store->base = number(rm, insn->rex & REX_B);
 	if (mod(insn) == MOD_DISP8)
-		gva += take(insn, 1);
+		store->offset = take(insn, 1);
 	else if (mod(insn) == MOD_DISP32)
-		gva += take(insn, 4);
-	return gva;
+		store->offset = take(insn, 4);
 }
 
 /* --- what ------------------------------------------------------------------------- */
 
-static u64 take_data(struct insn *insn, const struct vee_regs *regs)
+static void take_data(struct insn *insn, struct store *store)
 {
 	unsigned int reg = number(insn->modrm >> 3, insn->rex & REX_R);
 
-	if (has_immediate(insn))
-		return take(insn, immediate_bytes(insn));
+	if (has_immediate(insn)) {
+		store->data = take(insn, immediate_bytes(insn));
+		return;
+	}
 	/* AH, CH, DH and BH; with any REX these are SPL, BPL, SIL and DIL. */
-	if (width(insn) == 1 && !insn->rex && reg >= FIRST_HIGH_BYTE)
-		return regs->gpr[reg - FIRST_HIGH_BYTE] >> 8;
-	return regs->gpr[reg];
+	store->from_high = store->width == 1 && !insn->rex && reg >= FIRST_HIGH_BYTE;
+	store->from = store->from_high ? reg - FIRST_HIGH_BYTE : reg;
 }
 
-bool store_decode(const u8 *code, unsigned int bytes, const struct vee_regs *regs,
-		  struct store *store)
+bool store_decode(const u8 *code, unsigned int bytes, u64 rip, struct store *store)
 {
 	struct insn insn = { .code = code, .bytes = bytes };
 
 	take_opcode(&insn);
 	if (!is_store(&insn))
 		return false;
-	store->width = width(&insn);
-	store->gva = take_address(&insn, regs);
-	store->data = take_data(&insn, regs) & GENMASK_ULL(8 * store->width - 1, 0);
+	*store = (struct store) {
+		.base = STORE_NONE,
+		.index = STORE_NONE,
+		.from = STORE_NONE,
+		.width = width(&insn),
+	};
+	take_address(&insn, rip, store);
+	take_data(&insn, store);
 	store->length = insn.next;
 	return !insn.short_of;
 }

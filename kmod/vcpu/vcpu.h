@@ -32,6 +32,7 @@
 #include "vcpu/l1d.h"
 #include "vcpu/local.h"
 #include "vcpu/pml.h"
+#include "vcpu/repeat.h"
 #include "vcpu/runner.h"
 #include "vcpu/staged.h"
 #include "vcpu/step.h"
@@ -75,6 +76,7 @@ struct vee_vm;
  * @exit: the last VM exit
  * @violation: the last EPT violation
  * @code: its instruction, or the next one
+ * @repeats: stores that were posted; NULL: none yet
  *
  * @events: on their way into the guest
  * @cr: the guest's control registers
@@ -117,6 +119,7 @@ struct vee_vcpu {
 	struct vm_exit exit;
 	struct violation violation;
 	struct code code;
+	struct repeat *repeats;
 
 	struct events events;
 	struct control_regs cr;
