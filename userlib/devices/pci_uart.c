@@ -69,8 +69,8 @@ static bool wire_waits(void *arg, unsigned int irq)
 static void place(struct pci_uart *port)
 {
 	struct bus_device *bus = &port->uart.bus;
-	uint32_t bar = pci_get_word(&port->function, BAR0 + 2) << 16 |
-		       pci_get_word(&port->function, BAR0);
+	uint32_t high = pci_get_word(&port->function, BAR0 + 2);
+	uint32_t bar = high << 16 | pci_get_word(&port->function, BAR0);
 
 	if (port->decodes)
 		bus_remove(port->ports, bus);
