@@ -138,11 +138,6 @@ function print_listing(engine, path, where, insn, kind,   name) {
 
 # --- tables --------------------------------------------------------------------------
 
-function thousands(n) {
-	n = int(n + 0.5)
-	return n < 1000 ? n : thousands(int(n / 1000) - 0.25) sprintf(",%03d", n % 1000)
-}
-
 function print_sums(   p, path, missed) {
 	print "\n### Modelled cycles: at least; at most\n"
 	print "| path | KVM | vee | vee's part of KVM's | at most |"
@@ -173,13 +168,8 @@ function used(kind,   p) {
 }
 
 function print_numbers(   i, p) {
-	printf "\n### How many of each: KVM / vee\n\n| instruction | cycles |"
-	for (p = 1; p <= paths; p++)
-		printf " %s |", path_names[p]
-	printf "\n| --- | ---: |"
-	for (p = 1; p <= paths; p++)
-		printf " ---: |"
-	print ""
+	print "\n### How many of each: KVM / vee\n"
+	print_head("| instruction | cycles |", "| --- | ---: |")
 	for (i = 1; i <= kinds; i++) {
 		if (!used(i))
 			continue

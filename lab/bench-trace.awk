@@ -116,13 +116,8 @@ function print_path(path,   i) {
 }
 
 function print_dear(   i, p) {
-	printf "\n### Dear instructions: KVM / vee\n\n| |"
-	for (p = 1; p <= paths; p++)
-		printf " %s |", path_names[p]
-	printf "\n| --- |"
-	for (p = 1; p <= paths; p++)
-		printf " ---: |"
-	print ""
+	print "\n### Dear instructions: KVM / vee\n"
+	print_head("| |", "| --- |")
 	for (i = 1; i <= names; i++) {
 		printf "| %s |", dear_names[i]
 		for (p = 1; p <= paths; p++)

@@ -95,6 +95,8 @@ extern uint8_t *memory;
 
 void measure(void);
 void measure_idle_memory(void);
+/* Under the engine at hand, up to the guest's OUT to PORT_DONE. */
+void guest_run_to_the_end(struct guest *g);
 /* @ret: 0 or more, or -errno, which ends the program. */
 void need(int ret, const char *what);
 void tell(const char *what, uint32_t *samples, unsigned int count);

@@ -166,12 +166,6 @@ static void map_registers(void)
 
 static const struct apic_engine *apic;
 
-static void run_to_the_end(struct guest *g)
-{
-	while (engine->run(g) != STOP_DONE)
-		;
-}
-
 /* --- one CPU ---------------------------------------------------------------------- */
 
 static void measure_alone(const char *what)
@@ -179,7 +173,7 @@ static void measure_alone(const char *what)
 	struct guest cpus[MAX_CPUS] = { { .memory = memory } };
 
 	apic->create(cpus, 1);
-	run_to_the_end(&cpus[0]);
+	guest_run_to_the_end(&cpus[0]);
 	apic->destroy(cpus, 1);
 	tell(what, (uint32_t *)(memory + GPA_SAMPLES), ROUNDS);
 }
@@ -220,7 +214,7 @@ static void stay_on(int cpu)
 static void *run_elsewhere(void *cpu)
 {
 	stay_on(1);
-	run_to_the_end(cpu);
+	guest_run_to_the_end(cpu);
 	return NULL;
 }
 
@@ -300,7 +294,7 @@ static void measure_pair(const char *what)
 	clear_mailbox();
 	apic->create(cpus, 2);
 	thread = begin_elsewhere(&cpus[1]);
-	run_to_the_end(&cpus[0]);
+	guest_run_to_the_end(&cpus[0]);
 	pthread_join(thread, NULL);
 	apic->destroy(cpus, 2);
 	tell(what, (uint32_t *)(memory + GPA_SAMPLES), ROUNDS_FAR);

@@ -17,6 +17,12 @@
 const struct engine *engine;
 uint8_t *memory;
 
+void guest_run_to_the_end(struct guest *g)
+{
+	while (engine->run(g) != STOP_DONE)
+		;
+}
+
 void need(int ret, const char *what)
 {
 	if (ret < 0)

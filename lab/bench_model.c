@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The paths of lab/bench-model. */
-#include <string.h>
-
 #include "bench.h"
 #include "bench_kvm.h"
 #include "bench_path.h"
@@ -9,10 +7,8 @@
 /* With those that are traced no more than KVM has room for. */
 #define WARM_POSTS	64
 
-PATH_AFTER(out_linux, LIKE_LINUX, PATH_WARM, "out %al, $" VALUE(PORT));
-PATH_AFTER(out_posted, "", WARM_POSTS, "out %al, $" VALUE(PORT));
-GUEST_CODE(handler, "iretq");
-GUEST_CODE(interruptible, "1: sti; out %al, $" VALUE(PORT) "; jmp 1b");
+PATH_AFTER(out_linux, LIKE_LINUX, PATH_WARM, DO_OUT);
+PATH_AFTER(out_posted, "", WARM_POSTS, DO_OUT);
 
 /* KVM has neither SYSCALL nor XSAVE for a vCPU without a table for CPUID. */
 static void trace_linux(void)
@@ -24,26 +20,16 @@ static void trace_linux(void)
 	kvm_has_cpuid = before;
 }
 
-static void interrupt(struct guest *g)
-{
-	engine->inject(g);
-	engine->run(g);
-}
-
-/* From the program's request to the next OUT, by way of the guest's handler. */
 static void trace_interrupts(void)
 {
 	struct guest g = { .memory = memory };
 
-	memcpy(memory + GPA_HANDLER, handler, handler_end - handler);
-	memcpy(memory + GPA_CODE, interruptible, interruptible_end - interruptible);
-	engine->create(&g);
-	engine->run(&g);
+	path_begin_interrupts(&g);
 	for (int i = 0; i < PATH_WARM; i++)
-		interrupt(&g);
+		path_interrupt(&g);
 	for (int i = 0; i < PATH_SECTIONS; i++) {
 		path_edge();
-		interrupt(&g);
+		path_interrupt(&g);
 		path_edge();
 		path_told(NAME_INTERRUPT);
 	}

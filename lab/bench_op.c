@@ -54,22 +54,13 @@ void op_write(const struct op *op)
 	put(at, done, sizeof(done));
 }
 
-void op_run_to_the_end(struct guest *g)
-{
-	enum stop stop;
-
-	do {
-		stop = engine->run(g);
-	} while (stop != STOP_DONE);
-}
-
 uint32_t *op_run(const struct op *op, uint8_t *touch)
 {
 	struct guest g = { .memory = memory, .touch = touch };
 
 	op_write(op);
 	engine->create(&g);
-	op_run_to_the_end(&g);
+	guest_run_to_the_end(&g);
 	engine->destroy(&g);
 	return (uint32_t *)(memory + GPA_SAMPLES);
 }

@@ -37,7 +37,6 @@ struct op {
 
 /* Into the memory of the next guest. */
 void op_write(const struct op *op);
-void op_run_to_the_end(struct guest *g);
 /* A VM's whole life, with @touch or NULL; its samples are then where the guest put them. */
 uint32_t *op_run(const struct op *op, uint8_t *touch);
 

@@ -7,13 +7,14 @@
 #include "bench_path.h"
 #include "bench_watch.h"
 
-PATH(out, "out %al, $" VALUE(PORT));
-PATH(cpuid, "xor %eax, %eax; cpuid");
-/* IA32_LSTAR, which both engines answer in the kernel. */
-PATH(wrmsr, "mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr");
-PATH(cr0, "mov %cr0, %rax; xor $0x20, %eax; mov %rax, %cr0");
-PATH(mmio, "mov %eax, 0x20000000");
-PATH(hlt, "hlt");
+PATH(out, DO_OUT);
+PATH(cpuid, DO_CPUID);
+PATH(wrmsr, DO_WRMSR);
+PATH(cr0, DO_CR0);
+PATH(mmio, DO_MMIO);
+PATH(hlt, DO_HLT);
+GUEST_CODE(handler, "iretq");
+GUEST_CODE(interruptible, "1: sti; " DO_OUT "; jmp 1b");
 
 const struct path path_out = { out, out_end }, path_cpuid = { cpuid, cpuid_end },
 	path_wrmsr = { wrmsr, wrmsr_end }, path_cr0 = { cr0, cr0_end },
@@ -38,11 +39,18 @@ void path_trace(const char *what, const struct path *path, uint8_t *touch,
 	engine->create(&g);
 	if (prepare)
 		prepare(&g);
-	while (engine->run(&g) != STOP_DONE)
-		;
+	guest_run_to_the_end(&g);
 	engine->destroy(&g);
 	for (int i = 0; i < PATH_SECTIONS; i++)
 		path_told(what);
+}
+
+void path_begin_interrupts(struct guest *g)
+{
+	memcpy(memory + GPA_HANDLER, handler, handler_end - handler);
+	memcpy(memory + GPA_CODE, interruptible, interruptible_end - interruptible);
+	engine->create(g);
+	engine->run(g);
 }
 
 static void watch_port(struct guest *g, const struct watch *watch)

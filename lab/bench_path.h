@@ -30,6 +30,15 @@
 		   "jnz 2b\n"						\
 		   "out %al, $" VALUE(PORT_DONE))
 
+/* What the paths do that several benchmarks have. */
+#define DO_OUT		"out %al, $" VALUE(PORT)
+#define DO_CPUID	"xor %eax, %eax; cpuid"
+/* IA32_LSTAR, which both engines answer in the kernel. */
+#define DO_WRMSR	"mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr"
+#define DO_CR0		"mov %cr0, %rax; xor $0x20, %eax; mov %rax, %cr0"
+#define DO_MMIO		"mov %eax, 0x20000000"
+#define DO_HLT		"hlt"
+
 /*
  * What Linux has set up and in use when it does an OUT: CR4.OSXSAVE and OSFXSR, XCR0
  * with AVX, SYSCALL with handlers that are not the host's, vector registers that aren't
@@ -70,6 +79,17 @@ extern const struct path path_out, path_cpuid, path_wrmsr, path_cr0, path_mmio, 
 /* Under the engine at hand, with @touch or NULL; once made, the guest is @prepare's. */
 void path_trace(const char *what, const struct path *path, uint8_t *touch,
 		void (*prepare)(struct guest *g));
+
+/*
+ * A guest that is at an OUT; then from the program's request to the next OUT, by way of the
+ * guest's handler.
+ */
+void path_begin_interrupts(struct guest *g);
+static inline void path_interrupt(struct guest *g)
+{
+	engine->inject(g);
+	engine->run(g);
+}
 
 /* For @prepare: OUTs to PORT are posted, which KVM has room for 85 of; or ring a bell. */
 void path_post(struct guest *g);

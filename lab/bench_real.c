@@ -111,15 +111,13 @@ static int stay_on_this_cpu(void)
 /* --- the paths -------------------------------------------------------------------- */
 
 GUEST_CODE(nothing, "nop");
-GUEST_CODE(out, "out %al, $" VALUE(PORT));
-GUEST_CODE(cpuid, "xor %eax, %eax; cpuid");
-GUEST_CODE(hlt, "hlt");
-GUEST_CODE(mmio, "mov %eax, 0x20000000");
-GUEST_CODE(wrmsr, "mov $0xc0000082, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr");
-GUEST_CODE(cr0, "mov %cr0, %rax; xor $0x20, %eax; mov %rax, %cr0");
+GUEST_CODE(out, DO_OUT);
+GUEST_CODE(cpuid, DO_CPUID);
+GUEST_CODE(hlt, DO_HLT);
+GUEST_CODE(mmio, DO_MMIO);
+GUEST_CODE(wrmsr, DO_WRMSR);
+GUEST_CODE(cr0, DO_CR0);
 GUEST_CODE(like_linux, LIKE_LINUX);
-GUEST_CODE(handler, "iretq");
-GUEST_CODE(interruptible, "1: sti; out %al, $" VALUE(PORT) "; jmp 1b");
 
 /**
  * struct measured - a path that the guest measures
@@ -149,7 +147,7 @@ static void sample_op(const struct measured *m, uint32_t *ticks)
 		engine->create(&g);
 		if (m->prepare)
 			m->prepare(&g);
-		op_run_to_the_end(&g);
+		guest_run_to_the_end(&g);
 		engine->destroy(&g);
 		memcpy(&ticks[count], memory + GPA_SAMPLES, m->op.rounds * sizeof(*ticks));
 		count += m->op.rounds;
@@ -161,15 +159,11 @@ static void sample_interrupts(uint32_t *ticks)
 {
 	struct guest g = { .memory = memory };
 
-	memcpy(memory + GPA_HANDLER, handler, handler_end - handler);
-	memcpy(memory + GPA_CODE, interruptible, interruptible_end - interruptible);
-	engine->create(&g);
-	engine->run(&g);
+	path_begin_interrupts(&g);
 	for (int i = 0; i < ROUNDS; i++) {
 		uint32_t begin = __rdtsc();
 
-		engine->inject(&g);
-		engine->run(&g);
+		path_interrupt(&g);
 		ticks[i] = (uint32_t)__rdtsc() - begin;
 	}
 	engine->destroy(&g);

@@ -132,10 +132,9 @@ GUEST_CODE(wakes, "cmpl $0, 0x11000; je 1f; xchg %bx, %bx\n"
 	   "1: mov $0x80b, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr\n"
 	   "incl 0x11004; iretq");
 
-static void *run_to_the_end(void *g)
+static void *run_on(void *g)
 {
-	while (engine->run(g) != STOP_DONE)
-		;
+	guest_run_to_the_end(g);
 	return NULL;
 }
 
@@ -166,7 +165,7 @@ static void trace_wakes(const char *what)
 	memcpy(memory + GPA_HANDLER, wakes, wakes_end - wakes);
 	apic->create(&g, 1);
 	eventfd = apic->bind(&g, VECTOR);
-	need(-pthread_create(&thread, NULL, run_to_the_end, &g), "thread");
+	need(-pthread_create(&thread, NULL, run_on, &g), "thread");
 	for (int i = 0; i < PATH_WARM + PATH_SECTIONS; i++)
 		wake(eventfd, i >= PATH_WARM);
 	mailbox->stop = 1;

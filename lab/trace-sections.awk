@@ -137,3 +137,15 @@ function mode(where) {
 	if (where ~ /^0033:/) return "program"
 	return "guest"
 }
+
+# --- tables -------------------------------------------------------------------------
+
+# @names, @rules: of the columns before those of the paths, one each
+function print_head(names, rules,   p) {
+	for (p = 1; p <= paths; p++) {
+		names = names " " path_names[p] " |"
+		rules = rules " ---: |"
+	}
+	print names
+	print rules
+}

@@ -48,7 +48,7 @@ __cold noinline void fpu_load_initial(struct guest_fpu *fpu)
 static void xcr0_change(const struct guest_fpu *fpu, u64 before)
 {
 	if (fpu_guest_xcr0(fpu) != before)
-		fpu_xcr0_load(fpu_guest_xcr0(fpu));
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu_guest_xcr0(fpu));
 }
 
 /* With the guest's state loaded: XSETBV by the guest. */

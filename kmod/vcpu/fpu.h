@@ -12,6 +12,7 @@
 #include <asm/asm.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
+#include <asm/fpu/xcr.h>
 
 #include "vmx/caps.h"
 
@@ -42,14 +43,6 @@ void fpu_set_osxsave(struct guest_fpu *fpu, bool osxsave);
 bool xcr0_valid(const struct guest_fpu *fpu, u64 xcr0);
 
 /* --- around a stretch: in line, as each exit to the caller comes by ------------------ */
-
-#define XCR_XFEATURE_ENABLED	0
-
-static inline void fpu_xcr0_load(u64 xcr0)
-{
-	asm volatile("xsetbv" : : "c" (XCR_XFEATURE_ENABLED),
-		     "a" ((u32)xcr0), "d" ((u32)(xcr0 >> 32)));
-}
 
 static __always_inline void fpu_area_save(struct xregs_state *area)
 {
@@ -88,14 +81,14 @@ static __always_inline void fpu_load_guest(struct guest_fpu *fpu)
 	if (unlikely(fpu_area_load(fpu->area)))
 		fpu_load_initial(fpu);
 	if (fpu_guest_xcr0(fpu) != vee_caps.host_xcr0)
-		fpu_xcr0_load(fpu->xcr0);
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, fpu->xcr0);
 }
 
 static __always_inline void fpu_load_host(struct guest_fpu *fpu)
 {
 	/* The area covers what the guest may have, not what it has enabled. */
 	if (fpu_guest_xcr0(fpu) != vee_caps.host_xcr0)
-		fpu_xcr0_load(vee_caps.host_xcr0);
+		xsetbv(XCR_XFEATURE_ENABLED_MASK, vee_caps.host_xcr0);
 	fpu_area_save(fpu->area);
 	kernel_fpu_end();
 }

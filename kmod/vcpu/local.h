@@ -116,6 +116,12 @@ static inline bool local_has_mail(const struct apic *apic)
 	return static_branch_unlikely(&apics) && apic_has_mail(apic);
 }
 
+/* A guest's write has been posted. By way of a bell it may have an interrupt for itself. */
+static inline enum next local_after_post(const struct apic *apic)
+{
+	return local_has_mail(apic) ? NEXT_HOST : NEXT_ENTER;
+}
+
 static inline bool local_has_msr(const struct apic *apic, u32 index)
 {
 	return local_is_there(apic) && apic_has_msr(apic, index);

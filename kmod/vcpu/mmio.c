@@ -299,9 +299,8 @@ enum next exit_ept_violation(struct vee_vcpu *vcpu)
 	vcpu->violation.gpa = vmcs_read(VMCS_GUEST_PHYSICAL_ADDRESS);
 	vcpu->violation.gva = q & VIOLATION_GVA_VALID ? vmcs_read(VMCS_GUEST_LINEAR_ADDRESS) : 0;
 	vcpu->violation.may_post = may_be_posted(vcpu);
-	/* By way of a bell it may have an interrupt for itself. */
 	if (vcpu->violation.may_post && post_again(vcpu))
-		return local_has_mail(&vcpu->apic) ? NEXT_HOST : NEXT_ENTER;
+		return local_after_post(&vcpu->apic);
 	vcpu->violation.noted = false;
 	if (vcpu->violation.may_post || !is_in_memory(vcpu))
 		note(vcpu);

@@ -86,8 +86,7 @@ static noinline enum next out_watched(struct vee_vcpu *vcpu)
 			   out_data(vcpu, q), IO_WIDTH(q))) {
 	case POST_DONE:
 		event_skip(vcpu);
-		/* By way of a bell it may have an interrupt for itself. */
-		return local_has_mail(&vcpu->apic) ? NEXT_HOST : NEXT_ENTER;
+		return local_after_post(&vcpu->apic);
 	case POST_BELL:
 		io_user(vcpu);
 		vcpu->exit.sleeper = out_bell;
