@@ -8,6 +8,7 @@
  *
  * A guest is its seed: the n-th of a run has seed SEED + n, and --one makes it again.
  */
+#include <cpuid.h>
 #include <err.h>
 #include <errno.h>
 #include <getopt.h>
@@ -19,10 +20,7 @@
 
 #include "fuzz_guest.h"
 #include "live.h"
-#include "machine.h"
 
-#define GPA_MMIO	RAM_BYTES	/* a few pages of it are in the page tables */
-#define MMIO_PAGES	4
 #define CODE_BYTES	64
 #define EACH_WILD	8
 #define EACH_KICKED	64
@@ -67,10 +65,23 @@ static uint8_t byte_at(uint64_t address)
 	return (address * 0x9e3779b97f4a7c15 >> 56) & 0x7f;
 }
 
+uint8_t device[MMIO_BYTES] __attribute__((aligned(PAGE_BYTES)));
+
+static void reset_device(void)
+{
+	for (unsigned int i = 0; i < MMIO_BYTES; i++)
+		device[i] = byte_at(GPA_MMIO + i);
+}
+
+/* The device keeps what is written, as memory does: see is_right(). */
 static void beat(struct trail *trail, uint64_t address, uint8_t *byte, bool is_port, bool write)
 {
+	bool is_kept = !is_port && address - GPA_MMIO < MMIO_BYTES;
+
 	if (!write)
-		*byte = byte_at(address);
+		*byte = is_kept ? device[address - GPA_MMIO] : byte_at(address);
+	else if (is_kept)
+		device[address - GPA_MMIO] = *byte;
 	if (trail->bus_count < BUS_MAX)
 		trail->bus[trail->bus_count++] =
 			(struct beat) { address, *byte, is_port, write };
@@ -801,19 +812,179 @@ static const char *find_difference(struct trail *vee, struct trail *kvm)
 	return memcmp(memory_vee, memory_kvm, RAM_BYTES) ? "memory" : NULL;
 }
 
-/* --- differences that have a reason ----------------------------------------------------- */
+/* --- what a difference comes from ------------------------------------------------------- */
+
+/**
+ * struct difference - between what came of a guest under vee and under KVM
+ * @what: which is the first of it
+ */
+struct difference {
+	const struct guest *g;
+	const char *what;
+	struct trail *vee, *kvm;
+};
 
 /**
  * struct known - a difference that is none of vee's
  * @name: what it is called in the counts
- * @is: is it that?
+ * @is: is it that, and nothing beside it?
  */
 struct known {
 	const char *name;
-	bool (*is)(const struct guest *g, const char *what, const struct trail *vee,
-		   const struct trail *kvm);
+	bool (*is)(const struct difference *d);
 	unsigned int count;
 };
+
+static struct known *find_known(const struct difference *d);
+
+static void run_on(const struct engine *engine, const struct guest *g, struct trail *trail,
+		   const struct trail *guide)
+{
+	reset_device();
+	engine->run(&g->start, trail, guide);
+}
+
+static void run_both(const struct guest *g, struct trail *vee, struct trail *kvm)
+{
+	run_on(&engine_vee, g, vee, NULL);
+	run_on(&engine_kvm, g, kvm, vee);
+}
+
+/**
+ * struct kept - both guests' memory, while another runs in its place
+ */
+struct kept {
+	uint8_t of_vee[RAM_BYTES], of_kvm[RAM_BYTES];
+};
+
+static void keep(struct kept *kept)
+{
+	memcpy(kept->of_vee, memory_vee, RAM_BYTES);
+	memcpy(kept->of_kvm, memory_kvm, RAM_BYTES);
+}
+
+static void give_back(const struct kept *kept)
+{
+	memcpy(memory_vee, kept->of_vee, RAM_BYTES);
+	memcpy(memory_kvm, kept->of_kvm, RAM_BYTES);
+}
+
+static void drop_beats(struct trail *trail, unsigned int first, unsigned int count)
+{
+	memmove(trail->bus + first, trail->bus + first + count,
+		(trail->bus_count - first - count) * sizeof(*trail->bus));
+	trail->bus_count -= count;
+	for (unsigned int i = 0; i < trail->step_count; i++)
+		if (trail->steps[i].bus >= first + count)
+			trail->steps[i].bus -= count;
+		else if (trail->steps[i].bus > first)
+			trail->steps[i].bus = first;
+}
+
+/* Did it go to the device at all? Not any more. */
+static bool drop_memory(struct trail *trail)
+{
+	unsigned int before = trail->bus_count;
+
+	for (unsigned int i = before; i-- > 0;)
+		if (!trail->bus[i].is_port)
+			drop_beats(trail, i, 1);
+	return trail->bus_count < before;
+}
+
+static bool same_stop(const struct trail *vee, const struct trail *plain)
+{
+	return last_step(vee)->stop == END_CANNOT ||
+	       last_step(vee)->stop == last_step(plain)->stop;
+}
+
+/* What the CPU does where the device is memory. */
+static struct trail plain;
+
+/* Does it do there what vee has done with the device? Then it's KVM that has not. */
+static bool is_right(const struct guest *g)
+{
+	static uint8_t of_device[MMIO_BYTES];
+	static struct kept kept, now;
+	static struct trail vee;
+	bool right;
+
+	keep(&kept);
+	run_on(&engine_vee, g, &vee, NULL);
+	memcpy(of_device, device, MMIO_BYTES);
+	keep(&now);
+	run_on(&engine_plain, g, &plain, NULL);
+	right = drop_memory(&vee) && same_stop(&vee, &plain) && !trails_differ(&vee, &plain);
+	if (right && has_end(&plain))
+		right = !memcmp(now.of_vee, memory_vee, RAM_BYTES) &&
+			!memcmp(of_device, device, MMIO_BYTES);
+	give_back(&kept);
+	return right;
+}
+
+/* A copy of what came of KVM's, to be mended in one point: then nothing differs. */
+static struct trail *copy_of(const struct trail *kvm)
+{
+	static struct trail copy;
+
+	copy = *kvm;
+	return &copy;
+}
+
+#define DR6_BS		0x4000ULL
+
+/* After HLT a trap is still to be taken; KVM has it in DR6 as soon as that is asked for. */
+static bool is_hlt_step(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+
+	if (last_step(kvm)->stop != END_HLT || !(last_step(kvm)->regs.rflags & RFLAGS_TF) ||
+	    !(kvm->end.debug.dr6 & DR6_BS))
+		return false;
+	kvm->end.debug.dr6 &= ~DR6_BS;
+	return !find_difference(d->vee, kvm);
+}
+
+static bool is_other(const struct trail *a, const struct trail *b)
+{
+	return a->step_count != b->step_count || a->bus_count != b->bus_count ||
+	       last_step(a)->stop != last_step(b)->stop ||
+	       memcmp(&last_step(a)->regs, &last_step(b)->regs, sizeof(struct vee_regs));
+}
+
+/* With HLT (at CPL 3: #GP) at @at of its code: does vee come to it, and nothing differ? */
+static bool is_same_until(const struct difference *d, unsigned int at)
+{
+	uint8_t *code = pristine + GPA_CODE + at, before = *code;
+	static struct trail vee, kvm;
+	struct difference until = { d->g, NULL, &vee, &kvm };
+	static struct kept kept;
+	bool same;
+
+	keep(&kept);
+	*code = HLT;
+	engine_kvm.renew();
+	run_both(d->g, &vee, &kvm);
+	until.what = find_difference(&vee, &kvm);
+	same = is_other(d->vee, &vee) && (!until.what || is_hlt_step(&until));
+	*code = before;
+	give_back(&kept);
+	return same;
+}
+
+#define NO_MORE	-1
+
+/* Is it an instruction of that opcode where they part? */
+static bool part_at(const struct difference *d, uint8_t first, int second)
+{
+	const uint8_t *code = pristine + GPA_CODE;
+
+	for (unsigned int i = 0; i < d->g->bytes; i++)
+		if (code[i] == first && (second == NO_MORE || code[i + 1] == second) &&
+		    is_same_until(d, i))
+			return true;
+	return false;
+}
 
 /* Did it come to the handler of @vector? */
 static bool is_at(const struct trail *trail, unsigned int vector)
@@ -821,53 +992,114 @@ static bool is_at(const struct trail *trail, unsigned int vector)
 	return has_end(trail) && last_step(trail)->regs.rip == GPA_STUBS + vector + 1;
 }
 
-static bool has_code(const struct guest *g, uint8_t first, uint8_t second)
-{
-	for (unsigned int i = 0; i + 1 < g->bytes; i++)
-		if (pristine[GPA_CODE + i] == first && pristine[GPA_CODE + i + 1] == second)
-			return true;
-	return false;
-}
+/* --- differences that have a reason ----------------------------------------------------- */
 
 /*
  * KVM's vmx_set_segment() and vmx_segment_access_rights() have a segment that isn't present
- * be unusable, and code and data accessed. So it enters where vee is refused, as SDM 3C,
- * "Checks on Guest Segment Registers", has it.
+ * be unusable, and all but LDTR accessed.
  */
-static bool is_mended_segment(const struct guest *g, const char *what, const struct trail *vee,
-			      const struct trail *kvm)
+static bool mend(struct vee_segment *s, bool is_ldtr)
 {
-	const struct vee_segment *s = &g->start.state.segments.es;
+	uint32_t before = s->access_rights;
+
+	if (!(before & VEE_AR_PRESENT))
+		s->access_rights |= VEE_AR_UNUSABLE;
+	if (!is_ldtr)
+		s->access_rights |= 1;
+	return s->access_rights != before;
+}
+
+#define SEGMENTS	8	/* ES, CS, SS, DS, FS, GS, LDTR, TR */
+#define LDTR		6
+
+/* What vee makes of @mended KVM has made of @g already; but for what is known of @mended. */
+static bool is_as_if(const struct guest *g, const struct guest *mended)
+{
+	static struct trail vee, kvm, before;
+	struct difference d = { mended, NULL, &vee, &kvm };
+	static struct kept kept;
+	bool same;
+
+	keep(&kept);
+	engine_kvm.renew();
+	run_both(mended, &vee, &kvm);
+	d.what = find_difference(&vee, &kvm);
+	same = last_step(&vee)->stop != END_REFUSED_ENTRY && (!d.what || find_known(&d));
+	engine_kvm.renew();
+	run_on(&engine_kvm, g, &before, &vee);
+	same = same && !trails_differ(&before, &kvm);
+	give_back(&kept);
+	return same;
+}
+
+/* So it enters where vee is refused, as SDM 3C, "Checks on Guest Segment Registers", has it. */
+static bool is_mended_segment(const struct difference *d)
+{
+	static struct guest mended;
 	bool any = false;
 
-	(void)what;
-	(void)kvm;
-	for (int i = 0; i < 8; i++)
-		any = any || (!(s[i].access_rights & VEE_AR_UNUSABLE) &&
-			      (!(s[i].access_rights & VEE_AR_PRESENT) ||
-			       !(s[i].access_rights & 1)));
-	return any && last_step(vee)->stop == END_REFUSED_ENTRY;
+	if (last_step(d->vee)->stop != END_REFUSED_ENTRY)
+		return false;
+	mended = *d->g;
+	for (int i = 0; i < SEGMENTS; i++)
+		any |= mend(&mended.start.state.segments.es + i, i == LDTR);
+	return any && is_as_if(d->g, &mended);
+}
+
+static uint64_t beyond_physical(void)
+{
+	unsigned int eax = 36, ebx, ecx, edx;
+
+	__get_cpuid(0x80000008, &eax, &ebx, &ecx, &edx);
+	return ~0ULL << (eax & 0xff);
+}
+
+/*
+ * PDPTEs that are present with a reserved bit set: KVM has no PDPTE at all then, and all
+ * faults; vee is refused, as SDM 3C, "Checks on Guest Page-Directory-Pointer-Table Entries",
+ * has it.
+ */
+static bool is_pdpte(const struct difference *d)
+{
+	const struct vee_control *c = &d->g->start.state.control;
+	const uint64_t reserved = 0x1e6 | beyond_physical();
+	uint64_t gpa = c->cr3 & ~0x1fULL & UINT32_MAX, entries[4];
+	bool any = false;
+
+	if (last_step(d->vee)->stop != END_REFUSED_ENTRY || d->vee->step_count > 1 ||
+	    last_step(d->kvm)->stop != END_SHUTDOWN || d->kvm->step_count > 1 ||
+	    !(c->cr0 & CR0_PG) || !(c->cr4 & CR4_PAE) || c->efer & EFER_LMA ||
+	    gpa > RAM_BYTES - sizeof(entries))
+		return false;
+	memcpy(entries, pristine + gpa, sizeof(entries));
+	for (int i = 0; i < 4; i++)
+		any |= entries[i] & 1 && entries[i] & reserved;
+	return any;
 }
 
 /* KVM reads the port before it finds that memory can't be written: SDM 2A, "INS". */
-static bool is_ins(const struct guest *g, const char *what, const struct trail *vee,
-		   const struct trail *kvm)
+static bool is_ins(const struct difference *d)
 {
-	(void)what;
-	return kvm->bus_count > vee->bus_count && kvm->bus[vee->bus_count].is_port &&
-	       !kvm->bus[vee->bus_count].is_write &&
-	       (memchr(g->code, 0x6c, g->bytes) || memchr(g->code, 0x6d, g->bytes));
+	struct trail *kvm = copy_of(d->kvm);
+	unsigned int first = 0, count = kvm->bus_count - d->vee->bus_count;
+
+	if (kvm->bus_count <= d->vee->bus_count)
+		return false;
+	while (first < d->vee->bus_count && same_bus(d->vee, kvm, first + 1))
+		first++;
+	for (unsigned int i = first; i < first + count; i++)
+		if (!kvm->bus[i].is_port || kvm->bus[i].is_write)
+			return false;
+	drop_beats(kvm, first, count);
+	return !find_difference(d->vee, kvm) &&
+	       (part_at(d, 0x6c, NO_MORE) || part_at(d, 0x6d, NO_MORE));
 }
 
-/* KVM keeps all 64 bits of IA32_FMASK, of which the upper half is reserved. */
-static bool is_fmask(const struct guest *g, const char *what, const struct trail *vee,
-		     const struct trail *kvm)
+/* CPUID does not offer it: by design. KVM takes it all the same. */
+static bool is_mce(const struct difference *d)
 {
-	(void)what;
-	(void)kvm;
-	return has_code(g, 0x0f, 0x30) && is_at(vee, 13) &&
-	       (uint32_t)last_step(vee)->regs.rcx == 0xc0000084 &&
-	       (uint32_t)last_step(vee)->regs.rdx;
+	return is_at(d->vee, 13) && !(last_step(d->vee)->control.cr4 & CR4_MCE) &&
+	       last_step(d->kvm)->control.cr4 & CR4_MCE && part_at(d, 0x0f, 0x22);
 }
 
 /*
@@ -875,127 +1107,144 @@ static bool is_fmask(const struct guest *g, const char *what, const struct trail
  * "Relative Priority of Faults and VM Exits". KVM then finds the privilege level wanting; vee
  * lets the guest do it again, with no exit, and the CPU finds the register wanting.
  */
-static bool is_dr8(const struct guest *g, const char *what, const struct trail *vee,
-		   const struct trail *kvm)
+static bool is_dr8(const struct difference *d)
 {
-	(void)what;
-	return (has_code(g, 0x0f, 0x21) || has_code(g, 0x0f, 0x23)) && is_at(vee, 6) &&
-	       is_at(kvm, 13);
+	const uint8_t *code = pristine + GPA_CODE;
+
+	if (!is_at(d->vee, 6) || !is_at(d->kvm, 13))
+		return false;
+	for (unsigned int i = 1; i + 1 < d->g->bytes; i++)
+		if ((code[i - 1] & 0xf4) == 0x44 && code[i] == 0x0f &&
+		    (code[i + 1] == 0x21 || code[i + 1] == 0x23) && is_same_until(d, i))
+			return true;
+	return false;
 }
 
 /*
  * Of an exit in the middle of an instruction the emulator notes a single-step trap as pending,
  * where SDM 3C, "Saving Non-Register State", has none. vee lets the guest do the MOV to or
- * from a debug register again, and KVM goes past it, or raises a fault.
+ * from a debug register again, and KVM goes past it, or raises a fault. But where another
+ * guest's breakpoints were before, the registers are loaded, and vee has no such exit.
  */
-static bool is_dr_step(const struct guest *g, const char *what, const struct trail *vee,
-		       const struct trail *kvm)
+static bool is_dr_step(const struct difference *d)
 {
-	(void)what;
-	(void)kvm;
-	return (has_code(g, 0x0f, 0x21) || has_code(g, 0x0f, 0x23)) && is_at(vee, 1) &&
-	       g->start.state.regs.rflags & RFLAGS_TF;
+	return (is_at(d->vee, 1) || is_at(d->kvm, 1)) &&
+	       d->g->start.state.regs.rflags & RFLAGS_TF &&
+	       (part_at(d, 0x0f, 0x21) || part_at(d, 0x0f, 0x23));
 }
 
-/* A leaf that the table has not is zeros (struct vee_cpuid); KVM gives the highest basic one. */
-static bool is_cpuid(const struct guest *g, const char *what, const struct trail *vee,
-		     const struct trail *kvm)
+/* ENTER, ARPL, BOUND, LAR, LSL: where the device is elsewhere than is_right() has memory. */
+static bool part_at_missing(const struct difference *d)
 {
-	(void)what;
-	(void)vee;
-	(void)kvm;
-	return has_code(g, 0x0f, 0xa2);
+	return part_at(d, 0xc8, NO_MORE) || part_at(d, 0x63, NO_MORE) ||
+	       part_at(d, 0x62, NO_MORE) || part_at(d, 0x0f, 0x02) || part_at(d, 0x0f, 0x03);
 }
 
-/* KVM's emulator has not got the instruction, and makes #UD of it; libvee has. */
-static bool is_beyond_kvm(const struct guest *g, const char *what, const struct trail *vee,
-			  const struct trail *kvm)
+/* KVM's emulator has not got the instruction, and makes #UD of it, or worse; libvee has. */
+static bool is_beyond_kvm(const struct difference *d)
 {
-	(void)g;
-	(void)what;
-	return is_at(kvm, 6) && vee->bus_count > kvm->bus_count &&
-	       same_bus(vee, kvm, kvm->bus_count);
+	return (is_at(d->kvm, 6) || last_step(d->kvm)->stop == END_SHUTDOWN) &&
+	       d->vee->bus_count > d->kvm->bus_count &&
+	       same_bus(d->vee, d->kvm, d->kvm->bus_count) &&
+	       (is_right(d->g) || part_at_missing(d));
 }
 
 /* KVM begins POPA again after each access to a device, with (E)SP where it was by then. */
-static bool is_popa(const struct guest *g, const char *what, const struct trail *vee,
-		    const struct trail *kvm)
+static bool is_popa(const struct difference *d)
 {
-	(void)what;
-	return memchr(g->code, 0x61, g->bytes) && vee->bus_count && kvm->bus_count;
+	return d->kvm->bus_count && part_at(d, 0x61, NO_MORE) && is_right(d->g);
 }
 
 /* SDM 2A, "LTR": #GP(selector) if that points to the LDT; KVM's emulator has 0 for it. */
-static bool is_ltr(const struct guest *g, const char *what, const struct trail *vee,
-		   const struct trail *kvm)
+static bool is_ltr(const struct difference *d)
 {
-	return !strcmp(what, "memory") && has_code(g, 0x0f, 0x00) && is_at(vee, 13) &&
-	       is_at(kvm, 13) && vee->bus_count;
+	const unsigned int is_local = 4;
+	uint16_t of_vee, of_kvm;
+	uint32_t at = 0;
+
+	if (strcmp(d->what, "memory") || !is_at(d->vee, 13) || !is_at(d->kvm, 13))
+		return false;
+	while (memory_vee[at] == memory_kvm[at])
+		at++;
+	memcpy(&of_vee, memory_vee + at, 2);
+	memcpy(&of_kvm, memory_kvm + at, 2);
+	at += 2;
+	return of_vee & is_local && !of_kvm &&
+	       !memcmp(memory_vee + at, memory_kvm + at, RAM_BYTES - at) &&
+	       part_at(d, 0x0f, 0x00) && is_right(d->g);
 }
 
-#define DR6_BS		0x4000ULL
 #define FRAME_BYTES	48U	/* of 64-bit mode, with an error code */
 
-/* After HLT a trap is still to be taken; KVM has it in DR6 as soon as that is asked for. */
-static bool is_hlt_step(const struct guest *g, const char *what, const struct trail *vee,
-			const struct trail *kvm)
-{
-	const struct vee_debug *of_vee = &vee->end.debug, *of_kvm = &kvm->end.debug;
-
-	(void)g;
-	return !strcmp(what, "debug registers") && last_step(kvm)->regs.rflags & RFLAGS_TF &&
-	       of_kvm->dr6 == (of_vee->dr6 | DR6_BS) && of_kvm->dr7 == of_vee->dr7 &&
-	       !memcmp(of_kvm->dr, of_vee->dr, sizeof(of_vee->dr));
-}
-
 /* KVM's emulator does the instruction at RIP in place of a frame for a device's memory. */
-static bool is_frame(const struct guest *g, const char *what, const struct trail *vee,
-		     const struct trail *kvm)
+static bool is_frame(const struct difference *d)
 {
+	const struct trail *vee = d->vee;
 	const struct beat *last;
 
-	(void)g;
-	(void)what;
 	if (!vee->bus_count || !has_end(vee) ||
-	    last_step(vee)->regs.rip == last_step(kvm)->regs.rip)
+	    last_step(vee)->regs.rip == last_step(d->kvm)->regs.rip)
 		return false;
 	last = &vee->bus[vee->bus_count - 1];
 	return last->is_write && !last->is_port &&
-	       last->address - last_step(vee)->regs.rsp < FRAME_BYTES;
+	       last->address - last_step(vee)->regs.rsp < FRAME_BYTES && is_right(d->g);
 }
 
-/* Flags of a product and of a bit that is looked for: SDM 2A, "IMUL", "BSF". */
-static bool is_undefined_flag(const struct guest *g, const char *what,
-			      const struct trail *vee, const struct trail *kvm)
-{
-	uint64_t differ = last_step(vee)->regs.rflags ^ last_step(kvm)->regs.rflags;
+#define OF_IMUL	0x0d4ULL	/* SF, ZF, AF, PF: SDM 2A, "IMUL" */
+#define OF_BSF	0x895ULL	/* all but ZF: SDM 2A, "BSF", "BSR" */
 
-	return !strcmp(what, "registers") && vee->bus_count && !(differ & ~STATUS_FLAGS) &&
-	       (memchr(g->code, 0x69, g->bytes) || memchr(g->code, 0x6b, g->bytes) ||
-		has_code(g, 0x0f, 0xaf) || has_code(g, 0x0f, 0xbc) || has_code(g, 0x0f, 0xbd));
+static const struct {
+	uint8_t first;
+	int second;
+	uint64_t flags;
+} undefined[] = {
+	{ 0x69, NO_MORE, OF_IMUL }, { 0x6b, NO_MORE, OF_IMUL }, { 0x0f, 0xaf, OF_IMUL },
+	{ 0x0f, 0xbc, OF_BSF }, { 0x0f, 0xbd, OF_BSF },
+};
+
+static bool differ_in(const struct difference *d, uint64_t flags)
+{
+	struct trail *kvm = copy_of(d->kvm);
+
+	for (unsigned int i = 0; i < kvm->step_count && i < d->vee->step_count; i++) {
+		kvm->steps[i].regs.rflags &= ~flags;
+		kvm->steps[i].regs.rflags |= d->vee->steps[i].regs.rflags & flags;
+	}
+	return !find_difference(d->vee, kvm);
+}
+
+/* Flags of a product and of a bit that is looked for, of an operand in a device. */
+static bool is_undefined_flag(const struct difference *d)
+{
+	if (strcmp(d->what, "registers") || !d->vee->bus_count)
+		return false;
+	for (size_t i = 0; i < sizeof(undefined) / sizeof(*undefined); i++)
+		if (differ_in(d, undefined[i].flags) &&
+		    part_at(d, undefined[i].first, undefined[i].second))
+			return true;
+	return false;
 }
 
 static struct known knowns[] = {
 	{ "KVM mends a segment that an entry refuses", is_mended_segment, 0 },
+	{ "KVM has no PDPTE where one has a reserved bit set", is_pdpte, 0 },
 	{ "KVM does the IN of an INS whose memory faults", is_ins, 0 },
-	{ "KVM takes an IA32_FMASK with reserved bits", is_fmask, 0 },
 	{ "KVM's #GP for an LTR of the LDT has no error code", is_ltr, 0 },
 	{ "KVM's POPA from a device goes wrong", is_popa, 0 },
 	{ "KVM can't emulate what reaches a device: #UD", is_beyond_kvm, 0 },
-	{ "KVM gives the highest basic leaf for CPUID leaves that there are not", is_cpuid, 0 },
 	{ "KVM has a step's trap after HLT in DR6 already", is_hlt_step, 0 },
 	{ "KVM does not deliver an event whose frame goes to a device", is_frame, 0 },
+	{ "KVM takes CR4.MCE, which CPUID does not offer", is_mce, 0 },
 	{ "flags that an instruction leaves undefined", is_undefined_flag, 0 },
 	{ "the emulator: MOV to DR8 exits before #UD", is_dr8, 0 },
 	{ "the emulator: a single-step trap pending at the exit of MOV DR", is_dr_step, 0 },
 	{ 0 },
 };
 
-static struct known *find_known(const struct guest *g, const char *what, const struct trail *vee,
-				const struct trail *kvm)
+static struct known *find_known(const struct difference *d)
 {
 	for (struct known *known = knowns; known->name; known++)
-		if (known->is(g, what, vee, kvm))
+		if (known->is(d))
 			return known;
 	return NULL;
 }
@@ -1174,6 +1423,8 @@ static void tell_all(const struct guest *g, const char *what, const struct known
 	tell_trail("vee", vee);
 	tell_trail("KVM", kvm);
 	tell_memory();
+	if (vee->bus_count && !is_right(g))
+		tell_trail("the CPU, with memory for the device", &plain);
 }
 
 /*
@@ -1183,12 +1434,6 @@ static void tell_all(const struct guest *g, const char *what, const struct known
 static bool is_endless(const struct trail *vee)
 {
 	return last_step(vee)->stop == END_LOOP;
-}
-
-static void run_both(const struct guest *g, struct trail *vee, struct trail *kvm)
-{
-	engine_vee.run(&g->start, vee, NULL);
-	engine_kvm.run(&g->start, kvm, vee);
 }
 
 /* Once more, with nothing that guests before may have left; vee must do the same again. */
@@ -1217,7 +1462,7 @@ static void compare(const struct guest *g, struct trail *vee, struct trail *kvm)
 
 	what = find_difference(vee, kvm);
 	if (what)
-		known = find_known(g, what, vee, kvm);
+		known = find_known(&(struct difference) { g, what, vee, kvm });
 	if (what && !known) {
 		what = try_again(g, vee, kvm);
 		tally.left += !what;
@@ -1229,7 +1474,7 @@ static void compare(const struct guest *g, struct trail *vee, struct trail *kvm)
 	else
 		tally.partly++;
 	if (what && !known)
-		known = find_known(g, what, vee, kvm);
+		known = find_known(&(struct difference) { g, what, vee, kvm });
 	if (known)
 		known->count++;
 	else if (what)
@@ -1248,10 +1493,10 @@ static void run_guest(uint64_t number)
 	if (g.is_wild)
 		run_wild(&g, &vee);
 	else
-		engine_vee.run(&g.start, &vee, NULL);
+		run_on(&engine_vee, &g, &vee, NULL);
 	count(&vee);
 	if (!alone && !g.is_wild && !is_endless(&vee)) {
-		engine_kvm.run(&g.start, &kvm, &vee);
+		run_on(&engine_kvm, &g, &kvm, &vee);
 		compare(&g, &vee, &kvm);
 		return;
 	}
@@ -1370,6 +1615,7 @@ int main(int argc, char **argv)
 	setlinebuf(stdout);
 	memory_vee = ram();
 	engine_vee.open(memory_vee);
+	engine_plain.open(memory_vee);
 	if (!alone) {
 		memory_kvm = ram();
 		engine_kvm.open(memory_kvm);

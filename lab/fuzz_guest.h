@@ -11,10 +11,15 @@
 
 #include <vee.h>
 
+#include "machine.h"
+
 #define XSAVE_BYTES	4096
 #define STEPS_MAX	24	/* exits that are compared, of one guest */
 #define BUS_MAX		4096	/* bytes to and from ports and devices, likewise */
 #define PATIENCE_NS	2000000	/* how long a guest may keep from any exit */
+#define GPA_MMIO	RAM_BYTES	/* a device... */
+#define MMIO_BYTES	0x10000U
+#define MMIO_PAGES	4	/* ...of which so many pages are in the page tables */
 
 /* What a guest stops for: it goes on, or that was its end. */
 enum stop {
@@ -107,6 +112,9 @@ struct engine {
 };
 
 extern const struct engine engine_vee, engine_kvm;
+/* vee again, but what is a device to others is memory to it, @device: the CPU does it all. */
+extern const struct engine engine_plain;
+extern uint8_t device[MMIO_BYTES];
 
 /* For states that KVM has no means to make: fields of the VMCS besides. */
 void vee_write_field(uint32_t encoding, uint64_t value);

@@ -13,11 +13,11 @@
 #include <linux/kvm.h>
 
 #include "fuzz_guest.h"
-#include "machine.h"
 
 #define MAX_ENTRIES	VEE_MAX_CPUID
 #define TICK_US		4000	/* two of them are a guest's end */
 #define MSR_DEBUGCTL	0x1d9
+#define MSR_FMASK	0xc0000084
 
 static int kvm, vm, vcpu, page_bytes;
 static struct kvm_run *page;
@@ -49,23 +49,24 @@ static void enable(int fd, uint32_t cap, uint64_t arg)
 	call(fd, KVM_ENABLE_CAP, &enable, "a capability");
 }
 
-/* Those that no engine has are the program's to answer. */
+/* Those that no engine has are the program's to answer; writes to IA32_FMASK: set_fmask(). */
 static void filter_msrs(void)
 {
+	const uint32_t read = KVM_MSR_FILTER_READ, both = read | KVM_MSR_FILTER_WRITE;
 	static uint8_t ones[1];
-	static const struct {
-		uint32_t first, count;
+	const struct {
+		uint32_t first, count, flags;
 	} own[] = {
-		{ 0x174, 3 }, { 0x277, 1 }, { MSR_DEBUGCTL, 1 }, { 0xc0000080, 5 },
-		{ 0xc0000100, 4 },
+		{ 0x174, 3, both }, { 0x277, 1, both }, { MSR_DEBUGCTL, 1, both },
+		{ 0xc0000080, 4, both }, { MSR_FMASK, 1, read }, { 0xc0000100, 4, both },
 	};
 	struct kvm_msr_filter filter = { .flags = KVM_MSR_FILTER_DEFAULT_DENY };
 
 	ones[0] = 0xff;
 	for (unsigned int i = 0; i < sizeof(own) / sizeof(*own); i++)
 		filter.ranges[i] = (struct kvm_msr_filter_range) {
-			.flags = KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE,
-			.base = own[i].first, .nmsrs = own[i].count, .bitmap = ones,
+			.flags = own[i].flags, .base = own[i].first,
+			.nmsrs = own[i].count, .bitmap = ones,
 		};
 	enable(vm, KVM_CAP_X86_USER_SPACE_MSR,
 	       KVM_MSR_EXIT_REASON_FILTER | KVM_MSR_EXIT_REASON_UNKNOWN);
@@ -229,7 +230,7 @@ static struct kvm_sregs sregs_of(const struct state *s)
 		.gdt = table_of(&s->segments.gdtr), .idt = table_of(&s->segments.idtr),
 		.cr0 = s->control.cr0, .cr2 = s->control.cr2, .cr3 = s->control.cr3,
 		.cr4 = s->control.cr4, .cr8 = s->control.cr8, .efer = s->control.efer,
-		.apic_base = 0xfee00900,
+		.apic_base = 0xfee00100,	/* none: CPUID would show it */
 	};
 }
 
@@ -290,6 +291,9 @@ static void get_msrs(struct state *s)
 {
 	uint64_t *const values = (uint64_t *)&s->msrs;
 
+	msr_list.list.nmsrs = MSRS;
+	for (unsigned int i = 0; i < MSRS; i++)
+		msr_list.list.entries[i].index = msrs[i];
 	call(vcpu, KVM_GET_MSRS, &msr_list, "MSRs");
 	for (unsigned int i = 0; i < MSRS; i++)
 		if (msrs[i] == MSR_DEBUGCTL)
@@ -396,10 +400,27 @@ static bool do_port(struct trail *trail, const struct trail *guide)
 	return true;
 }
 
+/* KVM keeps the upper half, too, which is reserved: SDM 4, table "IA-32 Architectural MSRs". */
+static void set_fmask(uint64_t value)
+{
+	page->msr.error = value > UINT32_MAX;
+	if (page->msr.error)
+		return;
+	msr_list.list.nmsrs = 1;
+	msr_list.list.entries[0] =
+		(struct kvm_msr_entry) { .index = MSR_FMASK, .data = value };
+	if (ioctl(vcpu, KVM_SET_MSRS, &msr_list) != 1)
+		err(1, "KVM: IA32_FMASK");
+}
+
 static bool do_msr(struct trail *trail, bool write)
 {
 	uint64_t value = page->msr.data;
 
+	if (write && page->msr.index == MSR_FMASK) {
+		set_fmask(value);
+		return true;
+	}
 	if (!note(trail, write ? GO_WRMSR : GO_RDMSR, page->msr.index, write ? value : 0))
 		return false;
 	page->msr.error = !msr_answer(page->msr.index, &value);

@@ -4,13 +4,12 @@
 
 #include "fuzz_guest.h"
 #include "live.h"
-#include "machine.h"
 
 #define GP_VECTOR	13
 #define TASK_SWITCH	9
 
 static struct vee_vm *vm;
-static struct vee_vcpu *vcpu;
+static struct vee_vcpu *vcpu, *first, *plain;
 static uint8_t *ram;
 /* All that a new vCPU has; what a guest begins with is put into it. */
 static struct vee_vcpu_state state;
@@ -21,36 +20,70 @@ struct vee_vcpu *vee_scratch(void)
 	return vcpu;
 }
 
-static void touch_all(void)
+static void touch_all(uint8_t *memory, uint32_t gpa, uint32_t bytes)
 {
-	for (uint32_t at = 0; at < RAM_BYTES; at += PAGE_BYTES) {
-		make_touch(ram + at);
-		vee_vcpu_set_protected_mode(vcpu, at);
+	for (uint32_t at = 0; at < bytes; at += PAGE_BYTES) {
+		make_touch(memory + at);
+		vee_vcpu_set_protected_mode(vcpu, gpa + at);
 		vcpu->page->regs.rcx = 1;
-		vcpu->page->regs.rsi = at;
+		vcpu->page->regs.rsi = gpa + at;
 		check(run_vcpu(vcpu), "a page's first touch");
 	}
 }
 
-static void open_vee(uint8_t *memory)
+/*
+ * For a basic leaf above the highest KVM has what the highest has; a leaf that vee's table
+ * has not is zeros (struct vee_cpuid). So the highest is zeros, too.
+ */
+static void set_cpuid(void)
+{
+	struct vee_cpuid_entry entries[VEE_MAX_CPUID];
+	unsigned int count = VEE_MAX_CPUID - 1, highest = 0;
+
+	check(vee_vcpu_get_cpuid(vcpu, entries, &count), "CPUID");
+	for (unsigned int i = 0; i < count; i++)
+		if (!entries[i].leaf)
+			highest = ++entries[i].eax;
+	entries[count] = (struct vee_cpuid_entry) { .leaf = highest };
+	check(vee_vcpu_set_cpuid(vcpu, entries, count + 1), "CPUID");
+}
+
+static struct vee_vcpu *make_vm(uint8_t *memory)
 {
 	const unsigned int all = VEE_READ | VEE_WRITE | VEE_EXECUTE;
+
+	check(vee_vm_create(&vm), "VM");
+	check(vee_vm_map(vm, 0, memory, RAM_BYTES, all), "memory");
+	check(vee_vcpu_create(vm, 0, &vcpu), "vCPU");
+	set_cpuid();
+	touch_all(memory, 0, RAM_BYTES);
+	return vcpu;
+}
+
+static void open_vee(uint8_t *memory)
+{
 	struct vee_info info;
 
 	ram = memory;
 	check(vee_get_info(&info), "vee");
 	check(info.xsave_bytes <= XSAVE_BYTES ? 0 : -E2BIG, "the XSAVE area");
-	check(vee_vm_create(&vm), "VM");
-	check(vee_vm_map(vm, 0, memory, RAM_BYTES, all), "memory");
-	check(vee_vcpu_create(vm, 0, &vcpu), "vCPU");
+	first = make_vm(memory);
 	state.size = sizeof(state);
 	state.skip = VEE_STATE_CPUID;
 	state.xsave = (uintptr_t)area;
 	state.xsave_bytes = info.xsave_bytes;
-	touch_all();
 	check(vee_vcpu_save(vcpu, &state), "the state of a new vCPU");
 	state.prefetch = VEE_STATE_ALL | VEE_PREFETCH_INSN;
 	state.deadline_ns = PATIENCE_NS;
+}
+
+static void open_plain(uint8_t *memory)
+{
+	plain = make_vm(memory);
+	check(vee_vm_map(vm, GPA_MMIO, device, MMIO_BYTES,
+			 VEE_READ | VEE_WRITE | VEE_EXECUTE), "memory");
+	touch_all(device, GPA_MMIO, MMIO_BYTES);
+	vcpu = first;
 }
 
 int vee_answers(struct vee_cpuid_entry *entries, unsigned int *count)
@@ -248,8 +281,21 @@ void vee_run_wild(struct trail *trail, bool kicked)
 	go(trail);
 }
 
+static void run_plain(const struct start *start, struct trail *trail, const struct trail *guide)
+{
+	vcpu = plain;
+	run(start, trail, guide);
+	vcpu = first;
+}
+
 const struct engine engine_vee = {
 	.name = "vee",
 	.open = open_vee,
 	.run = run,
+};
+
+const struct engine engine_plain = {
+	.name = "the CPU",
+	.open = open_plain,
+	.run = run_plain,
 };

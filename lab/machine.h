@@ -60,6 +60,7 @@
 #define CR4_DE		0x8ULL
 #define CR4_PSE		0x10ULL
 #define CR4_PAE		0x20ULL
+#define CR4_MCE		0x40ULL
 #define CR4_OSFXSR	0x200ULL
 #define CR4_OSXSAVE	0x40000ULL
 #define CR4_SMAP	0x200000ULL
