@@ -15,8 +15,11 @@
  * The ring is the caller's to scribble on. The other reader does that with the head,
  * and then no more is asked for than that nobody waits for ever.
  *
+ * Or a third removes the range that they write to: once it is told that this is done, nothing
+ * more is posted.
+ *
  * Wrong on purpose, one at a time: BUG_PLAIN_TAIL, BUG_NO_TURN, BUG_POSTED_FIRST, BUG_NO_ROOM,
- * BUG_STALE, BUG_HEAD_FIRST.
+ * BUG_STALE, BUG_HEAD_FIRST, BUG_NO_GRACE.
  */
 #define POSTS	2
 #ifndef SHORT
@@ -35,6 +38,10 @@ byte next[2];		/* what the reader will see next of each vCPU */
 byte written[2];	/* how many of each vCPU's were posted */
 bool honest;
 byte done;
+
+bool watched = true;	/* the table of ranges has it */
+bool inside[2];		/* with interrupts off, so that RCU waits for it */
+bool removed;
 
 /* --- the guests write: interrupts are off -------------------------------------- */
 
@@ -115,6 +122,8 @@ inline post_to_ring(me, value)
 #endif
 		/* It never goes back: `post_to_ring()` in `post.c` */
 		assert(tail == number);
+		/* Not of what was removed: `change_watch()` in `post.c` */
+		assert(!removed);
 		tail = NUMBER(number + 1);
 #ifndef BUG_POSTED_FIRST
 		posted = NUMBER(number + 1);
@@ -131,10 +140,27 @@ proctype vcpu(byte me)
 	do
 	:: count == EACH -> break
 	:: else ->
-		post_to_ring(me, 10 * me + written[me]);
+		/* `post_write()` in `post.c` */
+		inside[me] = true;
+		if
+		:: watched -> post_to_ring(me, 10 * me + written[me])
+		:: else	/* POST_NONE */
+		fi;
+		inside[me] = false;
 		count++
 	od;
 	done++
+}
+
+/* `change_watch()` in `post.c`: who has looked before it is waited for */
+proctype remover()
+{
+	watched = false;
+#ifndef BUG_NO_GRACE
+	!inside[0];
+	!inside[1];
+#endif
+	removed = true
 }
 
 /* --- who takes them ------------------------------------------------------------ */
@@ -176,6 +202,9 @@ init
 	atomic {
 		if
 		:: honest = true; run reader()
+#ifndef SHORT
+		:: honest = true; run reader(); run remover()
+#endif
 		:: run scribbler()
 		fi;
 		run vcpu(0);

@@ -14,6 +14,7 @@ static const struct {
 	const char *answer;
 } answers[] = {
 	{ "gather_data_sampling", "the microcode's alone, which no guest can switch off" },
+	{ "ghostwrite", "another maker's CPUs, where there is no vee" },
 	{ "indirect_target_selection", "the kernel patches vee as itself; IBPB between VMs" },
 	{ "itlb_multihit", "no large page of a guest's memory can be executed" },
 	{ "l1tf", "empties the L1 data cache before an entry that other host code came before" },
@@ -23,10 +24,12 @@ static const struct {
 	{ "old_microcode", "nothing: what only new microcode mends stays open until it is there" },
 	{ "reg_file_data_sampling", "VERW right before each entry" },
 	{ "retbleed", "writes IBRS anew after each exit where the kernel uses it" },
+	{ "spec_rstack_overflow", "another maker's CPUs, where there is no vee" },
 	{ "spec_store_bypass", "nothing of its own: a guest runs with its thread's SSBD (prctl)" },
 	{ "spectre_v1", "masks the indices that a guest chooses" },
 	{ "spectre_v2", "return stack and branch history after each exit, IBPB between VMs" },
 	{ "srbds", "the microcode's alone, which no guest can switch off" },
+	{ "tsa", "another maker's CPUs, where there is no vee" },
 	{ "tsx_async_abort", "VERW right before each entry" },
 	{ "vmscape", "IBPB before the program goes on that ran a guest" },
 };
