@@ -44,8 +44,10 @@ do for [i = 0:blocks - 1] {
 	stats data index i every ::last::last using ($2 / kvm):($3 / vee) nooutput
 	side = STATS_min_x > STATS_min_y + 0.1 ? -1 : 1
 	set xrange [least:greatest]
-	set yrange [0:(most < 1.25 ? 1.6 : 1.3 * most)]
-	set ytics most < 1.25 ? 0.5 : most < 3 ? 1 : most < 10 ? 2 : 5
+	top = most < 1.25 ? 1.6 : 1.3 * most
+	# Below 0 there is room for a label.
+	set yrange [-0.18 * top:top]
+	set ytics 0, most < 1.25 ? 0.5 : most < 3 ? 1 : most < 10 ? 2 : 5
 	plot data index i using 1:($2 / kvm):xtic(commas($1)) \
 			with linespoints lw 1.5 dt 2 pt 6 ps 0.7 lc rgb "#777777" title "KVM", \
 		data index i using 1:($3 / vee) \
