@@ -37,5 +37,5 @@ plot table using (0):($0):(0):(kept(column(2))):($0 - 0.36):($0 + 0.36):ytic(1) 
 	table using (0):($0):(0):(missed(column(2))):($0 - 0.36):($0 + 0.36) \
 		with boxxyerror lc rgb "#c2410c" notitle, \
 	@marks @missing \
-	table using (beside(column(2))):($0):(" " . strcol(3)) \
-		with labels left font ",9" notitle
+	table using (beside(column(2))):($0):3 \
+		with labels left offset 0.7, 0 font ",9" notitle
