@@ -4,10 +4,11 @@
  * command's output from the debug port to stdout as it comes, ties a terminal
  * to the lab's shell, keeps the time limit, and says how it all ended.
  *
- * usage: host [-s] [-r] [-g] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR
+ * usage: host [-s] [-r] [-g] [-t SECONDS] [-q SECONDS] [-d DIR] WORK-DIR
  *
  * WORK-DIR holds bochsrc, and gets console.log and bochs.log. With -r it also holds
- * bochs.rc, the commands for Bochs' debugger, which is else told by this program.
+ * bochs.rc, the commands for Bochs' debugger, which is else told by this program. DIR is
+ * removed at the end.
  *
  * The limit counts the lab's own time, which load and slow machines don't change:
  * SIGINT takes Bochs to its debugger between two instructions, which the lab can't
@@ -62,6 +63,7 @@ static struct {
 	bool times;		/* VEE_LAB_TIMES: say when each stage came */
 	double began;
 	int limit;
+	int silence;		/* the limit for that; 0: none */
 	int patience;
 	bool rc_file;		/* -r */
 	bool debugger_option;	/* -g: this Bochs has its debugger only if asked */
@@ -73,7 +75,7 @@ static struct {
 	struct termios saved;
 } host = { .patience = PATIENCE, .to_bochs = -1, .terminal = -1 };
 
-enum end { LAB_ENDED, OVER_LIMIT, STANDS_STILL, CLOCK_STANDS_STILL };
+enum end { LAB_ENDED, OVER_LIMIT, SILENT, STANDS_STILL, CLOCK_STANDS_STILL };
 
 /* The emulator's clock and what it took to move it. */
 static struct {
@@ -414,6 +416,7 @@ static void command_byte(unsigned char byte)
 		break;
 	case FRAME_START:
 		lab.start = true;
+		progress.printed = progress.ticks;
 		take_terminal();
 		break;
 	case FRAME_END:
@@ -520,6 +523,9 @@ static enum end look(void)
 		progress.ticks = cpu * TICKS_PER_SECOND;
 	if (progress.ticks >= host.limit * TICKS_PER_SECOND)
 		return OVER_LIMIT;
+	if (host.silence && lab.start &&
+	    progress.ticks >= progress.printed + host.silence * TICKS_PER_SECOND)
+		return SILENT;
 	if (progress.idle_looks >= host.patience)
 		return STANDS_STILL;
 	if (asks && cpu - progress.cpu_moved >= host.patience)
@@ -585,6 +591,10 @@ static int hung(enum end end)
 		fprintf(stderr, lab.start ? "the command last printed something %.0f s before\n" :
 			"the command was not reached\n", silent);
 		break;
+	case SILENT:
+		fprintf(stderr, "lab: the command printed nothing for %.0f s of the lab's time\n",
+			silent);
+		break;
 	case STANDS_STILL:
 		fprintf(stderr, "lab: the emulator stands still: for %d s it had no CPU time\n",
 			host.patience);
@@ -624,7 +634,7 @@ static void parse(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "srgt:d:")) != -1) {
+	while ((c = getopt(argc, argv, "srgt:q:d:")) != -1) {
 		switch (c) {
 		case 's':
 			host.shell = true;
@@ -638,6 +648,9 @@ static void parse(int argc, char **argv)
 		case 't':
 			host.limit = atoi(optarg);
 			break;
+		case 'q':
+			host.silence = atoi(optarg);
+			break;
 		case 'd':
 			host.remove = optarg;
 			break;
@@ -646,7 +659,7 @@ static void parse(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc)
-		errx(2, "usage: host [-s] [-r] [-g] [-t SECONDS] [-d DIR-TO-REMOVE] WORK-DIR");
+		errx(2, "usage: host [-s] [-r] [-g] [-t SECONDS] [-q SECONDS] [-d DIR] WORK-DIR");
 	host.work = argv[optind];
 }
 
