@@ -167,6 +167,7 @@ function wrong(t,   r, i, k, w, at, found) {
 			if (!found)
 				return "expected " quote(w) ", came " came(r, w)
 			at = found
+			last[t] = line[r, found]
 		} else if (k == "never" && (found = find(r, w, 0))) {
 			return "expected no " quote(w) ", came " quote(line[r, found])
 		} else if (k == "status" && status[r] != w) {
@@ -187,12 +188,9 @@ function hint_for(t,   i) {
 	return ""
 }
 
-# Of a task that has gone well: the last line that was wanted.
-function right(t,   i) {
-	for (i = wants[t]; i > 0; i--)
-		if (kind[t, i] == "expect")
-			return "came " quote(want[t, i])
-	return "as it should be"
+# Of a task that has gone well: the last line of those that were wanted.
+function right(t) {
+	return t in last ? "came " quote(last[t]) : "as it should be"
 }
 
 # A run that is not in status[] must not come to be there by being asked for.
