@@ -486,7 +486,7 @@ static void a_new_project(void)
 	CHECK(file_has("mine/Makefile", line));
 	CHECK(file_has("mine/guest.c", "Hello from %d bits"));
 	CHECK(file_has("mine/host.c", "err(1, \"%s\", what);"));
-	CHECK(file_has("mine/.gitignore", "*.elf"));
+	CHECK(file_has("mine/.gitignore", "*.elf32"));
 	make_empty("mine/guest.c", 0600);
 	CHECK_EQUAL(new_project("tree", "mine"), STATUS_FAILED);
 	CHECK(strstr(said, "mine is there already, and stays"));
