@@ -8,10 +8,14 @@ PROGRAMS := $(shell awk '/^(program|guest|module) / { print $$2 }' tasks)
 TRY := $(shell sed -n 's/^try *//p' tasks)
 
 MAKEFLAGS += --no-print-directory
+# What is seen is what a compiler says; with V=1 its commands, too.
+ifndef V
+.SILENT:
+endif
 .DEFAULT_GOAL := all
 
 .PHONY: all try grade clean help
-all: $(PROGRAMS) ## Build it
+all: $(PROGRAMS) ## Build it; V=1 shows by which commands
 try: all ## Run it in the lab, which stays up; ARGS="..." are its own
 	@$(LABS)/try $(LAB) $(TRY) $(ARGS)
 grade: ## Points, task by task
