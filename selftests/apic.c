@@ -516,6 +516,25 @@ TEST_F(apic, self_in_one_stay)
 	EXPECT_EQ(-1, TAKEN());
 }
 
+/* In single steps, too, these are the guest's APIC's: the host's goes on without. */
+TEST_F(apic, self_stepped)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	SET_WRITING(g, write_cr8, MSR_OF(SELF_IPI), HIGH);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE + 2);
+	g->page->intercept = 0;
+	EXPECT_EQ(1U << HIGH % 32, RDMSR(IRR + 16 * (HIGH / 32)));
+	EXPECT_EQ(HIGH, TAKEN());
+	SET_WRITING(g, write_cr8, MSR_OF(EOI), 0);
+	g->page->intercept = VEE_INTERCEPT_STEP;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, GPA_CODE + 2);
+	g->page->intercept = 0;
+	EXPECT_EQ(0, RDMSR(ISR + 16 * (HIGH / 32)));
+}
+
 /* The processor priority, read right behind a write, before anything else is looked at. */
 static __u32 ppr_after_wrmsr(struct __test_metadata *_metadata, struct guest *g, __u32 reg,
 			     __u32 value)
@@ -1169,6 +1188,23 @@ TEST_F(apic, timer_deadline)
 	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, host_tsc() + khz));
 	SET_LONG(g, count_on);
 	ASSERT_VECTOR(g, HIGH);
+}
+
+/* The deadline is the guest's TSC's, which it may set: SDM 3A, "TSC-Deadline Mode". */
+TEST_F(apic, timer_deadline_by_another_tsc)
+{
+	struct guest *g = &self->g;
+	__u64 khz = vee_info(g->dev).tsc_khz, deadline = host_tsc() + 1000000 * khz, since;
+
+	set_x2apic(_metadata, g);
+	WRMSR(LVT_TIMER, HIGH | LVT_DEADLINE);
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC_DEADLINE, deadline));
+	EXPECT_EQ(-1, TAKEN());
+	since = now_ns();
+	EXPECT_TRUE(try_wrmsr(_metadata, g, MSR_TSC, deadline - COUNT_NS / MS_NS * khz));
+	expect_timer(_metadata, g, since, COUNT_NS);
+	EXPECT_TRUE(try_rdmsr(_metadata, g, MSR_TSC_DEADLINE, &deadline));
+	EXPECT_EQ(0, deadline);
 }
 
 #define LONG_COUNT	0xf0000000U

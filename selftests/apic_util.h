@@ -50,6 +50,7 @@
 #define ICR_OTHERS	0xc0000
 
 #define MSR_APIC_BASE		0x1b
+#define MSR_TSC			0x10
 #define MSR_TSC_DEADLINE	0x6e0
 #define MSR_OF(reg)		(0x800 + ((reg) >> 4))
 

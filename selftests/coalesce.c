@@ -1072,6 +1072,24 @@ TEST_F(coalesce, again_with_other_code)
 	EXPECT_STORE(g, 0x22, 1);
 }
 
+/* No 15 bytes are left there, which is as many as are looked at again. */
+TEST_F(coalesce, again_at_the_end_of_a_page)
+{
+	unsigned char *end = self->g.mem + GPA_CODE + PAGE_BYTES - 2;
+	struct guest *g = &self->g;
+
+	store_known(_metadata, self);
+	memcpy(end, g->mem + GPA_CODE, 16);
+	g->page->regs.rip = GPA_CODE + PAGE_BYTES - 2;
+	g->page->resume = VEE_RESUME_HERE;
+	g->page->dirty |= VEE_STATE_REGS;
+	ASSERT_RUN(g, VEE_EXIT_PIO);
+	take(self->ring);
+	EXPECT_STORE(g, 0x11112222, 4);
+	memcpy(end, STORE_ECX, 2);
+	EXPECT_STORE(g, 0x33334444, 4);
+}
+
 #define OTHER_CODE	(GPA_CODE + PAGE_BYTES)
 
 static void write_other_code(struct guest *g)

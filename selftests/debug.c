@@ -690,6 +690,12 @@ TEST_F(debug, host_breakpoint)
 	ASSERT_HLT(g, AT(writes, written) + 1);
 	EXPECT_EQ(1, guest_read32(g, GPA_DATA + 8));
 	EXPECT_EQ(1, count_of(fd));
+	/* The guest's own are in the CPU, too, at the same address. */
+	GUEST_LONG(g, writes);
+	set_debug(g, 2, GPA_DATA + 8, DR7_WRITE_2);
+	g->page->intercept = VEE_INTERCEPT_DEBUG;
+	ASSERT_RUN_AT(g, VEE_EXIT_DEBUG, AT(writes, written));
+	EXPECT_EQ(1, count_of(fd));
 	__atomic_store_n(here + 2, 2, __ATOMIC_SEQ_CST);
 	EXPECT_EQ(2, count_of(fd));
 	close(fd);

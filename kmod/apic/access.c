@@ -349,8 +349,6 @@ static bool write_wide(struct apic *apic, u32 offset, u64 value)
 
 	if (!apic_is_x2apic(apic) || !(reg->access & MAY_WRITE_WIDE))
 		return false;
-	if (offset == APIC_ICR)
-		return apic_write_icr(apic, value);
 	if (offset == APIC_LVTT && !(apic->offers & APIC_OFFERS_DEADLINE))
 		bits &= ~APIC_LVT_TIMER_TSCDEADLINE;
 	if (value & ~(u64)bits)
@@ -359,15 +357,9 @@ static bool write_wide(struct apic *apic, u32 offset, u64 value)
 	return true;
 }
 
-bool apic_wrmsr(struct apic *apic, u32 index, u64 value, u64 guest_ahead)
+bool apic_wrmsr(struct apic *apic, u32 index, u64 value)
 {
-	switch (index) {
-	case MSR_IA32_APICBASE:
+	if (index == MSR_IA32_APICBASE)
 		return apic_write_base(apic, value);
-	case MSR_IA32_TSC_DEADLINE:
-		apic_timer_set_deadline(apic, value, guest_ahead);
-		return true;
-	default:
-		return write_wide(apic, offset_of(index), value);
-	}
+	return write_wide(apic, offset_of(index), value);
 }

@@ -296,9 +296,10 @@ static inline bool apic_has_msr(const struct apic *apic, u32 index)
 	       index == MSR_IA32_APICBASE;
 }
 
-/* False: #GP. @guest_ahead: how much the guest's TSC is more than host_time() */
+/* False: #GP. */
 bool apic_rdmsr(struct apic *apic, u32 index, u64 *value);
-bool apic_wrmsr(struct apic *apic, u32 index, u64 value, u64 guest_ahead);
+/* Those that are written often have ways of their own: ICR by WRMSR, IA32_TSC_DEADLINE. */
+bool apic_wrmsr(struct apic *apic, u32 index, u64 value);
 /* In x2APIC mode: the interrupt command register. False: #GP. */
 bool apic_write_icr(struct apic *apic, u64 value);
 /* In xAPIC mode; where no register is, that is noted as an error. @offset: a multiple of 16 */
@@ -319,6 +320,7 @@ void apic_timer_fire(struct apic *apic, u64 now);
 void apic_timer_hold_off(struct apic *apic);
 void apic_timer_set_count(struct apic *apic, u32 count);
 u32 apic_timer_count(const struct apic *apic);
+/* @guest_ahead: how much the guest's TSC is more than host_time() */
 void apic_timer_set_deadline(struct apic *apic, u64 deadline, u64 guest_ahead);
 /* The LVT entry, the divide configuration, may have changed. */
 void apic_timer_set_mode(struct apic *apic);

@@ -135,7 +135,7 @@ static enum next sent(struct vee_vcpu *vcpu)
 
 static noinline enum next wrmsr_seldom(struct vee_vcpu *vcpu, u32 index)
 {
-	if (!apic_wrmsr(&vcpu->apic, index, guest_edx_eax(vcpu), guest_tsc_offset(&vcpu->vmcs.tsc)))
+	if (!apic_wrmsr(&vcpu->apic, index, guest_edx_eax(vcpu)))
 		return event_gp(vcpu);
 	event_skip(vcpu);
 	return index == MSR_IA32_APICBASE ? NEXT_HOST : changed(vcpu);

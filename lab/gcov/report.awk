@@ -3,7 +3,8 @@
 # "FILE:LINE COUNT" and "FILE:LINE:BRANCH COUNT" of several runs: how many lines of each file
 # were reached and how many ways of its branches, and which lines were not, by function, with
 # the reason that file "reasons" has: "FILE FUNCTION REASON", of which FUNCTION may be "*", or
-# "FUNCTION:TEXT" for the lines of it that have TEXT ("~" is a blank). "folder": of what.
+# "FUNCTION:TEXT" for the lines of it that have TEXT ("~" is a blank); at the end, those of
+# which there is no such line any more. "folder": of what.
 
 function read_source(file,   text, n, name) {
 	read[file] = 1
@@ -25,15 +26,29 @@ function function_of(file, line) {
 
 function reason_for(file, name, line,   i) {
 	for (i = 1; i <= parts[file, name]; i++)
-		if (index(has[file, line], part[file, name, i]))
+		if (index(has[file, line], part[file, name, i])) {
+			used[file " " name ":" part[file, name, i]] = 1
 			return why_part[file, name, i]
-	if ((file, name) in why)
-		return why[file, name]
-	return why[file, "*"]
+		}
+	if (!((file, name) in why))
+		name = "*"
+	used[file " " name] = 1
+	return why[file, name]
+}
+
+# A line that is reached by now, or is no more, needs none.
+function tell_unused(   what) {
+	for (what in given)
+		if (!(what in used) && index(what, folder "/") == 1)
+			print "lab/gcov/reasons: " what ": of no line that is not reached" | sorter
+	close(sorter)
 }
 
 function note_reason(file, name, reason,   colon, n, text) {
 	colon = index(name, ":")
+	text = name
+	gsub(/~/, " ", text)
+	given[file " " text] = 1
 	if (!colon) {
 		why[file, name] = reason
 		return
@@ -55,6 +70,13 @@ BEGIN {
 		note_reason(word[1], word[2], reason)
 	}
 }
+
+$1 == "others" {
+	known_only = count > 0
+	next
+}
+
+known_only && !($1 in most) { next }
 
 split($1, place, ":") == 3 {
 	if (!($1 in most))
@@ -114,4 +136,5 @@ END {
 		printf "%s%s: %s\n", word[1], missed[what], word[2] == "" ? "?" : word[2] | sorter
 	}
 	close(sorter)
+	tell_unused()
 }
