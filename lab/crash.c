@@ -3,6 +3,9 @@
  * The kernel crashes while guests run. Runs in the lab, on two CPUs, a guest on each:
  *
  *	crash MODE kdump FILE	panics, with kernel FILE loaded to boot then
+ *	crash MODE late FILE	likewise, but those who want to know of a panic are told before
+ *				(crash_kexec_post_notifiers)
+ *	crash MODE kexec FILE	boots FILE, in good order
  *	crash MODE panic	panics, and resets the machine a second later
  *	crash MODE sysrq	resets the machine at once, as Alt-SysRq-B does
  *
@@ -17,6 +20,7 @@
 #include <linux/kvm.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/reboot.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +28,7 @@
 #include "spinner.h"
 
 #define CPUS		2
+#define LATE		"/sys/module/kernel/parameters/crash_kexec_post_notifiers"
 
 /*
  * Which this kernel has, and the crash kernel has not: it brings up both CPUs by INIT, that
@@ -70,7 +75,7 @@ static void check_mode(const char *mode)
 		errx(1, "VMX is not %s, but %s", mode, now);
 }
 
-static void load_crash_kernel(const char *path)
+static void load_kernel(const char *path, unsigned long flags)
 {
 	char cmdline[1024] = "", *end;
 	int fd = open(path, O_RDONLY);
@@ -83,7 +88,7 @@ static void load_crash_kernel(const char *path)
 		errx(1, "the kernel's command line has no " ONE_CPU);
 	strcpy(end, CRASH_CMDLINE);
 	if (syscall(SYS_kexec_file_load, fd, -1, strlen(cmdline) + 1, cmdline,
-		    KEXEC_FILE_ON_CRASH | KEXEC_FILE_NO_INITRAMFS))
+		    flags | KEXEC_FILE_NO_INITRAMFS))
 		err(1, "kexec_file_load");
 	close(fd);
 }
@@ -97,25 +102,34 @@ static void write_to(const char *path, const char *text)
 	close(fd);
 }
 
+static void go(const char *how)
+{
+	if (!strcmp(how, "panic"))
+		write_to("/proc/sys/kernel/panic", "1");
+	if (!strcmp(how, "late"))
+		write_to(LATE, "1");
+	if (!strcmp(how, "kexec"))
+		reboot(RB_KEXEC);
+	write_to("/proc/sysrq-trigger", strcmp(how, "sysrq") ? "c" : "b");
+}
+
 int main(int argc, char **argv)
 {
 	struct timespec while_they_run = { .tv_nsec = 500000000 };
 	int cpu;
 
 	if (argc < 3)
-		errx(2, "usage: crash MODE kdump FILE | MODE panic | MODE sysrq");
+		errx(2, "usage: crash MODE kdump|late|kexec FILE | MODE panic|sysrq");
 	if (!strcmp(argv[1], "shared"))
 		hold_kvm();
 	check_mode(argv[1]);
 	if (argc == 4)
-		load_crash_kernel(argv[3]);
+		load_kernel(argv[3], strcmp(argv[2], "kexec") ? KEXEC_FILE_ON_CRASH : 0);
 	for (cpu = 0; cpu < CPUS; cpu++)
 		if (!fork())
 			run_guest(cpu);
 	nanosleep(&while_they_run, NULL);
 	pin_to_cpu(CRASH_CPU);
-	if (!strcmp(argv[2], "panic"))
-		write_to("/proc/sys/kernel/panic", "1");
-	write_to("/proc/sysrq-trigger", strcmp(argv[2], "sysrq") ? "c" : "b");
+	go(argv[2]);
 	errx(1, "the machine is still up");
 }
