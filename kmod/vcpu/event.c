@@ -522,17 +522,3 @@ enum next event_skip(struct vee_vcpu *vcpu)
 		end_insn();
 	return NEXT_ENTER;
 }
-
-/* What it would read is known since then; each VMREAD is as dear as twenty other instructions. */
-void event_pass_seen(struct vee_vcpu *vcpu)
-{
-	u64 rip = vcpu->exit.rip, next = rip + vcpu->exit.insn_length;
-
-	if (unlikely(!vcpu->exit.plain || (rip ^ next) >> 32)) {
-		event_skip(vcpu);
-		return;
-	}
-	vcpu->exit.plain = false;
-	vmcs_write(VMCS_GUEST_RIP, next);
-	vcpu->step.done = true;
-}

@@ -98,15 +98,15 @@ static inline bool event_has_next_nmi(const struct events *events)
 	return events->nmi_again || READ_ONCE(events->sent_nmi);
 }
 
-/* Something is on its way into the guest. */
-static inline bool event_pending(const struct events *events)
+/* These two, and step_armed(), are not 0 if so. Something is on its way into the guest. */
+static inline u32 event_pending(const struct events *events)
 {
 	return (events->delivering.flags | events->nmi.flags | events->interrupt.flags) &
 	       VEE_EVENT_VALID;
 }
 
 /* @intercept: as the caller wishes; @proc: the controls as they are */
-static inline bool event_windows(u32 intercept, u32 proc)
+static inline u32 event_windows(u32 intercept, u32 proc)
 {
 	return (intercept & INTERCEPT_WINDOWS) | (proc & PROC_WINDOWS);
 }
@@ -139,8 +139,6 @@ enum next event_ud(struct vee_vcpu *vcpu);
 enum next event_gp(struct vee_vcpu *vcpu);
 /* NEXT_ENTER, likewise. */
 enum next event_skip(struct vee_vcpu *vcpu);
-/* The same of the last exit that the caller saw. */
-void event_pass_seen(struct vee_vcpu *vcpu);
 /* TF's trap comes at the next entry, after the instruction that is done. */
 void event_trap_pending(void);
 /* @rflags: the guest's */
@@ -165,6 +163,22 @@ static inline bool nmi_ready(u32 state)
 	return !(state & (INTERRUPT_SHADOW | VEE_BLOCKING_BY_NMI));
 }
 
+/*
+ * Goes past the instruction of the last exit that the caller saw. What event_skip() would read
+ * is known since then; each VMREAD is as dear as twenty other instructions. False: it isn't, or
+ * there is more to do.
+ */
+static __always_inline bool event_pass_seen(struct vm_exit *exit)
+{
+	u64 rip = exit->rip, next = rip + exit->insn_length;
+
+	if (unlikely(!exit->plain || (rip ^ next) >> 32))
+		return false;
+	exit->plain = false;
+	vmcs_write(VMCS_GUEST_RIP, next);
+	return true;
+}
+
 /* Does passing an instruction end a blocking or RF, or trap? The guest's. */
 static inline bool event_insn_matters(u32 state, u64 rflags)
 {
@@ -174,15 +188,15 @@ static inline bool event_insn_matters(u32 state, u64 rflags)
 /* For the caller, at an exit: VEE_EXIT_ flags. @state, @rflags: the guest's */
 static inline u32 event_exit_flags(const struct events *events, u32 state, u64 rflags)
 {
-	u32 flags = VEE_EXIT_NMI_READY;
+	return (nmi_ready(state) ? VEE_EXIT_NMI_READY : 0) |
+	       (interrupt_ready(state, rflags) ? VEE_EXIT_INTERRUPT_READY : 0) |
+	       (event_pending(events) ? VEE_EXIT_EVENT_PENDING : 0);
+}
 
-	if (unlikely(state))
-		flags = nmi_ready(state) ? VEE_EXIT_NMI_READY : 0;
-	if (interrupt_ready(state, rflags))
-		flags |= VEE_EXIT_INTERRUPT_READY;
-	if (unlikely(event_pending(events)))
-		flags |= VEE_EXIT_EVENT_PENDING;
-	return flags;
+/* The same where nothing is pending and interruptibility() is 0. */
+static inline u32 event_free_flags(u64 rflags)
+{
+	return VEE_EXIT_NMI_READY | (rflags & X86_EFLAGS_IF ? VEE_EXIT_INTERRUPT_READY : 0);
 }
 
 #endif /* _VEE_EVENT_H */

@@ -229,12 +229,21 @@ static enum next exit_nothing(struct vee_vcpu *vcpu)
 }
 
 /* An event that waits for the guest to be ready ends HLT at once. */
-static enum next exit_hlt(struct vee_vcpu *vcpu)
+static noinline enum next hlt_in_full(struct vee_vcpu *vcpu)
 {
 	if (event_wakes(&vcpu->events) || local_wakes(vcpu, &vcpu->apic))
 		return event_skip(vcpu);
 	if (halt_begin(vcpu))
 		return NEXT_HOST;
+	return exit_user(vcpu, VEE_EXIT_HLT);
+}
+
+/* A caller who wants to see each HLT: the other option is none without this one. */
+static enum next exit_hlt(struct vee_vcpu *vcpu)
+{
+	if (vcpu->wishes.options & VEE_OPTION_HLT_SLEEPS || event_pending(&vcpu->events) ||
+	    local_is_there(&vcpu->apic))
+		return hlt_in_full(vcpu);
 	return exit_user(vcpu, VEE_EXIT_HLT);
 }
 
@@ -379,12 +388,14 @@ enum next exit_handle(struct vee_vcpu *vcpu, u32 reason)
 {
 	const struct exit_kind *kind = find_kind(vcpu, reason & VMX_EXIT_BASIC);
 
-	vcpu->exit.insn_length = 0;
 	if (likely(kind->insn))
 		vcpu->exit.insn_length = vmcs_read(VMCS_EXIT_INSTRUCTION_LENGTH);
-	vcpu->exit.qualification = 0;
+	else
+		vcpu->exit.insn_length = 0;
 	if (likely(kind->qualified))
 		vcpu->exit.qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	else
+		vcpu->exit.qualification = 0;
 	if (static_branch_unlikely(&exits_traced))
 		return exit_traced(vcpu, kind->handle);
 	return kind->handle(vcpu);

@@ -58,7 +58,7 @@
  * Once per bracket is enough: presence_flush() waits for an interrupt here, which ends
  * the bracket, before anything that it took away is used again.
  */
-static void flush_stale(struct vee_vcpu *vcpu)
+static __always_inline void flush_stale(struct vee_vcpu *vcpu)
 {
 	if (ept_flush_this_cpu(&vcpu->vm->memory.ept))
 		vcpu->stats.flushes++;
@@ -96,7 +96,7 @@ static __always_inline int bracket_enter(struct vee_vcpu *vcpu)
 	vcpu->host.debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 	debug_enter(&vcpu->debug);
 	guest_msrs_enter(&vcpu->msrs);
-	state_load(vcpu, &vcpu->staged);
+	state_load(vcpu, &vcpu->staged, &vcpu->exit, &vcpu->step);
 	return 0;
 }
 
@@ -222,7 +222,7 @@ static noinline enum next load_pml(struct vee_vcpu *vcpu)
 }
 
 /* With interrupts off, so that none of these can come unseen before the entry. */
-static enum next may_enter(struct vee_vcpu *vcpu)
+static __always_inline enum next may_enter(struct vee_vcpu *vcpu)
 {
 	enum next next;
 
@@ -314,16 +314,29 @@ static noinline enum next enter_while_asked(struct vee_vcpu *vcpu)
 	return enter_plainly(vcpu);
 }
 
-static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
+static noinline enum next enter_otherwise(struct vee_vcpu *vcpu)
 {
 	u32 intercept = vcpu->wishes.intercept, proc = vcpu->controls.proc;
-	bool event = event_pending(&vcpu->events) | event_windows(intercept, proc);
+	bool event = event_pending(&vcpu->events) || event_windows(intercept, proc);
 	bool limit = deadline_armed(&vcpu->limits, &vcpu->controls);
 	bool step = step_armed(intercept, proc);
 
+	if (local_is_there(&vcpu->apic) && event && !(limit | step) &&
+	    event_only_asked(&vcpu->events, intercept))
+		return enter_while_asked(vcpu);
+	return enter_prepared(vcpu, (event ? NEEDS_EVENT : 0) | (limit ? NEEDS_LIMIT : 0) |
+				    (step ? NEEDS_STEP : 0));
+}
+
+/* Which of them it is only matters if there is one: so one test for events and steps. */
+static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
+{
+	u32 intercept = vcpu->wishes.intercept, proc = vcpu->controls.proc;
+
 	vcpu->step.by = STEP_NONE;
-	if (likely(!(event | step))) {
-		if (!limit)
+	if (likely(!(event_pending(&vcpu->events) | event_windows(intercept, proc) |
+		     step_armed(intercept, proc)))) {
+		if (!deadline_armed(&vcpu->limits, &vcpu->controls))
 			return enter_plainly(vcpu);
 		if (vcpu->limits.under_way == LIMIT_TIMER) {
 			if (timer_was_set(&vcpu->limits))
@@ -331,15 +344,11 @@ static __always_inline enum next enter_as_needed(struct vee_vcpu *vcpu)
 		} else if (budget_is_set(&vcpu->limits, &vcpu->controls)) {
 			return enter_within_budget(vcpu);
 		}
-	} else if (local_is_there(&vcpu->apic) && !(limit | step) &&
-		   event_only_asked(&vcpu->events, intercept)) {
-		return enter_while_asked(vcpu);
 	}
-	return enter_prepared(vcpu, (event ? NEEDS_EVENT : 0) | (limit ? NEEDS_LIMIT : 0) |
-				    (step ? NEEDS_STEP : 0));
+	return enter_otherwise(vcpu);
 }
 
-static enum next in_bracket(struct vee_vcpu *vcpu)
+static __always_inline enum next in_bracket(struct vee_vcpu *vcpu)
 {
 	enum next next = may_enter(vcpu);
 
@@ -392,7 +401,7 @@ static bool host_waits(struct vee_vcpu *vcpu)
 }
 
 /* An enum next, or an error. */
-static int stretch(struct vee_vcpu *vcpu)
+static __always_inline int stretch(struct vee_vcpu *vcpu)
 {
 	int next;
 
@@ -405,6 +414,8 @@ static int stretch(struct vee_vcpu *vcpu)
 		next = in_bracket(vcpu);
 		times_leave();
 		bracket_leave(vcpu);
+		if (likely(next == NEXT_USER))
+			break;
 		if (next == NEXT_FAULT)
 			next = exit_fault(vcpu);
 	} while (next == NEXT_HOST && !host_waits(vcpu));
@@ -455,16 +466,18 @@ static int sleeping_half(struct vee_vcpu *vcpu)
 	return err ?: vcpu->exit.sleeper(vcpu);
 }
 
-static int run(struct vee_vcpu *vcpu)
+static __always_inline int run(struct vee_vcpu *vcpu)
 {
 	int next;
 
 	for (;;) {
 		/* What sleeps, or is done for the thread, may be anything. */
 		vcpu->l1d.clean_at = L1D_NEVER_CLEAN;
-		do {
-			next = stretch(vcpu);
-		} while (try_elsewhere(next));
+		next = stretch(vcpu);
+		if (likely(next == NEXT_USER))
+			break;
+		if (try_elsewhere(next))
+			continue;
 		if (next == NEXT_SLEEP)
 			next = sleeping_half(vcpu);
 		if (next == NEXT_USER)
@@ -480,7 +493,7 @@ static int run(struct vee_vcpu *vcpu)
 }
 
 /* The thread at hand is the one to interrupt, from here to its last entry. */
-static int run_here(struct vee_vcpu *vcpu)
+static __always_inline int run_here(struct vee_vcpu *vcpu)
 {
 	int err;
 
@@ -512,21 +525,32 @@ static void run_count(struct vee_vcpu *vcpu)
 	deadline_start(&vcpu->limits, READ_ONCE(vcpu->page->deadline_ns));
 }
 
+static __always_inline int take(struct vee_vcpu *vcpu)
+{
+	return state_take(vcpu, vcpu->page, &vcpu->wishes, &vcpu->staged, &vcpu->exit);
+}
+
 /* -EAGAIN: what it takes over refers to memory that is not at hand. */
-static int run_begin(struct vee_vcpu *vcpu)
+static __always_inline int run_begin(struct vee_vcpu *vcpu)
 {
 	int err;
 
 	step_begin(&vcpu->step);
-	err = state_take(vcpu);
+	err = take(vcpu);
 	if (!err)
 		run_count(vcpu);
 	return err;
 }
 
+/* For all but the usual run, which has it in line. */
+static noinline int run_apart(struct vee_vcpu *vcpu)
+{
+	return run_here(vcpu);
+}
+
 static int run_to_end(struct vee_vcpu *vcpu)
 {
-	int err = run_here(vcpu);
+	int err = run_apart(vcpu);
 
 	run_end(vcpu);
 	return err;
@@ -552,7 +576,7 @@ static int take_once_there(struct vee_vcpu *vcpu, bool in_run)
 	do {
 		err = fetch_missing(vcpu, in_run);
 		if (!err)
-			err = state_take(vcpu);
+			err = take(vcpu);
 		else if (err != -EINTR)
 			err = state_refuse(vcpu, MEMBER(control.cr3));
 	} while (err == -EAGAIN);
@@ -561,7 +585,7 @@ static int take_once_there(struct vee_vcpu *vcpu, bool in_run)
 
 int vcpu_take(struct vee_vcpu *vcpu)
 {
-	int err = state_take(vcpu);
+	int err = take(vcpu);
 
 	return err == -EAGAIN ? take_once_there(vcpu, false) : err;
 }
@@ -584,9 +608,11 @@ int vcpu_run(struct vee_vcpu *vcpu)
 {
 	int err = run_begin(vcpu);
 
-	if (unlikely(err == -EAGAIN))
-		return run_once_there(vcpu);
-	return err ?: run_to_end(vcpu);
+	if (unlikely(err))
+		return err == -EAGAIN ? run_once_there(vcpu) : err;
+	err = run_here(vcpu);
+	run_end(vcpu);
+	return err;
 }
 
 /*
@@ -599,7 +625,7 @@ static int run_within(struct vee_vcpu *vcpu, u32 budget_us)
 	int err;
 
 	budget_start(&vcpu->limits, min_t(u32, budget_us, VEE_MAX_BUDGET_US));
-	err = run_here(vcpu);
+	err = run_apart(vcpu);
 	budget_stop(&vcpu->limits);
 	if (err == -EINTR) {
 		vcpu->runner.paused = true;

@@ -87,13 +87,6 @@ static __always_inline void fill_places(const struct place *places, size_t count
 	fill_places(name##_places, ARRAY_SIZE(name##_places), group)
 
 /* At every exit: worth more than a table. The other registers live in the page. */
-static void load_regs(const struct vee_regs *regs)
-{
-	vmcs_write(VMCS_GUEST_RSP, regs->rsp);
-	vmcs_write(VMCS_GUEST_RIP, regs->rip);
-	vmcs_write(VMCS_GUEST_RFLAGS, regs->rflags | X86_EFLAGS_FIXED);
-}
-
 static void fill_regs(struct vee_regs *regs)
 {
 	regs->rsp = vmcs_read(VMCS_GUEST_RSP);
@@ -317,24 +310,13 @@ static int take_groups(struct vee_vcpu *vcpu, u32 dirty, struct staged_state *ne
 	return bad ? state_refuse(vcpu, bad) : read_pdptes(vcpu, new);
 }
 
-/*
- * Of an instruction that touched memory the CPU doesn't tell the length; who
- * decoded it does.
- */
-static bool known_length(struct vee_vcpu *vcpu)
-{
-	if (vcpu->exit.of_memory)
-		vcpu->exit.insn_length = READ_ONCE(vcpu->page->exit.instruction_length);
-	return vcpu->exit.insn_length && vcpu->exit.insn_length <= VEE_INSN_MAX;
-}
-
 /* @rip: as the caller changed it, or vcpu->exit.rip */
 static __always_inline int check_resume(struct vee_vcpu *vcpu, u32 resume, u64 rip)
 {
 	if (resume == VEE_RESUME_HERE || resume == VEE_RESUME_DONE)
 		return 0;
-	if (resume != VEE_RESUME_NEXT || vcpu->staged.next || !known_length(vcpu) ||
-	    rip != vcpu->exit.rip)
+	if (resume != VEE_RESUME_NEXT || vcpu->staged.next ||
+	    !state_knows_length(vcpu->page, &vcpu->exit) || rip != vcpu->exit.rip)
 		return state_refuse(vcpu, MEMBER(resume));
 	return 0;
 }
@@ -453,7 +435,7 @@ static void take_resume(struct vee_vcpu *vcpu, u32 resume)
 }
 
 /* State, how to go on, and an event: all of it or nothing. */
-static noinline int take_state(struct vee_vcpu *vcpu)
+int state_take_groups(struct vee_vcpu *vcpu)
 {
 	struct vee_vcpu_page *page = vcpu->page;
 	u32 dirty = READ_ONCE(page->dirty);
@@ -505,7 +487,7 @@ u32 state_bad_wish(const struct vee_vcpu *vcpu, const struct wishes *wishes)
 }
 
 /* Seldom: from one run to the next a caller's wishes are the same. */
-static noinline int take_wishes(struct vee_vcpu *vcpu)
+int state_take_wishes(struct vee_vcpu *vcpu)
 {
 	struct wishes wishes = read_wishes(vcpu->page);
 	u32 bad = state_bad_wish(vcpu, &wishes);
@@ -515,7 +497,7 @@ static noinline int take_wishes(struct vee_vcpu *vcpu)
 		return state_refuse(vcpu, bad);
 	err = wishes.tpr_threshold ? tpr_begin(&vcpu->tpr, !vcpu->runner.is_inline) : 0;
 	if (!err)
-		err = take_state(vcpu);
+		err = state_take_groups(vcpu);
 	if (err)
 		return err;
 	vcpu->wishes = wishes;
@@ -523,46 +505,22 @@ static noinline int take_wishes(struct vee_vcpu *vcpu)
 	return 0;
 }
 
-static __always_inline bool wishes_differ(const struct wishes *a, const struct wishes *b)
+int state_take_regs(struct vee_vcpu *vcpu, u32 resume)
 {
-	return (a->prefetch ^ b->prefetch) | (a->intercept ^ b->intercept) |
-	       (a->options ^ b->options) | (a->tpr_threshold ^ b->tpr_threshold);
-}
-
-/* What callers change most, and where there is nothing to check. */
-static noinline int take_regs(struct vee_vcpu *vcpu, u32 resume)
-{
-	const struct vee_regs *from = &vcpu->page->regs;
-	struct vee_regs *to = &vcpu->staged.regs;
-	u64 rip = READ_ONCE(from->rip);
+	u64 rip = READ_ONCE(vcpu->page->regs.rip);
 	int err = check_resume(vcpu, resume, rip);
 
 	if (err)
 		return err;
-	to->rip = rip;
-	to->rsp = READ_ONCE(from->rsp);
-	to->rflags = READ_ONCE(from->rflags);
-	vcpu->staged.groups |= VEE_STATE_REGS;
-	WRITE_ONCE(vcpu->page->dirty, 0);
+	state_stage_regs(&vcpu->staged, vcpu->page, rip);
 	take_resume(vcpu, resume);
 	return 0;
 }
 
-/* Around each exit to the caller, who mostly wants to go on, here or elsewhere. */
-int state_take(struct vee_vcpu *vcpu)
+int state_take_resume(struct vee_vcpu *vcpu, u32 resume)
 {
-	struct vee_vcpu_page *page = vcpu->page;
-	struct wishes wishes = read_wishes(page);
-	u32 dirty = READ_ONCE(page->dirty), resume = READ_ONCE(page->resume);
-	int err;
+	int err = check_resume(vcpu, resume, vcpu->exit.rip);
 
-	if (unlikely(wishes_differ(&wishes, &vcpu->wishes)))
-		return take_wishes(vcpu);
-	if (dirty & ~VEE_STATE_REGS || READ_ONCE(page->inject.flags) & VEE_EVENT_VALID)
-		return take_state(vcpu);
-	if (dirty)
-		return take_regs(vcpu, resume);
-	err = check_resume(vcpu, resume, vcpu->exit.rip);
 	if (!err)
 		take_resume(vcpu, resume);
 	return err;
@@ -657,7 +615,7 @@ static noinline void load_others(struct vee_vcpu *vcpu, u32 wanted)
 static void load_groups(struct vee_vcpu *vcpu, u32 wanted)
 {
 	if (wanted & VEE_STATE_REGS)
-		load_regs(&vcpu->staged.regs);
+		state_load_regs(&vcpu->staged.regs);
 	if (unlikely(wanted & ~VEE_STATE_REGS))
 		load_others(vcpu, wanted);
 	vcpu->staged.groups = 0;

@@ -58,7 +58,7 @@ bool step_is_debug(struct vee_vcpu *vcpu, bool is_int1);
 bool step_is_timer(const struct step *step);
 
 /* @intercept: as the caller wishes; @proc: the controls as they are */
-static inline bool step_armed(u32 intercept, u32 proc)
+static inline u32 step_armed(u32 intercept, u32 proc)
 {
 	return (intercept & VEE_INTERCEPT_STEP) | (proc & PROC_MONITOR_TRAP_FLAG);
 }
