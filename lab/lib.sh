@@ -259,5 +259,5 @@ unpack_linux() {
 
 # The kselftests that show something more on two CPUs: lab/check, lab/coverage.
 # shellcheck disable=SC2034
-TWO_CPUS='debug memory template absent lock tsc reclaim fpu kick deadline halt uring each work
+TWO_CPUS='debug host memory template absent lock tsc reclaim fpu kick deadline halt uring each work
 coalesce watches smp apic apic_stress bind lifetime beside taken trace restore fn'
