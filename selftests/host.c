@@ -148,7 +148,7 @@ static void look(__u64 seen[SEEN])
 	seen[PKRU] = pkru();
 }
 
-/* --- CR4: RDTSC is forbidden to this thread alone ------------------------------------- */
+/* --- CR4: RDTSC is forbidden to this thread alone, in every other run ------------------ */
 
 static __thread volatile sig_atomic_t refused;
 
@@ -206,7 +206,7 @@ struct walker {
 	bool moves;		/* to another CPU between two runs */
 	int wrong;		/* of the thread's state, SEEN: nothing */
 	__u64 before[SEEN], after[SEEN];
-	bool rdtsc;		/* was allowed after a run */
+	bool rdtsc;		/* was allowed after a run, or forbidden */
 	bool breakpoint;	/* was lost */
 };
 
@@ -233,6 +233,7 @@ static void *walk(void *arg)
 {
 	struct walker *w = arg;
 	unsigned int i;
+	bool forbidden;
 	int fd;
 
 	set_up_thread();
@@ -241,10 +242,11 @@ static void *walk(void *arg)
 	for (i = 0; i < w->rounds; i++) {
 		if (w->moves)
 			pin_to_cpu(i & 1);
-		prctl(PR_SET_TSC, PR_TSC_SIGSEGV);
+		forbidden = !(i & 1);
+		prctl(PR_SET_TSC, forbidden ? PR_TSC_SIGSEGV : PR_TSC_ENABLE);
 		guest_set_rip(w->r.g, GPA_CODE);
 		w->r.ret = guest_run_once(w->r.g);
-		w->rdtsc |= !rdtsc_is_refused();
+		w->rdtsc |= rdtsc_is_refused() != forbidden;
 		prctl(PR_SET_TSC, PR_TSC_ENABLE);
 		compare(w);
 		w->breakpoint |= !breakpoint_works(fd);
@@ -293,6 +295,10 @@ FIXTURE_SETUP(host)
 	for (cpu = 0; cpu < cpus_online() && cpu < CPUS; cpu++)
 		look_at_cpu(cpu, &self->before[cpu]);
 	spoil_all(&self->g);
+	/* By another thread first, whose FS base is another. */
+	guest_write32(&self->g, STOP, 1);
+	ASSERT_RUN(&self->g, VEE_EXIT_HLT);
+	guest_write32(&self->g, STOP, 0);
 	self->w = (struct walker) { .r.g = &self->g, .rounds = 1, .wrong = SEEN };
 }
 
@@ -327,9 +333,10 @@ static void expect_as_before(struct __test_metadata *_metadata, struct walker *w
 	EXPECT_FALSE(w->breakpoint);
 	for (cpu = 0; cpu < cpus_online() && cpu < CPUS; cpu++) {
 		look_at_cpu(cpu, &after);
-		for (i = 0; i < ARRAY_SIZE(msrs); i++)
+		for (i = 0; i < ARRAY_SIZE(msrs); i++) {
 			EXPECT_EQ(before[cpu].msr[i], after.msr[i])
 				TH_LOG("%s of CPU %d", msrs[i].name, cpu);
+		}
 	}
 }
 
