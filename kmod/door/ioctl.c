@@ -61,9 +61,9 @@ static long do_template(void *object, union argument *arg)
 	return template_request(&vm->memory, &arg->template);
 }
 
-static bool resets_template(const union argument *arg)
+static bool locates_nothing(const union argument *arg)
 {
-	return arg->template.operation == VEE_TEMPLATE_RESET;
+	return arg->template.operation != VEE_TEMPLATE_LOCATE;
 }
 
 static long do_vcpu_create(void *object, union argument *arg)
@@ -118,7 +118,7 @@ static const struct vee_request vm_requests[] = {
 	REQUEST(VEE_VM_UNMAP, vee_unmap, do_unmap),
 	REQUEST(VEE_VM_DIRTY, vee_dirty, do_dirty, .flags = VEE_DIRTY_BITMAP),
 	REQUEST(VEE_VM_TEMPLATE, vee_template, do_template, .out = true,
-		.silent = resets_template, .flags = VEE_TEMPLATE_WRITE),
+		.silent = locates_nothing, .flags = VEE_TEMPLATE_WRITE),
 	REQUEST_GROWN(VEE_VM_CREATE_VCPU, vee_vcpu_create, reserved, do_vcpu_create),
 	REQUEST(VEE_VM_COALESCE, vee_coalesce, do_coalesce),
 	REQUEST(VEE_VM_DOORBELL, vee_doorbell, do_doorbell),

@@ -361,7 +361,9 @@ static long do_load(void *object, union argument *arg)
 	return vcpu_load(object, &arg->state);
 }
 
+/* First what is asked for after each call of a guest. */
 static const struct vee_request vcpu_requests[] = {
+	REQUEST(VEE_VCPU_LOAD, vee_vcpu_state, do_load),
 	REQUEST(VEE_VCPU_KICK, vee_kick, do_kick, .unlocked = true),
 	REQUEST(VEE_VCPU_INJECT, vee_inject, do_inject, .unlocked = true),
 	REQUEST(VEE_VCPU_SYNC, vee_sync, do_sync),
@@ -378,7 +380,6 @@ static const struct vee_request vcpu_requests[] = {
 	REQUEST(VEE_VCPU_APIC, vee_apic_access, do_apic, .out = true, .silent = writes_apic,
 		.flags = VEE_APIC_WRITE),
 	REQUEST(VEE_VCPU_SAVE, vee_vcpu_state, do_save, .out = true),
-	REQUEST(VEE_VCPU_LOAD, vee_vcpu_state, do_load),
 };
 
 long vcpu_request(void *object, unsigned int nr, void __user *user)

@@ -124,43 +124,49 @@ static int copy_from_caller(struct xregs_state *area, const struct xregs_state _
 	return 0;
 }
 
-/* Room for as much as it has: the kernel zeroes it. */
-static struct xregs_state *alloc_for(const struct xstate_header *header)
+static struct xregs_state *area_of(struct fpu_copy *copy)
 {
-	bool extended = header->xfeatures & ~(u64)X87_AND_SSE;
-	struct xregs_state *area;
-
-	area = kmalloc(extended ? vee_caps.xsave_bytes : HEADERED_BYTES, GFP_KERNEL_ACCOUNT);
-	if (area)
-		area->header = *header;
-	return area;
+	return copy->all ?: &copy->small;
 }
 
-void *fpu_fetch(const void __user *from)
+/* Room for as much as it has: none of the rest is looked at. */
+static int make_room(struct fpu_copy *copy, const struct xstate_header *header)
+{
+	if (header->xfeatures & ~(u64)X87_AND_SSE) {
+		copy->all = kmalloc(vee_caps.xsave_bytes, GFP_KERNEL_ACCOUNT);
+		if (!copy->all)
+			return -ENOMEM;
+	}
+	area_of(copy)->header = *header;
+	return 0;
+}
+
+int fpu_fetch(struct fpu_copy *copy, const void __user *from)
 {
 	const struct xregs_state __user *theirs = from;
 	struct xstate_header header;
-	struct xregs_state *area;
 	int err;
 
+	copy->all = NULL;
 	if (copy_from_user(&header, &theirs->header, sizeof(header)))
-		return ERR_PTR(-EFAULT);
-	area = alloc_for(&header);
-	if (!area)
-		return ERR_PTR(-ENOMEM);
-	err = copy_from_caller(area, theirs);
-	/* Checked in a copy: the caller's could change after the check. */
-	if (!err && !area_valid(area))
-		err = -EINVAL;
+		return -EFAULT;
+	err = make_room(copy, &header);
 	if (!err)
-		return area;
-	kfree(area);
-	return ERR_PTR(err);
+		err = copy_from_caller(area_of(copy), theirs);
+	/* Checked in a copy: the caller's could change after the check. */
+	if (!err && !area_valid(area_of(copy)))
+		err = -EINVAL;
+	return err;
 }
 
-void fpu_use(struct guest_fpu *fpu, void *area)
+void fpu_drop(struct fpu_copy *copy)
 {
-	const struct xregs_state *from = area;
+	kfree(copy->all);
+}
+
+void fpu_use(struct guest_fpu *fpu, struct fpu_copy *copy)
+{
+	const struct xregs_state *from = area_of(copy);
 	struct xregs_state *to = fpu->area;
 	u64 has = from->header.xfeatures;
 
@@ -173,17 +179,17 @@ void fpu_use(struct guest_fpu *fpu, void *area)
 		       vee_caps.xsave_bytes - HEADERED_BYTES);
 	to->i387.mxcsr = from->i387.mxcsr;
 	to->header = from->header;
-	kfree(area);
 }
 
 int fpu_set(struct guest_fpu *fpu, const void __user *from)
 {
-	void *area = fpu_fetch(from);
+	struct fpu_copy copy __uninitialized;
+	int err = fpu_fetch(&copy, from);
 
-	if (IS_ERR(area))
-		return PTR_ERR(area);
-	fpu_use(fpu, area);
-	return 0;
+	if (!err)
+		fpu_use(fpu, &copy);
+	fpu_drop(&copy);
+	return err;
 }
 
 /* SDM 1, "Initial Configuration and Enabling of the XSAVE Feature Set". */

@@ -30,11 +30,23 @@ struct guest_fpu {
 	bool osxsave;
 };
 
+/**
+ * struct fpu_copy - a caller's XSAVE area: of each component what its XSTATE_BV has
+ * @all: NULL, or the area, since it has more than x87 and SSE
+ * @small: else the area: most guests have no more, and an allocation is half of what a
+ *	vCPU's load takes
+ */
+struct fpu_copy {
+	struct xregs_state *all;
+	struct xregs_state small;
+};
+
 int fpu_alloc(struct guest_fpu *fpu);
 void fpu_free(struct guest_fpu *fpu);
-/* A checked copy, fpu_use() or kfree() frees it; or ERR_PTR(). */
-void *fpu_fetch(const void __user *from);
-void fpu_use(struct guest_fpu *fpu, void *area);
+/* Checked; fpu_drop() frees it, however that ends. -EFAULT, -EINVAL, -ENOMEM */
+int fpu_fetch(struct fpu_copy *copy, const void __user *from);
+void fpu_use(struct guest_fpu *fpu, struct fpu_copy *copy);
+void fpu_drop(struct fpu_copy *copy);
 int fpu_set(struct guest_fpu *fpu, const void __user *area);
 int fpu_get(struct guest_fpu *fpu, void __user *area);
 /* With the guest's state loaded: XSETBV by the guest; CR4.OSXSAVE. */

@@ -6,8 +6,6 @@
  * stages the groups, as a run does what is dirty, so the VMCS is not touched before the
  * next run; it is a request of a few copies.
  */
-#include <linux/err.h>
-#include <linux/slab.h>
 #include <linux/stddef.h>
 #include <linux/uaccess.h>
 #include <asm/msr.h>
@@ -166,30 +164,26 @@ int vcpu_save(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 
 /**
  * struct buffers - what is not in the struct itself
- * @area: the XSAVE area; NULL: it stays
  * @cpuid: answers to CPUID; no @entries: they stay
+ * @fpu: with VEE_STATE_XSAVE the XSAVE area
  */
 struct buffers {
-	void *area;
 	struct guest_cpuid cpuid;
+	struct fpu_copy fpu;
 };
 
 static void free_buffers(struct buffers *buffers)
 {
-	kfree(buffers->area);
+	fpu_drop(&buffers->fpu);
 	cpuid_free(&buffers->cpuid);
 }
 
 static int fetch_area(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state,
 		      struct buffers *buffers)
 {
-	void *area = fpu_fetch(u64_to_user_ptr(state->xsave));
+	int err = fpu_fetch(&buffers->fpu, u64_to_user_ptr(state->xsave));
 
-	if (!IS_ERR(area)) {
-		buffers->area = area;
-		return 0;
-	}
-	return PTR_ERR(area) == -EINVAL ? REFUSE(vcpu, xsave) : PTR_ERR(area);
+	return err == -EINVAL ? REFUSE(vcpu, xsave) : err;
 }
 
 static int fetch_cpuid(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state,
@@ -251,7 +245,7 @@ static int check(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state, u32 
 	if (!err && parts & VEE_STATE_WISHES)
 		err = check_wishes(vcpu, state);
 	if (!err && parts & VEE_STATE_DEBUG &&
-	    vmcs_field_writable(VMCS_GUEST_DEBUGCTL, state->debugctl))
+	    !vmcs_debugctl_fits(state->debugctl))
 		err = REFUSE(vcpu, debugctl);
 	return err;
 }
@@ -334,10 +328,8 @@ static void load_rest(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state,
 		load_sent(&vcpu->events, state);
 	if (parts & VEE_STATE_APIC)
 		drop_mail(&vcpu->apic);
-	if (parts & VEE_STATE_XSAVE) {
-		fpu_use(&vcpu->fpu, buffers->area);
-		buffers->area = NULL;
-	}
+	if (parts & VEE_STATE_XSAVE)
+		fpu_use(&vcpu->fpu, &buffers->fpu);
 	load_page(vcpu, state, parts);
 	/* Fails only where no guest will ever run again. */
 	if (parts & VEE_STATE_CPUID)
@@ -347,13 +339,15 @@ static void load_rest(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state,
 int vcpu_load(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state)
 {
 	u32 all = all_parts(vcpu), parts = state->parts & ~state->skip;
-	struct buffers buffers = { };
+	struct buffers buffers __uninitialized;
 	int err;
 
 	if (state->skip & ~all)
 		return REFUSE(vcpu, skip);
 	if (state->parts & ~all || (state->parts | state->skip) != all)
 		return REFUSE(vcpu, parts);
+	buffers.cpuid = (struct guest_cpuid) { };
+	buffers.fpu.all = NULL;
 	err = fetch(vcpu, state, parts, &buffers);
 	if (!err)
 		err = load_groups(vcpu, state, parts, &buffers);

@@ -544,19 +544,44 @@ static void copy_given(struct staged_state *to, const struct vee_vcpu_state *fro
 	memcpy(to->pdpte, from->pdpte, sizeof(to->pdpte));
 }
 
-noinline int state_give(struct vee_vcpu *vcpu, const struct vee_vcpu_state *from, u32 wanted)
+static __always_inline int give_into(struct vee_vcpu *vcpu, const struct vee_vcpu_state *from,
+				     u32 wanted, struct staged_state *new)
 {
-	u32 dirty = READ_ONCE(vcpu->page->dirty);
-	struct staged_state new;
 	u32 bad;
 
-	copy_given(&new, from, wanted);
-	bad = bad_member(vcpu, &new, coming_cr0(vcpu, &new));
-	if (bad)
-		return state_refuse(vcpu, bad);
-	stage(vcpu, &new);
-	WRITE_ONCE(vcpu->page->dirty, dirty & ~wanted);
-	return 0;
+	copy_given(new, from, wanted);
+	bad = bad_member(vcpu, new, coming_cr0(vcpu, new));
+	return bad ? state_refuse(vcpu, bad) : 0;
+}
+
+/* As take_over_staged() */
+static noinline int give_over_staged(struct vee_vcpu *vcpu, const struct vee_vcpu_state *from,
+				     u32 wanted)
+{
+	struct staged_state new;
+	int err = give_into(vcpu, from, wanted, &new);
+
+	if (!err)
+		stage(vcpu, &new);
+	return err;
+}
+
+/* As take_dirty() */
+int state_give(struct vee_vcpu *vcpu, const struct vee_vcpu_state *from, u32 wanted)
+{
+	u32 dirty = READ_ONCE(vcpu->page->dirty);
+	int err;
+
+	if (unlikely(vcpu->staged.groups)) {
+		err = give_over_staged(vcpu, from, wanted);
+	} else {
+		err = give_into(vcpu, from, wanted, &vcpu->staged);
+		if (err)
+			vcpu->staged.groups = 0;
+	}
+	if (!err)
+		WRITE_ONCE(vcpu->page->dirty, dirty & ~wanted);
+	return err;
 }
 
 /* --- loading ----------------------------------------------------------------- */

@@ -243,8 +243,7 @@ int vmcs_field_writable(u32 encoding, u64 value)
 			return -EPERM;
 	if (too_wide(encoding, value))
 		return -EINVAL;
-	/* Of the others the host has the use. */
-	if (encoding == VMCS_GUEST_DEBUGCTL && value & ~DEBUGCTLMSR_BTF)
+	if (encoding == VMCS_GUEST_DEBUGCTL && !vmcs_debugctl_fits(value))
 		return -EINVAL;
 	/* Shutdown and wait-for-SIPI would hold the CPU. */
 	if (encoding == VMCS_GUEST_ACTIVITY && value > VEE_ACTIVITY_HLT)

@@ -10,6 +10,7 @@
 #include <linux/compiler.h>
 #include <linux/smp.h>
 #include <linux/types.h>
+#include <asm/msr-index.h>
 #include <asm/special_insns.h>
 
 #include "linux/vee.h"
@@ -172,6 +173,13 @@ static __always_inline void vmcs_load_host(struct vmcs_host *host, u64 fs_base)
 
 int vmcs_field_check(u32 encoding);
 int vmcs_field_writable(u32 encoding, u64 value);
+
+/* Of the others the host has the use. */
+static inline bool vmcs_debugctl_fits(u64 value)
+{
+	return !(value & ~(u64)DEBUGCTLMSR_BTF);
+}
+
 bool vmcs_field_withheld(u32 encoding);
 unsigned int vmcs_snapshot(struct vee_vmcs_value *values);
 extern const unsigned int vmcs_field_count;
