@@ -141,6 +141,7 @@ static const struct layout layouts[] = {
 	OFFSET(vee_vcpu_page, msrs, 680),
 	OFFSET(vee_vcpu_page, events, 768),
 	OFFSET(vee_vcpu_page, refused, 808),
+	OFFSET(vee_vcpu_page, copies, 812),
 	OFFSET(vee_vcpu_page, apic, 816),
 	SIZE(vee_kick, 16),
 	SIZE(vee_sync, 16),

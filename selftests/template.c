@@ -240,6 +240,38 @@ TEST_F(template, resets)
 	EXPECT_EQ(0, reset(g->vm));
 }
 
+/* In each vCPU's page, when its guest had the last one copied. */
+TEST_F(template, told)
+{
+	struct guest *g = &self->g, second;
+
+	EXPECT_EQ(1, g->page->copies);
+	random_script(self, 20, 1);
+	ASSERT_WRITES(g, 20, 1);
+	EXPECT_EQ(1 + self->count, g->page->copies);
+	ASSERT_WRITES(g, 20, 1);
+	EXPECT_SEES(g, BYTES, self->seen, self->model);
+	EXPECT_EQ(1 + self->count, g->page->copies);
+	ASSERT_EQ(0, reset(g->vm));
+	ASSERT_NE(NULL, locate(g->vm, GPA_EXTRA, VEE_TEMPLATE_WRITE));
+	EXPECT_EQ(1 + self->count, g->page->copies);
+	script(g)[0] = GPA_EXTRA + PAGE_BYTES;
+	ASSERT_WRITES(g, 1, 1);
+	EXPECT_EQ(3 + self->count, g->page->copies);
+	guest_open_sibling(_metadata, g, &second, 1);
+	EXPECT_EQ(3 + self->count, second.page->copies);
+	/* With one that could not be: the pool is used up. */
+	ASSERT_EQ(0, vm_unmap(g->vm, GPA_EXTRA, BYTES));
+	ASSERT_EQ(0, map_template(g->vm, self->mem, BYTES, self->pool, PAGE_BYTES));
+	script(g)[1] = GPA_EXTRA;
+	GUEST_LONG(g, write_script);
+	set_script(g, 2, 1);
+	ASSERT_RUN(g, VEE_EXIT_MEMORY);
+	EXPECT_EQ(4 + self->count, g->page->copies);
+	EXPECT_EQ(3 + self->count, second.page->copies);
+	guest_close(&second);
+}
+
 /* The exits that they cost, where no huge page and nothing else is in the way. */
 TEST_F(template, faults)
 {
@@ -814,6 +846,8 @@ TEST_F_TIMEOUT(template, race, 60)
 		EXPECT_EQ(0, runner_join(&r[0]));
 		EXPECT_EQ(0, runner_join(&r[1]));
 		ASSERT_EQ(100, fetch(g->vm, pages, POOL_PAGES));
+		EXPECT_EQ(101 + i * 100, g->page->copies > second.page->copies ?
+			  g->page->copies : second.page->copies);
 		for (at = 0; at < 100; at++) {
 			__u64 offset = pages[at] - GPA_EXTRA;
 

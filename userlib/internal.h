@@ -114,6 +114,12 @@ static inline bool within(uint64_t start, uint64_t bytes, uint64_t limit)
 
 /* --- template.c --- */
 
+/* What is known of a slot's pool; for free(3). NULL: no memory. */
+struct known;
+
+struct known *known_make(void);
+/* The page of the pool with this number was located to be written, and so copied if need be. */
+void known_locate(struct known *known, uint64_t number);
 /* VEE_TEMPLATE_LOCATE */
 int template_locate(const struct vee_vm *vm, uint64_t gpa, bool write, uint8_t **hva);
 /*
@@ -157,6 +163,7 @@ struct vm_template {
 	const uint8_t *hva;
 	uint8_t *pool;
 	uint64_t pool_bytes;
+	struct known *known;
 };
 
 bool vm_template(const struct vee_vm *vm, uint64_t gpa, struct vm_template *template);
@@ -177,6 +184,11 @@ unsigned int vm_flags(const struct vee_vm *vm);
 void vm_set_vcpu(struct vee_vm *vm, unsigned int id, struct vee_vcpu *vcpu);
 /* How many there are of these. */
 unsigned int vm_vcpu_count(const struct vee_vm *vm);
+/*
+ * The sum of vee_vcpu_page.copies, which is another one after each copy that they tell of. 0:
+ * that can't be told.
+ */
+uint64_t vm_copies(const struct vee_vm *vm);
 /* What is for fork_free(), once the VM has gone. */
 struct fork **vm_fork(struct vee_vm *vm);
 /*
@@ -235,6 +247,9 @@ void copy_page(uint8_t *to, const uint8_t *from);
 bool page_is_zero(const uint8_t *page);
 
 /* --- vcpu.c, state.c --- */
+
+/* As vee_vcpu_load(), of a state that vee_vcpu_save() made, but for the answers to CPUID. */
+int vcpu_load(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state);
 
 /* A run gave @err, which is kept for vee_explain(); and which it was. @err */
 int run_failed(struct vee_vcpu *vcpu, int err);

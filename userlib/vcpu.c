@@ -208,13 +208,18 @@ int vee_vcpu_save(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 	return vee_request(vcpu->fd, VEE_VCPU_SAVE, state);
 }
 
+int vcpu_load(struct vee_vcpu *vcpu, const struct vee_vcpu_state *state)
+{
+	return vee_request(vcpu->fd, VEE_VCPU_LOAD, (void *)state);
+}
+
 int vee_vcpu_load(struct vee_vcpu *vcpu, struct vee_vcpu_state *state)
 {
 	int err;
 
 	state->size = sizeof(*state);
 	state->flags = 0;
-	err = vee_request(vcpu->fd, VEE_VCPU_LOAD, state);
+	err = vcpu_load(vcpu, state);
 	if (!err && state->parts & ~state->skip & VEE_STATE_CPUID)
 		cpuid_is_set(vcpu, (const void *)(uintptr_t)state->cpuid, state->cpuid_count);
 	return err;

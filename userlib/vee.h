@@ -526,7 +526,10 @@ int vee_vm_map_template(struct vee_vm *vm, uint64_t gpa, const void *hva, size_t
  * In time by the pages that were written. With @keep they are copied anew and stay in the pool,
  * so that a guest that writes the same ones each time takes no exits for them; but those that
  * it writes no more are not free for others, until a reset without. If vCPUs run meanwhile they
- * see page after page change.
+ * see page after page change. Which pages they are the kernel is not asked again as long as
+ * vee_vcpu_page.copies tells that there is no other one; what somebody has had copied by a
+ * VEE_VM_TEMPLATE of his own, and not by the library, shows there no sooner than the guest's
+ * next.
  *
  * Return: how many pages of the pool are still in use, 0 without @keep; or -ENOENT (there is no
  * slot with a template), -EINTR (being killed), -ENOTTY (the module is too old for it), -EIO.

@@ -19,6 +19,7 @@ struct slot {
 	bool owned;		/* by vee_vm_alloc() */
 	uint8_t *pool;		/* of vee_vm_map_template() */
 	uint64_t pool_bytes;
+	struct known *known;	/* with a pool */
 };
 
 /*
@@ -41,6 +42,7 @@ struct vee_vm {
 	struct post_office office;
 	struct vee_vcpu *vcpus[VEE_MAX_VCPUS];
 	unsigned int vcpu_count;
+	unsigned int vcpus_gone;	/* ever */
 	struct fork *fork;		/* of vee_vm_fork() */
 	uint64_t since;			/* see vm_since() */
 };
@@ -131,14 +133,21 @@ int vee_vm_create(struct vee_vm **vm)
 	return vee_vm_create_with(vm, 0);
 }
 
+/* Its memory, if that is the library's. */
+static void free_slot(const struct slot *slot)
+{
+	if (slot->owned)
+		munmap(slot->hva, slot->bytes);
+	free(slot->known);
+}
+
 void vee_vm_destroy(struct vee_vm *vm)
 {
 	if (!vm)
 		return;
 	close(vm->fd);
 	for (size_t i = 0; i < vm->count; i++)
-		if (vm->slots[i].owned)
-			munmap(vm->slots[i].hva, vm->slots[i].bytes);
+		free_slot(&vm->slots[i]);
 	fork_free(vm->fork);
 	pthread_rwlock_destroy(&vm->lock);
 	post_destroy(&vm->office);
@@ -191,6 +200,8 @@ void vm_set_vcpu(struct vee_vm *vm, unsigned int id, struct vee_vcpu *vcpu)
 	struct vee_vcpu *before = __atomic_exchange_n(&vm->vcpus[id], vcpu, __ATOMIC_ACQ_REL);
 
 	__atomic_fetch_add(&vm->vcpu_count, !!vcpu - !!before, __ATOMIC_RELAXED);
+	if (!vcpu)
+		__atomic_fetch_add(&vm->vcpus_gone, 1, __ATOMIC_RELAXED);
 }
 
 unsigned int vm_vcpu_count(const struct vee_vm *vm)
@@ -203,6 +214,24 @@ struct vee_vcpu *vee_vm_vcpu(const struct vee_vm *vm, unsigned int id)
 	if (id >= VEE_MAX_VCPUS)
 		return NULL;
 	return __atomic_load_n(&vm->vcpus[id], __ATOMIC_ACQUIRE);
+}
+
+/* What one told that is gone is in no sum. */
+uint64_t vm_copies(const struct vee_vm *vm)
+{
+	uint64_t sum = (uint64_t)__atomic_load_n(&vm->vcpus_gone, __ATOMIC_RELAXED) << 40;
+	unsigned int left = vm_vcpu_count(vm);
+
+	for (unsigned int id = 0; left && id < VEE_MAX_VCPUS; id++) {
+		const struct vee_vcpu *vcpu = vee_vm_vcpu(vm, id);
+		uint32_t copies = vcpu ? __atomic_load_n(&vcpu->page->copies, __ATOMIC_RELAXED) : 0;
+
+		if (vcpu && !copies)
+			return 0;
+		sum += copies;
+		left -= !!vcpu;
+	}
+	return sum;
 }
 
 struct fork **vm_fork(struct vee_vm *vm)
@@ -323,8 +352,15 @@ int vee_vm_map_template(struct vee_vm *vm, uint64_t gpa, const void *hva, size_t
 		.gpa = gpa, .bytes = bytes, .hva = (uint8_t *)hva, .access = access,
 		.pool = pool, .pool_bytes = pool_bytes,
 	};
+	int err;
 
-	return pool_bytes ? add_slot(vm, &slot) : -EINVAL;
+	if (!pool_bytes)
+		return -EINVAL;
+	slot.known = known_make();
+	err = slot.known ? add_slot(vm, &slot) : -ENOMEM;
+	if (err)
+		free(slot.known);
+	return err;
 }
 
 int vm_map_owned(struct vee_vm *vm, uint64_t gpa, void *hva, size_t bytes,
@@ -413,8 +449,8 @@ int vee_vm_unmap(struct vee_vm *vm, uint64_t gpa, size_t bytes)
 	lock_to_write(vm);
 	err = remove_slot(vm, gpa, bytes, &slot);
 	unlock(vm);
-	if (!err && slot.owned)
-		munmap(slot.hva, slot.bytes);
+	if (!err)
+		free_slot(&slot);
 	return err;
 }
 
@@ -422,12 +458,12 @@ int vee_vm_unmap(struct vee_vm *vm, uint64_t gpa, size_t bytes)
  * struct piece - of guest memory, in one slot
  * @hva: where it is, or, of one with a template, where that is
  * @bytes: how much; 0: no slot
- * @copied: the slot has a template, and the piece is in one page
+ * @copied: not NULL: the slot, which has a template, and the piece is in one page
  */
 struct piece {
 	uint8_t *hva;
 	uint64_t bytes;
-	bool copied;
+	const struct slot *copied;
 };
 
 /* From @gpa on, at most @bytes. */
@@ -445,7 +481,7 @@ static struct piece piece(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
 		return piece;
 	piece.hva = slot->hva + (gpa - slot->gpa);
 	piece.bytes = min_u64(bytes, slot->bytes - (gpa - slot->gpa));
-	piece.copied = slot->pool_bytes;
+	piece.copied = slot->pool_bytes ? slot : NULL;
 	if (piece.copied)
 		piece.bytes = min_u64(piece.bytes, PAGE_BYTES - (gpa & PAGE_OFFSET));
 	return piece;
@@ -454,7 +490,12 @@ static struct piece piece(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes,
 /* Where it is, written or not. 0, or as VEE_TEMPLATE_LOCATE. */
 static int locate(const struct vee_vm *vm, uint64_t gpa, bool write, struct piece *piece)
 {
-	return piece->copied ? template_locate(vm, gpa, write, &piece->hva) : 0;
+	const struct slot *slot = piece->copied;
+	int err = slot ? template_locate(vm, gpa, write, &piece->hva) : 0;
+
+	if (slot && write && !err)
+		known_locate(slot->known, (piece->hva - slot->pool) / PAGE_BYTES);
+	return err;
 }
 
 int vm_find(const struct vee_vm *vm, uint64_t gpa, size_t bytes, unsigned int access,
@@ -503,7 +544,7 @@ bool vm_template(const struct vee_vm *vm, uint64_t gpa, struct vm_template *temp
 
 		*template = (struct vm_template) {
 			.gpa = slot->gpa, .hva = slot->hva, .pool = slot->pool,
-			.pool_bytes = slot->pool_bytes,
+			.pool_bytes = slot->pool_bytes, .known = slot->known,
 		};
 		there = gpa >= slot->gpa && slot->pool_bytes;
 	}

@@ -121,6 +121,7 @@ static int copy_locked(struct fault *from, unsigned long from_seq, struct fault 
 		return -EAGAIN;
 	copy_highpage(to->page, from->page);
 	template_note(template, from->gpa);
+	WRITE_ONCE(memory->copies, memory->copies + 1);
 	drop_template(memory, cache, from->gpa);
 	ept_map(&memory->ept, cache, from->gpa, PFN_PHYS(page_to_pfn(to->page)),
 		fault_access(to, 1), 1);

@@ -38,6 +38,7 @@ struct absent;
  * @ept: the guest-physical memory as the CPU sees it
  * @presences: who may be at it
  * @written: which of it was written
+ * @copies: how many pages of templates were copied, ever; written under @lock
  */
 struct memory {
 	struct mm_struct *mm;
@@ -53,6 +54,7 @@ struct memory {
 	struct ept ept;
 	struct presences presences;
 	struct records written;
+	u32 copies;
 };
 
 /**

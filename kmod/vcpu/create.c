@@ -74,6 +74,7 @@ static int vcpu_init(struct vee_vcpu *vcpu, u64 page_hva)
 		return err;
 	vcpu->page->size = sizeof(*vcpu->page);
 	vcpu->page->generation = vcpu->runner.generation;
+	vcpu_page_tell_copies(vcpu);
 	state_reset(vcpu);
 	return 0;
 }

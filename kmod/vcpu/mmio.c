@@ -26,6 +26,7 @@
 #include "vcpu/fetch.h"
 #include "vcpu/local.h"
 #include "vcpu/mmio.h"
+#include "vcpu/page.h"
 #include "vcpu/repeat.h"
 #include "vcpu/store.h"
 #include "vcpu/vcpu.h"
@@ -195,10 +196,20 @@ static enum next refuse(struct vee_vcpu *vcpu, int err)
 	return ask_caller(vcpu, err);
 }
 
+/* However the violation ended: a page may have been copied, and another wanted besides. */
+static __always_inline void tell_copies(struct vee_vcpu *vcpu)
+{
+	if (static_branch_unlikely(&templates_used))
+		vcpu_page_tell_copies(vcpu);
+}
+
 static int fault(struct vee_vcpu *vcpu, u32 access, struct absent *absent)
 {
-	return mem_fault(&vcpu->vm->memory, &vcpu->ept_cache, vcpu->violation.gpa, access,
-			 !vcpu->runner.is_inline, absent);
+	int err = mem_fault(&vcpu->vm->memory, &vcpu->ept_cache, vcpu->violation.gpa, access,
+			    !vcpu->runner.is_inline, absent);
+
+	tell_copies(vcpu);
+	return err;
 }
 
 /* -EBUSY: the run is inline. */
@@ -350,6 +361,7 @@ enum next exit_fault(struct vee_vcpu *vcpu)
 				mem_fault_now(&vcpu->vm->memory, &vcpu->ept_cache,
 					      vcpu->violation.gpa, access,
 					      &vcpu->violation.memory);
+	tell_copies(vcpu);
 	if (vcpu->violation.error)
 		return NEXT_SLEEP;
 	vcpu->stats.faults++;

@@ -13,6 +13,7 @@
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
+#include "memory/vm.h"
 #include "vcpu/page.h"
 #include "vcpu/vcpu.h"
 
@@ -45,6 +46,11 @@ int vcpu_page_make(struct vee_vcpu *vcpu, u64 hva)
 		return borrow(vcpu, hva);
 	vcpu->page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	return vcpu->page ? 0 : -ENOMEM;
+}
+
+void vcpu_page_tell_copies(struct vee_vcpu *vcpu)
+{
+	WRITE_ONCE(vcpu->page->copies, READ_ONCE(vcpu->vm->memory.copies) + 1);
 }
 
 /* What is written last may not be on its way to swap yet, so it is dirty. */

@@ -13,5 +13,7 @@ struct vee_vcpu;
 /* @hva: where the caller has it, 0: nowhere yet. */
 int vcpu_page_make(struct vee_vcpu *vcpu, u64 hva);
 void vcpu_page_free(struct vee_vcpu *vcpu);
+/* How many pages of templates the VM has had copied. */
+void vcpu_page_tell_copies(struct vee_vcpu *vcpu);
 
 #endif /* _VEE_PAGE_H */

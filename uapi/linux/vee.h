@@ -1291,7 +1291,12 @@ struct vee_exit {
  *	@inject, @resume and so on. PDPTEs that can't be are control.cr3. A run that has not
  *	given -EINVAL leaves it as it was. VEE_VCPU_LOAD and VEE_VCPU_SAVE tell here, too:
  *	VEE_REFUSED_STATE
- * @reserved: zero
+ * @copies: kernel: how many pages of templates (struct vee_map, @pool) the VM had made
+ *	copies of, in all its life, when this vCPU was made or when its guest last had one
+ *	copied, and 1 more; modulo 2^32. As long as it is the same for each vCPU of a VM,
+ *	none of their guests has written to a page that was not in a pool yet, and of these
+ *	VEE_TEMPLATE_FETCH need not be asked. What VEE_TEMPLATE_LOCATE had copied does not
+ *	show here. 0: that can't be told
  * @apic: VEE_STATE_APIC
  *
  * Map it once, shared, at offset 0 of the vCPU's descriptor:
@@ -1320,7 +1325,7 @@ struct vee_vcpu_page {
 	struct vee_msrs msrs;
 	struct vee_events events;
 	__u32 refused;
-	__u32 reserved;
+	__u32 copies;
 	struct vee_apic apic;
 };
 

@@ -28,7 +28,10 @@ int cpu_take(struct vee_vcpu *vcpu, struct cpu_state *state)
 		.cpuid = (uintptr_t)state->cpuid,
 		.cpuid_count = VEE_MAX_CPUID,
 	};
-	return vee_vcpu_save(vcpu, &state->all);
+	err = vee_vcpu_save(vcpu, &state->all);
+	/* What the vCPU is set to, by its caller, stays as it is when it is put back. */
+	state->all.skip = VEE_STATE_CPUID | VEE_STATE_WISHES;
+	return err;
 }
 
 void cpu_free(struct cpu_state *state)
@@ -37,21 +40,15 @@ void cpu_free(struct cpu_state *state)
 	free(state->cpuid);
 }
 
-static int load_but(struct vee_vcpu *vcpu, const struct cpu_state *state, unsigned int skip)
-{
-	struct vee_vcpu_state all = state->all;
-
-	all.skip = skip;
-	return vee_vcpu_load(vcpu, &all);
-}
-
-/* What the vCPU is set to, by its caller, is as it is. */
 int cpu_put(struct vee_vcpu *vcpu, const struct cpu_state *state)
 {
-	return load_but(vcpu, state, VEE_STATE_CPUID | VEE_STATE_WISHES);
+	return vcpu_load(vcpu, &state->all);
 }
 
 int cpu_begin(struct vee_vcpu *vcpu, const struct cpu_state *state)
 {
-	return load_but(vcpu, state, state->all.skip);
+	struct vee_vcpu_state all = state->all;
+
+	all.skip = state->cpuid ? 0 : VEE_STATE_CPUID;
+	return vee_vcpu_load(vcpu, &all);
 }

@@ -211,8 +211,9 @@ int memory_put_written(struct vee_vm *vm, const struct memory *memory)
 
 		if (!is_written(slot))
 			continue;
-		err = is_template(vm, slot) ? fork_put_back(vm, slot->gpa) :
-		      put_written(vm, slot, memory->image->copy + memory->offsets[i]);
+		err = *vm_fork(vm) ? fork_put_back(vm, slot->gpa) : -ENOENT;
+		if (err == -ENOENT)
+			err = put_written(vm, slot, memory->image->copy + memory->offsets[i]);
 	}
 	return err;
 }

@@ -10,6 +10,7 @@
 /*
  * All of a vCPU that is the guest's, and the settings that a fork's vCPU is to have. The
  * caller's answer to the last exit is done, as the next run would do it.
+ * @all: as cpu_put() loads it, again and again
  * @cpuid: NULL: the default
  */
 struct cpu_state {
@@ -85,7 +86,10 @@ static inline bool is_written(const struct vm_slot *slot)
 
 /* For a VM that has just been made. */
 int memory_fork(struct vee_vm *vm, const struct memory *memory);
-/* A slot of a fork's, which is a template of the snapshot that it was put back to last. */
+/*
+ * A slot of a fork's, which is a template of the snapshot that it was put back to last.
+ * -ENOENT: it is none.
+ */
 int fork_put_back(struct vee_vm *vm, uint64_t gpa);
 
 #endif /* VEE_SNAPSHOT_H */

@@ -112,6 +112,73 @@ static void keeps_pages(void)
 	rig_end(&rig);
 }
 
+/* As the guest writes there. */
+static void copy_for_guest(unsigned int page, bool tells)
+{
+	struct vee_template template = {
+		.flags = VEE_TEMPLATE_WRITE, .operation = VEE_TEMPLATE_LOCATE,
+		.gpa = GPA + page * PAGE_BYTES,
+	};
+
+	if (copies_answer(&template))
+		abort();
+	((uint8_t *)(uintptr_t)template.hva)[9] ^= 1;
+	rig.vcpu->page->copies += tells;
+}
+
+/* Were so many put back, by a request or without? */
+static bool puts_back(int count, bool asks)
+{
+	fake.template.operation = VEE_TEMPLATE_LOCATE;
+	return vee_vm_template_reset(rig.vm, GPA, true) == count &&
+	       (fake.template.operation == VEE_TEMPLATE_FETCH) == asks &&
+	       (count < 1 || !memcmp(pool, mem + 3 * PAGE_BYTES, PAGE_BYTES)) &&
+	       (count < 2 || !memcmp(pool + PAGE_BYTES, mem + PAGE_BYTES, PAGE_BYTES));
+}
+
+static void asks_for_what_is_new(void)
+{
+	begin();
+	rig.vcpu->page->copies = 1;
+	CHECK(puts_back(0, true));
+	CHECK(puts_back(0, false));
+	copy_for_guest(3, true);
+	CHECK(puts_back(1, true));
+	pool[8] ^= 1;
+	CHECK(puts_back(1, false));
+	/* The library's own: of a page that is there, and of another. */
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + 3 * PAGE_BYTES + 5, "x", 1), 0);
+	CHECK(puts_back(1, false));
+	CHECK_EQUAL(vee_vm_write(rig.vm, GPA + PAGE_BYTES + 5, "x", 1), 0);
+	CHECK(puts_back(2, true));
+	CHECK(puts_back(2, false));
+	CHECK_EQUAL(vee_vm_template_reset(rig.vm, GPA, false), 0);
+	CHECK(puts_back(0, true));
+	rig_end(&rig);
+}
+
+/* A vCPU that is gone had told, or one that is there can't. */
+static void asks_if_none_can_tell(void)
+{
+	struct vee_vcpu *other;
+
+	begin();
+	copy_for_guest(3, false);
+	CHECK(puts_back(1, true));
+	CHECK(puts_back(1, true));
+	rig.vcpu->page->copies = 7;
+	CHECK_EQUAL(vee_vcpu_create(rig.vm, 1, &other), 0);
+	CHECK(puts_back(1, true));
+	other->page->copies = 7;
+	CHECK(puts_back(1, true));
+	CHECK(puts_back(1, false));
+	/* The same sum as before. */
+	rig.vcpu->page->copies = 14;
+	vee_vcpu_destroy(other);
+	CHECK(puts_back(1, true));
+	rig_end(&rig);
+}
+
 static void is_not_saved(void)
 {
 	struct vee_vm_snapshot *snapshot;
@@ -166,6 +233,8 @@ const struct test tests[] = {
 	{ "what is read is where it is", reads_what_is_there },
 	{ "a page at a time", gives_a_page },
 	{ "what was written stays, copied anew", keeps_pages },
+	{ "of what is known the kernel is not asked", asks_for_what_is_new },
+	{ "of what can't be known it is", asks_if_none_can_tell },
 	{ "it can't be saved", is_not_saved },
 	{ "what an instruction writes is copied", carries_out },
 	{ 0 }
