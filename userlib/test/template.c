@@ -169,6 +169,7 @@ static void asks_if_none_can_tell(void)
 	rig.vcpu->page->copies = 7;
 	CHECK_EQUAL(vee_vcpu_create(rig.vm, 1, &other), 0);
 	CHECK(puts_back(1, true));
+	CHECK(puts_back(1, true));
 	other->page->copies = 7;
 	CHECK(puts_back(1, true));
 	CHECK(puts_back(1, false));
