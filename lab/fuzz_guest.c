@@ -901,8 +901,8 @@ static bool same_stop(const struct trail *vee, const struct trail *plain)
 /* What the CPU does where the device is memory. */
 static struct trail plain;
 
-/* Does it do there what vee has done with the device? Then it's KVM that has not. */
-static bool is_right(const struct guest *g)
+/* Does it do there what vee has done with the device? @went: has vee gone to the device? */
+static bool is_as_plain(const struct guest *g, bool *went)
 {
 	static uint8_t of_device[MMIO_BYTES];
 	static struct kept kept, now;
@@ -914,12 +914,29 @@ static bool is_right(const struct guest *g)
 	memcpy(of_device, device, MMIO_BYTES);
 	keep(&now);
 	run_on(&engine_plain, g, &plain, NULL);
-	right = drop_memory(&vee) && same_stop(&vee, &plain) && !trails_differ(&vee, &plain);
+	*went = drop_memory(&vee);
+	right = same_stop(&vee, &plain) && !trails_differ(&vee, &plain);
 	if (right && has_end(&plain))
 		right = !memcmp(now.of_vee, memory_vee, RAM_BYTES) &&
 			!memcmp(of_device, device, MMIO_BYTES);
 	give_back(&kept);
 	return right;
+}
+
+/* Then it's KVM that has not. */
+static bool is_right(const struct guest *g)
+{
+	bool went;
+
+	return is_as_plain(g, &went) && went;
+}
+
+/* Likewise where it is right not to go there. */
+static bool is_right_without(const struct guest *g)
+{
+	bool went;
+
+	return is_as_plain(g, &went) && !went;
 }
 
 /* A copy of what came of KVM's, to be mended in one point: then nothing differs. */
@@ -984,6 +1001,11 @@ static bool part_at(const struct difference *d, uint8_t first, int second)
 		    is_same_until(d, i))
 			return true;
 	return false;
+}
+
+static bool is_at_end(const struct trail *trail, enum stop stop)
+{
+	return last_step(trail)->stop == stop;
 }
 
 /* Did it come to the handler of @vector? */
@@ -1077,8 +1099,8 @@ static bool is_pdpte(const struct difference *d)
 	return any;
 }
 
-/* KVM reads the port before it finds that memory can't be written: SDM 2A, "INS". */
-static bool is_ins(const struct difference *d)
+/* Is all that differs that KVM has read a port, or memory, once more, and for nothing? */
+static bool reads_more(const struct difference *d, bool is_port)
 {
 	struct trail *kvm = copy_of(d->kvm);
 	unsigned int first = 0, count = kvm->bus_count - d->vee->bus_count;
@@ -1088,11 +1110,55 @@ static bool is_ins(const struct difference *d)
 	while (first < d->vee->bus_count && same_bus(d->vee, kvm, first + 1))
 		first++;
 	for (unsigned int i = first; i < first + count; i++)
-		if (!kvm->bus[i].is_port || kvm->bus[i].is_write)
+		if (kvm->bus[i].is_port != is_port || kvm->bus[i].is_write)
 			return false;
 	drop_beats(kvm, first, count);
-	return !find_difference(d->vee, kvm) &&
-	       (part_at(d, 0x6c, NO_MORE) || part_at(d, 0x6d, NO_MORE));
+	return !find_difference(d->vee, kvm);
+}
+
+/* KVM reads the port before it finds that memory can't be written: SDM 2A, "INS". */
+static bool is_ins(const struct difference *d)
+{
+	return reads_more(d, true) && (part_at(d, 0x6c, NO_MORE) || part_at(d, 0x6d, NO_MORE));
+}
+
+/* KVM's emulator reads what SLDT and STR then write over. */
+static bool is_sldt(const struct difference *d)
+{
+	return reads_more(d, false) && part_at(d, 0x0f, 0x00) && is_right(d->g);
+}
+
+/*
+ * ... and one operand of CMPS where the other faults: of the order the SDM has nothing. HLT in
+ * its place has the same fault at CPL 3.
+ */
+static bool is_cmps(const struct difference *d)
+{
+	return reads_more(d, false) &&
+	       (memchr(pristine + GPA_CODE, 0xa6, d->g->bytes) ||
+		memchr(pristine + GPA_CODE, 0xa7, d->g->bytes)) &&
+	       (is_at(d->vee, 12) || is_at(d->vee, 13) || is_at(d->vee, 14));
+}
+
+/* Of what KVM emulates it checks no alignment: SDM 3A, "Alignment Check Exception (#AC)". */
+static bool is_alignment(const struct difference *d)
+{
+	return is_at(d->vee, 17) && is_right_without(d->g);
+}
+
+/*
+ * An operand that goes beyond 4 GiB: whether it faults is the CPU's to choose (SDM 3A, "Limit
+ * Checking"). KVM's emulator has it go on at 0.
+ */
+static bool is_wrap(const struct difference *d)
+{
+	const struct trail *kvm = d->kvm;
+	unsigned int next = d->vee->bus_count;
+
+	while (next < kvm->bus_count && kvm->bus[next].address != UINT32_MAX)
+		next++;
+	return next < kvm->bus_count && same_bus(d->vee, kvm, d->vee->bus_count) &&
+	       (is_at(d->vee, 13) || is_at(d->vee, 12) || is_right_without(d->g));
 }
 
 /* CPUID does not offer it: by design. KVM takes it all the same. */
@@ -1149,10 +1215,27 @@ static bool is_beyond_kvm(const struct difference *d)
 	       (is_right(d->g) || part_at_missing(d));
 }
 
-/* KVM begins POPA again after each access to a device, with (E)SP where it was by then. */
+/*
+ * KVM begins POPA again after each access to a device, with (E)SP where it was by then; of
+ * PUSHA the last write alone gets there.
+ */
 static bool is_popa(const struct difference *d)
 {
-	return d->kvm->bus_count && part_at(d, 0x61, NO_MORE) && is_right(d->g);
+	return d->kvm->bus_count &&
+	       (part_at(d, 0x60, NO_MORE) || part_at(d, 0x61, NO_MORE)) && is_right(d->g);
+}
+
+/*
+ * KVM's emulator has ENTER save (E)BP by the width of the stack: SDM 2A, "ENTER", by that of
+ * the operand. It is emulated as the new (E)SP, which ENTER looks at, is in a device.
+ */
+static bool is_enter(const struct difference *d)
+{
+	const struct vee_regs *vee = &last_step(d->vee)->regs, *kvm = &last_step(d->kvm)->regs;
+	uint64_t more = (vee->rbp - kvm->rbp) & 0xff;
+
+	return (more == 2 || more == 6 || more == 0xfe) && part_at(d, 0xc8, NO_MORE) &&
+	       is_right_without(d->g);
 }
 
 /* SDM 2A, "LTR": #GP(selector) if that points to the LDT; KVM's emulator has 0 for it. */
@@ -1174,6 +1257,12 @@ static bool is_ltr(const struct difference *d)
 	       part_at(d, 0x0f, 0x00) && is_right(d->g);
 }
 
+/* Not where is_right() has memory: then nobody but vee has done it. */
+static bool is_elsewhere(const struct beat *beat)
+{
+	return beat->address - GPA_MMIO >= MMIO_BYTES;
+}
+
 #define FRAME_BYTES	48U	/* of 64-bit mode, with an error code */
 
 /* KVM's emulator does the instruction at RIP in place of a frame for a device's memory. */
@@ -1187,7 +1276,84 @@ static bool is_frame(const struct difference *d)
 		return false;
 	last = &vee->bus[vee->bus_count - 1];
 	return last->is_write && !last->is_port &&
-	       last->address - last_step(vee)->regs.rsp < FRAME_BYTES && is_right(d->g);
+	       (last->address - last_step(vee)->regs.rsp) % PAGE_BYTES < FRAME_BYTES &&
+	       (is_elsewhere(last) || is_right(d->g));
+}
+
+/* Nor does it go on in a page table that is in a device: the event before it is lost, too. */
+static bool is_walk(const struct difference *d)
+{
+	const struct trail *vee = d->vee;
+	unsigned int at = d->kvm->bus_count;
+
+	return vee->bus_count > at && same_bus(vee, d->kvm, at) && !vee->bus[at].is_port &&
+	       !vee->bus[at].is_write && !(vee->bus[at].address % 4) &&
+	       d->g->start.state.control.cr0 & CR0_PG && is_at_end(d->kvm, END_SHUTDOWN) &&
+	       (is_elsewhere(&vee->bus[at]) || is_right(d->g));
+}
+
+/*
+ * INT1 whose delivery ends in a shutdown: RIP is at it (SDM 3C, "Information for VM Exits That
+ * Occur During Event Delivery"). KVM has gone past it before.
+ */
+static bool is_int1(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+	uint64_t rip = last_step(d->vee)->regs.rip;
+
+	if (!is_at_end(d->vee, END_SHUTDOWN) || !is_at_end(d->kvm, END_SHUTDOWN) ||
+	    rip - GPA_CODE >= d->g->bytes || pristine[rip] != 0xf1)
+		return false;
+	kvm->steps[kvm->step_count - 1].regs.rip--;
+	return !find_difference(d->vee, kvm);
+}
+
+#define CR0_RESERVED	0x1ffaffc0ULL
+
+/* KVM's switch of tasks clears bits of CR0 that there are not; a VM entry leaves them out. */
+static bool is_reserved_cr0(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+	uint64_t begin = d->g->start.state.control.cr0;
+
+	if (!(begin & CR0_RESERVED))
+		return false;
+	for (unsigned int i = 0; i < kvm->step_count && i < d->vee->step_count; i++)
+		kvm->steps[i].control.cr0 |= d->vee->steps[i].control.cr0 & CR0_RESERVED;
+	return !find_difference(d->vee, kvm);
+}
+
+/*
+ * A switch to a task whose SS can't be loaded: it is done, and #TS is the new task's (SDM 3A,
+ * "Task Switching"). KVM goes on in the old one, with the new one's selectors.
+ */
+static bool is_half_switch(const struct difference *d)
+{
+	const struct vee_segments *vee = &last_step(d->vee)->segments;
+	const struct vee_segments *kvm = &last_step(d->kvm)->segments;
+
+	return vee->tr.selector != d->g->start.state.segments.tr.selector &&
+	       kvm->tr.selector == d->g->start.state.segments.tr.selector &&
+	       vee->ss.access_rights & VEE_AR_UNUSABLE && vee->ss.selector == kvm->ss.selector;
+}
+
+#define MSR_TSC	0x10
+
+/* The engine's own under vee; KVM is told to ask for what isn't compared. */
+static bool is_tsc(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+	unsigned int i = 0;
+
+	while (i < kvm->step_count &&
+	       (kvm->steps[i].stop != GO_WRMSR || kvm->steps[i].what != MSR_TSC))
+		i++;
+	if (i == kvm->step_count)
+		return false;
+	kvm->step_count--;
+	memmove(kvm->steps + i, kvm->steps + i + 1,
+		(kvm->step_count - i) * sizeof(*kvm->steps));
+	return !find_difference(d->vee, kvm);
 }
 
 #define OF_IMUL	0x0d4ULL	/* SF, ZF, AF, PF: SDM 2A, "IMUL" */
@@ -1230,7 +1396,17 @@ static struct known knowns[] = {
 	{ "KVM has no PDPTE where one has a reserved bit set", is_pdpte, 0 },
 	{ "KVM does the IN of an INS whose memory faults", is_ins, 0 },
 	{ "KVM's #GP for an LTR of the LDT has no error code", is_ltr, 0 },
-	{ "KVM's POPA from a device goes wrong", is_popa, 0 },
+	{ "KVM's PUSHA and POPA go wrong in a device", is_popa, 0 },
+	{ "KVM reads what SLDT or STR then writes", is_sldt, 0 },
+	{ "KVM reads one operand of CMPS, and the other faults", is_cmps, 0 },
+	{ "KVM checks no alignment where it emulates", is_alignment, 0 },
+	{ "an operand beyond 4 GiB, which may fault or not", is_wrap, 0 },
+	{ "KVM's ENTER saves by the width of the stack", is_enter, 0 },
+	{ "KVM reads no page table in a device", is_walk, 0 },
+	{ "KVM goes past INT1 before a shutdown in its delivery", is_int1, 0 },
+	{ "bits of CR0 that there are not", is_reserved_cr0, 0 },
+	{ "KVM switches tasks by half, where SS can't be loaded", is_half_switch, 0 },
+	{ "WRMSR of the TSC, which vee answers itself", is_tsc, 0 },
 	{ "KVM can't emulate what reaches a device: #UD", is_beyond_kvm, 0 },
 	{ "KVM has a step's trap after HLT in DR6 already", is_hlt_step, 0 },
 	{ "KVM does not deliver an event whose frame goes to a device", is_frame, 0 },
