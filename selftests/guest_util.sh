@@ -64,6 +64,37 @@ bytes() {
 	printf "$(printf '\\%03o' $numbers)"
 }
 
+# A guest as file $1, for whom Linux is too much, in real mode. The 8254 interrupts 50 times a
+# second, as vector 8; at each tick it counts in memory from "a" on, adds up, and writes that
+# letter and a line feed to the serial port. At each fifth it waits, idle but for the ticks,
+# until a byte has come there. After "t" the sum, what the UART's scratch register and the
+# 8259A's mask still have are its status, OUT F4H.
+# shellcheck disable=SC2034 # for who reads this
+counter_status=101
+make_counter() {
+	{
+		bytes fa 31 c0 8e d8 8e d0 bc 00 7c a3 22 00 c7 06 20 00 89 7c # IVT
+		bytes b0 11 e6 20 b0 08 e6 21 b0 04 e6 21 b0 01 e6 21 b0 fe e6 21 # 8259
+		bytes b0 34 e6 43 b0 37 e6 40 b0 5d e6 40 # 8254: 5d37H
+		bytes ba ff 03 b0 15 ee # the UART's scratch register
+		bytes c6 06 00 90 60 c6 06 00 a0 00 # letter and sum, at 9000H and a000H
+		bytes fb f4 fe 06 00 90 a0 00 90 00 06 00 a0 # at 7C43H: STI, HLT
+		bytes ba f8 03 ee 88 c4 b0 0a ee 88 e0 # a line
+		bytes 3c 74 74 18 2c 60 d4 05 84 c0 75 dc # the last; not the fifth
+		bytes fb f4 ba fd 03 ec a8 01 74 f6 ba f8 03 ec eb cc # STI, HLT, LSR
+		bytes ba ff 03 ec 02 06 00 a0 88 c4 e4 21 00 e0 e6 f4 fa f4
+		bytes 50 b0 20 e6 20 58 cf # at 7C89H: EOI, IRET
+	} >"$1"
+}
+
+# Its lines from letter $1 to letter $2 are all that file $3 has.
+has_counted() {
+	echo a b c d e f g h i j k l m n o p q r s t | tr ' ' '\n' | sed -n "/$1/,/$2/p" |
+		cmp - "$3" && return
+	xargs echo '# counted' <"$3"
+	return 1
+}
+
 # --- a guest's console: two FIFOs, of which descriptors 3 and 4 are our ends ---
 
 connect() {
@@ -79,6 +110,22 @@ say() {
 now() {
 	read -r up rest </proc/uptime
 	echo "${up%.*}${up#*.}"
+}
+
+# Until $1 is so, for $2 seconds.
+wait_for() {
+	end=$(($(now) + $2 * 100))
+	until eval "$1"; do
+		[ "$(now)" -lt "$end" ] || return 1
+		sleep 0.2
+	done
+}
+
+# Until file $1 has a line like $2, for $3 seconds.
+wait_for_line() {
+	wait_for "grep -q '$2' $1" "$3" && return
+	comment "no $2"
+	return 1
 }
 
 # Reads until a line is like $1, for $2 seconds; it is in $line then. A line that

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# A guest that "vee run" moves to another one while it runs: Linux, in the middle of a program
-# that writes memory, with two CPUs. Before that the connection breaks, and after it.
-# Systems are looked for as in linux.sh.
+# A guest that "vee run" moves to another one while it runs: a few bytes of machine code, and
+# Linux, in the middle of a program that writes memory, with two CPUs. Before that the
+# connection breaks, and after it. Systems are looked for as in linux.sh.
 
 # shellcheck source=selftests/guest_util.sh
 . "$(dirname "$0")/guest_util.sh"
@@ -47,27 +47,13 @@ start_sender() {
 	sender=$!
 }
 
+# At $1, with a serial port on PCI if the sender has one: $pci. What it reads is $input.
 start_receiver() {
 	rm -f "$1"
-	vee run -t 200 -x "$work/pci.there" --receive "$1" </dev/null >"$work/receiver" 2>"$work/receiver.errors" &
+	# shellcheck disable=SC2086 # options without spaces
+	vee run -t 200 $pci --receive "$1" <"$input" >"$work/receiver" 2>"$work/receiver.errors" &
 	receiver=$!
 	wait_for "test -S $1" 20
-}
-
-# Until $1 is so, for $2 seconds.
-wait_for() {
-	end=$(($(now) + $2 * 100))
-	until eval "$1"; do
-		[ "$(now)" -lt "$end" ] || return 1
-		sleep 0.2
-	done
-}
-
-# Until file $1 has a line like $2, for $3 seconds.
-wait_for_line() {
-	wait_for "grep -q '$2' $1" "$3" && return
-	comment "no $2"
-	return 1
 }
 
 wait_for_step() {
@@ -114,6 +100,45 @@ breaks_at() {
 		[ "$(wc -l <"$work/receiver.errors")" -eq 1 ]
 }
 
+# --- a few bytes of machine code ---
+
+# What goes to descriptor 4 is its input: a byte, and it goes on for five letters.
+counter_goes_on() {
+	make_counter "$work/counter"
+	connect counter
+	vee run -t 300 -m 16M --send "$to" "$work/counter" <"$work/counter.in" \
+		>"$work/sender" 2>"$work/sender.errors" 3>&- 4>&- &
+	sender=$!
+	wait_for_line "$work/sender" e 20 || return 1
+	kill -USR2 "$sender"
+	wait_for_line "$work/sender.errors" 'the guest goes on' 20 || return 1
+	breaks_at 5000 'connection broke; the guest goes on' || return 1
+	printf '!' >&4
+	wait_for_line "$work/sender" j 20
+}
+
+# In doubt it stands still until somebody says so; then it is moved.
+counter_is_moved() {
+	breaks_at go 'be known; it stands still here' || return 1
+	printf '!' >&4
+	sleep 1
+	has_counted a j "$work/sender" || return 1
+	kill -USR2 "$sender"
+	wait_for_line "$work/sender" o 20 || return 1
+	start_receiver "$to" || return 1
+	kill -USR2 "$sender"
+	wait "$receiver"
+	there=$?
+	wait "$sender"
+	status=$?
+	show
+	comment "status $status here, $there there"
+	[ "$there" -eq "$counter_status" ] && has_counted a o "$work/sender" &&
+		has_counted p t "$work/receiver"
+}
+
+# --- Linux ---
+
 # Nobody is there; then not for long. Where in the stream it breaks the library's tests try.
 broken_goes_on() {
 	start_sender '--cpus 2' "$steps"
@@ -153,13 +178,21 @@ is_moved() {
 
 sender=
 receiver=
+pci=
+input=$work/input
+echo '!' >"$input"
 trap 'kill $sender $receiver 2>/dev/null; wait; give_module_back; rm -rf "$work"' EXIT
 linux='vmlinuz-6.1 linux.cpio.gz'
 
 echo 'KTAP version 1'
 need_vee
-echo '1..3'
-take_module
+echo '1..5'
+check 'a guest goes on when the connection breaks' counter_goes_on
+check 'it is moved' counter_is_moved
+kill "$sender" 2>/dev/null
+pci="-x $work/pci.there"
+input=/dev/null
+[ ! -e "$guests/vmlinuz-6.1" ] || take_module
 # shellcheck disable=SC2086 # file names
 {
 	check 'it goes on when the connection breaks' broken_goes_on $linux
