@@ -82,7 +82,7 @@ bench-trace: ## Where an exit's ticks go, by function, and its dear instructions
 	@lab/bench-trace
 bench-model: ## Modelled cycles of an exit, beside KVM's: what is dear on a real CPU, weighted
 	@lab/bench-model
-bench-uring: ## 64 VMs on one thread by io_uring, beside ioctl and KVM
+bench-uring: ## 64 VMs on one thread by io_uring, beside one by one and KVM
 	@lab/bench-uring
 
 ##@ This machine

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Many vCPUs on one thread: 64 VMs in turn by ioctl, and by io_uring.
+ * Many vCPUs on one thread: 64 VMs in turn, and by io_uring.
  */
 #include <liburing.h>
 #include <string.h>
@@ -114,8 +114,8 @@ static void measure_ring(const char *what, void (*next)(struct vee_ring *ring))
 
 void measure(void)
 {
-	measure_in_turn("one VM by ioctl", 1);
-	measure_in_turn("64 VMs by ioctl in turn", MACHINES);
+	measure_in_turn("one VM", 1);
+	measure_in_turn("64 VMs in turn", MACHINES);
 	if (engine == &engine_kvm)
 		return;
 	measure_ring("64 VMs by io_uring, one thread", next_step);
