@@ -791,7 +791,7 @@ static void wait_in_translate(struct guest *g)
 /* The death of the process ends all, though the one that supplies its memory lives. */
 static void expect_death(struct __test_metadata *_metadata, void (*wait)(struct guest *g))
 {
-	long users = module_users();
+	long users = module_users_at_rest();
 	int ends[2], fd, there, status = 0;
 	__u64 end;
 	pid_t child;

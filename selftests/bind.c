@@ -493,7 +493,7 @@ TEST_F(bind, vm_closed)
 TEST_F(bind, closed_in_each_order)
 {
 	static const char orders[][4] = { "vce", "vec", "cve", "cev", "evc", "ecv" };
-	long users = module_users();
+	long users = module_users_at_rest();
 	struct guest other;
 	unsigned int i, j;
 
@@ -519,7 +519,7 @@ TEST_F(bind, closed_in_each_order)
 
 TEST_F(bind, owner_killed)
 {
-	long users = module_users();
+	long users = module_users_at_rest();
 	int status, up[2];
 	char ready;
 	pid_t child;
@@ -641,7 +641,7 @@ TEST_F(bind, changed_by_two)
 /* The VM goes, its vCPU first or last, as signals come in. */
 TEST_F(bind, vm_closed_meanwhile)
 {
-	long users = module_users();
+	long users = module_users_at_rest();
 	struct guest other;
 	pthread_t thread;
 	unsigned int i;
@@ -956,7 +956,7 @@ TEST_F(bind_eoi, changed_meanwhile)
 /* The VM goes, with one in service, as its eventfd's last descriptor does. */
 TEST_F(bind_eoi, vm_closed_meanwhile)
 {
-	long users = module_users();
+	long users = module_users_at_rest();
 	struct guest other;
 	pthread_t thread;
 	unsigned int i;

@@ -950,6 +950,58 @@ TEST_F(dirty, huge_page)
 	EXPECT_GE(whole + 2, FAULTS_OF(g, WRITES));
 }
 
+/* A page of a stretch, and of the next, ... without paging. */
+GUEST_CODE(write_far, 32, "1: mov %eax, (%ebx); add %edx, %ebx; dec %ecx; jnz 1b; hlt");
+GUEST_CODE(read_far, 32, "1: mov (%ebx), %eax; add %edx, %ebx; dec %ecx; jnz 1b; hlt");
+
+/* How many faults it takes, from @offset on, @count times. */
+#define FAULTS_FAR(g, code, offset, stride, count)			\
+	({								\
+		__u64 far_before = guest_faults(g);			\
+									\
+		GUEST_PROTECTED(g, code);				\
+		(g)->page->regs.rbx = PAGES_1G + (offset);		\
+		(g)->page->regs.rdx = (stride);				\
+		(g)->page->regs.rcx = (count);				\
+		ASSERT_RUN(g, VEE_EXIT_HLT);				\
+		guest_faults(g) - far_before;				\
+	})
+
+/* Only a machine whose kernel was told to has such: hugepagesz=1G hugepages=1. */
+TEST_F(dirty, giant_page)
+{
+	const int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | 30 << MAP_HUGE_SHIFT;
+	struct guest *g = &self->g;
+	__u64 pages[PAGES];
+	void *mem;
+
+	if (!(vee_info(g->dev).features & VEE_FEATURE_EPT_1G))
+		VEE_SKIP("this CPU has no EPT entries for 1 GiB");
+	mem = mmap(NULL, PAGES_1G, MEMORY_RW, how, -1, 0);
+	if (mem == MAP_FAILED)
+		VEE_SKIP("no huge page of 1 GiB: %s", strerror(errno));
+	ASSERT_EQ(0, vm_map(g->vm, PAGES_1G, mem, PAGES_1G, VEE_RWX));
+	FAULTS_FAR(g, write_far, 0, PAGES_2M, 1);
+	EXPECT_EQ(0, FAULTS_FAR(g, write_far, 0, PAGES_2M, 512));
+	ASSERT_EQ(0, dirty_start(g->vm, PAGES_1G, PAGES_1G));
+	EXPECT_GE(1, FAULTS_FAR(g, read_far, 0, PAGES_2M, 512));
+	EXPECT_EQ(0, fetch(g->vm, 0, PAGES_1G, PAGES_1G, pages, PAGES));
+	/* Split where it is written, and nowhere else. */
+	FAULTS_FAR(g, write_far, 100 * PAGES_2M, PAGE_BYTES, 3);
+	EXPECT_EQ(0, FAULTS_FAR(g, read_far, 0, PAGES_2M, 512));
+	ASSERT_EQ(3, fetch(g->vm, 0, PAGES_1G, PAGES_1G, pages, PAGES));
+	EXPECT_EQ(PAGES_1G + 100 * PAGES_2M, pages[0]);
+	EXPECT_EQ(PAGES_1G + 100 * PAGES_2M + 2 * PAGE_BYTES, pages[2]);
+	FAULTS_FAR(g, write_far, 0, PAGES_2M, 512);
+	ASSERT_EQ(512, fetch(g->vm, 0, PAGES_1G, PAGES_1G, pages, PAGES));
+	EXPECT_EQ(PAGES_1G + 511 * PAGES_2M, pages[511]);
+	ASSERT_EQ(0, dirty_stop(g->vm, PAGES_1G, PAGES_1G));
+	/* And it is one again. */
+	EXPECT_GE(1, FAULTS_FAR(g, write_far, 0, PAGES_2M, 512));
+	ASSERT_EQ(0, vm_unmap(g->vm, PAGES_1G, PAGES_1G));
+	munmap(mem, PAGES_1G);
+}
+
 /* Only a part of it is of interest. */
 TEST_F(dirty, part_of_a_huge_page)
 {

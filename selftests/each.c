@@ -537,7 +537,7 @@ static void *wait_to_be_joined(void *stop)
 /* With another thread that could close it meanwhile a step holds its vCPU: no longer. */
 TEST_F(each, descriptors_are_given_back)
 {
-	long users = module_users();
+	long users = module_users_at_rest();
 	pthread_t thread;
 	bool stop = false;
 	struct guest g;
@@ -581,7 +581,7 @@ static void step_in_child(struct _test_data_each *self, struct __test_metadata *
 TEST_F(each, process_is_killed)
 {
 	__u32 *shared = shared_page();
-	long users = module_users();
+	long users = module_users_at_rest();
 	pid_t child;
 
 	ASSERT_NE(MAP_FAILED, shared);

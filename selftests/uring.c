@@ -875,7 +875,7 @@ TEST_F(uring, thread_exits)
 TEST_F(uring, killed_with_64_runs)
 {
 	__u32 *shared = shared_page();
-	long users = module_users();
+	long users = module_users_at_rest();
 	pid_t child;
 
 	ASSERT_NE(MAP_FAILED, shared);

@@ -890,6 +890,24 @@ static inline long module_users(void)
 	return read_number(MODULE "/refcnt");
 }
 
+/*
+ * ... once that is the same for a while: the kernel takes an io_uring down after who had it
+ * has gone, and looks each 50 ms whether its requests have ended.
+ */
+static inline long module_users_at_rest(void)
+{
+	long users = module_users(), before;
+
+	do {
+		before = users;
+		for (int i = 0; i < 10 && users == before; i++) {
+			usleep(10000);
+			users = module_users();
+		}
+	} while (users != before);
+	return users;
+}
+
 /* --- threads --------------------------------------------------------------- */
 
 /**
