@@ -513,12 +513,19 @@ static int xsave(struct guest *g, unsigned long request, unsigned char *area)
 
 #define XSAVE_ST0	32
 #define XSTATE_BV	512
+#define LEGACY_BYTES	576U	/* with the header; AVX is behind it */
+
+/* x87, and AVX if the CPU has that: an area that is copied to memory of its own. */
+static unsigned char components(void)
+{
+	return 1 | (xsave_bytes > LEGACY_BYTES ? 4 : 0);
+}
 
 static int xsave_call(struct guest *g)
 {
 	memcpy(new_xsave, old_xsave, sizeof(old_xsave));
 	new_xsave[XSAVE_ST0] ^= 1;
-	new_xsave[XSTATE_BV] |= 1;
+	new_xsave[XSTATE_BV] |= components();
 	return xsave(g, VEE_VCPU_SET_XSAVE, new_xsave);
 }
 
@@ -578,7 +585,7 @@ static int load_call(struct guest *g)
 
 	memcpy(new_xsave, old_xsave, sizeof(old_xsave));
 	new_xsave[XSAVE_ST0] ^= 1;
-	new_xsave[XSTATE_BV] |= 1;
+	new_xsave[XSTATE_BV] |= components();
 	other.cpuid_count--;
 	other.regs.r15 ^= 1;
 	other.control.cr2 ^= 1;
