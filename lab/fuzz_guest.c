@@ -1003,11 +1003,6 @@ static bool part_at(const struct difference *d, uint8_t first, int second)
 	return false;
 }
 
-static bool is_at_end(const struct trail *trail, enum stop stop)
-{
-	return last_step(trail)->stop == stop;
-}
-
 /* Did it come to the handler of @vector? */
 static bool is_at(const struct trail *trail, unsigned int vector)
 {
@@ -1288,7 +1283,7 @@ static bool is_walk(const struct difference *d)
 
 	return vee->bus_count > at && same_bus(vee, d->kvm, at) && !vee->bus[at].is_port &&
 	       !vee->bus[at].is_write && !(vee->bus[at].address % 4) &&
-	       d->g->start.state.control.cr0 & CR0_PG && is_at_end(d->kvm, END_SHUTDOWN) &&
+	       d->g->start.state.control.cr0 & CR0_PG && last_step(d->kvm)->stop == END_SHUTDOWN &&
 	       (is_elsewhere(&vee->bus[at]) || is_right(d->g));
 }
 
@@ -1301,7 +1296,7 @@ static bool is_int1(const struct difference *d)
 	struct trail *kvm = copy_of(d->kvm);
 	uint64_t rip = last_step(d->vee)->regs.rip;
 
-	if (!is_at_end(d->vee, END_SHUTDOWN) || !is_at_end(d->kvm, END_SHUTDOWN) ||
+	if (last_step(d->vee)->stop != END_SHUTDOWN || last_step(d->kvm)->stop != END_SHUTDOWN ||
 	    rip - GPA_CODE >= d->g->bytes || pristine[rip] != 0xf1)
 		return false;
 	kvm->steps[kvm->step_count - 1].regs.rip--;

@@ -3,9 +3,8 @@
  * Debugging: of a guest by the caller (single steps, breakpoints), of a guest
  * by itself, and that neither gets in the way of the host's own.
  */
-#include <linux/hw_breakpoint.h>
-#include <linux/perf_event.h>
 
+#include "breakpoint_util.h"
 #include "vee_util.h"
 
 #define DR6_NONE	0xffff0ff0ULL
@@ -641,29 +640,6 @@ TEST_F(debug, kept_apart)
 		EXPECT_EQ(AT(breaks, break_here), g->page->debug.dr[0]);
 	}
 	guest_close(&other);
-}
-
-static int watch_writes(const void *where)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_BREAKPOINT,
-		.size = sizeof(attr),
-		.bp_type = HW_BREAKPOINT_W,
-		.bp_addr = (unsigned long)where,
-		.bp_len = HW_BREAKPOINT_LEN_4,
-		.exclude_kernel = 1,
-	};
-
-	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
-}
-
-static __u64 count_of(int fd)
-{
-	__u64 count = -1;
-
-	if (read(fd, &count, sizeof(count)) != sizeof(count))
-		return -1;
-	return count;
 }
 
 /*

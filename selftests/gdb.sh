@@ -35,15 +35,6 @@ said() {
 	verdict "$silent" "$name"
 }
 
-# A line like $1 is in file $2, within $3 seconds.
-wait_for_line() {
-	end=$(($(now) + $3 * 100))
-	until grep -q "$1" "$2"; do
-		[ "$(now)" -lt "$end" ] || { comment "no \"$1\" after $3 s"; return 1; }
-		sleep 0.4
-	done
-}
-
 # gdb does what it is told on our input.
 start_gdb() {
 	cat >"$work/commands"

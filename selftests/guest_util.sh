@@ -112,20 +112,19 @@ now() {
 	echo "${up%.*}${up#*.}"
 }
 
-# Until $1 is so, for $2 seconds.
-wait_for() {
-	end=$(($(now) + $2 * 100))
-	until eval "$1"; do
-		[ "$(now)" -lt "$end" ] || return 1
+# The command $2... succeeds within $1 seconds.
+within() {
+	end=$(($(now) + $1 * 100))
+	shift
+	until "$@"; do
+		[ "$(now)" -lt "$end" ] || { comment "not in time: $*"; return 1; }
 		sleep 0.2
 	done
 }
 
-# Until file $1 has a line like $2, for $3 seconds.
+# A line like $1 is in file $2, within $3 seconds.
 wait_for_line() {
-	wait_for "grep -q '$2' $1" "$3" && return
-	comment "no $2"
-	return 1
+	within "$3" grep -q "$1" "$2"
 }
 
 # Reads until a line is like $1, for $2 seconds; it is in $line then. A line that

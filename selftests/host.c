@@ -6,12 +6,11 @@
 #include <asm/ldt.h>
 #include <asm/prctl.h>
 #include <cpuid.h>
-#include <linux/hw_breakpoint.h>
-#include <linux/perf_event.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <ucontext.h>
 
+#include "breakpoint_util.h"
 #include "vee_util.h"
 
 #define CPUS		2
@@ -119,28 +118,30 @@ struct table {
 	__u64 base;
 } __attribute__((packed));
 
+/* What instruction @insn stores of a selector. */
+#define SELECTOR_BY(insn)							\
+	({									\
+		__u16 selector;							\
+										\
+		asm volatile(insn " %0" : "=m" (selector));			\
+		selector;							\
+	})
+
 static void look(__u64 seen[SEEN])
 {
 	struct table gdt = { 0 }, idt = { 0 };
-	__u16 word;
 
 	asm volatile("sgdt %0" : "=m" (gdt));
 	seen[GDT_LIMIT] = gdt.limit;
 	/* More than it needs does no harm: see kmod/vcpu/host.c. */
 	asm volatile("sidt %0" : "=m" (idt));
 	seen[IDT_HOLDS] = idt.limit >= IDT_BYTES - 1;
-	asm volatile("sldt %0" : "=m" (word));
-	seen[LDT] = word;
-	asm volatile("str %0" : "=m" (word));
-	seen[TASK] = word;
-	asm volatile("mov %%ds, %0" : "=m" (word));
-	seen[DS] = word;
-	asm volatile("mov %%es, %0" : "=m" (word));
-	seen[ES] = word;
-	asm volatile("mov %%fs, %0" : "=m" (word));
-	seen[FS] = word;
-	asm volatile("mov %%gs, %0" : "=m" (word));
-	seen[GS] = word;
+	seen[LDT] = SELECTOR_BY("sldt");
+	seen[TASK] = SELECTOR_BY("str");
+	seen[DS] = SELECTOR_BY("mov %%ds,");
+	seen[ES] = SELECTOR_BY("mov %%es,");
+	seen[FS] = SELECTOR_BY("mov %%fs,");
+	seen[GS] = SELECTOR_BY("mov %%gs,");
 	syscall(SYS_arch_prctl, ARCH_GET_FS, &seen[FS_BASE]);
 	syscall(SYS_arch_prctl, ARCH_GET_GS, &seen[GS_BASE]);
 	seen[KERNEL_GS_BASE] = msr_of(sched_getcpu(), MSR_KERNEL_GS_BASE);
@@ -169,31 +170,16 @@ static bool rdtsc_is_refused(void)
 
 static __thread __u32 watched;
 
-static int watch_writes(const void *where)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_BREAKPOINT,
-		.size = sizeof(attr),
-		.bp_type = HW_BREAKPOINT_W,
-		.bp_addr = (unsigned long)where,
-		.bp_len = HW_BREAKPOINT_LEN_4,
-		.exclude_kernel = 1,
-	};
-
-	return syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0);
-}
-
 /* True also where a kernel has none. */
 static bool breakpoint_works(int fd)
 {
-	__u64 before = 0, after = 0;
+	__u64 before;
 
 	if (fd < 0)
 		return true;
-	if (read(fd, &before, sizeof(before)) != sizeof(before))
-		return false;
+	before = count_of(fd);
 	__atomic_store_n(&watched, watched + 1, __ATOMIC_SEQ_CST);
-	return read(fd, &after, sizeof(after)) == sizeof(after) && after == before + 1;
+	return before != (__u64)-1 && count_of(fd) == before + 1;
 }
 
 /* --- a thread that runs the guest, and looks before and after --------------------------- */
@@ -348,15 +334,6 @@ static void need_two_cpus(struct __test_metadata *_metadata)
 		VEE_SKIP("one CPU");
 }
 
-static int pin_walker(const struct walker *w, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return pthread_setaffinity_np(w->r.thread, sizeof(set), &set);
-}
-
 /* --- the ways --------------------------------------------------------------------------- */
 
 TEST_F(host, exit)
@@ -426,7 +403,7 @@ TEST_F(host, migration_in_mid_run)
 	need_two_cpus(_metadata);
 	BEGIN();
 	for (i = 0; i < 2 * ROUNDS; i++) {
-		ASSERT_EQ(0, pin_walker(&self->w, i & 1));
+		ASSERT_EQ(0, pin_runner(&self->w.r, i & 1));
 		ASSERT_TRUE(counts_on(&self->g));
 	}
 	guest_write32(&self->g, STOP, 1);
@@ -440,7 +417,7 @@ TEST_F_TIMEOUT(host, hotplug, 60)
 	if (access(CPU1_ONLINE, W_OK))
 		VEE_SKIP("CPU 1 can't be taken offline");
 	BEGIN();
-	ASSERT_EQ(0, pin_walker(&self->w, 1));
+	ASSERT_EQ(0, pin_runner(&self->w.r, 1));
 	ASSERT_TRUE(counts_on(&self->g));
 	ASSERT_EQ(0, write_file(CPU1_ONLINE, "0"));
 	EXPECT_TRUE(counts_on(&self->g));
@@ -460,7 +437,7 @@ TEST_F_TIMEOUT(host, nmi, 60)
 		VEE_SKIP("needs VEE_NMI=1 and /proc/sysrq-trigger: the log will have call traces");
 	ASSERT_EQ(0, pin_to_cpu(0));
 	BEGIN();
-	ASSERT_EQ(0, pin_walker(&self->w, 1));
+	ASSERT_EQ(0, pin_runner(&self->w.r, 1));
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_TRUE(counts_on(&self->g));
 		ASSERT_EQ(0, write_file("/proc/sysrq-trigger", "l"));

@@ -9,15 +9,6 @@
 # shellcheck source=selftests/guest_util.sh
 . "$(dirname "$0")/guest_util.sh"
 
-# A line like $1 is in file $2, within $3 seconds.
-wait_for_line() {
-	end=$(($(now) + $3 * 100))
-	until grep -q "$1" "$2"; do
-		[ "$(now)" -lt "$end" ] || return 1
-		sleep 0.2
-	done
-}
-
 # Runs vee with options $4 for $1 seconds at most, and wants status $2 and, in what
 # it says, $3.
 run() {

@@ -53,11 +53,11 @@ start_receiver() {
 	# shellcheck disable=SC2086 # options without spaces
 	vee run -t 200 $pci --receive "$1" <"$input" >"$work/receiver" 2>"$work/receiver.errors" &
 	receiver=$!
-	wait_for "test -S $1" 20
+	within 20 test -S "$1"
 }
 
 wait_for_step() {
-	wait_for_line "$work/sender" "^step$1[^0-9]" 100
+	wait_for_line "^step$1[^0-9]" "$work/sender" 100
 }
 
 last_step() {
@@ -87,12 +87,12 @@ says_all() {
 breaks_at() {
 	start_receiver "$through" || return 1
 	"$relay" "$to" "$through" "$1" >"$work/relayed" &
-	wait_for "test -S $to" 20 || return 1
+	within 20 test -S "$to" || return 1
 	: >"$work/sender.errors"
 	kill -USR2 "$sender"
 	wait "$receiver"
 	status=$?
-	wait_for_line "$work/sender.errors" "$2" 30
+	wait_for_line "$2" "$work/sender.errors" 30
 	told=$?
 	show
 	comment "at $1: status $status there, $(cat "$work/relayed") bytes"
@@ -109,12 +109,12 @@ counter_goes_on() {
 	vee run -t 300 -m 16M --send "$to" "$work/counter" <"$work/counter.in" \
 		>"$work/sender" 2>"$work/sender.errors" 3>&- 4>&- &
 	sender=$!
-	wait_for_line "$work/sender" e 20 || return 1
+	wait_for_line e "$work/sender" 20 || return 1
 	kill -USR2 "$sender"
-	wait_for_line "$work/sender.errors" 'the guest goes on' 20 || return 1
+	wait_for_line 'the guest goes on' "$work/sender.errors" 20 || return 1
 	breaks_at 5000 'connection broke; the guest goes on' || return 1
 	printf '!' >&4
-	wait_for_line "$work/sender" j 20
+	wait_for_line j "$work/sender" 20
 }
 
 # In doubt it stands still until somebody says so; then it is moved.
@@ -124,7 +124,7 @@ counter_is_moved() {
 	sleep 1
 	has_counted a j "$work/sender" || return 1
 	kill -USR2 "$sender"
-	wait_for_line "$work/sender" o 20 || return 1
+	wait_for_line o "$work/sender" 20 || return 1
 	start_receiver "$to" || return 1
 	kill -USR2 "$sender"
 	wait "$receiver"
@@ -144,7 +144,7 @@ broken_goes_on() {
 	start_sender '--cpus 2' "$steps"
 	wait_for_step 3 || return 1
 	kill -USR2 "$sender"
-	wait_for_line "$work/sender.errors" 'the guest goes on' 20 && gets_on || return 1
+	wait_for_line 'the guest goes on' "$work/sender.errors" 20 && gets_on || return 1
 	breaks_at 5000 'connection broke; the guest goes on' && gets_on
 }
 
@@ -163,10 +163,10 @@ doubt_stands_still() {
 is_moved() {
 	start_receiver "$through" || return 1
 	"$relay" "$to" "$through" 'done' >"$work/relayed" &
-	wait_for "test -S $to" 20 || return 1
+	within 20 test -S "$to" || return 1
 	kill -USR2 "$sender"
 	wait "$receiver"
-	wait_for_line "$work/sender.errors" 'it stands still here' 30 || return 1
+	wait_for_line 'it stands still here' "$work/sender.errors" 30 || return 1
 	kill "$sender"
 	wait "$sender"
 	status=$?

@@ -17,7 +17,7 @@ begin_counter() {
 	vee run -t 100 -m 16M --save "$2" "$work/counter" <"$work/$1.in" >"$work/counted" \
 		3>&- 4>&- 2>"$work/errors" &
 	vee=$!
-	wait_for_line "$work/counted" e 20
+	wait_for_line e "$work/counted" 20
 }
 
 # To its end. $1: what is to be said.
@@ -34,7 +34,7 @@ end_counter() {
 counter_is_saved() {
 	begin_counter small "$work/small" || return 1
 	kill -USR1 "$vee"
-	wait_for_line "$work/errors" saved 20 || return 1
+	wait_for_line saved "$work/errors" 20 || return 1
 	comment "$(du -k "$work/small" | cut -f 1) KiB saved"
 	end_counter "saved in $work/small"
 }
@@ -74,7 +74,7 @@ full_disk_is_told() {
 	echo before >"$work/full/guest"
 	begin_counter at-full "$work/full/guest" || return 1
 	kill -USR1 "$vee"
-	wait_for "test -s $work/errors" 20 && end_counter 'No space left.*the guest goes on'
+	within 20 test -s "$work/errors" && end_counter 'No space left.*the guest goes on'
 	said=$?
 	left=$(ls "$work/full")
 	content=$(cat "$work/full/guest")
@@ -99,7 +99,7 @@ linux_is_saved() {
 	vee=$!
 	expect '*step5' 80 || return 1
 	kill -USR1 "$vee"
-	wait_for "test -s $work/guest" 20 || return 1
+	within 20 test -s "$work/guest" || return 1
 	expect '*sum2870' 40 || return 1
 	wait "$vee"
 	status=$?

@@ -45,15 +45,6 @@ FIXTURE_TEARDOWN(smp)
 	guest_close(&self->g);
 }
 
-static int pin_runner(struct runner *r, int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return pthread_setaffinity_np(r->thread, sizeof(set), &set);
-}
-
 static bool counts_on(const struct guest *g)
 {
 	__u64 count = guest_read64(g, COUNT);

@@ -1048,6 +1048,15 @@ static inline int pin_to_cpu(int cpu)
 	return sched_setaffinity(0, sizeof(set), &set);
 }
 
+static inline int pin_runner(const struct runner *r, int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return pthread_setaffinity_np(r->thread, sizeof(set), &set);
+}
+
 GUEST_CODE(iret, 64,
 	   "mov %rsp, %rax; mov %ss, %ecx; push %rcx; push %rax; pushf;"
 	   "mov %cs, %ecx; lea 1f(%rip), %rax; push %rcx; push %rax; iretq; 1: hlt");

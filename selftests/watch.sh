@@ -7,16 +7,6 @@
 # shellcheck source=selftests/guest_util.sh
 . "$(dirname "$0")/guest_util.sh"
 
-# The command $2... succeeds within $1 seconds.
-within() {
-	end=$(($(now) + $1 * 100))
-	shift
-	until "$@"; do
-		[ "$(now)" -lt "$end" ] || { comment "not in time: $*"; return 1; }
-		sleep 0.2
-	done
-}
-
 # Values $1 and $2 are the same; $3 says what they are.
 same() {
 	[ "$1" = "$2" ] || { comment "$3: $1, not $2"; return 1; }
