@@ -202,7 +202,10 @@ kernels() {
 
 # What make load builds for, and what the lab boots unless told otherwise.
 default_kernel() {
-	kernels | sed -n 1p
+	local all
+	all=$(kernels)
+	[ -n "$all" ] || die "no kernel yet: run lab/setup first"
+	printf '%s\n' "${all%%$'\n'*}"
 }
 
 # Makes release $2's headers work in folder $1, which is not the root. The vmlinux
@@ -235,8 +238,10 @@ memtest_image() {
 	local boot=$VEE_SHARED/memtest86+/boot
 	if [ -e "$boot/memtest86+x64.bin" ]; then
 		printf '%s\n' "$boot/memtest86+x64.bin"
-	else
+	elif [ -e "$boot/mt86+x64" ]; then
 		printf '%s\n' "$boot/mt86+x64"
+	else
+		die "no memtest86+ yet: run lab/setup first"
 	fi
 }
 
