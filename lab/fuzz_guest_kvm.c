@@ -16,13 +16,15 @@
 
 #define MAX_ENTRIES	VEE_MAX_CPUID
 #define TICK_US		4000	/* two of them are a guest's end */
+#define VCPUS_MAX	256	/* of one VM, one after the other */
 #define MSR_DEBUGCTL	0x1d9
 #define MSR_FMASK	0xc0000084
 
 static int kvm, vm, vcpu, page_bytes;
 static struct kvm_run *page;
 static uint8_t *ram;
-static bool is_stale;	/* the next guest needs a new VM */
+static bool is_stale;	/* the next guest needs a new vCPU */
+static unsigned long vcpus;	/* that the VM has had, and keeps */
 static volatile sig_atomic_t ticks;
 
 /* What KVM keeps for the guest, as vee does; the order of struct vee_msrs. */
@@ -73,29 +75,28 @@ static void filter_msrs(void)
 	call(vm, KVM_X86_SET_MSR_FILTER, &filter, "MSR filter");
 }
 
+static union {
+	struct kvm_cpuid2 table;
+	uint8_t room[sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
+} cpuid;
+
 /* The same answers as vee's. */
-static void set_cpuid(void)
+static void ask_vee(void)
 {
 	static struct vee_cpuid_entry entries[MAX_ENTRIES];
-	static union {
-		struct kvm_cpuid2 table;
-		uint8_t room[sizeof(struct kvm_cpuid2) +
-			     MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
-	} all;
 	unsigned int count = MAX_ENTRIES;
 
 	if (vee_answers(entries, &count))
 		errx(1, "vee: CPUID");
-	all.table.nent = count;
+	cpuid.table.nent = count;
 	for (unsigned int i = 0; i < count; i++)
-		all.table.entries[i] = (struct kvm_cpuid_entry2) {
+		cpuid.table.entries[i] = (struct kvm_cpuid_entry2) {
 			.function = entries[i].leaf, .index = entries[i].subleaf,
 			.flags = entries[i].flags & VEE_CPUID_SUBLEAF ?
 				 KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
 			.eax = entries[i].eax, .ebx = entries[i].ebx,
 			.ecx = entries[i].ecx, .edx = entries[i].edx,
 		};
-	call(vcpu, KVM_SET_CPUID2, &all, "CPUID");
 }
 
 static void tick(int sig)
@@ -141,6 +142,26 @@ static void touch_all(void)
 	}
 }
 
+static void make_vcpu(void)
+{
+	vcpu = call(vm, KVM_CREATE_VCPU, (void *)vcpus++, "vCPU");
+	page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
+	if (page == MAP_FAILED)
+		err(1, "KVM: its page");
+	page->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
+	call(vcpu, KVM_SET_CPUID2, &cpuid, "CPUID");
+}
+
+static void leave_vcpu(void)
+{
+	munmap(page, page_bytes);
+	close(vcpu);
+}
+
+/*
+ * With a vCPU's registers KVM drops its EPT, but for one that another vCPU has as well: the
+ * first, which has touched all pages, and runs no guest.
+ */
 static void make_vm(void)
 {
 	struct kvm_userspace_memory_region region = {
@@ -149,18 +170,16 @@ static void make_vm(void)
 	int quirks;
 
 	vm = call(kvm, KVM_CREATE_VM, NULL, "VM");
+	vcpus = 0;
 	call(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory");
 	quirks = call(vm, KVM_CHECK_EXTENSION, (void *)KVM_CAP_DISABLE_QUIRKS2, "quirks");
 	enable(vm, KVM_CAP_DISABLE_QUIRKS2, quirks);
 	enable(vm, KVM_CAP_EXCEPTION_PAYLOAD, 1);
 	filter_msrs();
-	vcpu = call(vm, KVM_CREATE_VCPU, NULL, "vCPU");
-	page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	if (page == MAP_FAILED)
-		err(1, "KVM: its page");
-	page->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
-	set_cpuid();
+	make_vcpu();
 	touch_all();
+	leave_vcpu();
+	make_vcpu();
 }
 
 static void open_kvm(uint8_t *memory)
@@ -170,18 +189,23 @@ static void open_kvm(uint8_t *memory)
 		err(1, "/dev/kvm: modprobe kvm-intel first; or --alone");
 	page_bytes = call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "its page");
 	ram = memory;
+	ask_vee();
 	make_vm();
 	start_ticks();
 }
 
 /*
  * After a VM entry that failed the event that it was to deliver is delivered at the next one,
- * and what an emulation that was cut short leaves has no request to take it away.
+ * and what an emulation that was cut short leaves has no request to take it away. All that is
+ * the vCPU's, so it takes another; a VM, which is forty times as dear, once that has had many.
  */
 static void renew_kvm(void)
 {
-	munmap(page, page_bytes);
-	close(vcpu);
+	leave_vcpu();
+	if (vcpus < VCPUS_MAX) {
+		make_vcpu();
+		return;
+	}
 	close(vm);
 	make_vm();
 }
@@ -489,6 +513,33 @@ static void keep_end(struct trail *trail)
 		trail->steps[trail->step_count - 1].control.xcr0 = xcrs.xcrs[0].value;
 }
 
+/* Beyond where the other could go nothing is compared. */
+static bool is_far_enough(const struct trail *trail, const struct trail *guide)
+{
+	return trail->step_count + 1 == guide->step_count &&
+	       guide->steps[trail->step_count].stop > END_REFUSED_ENTRY;
+}
+
+static void go(struct trail *trail, const struct trail *guide)
+{
+	do {
+		if (is_far_enough(trail, guide)) {
+			note(trail, END_ENOUGH, 0, 0);
+			return;
+		}
+	} while (run_once(trail) && do_exit(trail, guide));
+}
+
+/* An entry that failed, with no event and nothing before it, leaves nothing: see renew_kvm(). */
+static bool leaves_something(const struct start *start, const struct trail *trail)
+{
+	enum stop stop = trail->steps[trail->step_count - 1].stop;
+
+	if (stop != END_REFUSED_ENTRY)
+		return stop > END_SHUTDOWN;
+	return trail->step_count > 1 || trail->bus_count || start->inject.flags;
+}
+
 static void run(const struct start *start, struct trail *trail, const struct trail *guide)
 {
 	const char *refused;
@@ -504,10 +555,9 @@ static void run(const struct start *start, struct trail *trail, const struct tra
 		next_step(trail, END_REFUSED, (uintptr_t)refused, errno);
 		return;
 	}
-	while (run_once(trail) && do_exit(trail, guide))
-		;
+	go(trail, guide);
 	keep_end(trail);
-	is_stale = trail->steps[trail->step_count - 1].stop > END_SHUTDOWN;
+	is_stale = leaves_something(start, trail);
 }
 
 const struct engine engine_kvm = {
