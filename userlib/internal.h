@@ -220,7 +220,7 @@ struct vm_slot {
 
 /* Ascending; *@slots is for free(3). Returns how many, or -ENOMEM. */
 int vm_all_slots(const struct vee_vm *vm, struct vm_slot **slots);
-/* Likewise, or -EOPNOTSUPP: one has a template. */
+/* Likewise, or -EOPNOTSUPP: one has a template; *@slots is NULL then. */
 int vm_slots(const struct vee_vm *vm, struct vm_slot **slots);
 /* Has it just these, wherever their memory is? */
 bool vm_slots_are(const struct vee_vm *vm, const struct vm_slot *slots, size_t count);

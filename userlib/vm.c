@@ -718,8 +718,11 @@ int vm_slots(const struct vee_vm *vm, struct vm_slot **slots)
 	int count = vm_all_slots(vm, slots);
 
 	for (int i = 0; i < count; i++)
-		if ((*slots)[i].pool)
+		if ((*slots)[i].pool) {
+			free(*slots);
+			*slots = NULL;
 			return -EOPNOTSUPP;
+		}
 	return count;
 }
 

@@ -405,7 +405,8 @@ static int prepare(struct sender *sender, int fd)
 	int count = vm_slots(sender->vm, &sender->slots);
 
 	if (count < 0)
-		return why_say(&sender->why, count, "no memory");
+		return why_say(&sender->why, count, count == -EOPNOTSUPP ?
+			       "a slot with a template can't be sent" : "no memory");
 	sender->slot_count = count;
 	sender->bitmaps = calloc(count + 1, sizeof(*sender->bitmaps));
 	sender->stream = stream_new(fd);

@@ -307,10 +307,14 @@ int vee_save(struct vee_vcpu *const *vcpus, unsigned int count,
 /* Beside it, so that one can take the other's place. */
 static int open_beside(const char *path, char **beside)
 {
+	static const char unique[] = ".XXXXXX";
+	size_t bytes = strlen(path) + sizeof(unique);
 	int fd;
 
-	if (asprintf(beside, "%s.XXXXXX", path) < 0)
+	*beside = malloc(bytes);
+	if (!*beside)
 		return -ENOMEM;
+	snprintf(*beside, bytes, "%s%s", path, unique);
 	fd = mkostemp(*beside, O_CLOEXEC);
 	if (fd >= 0)
 		return fd;

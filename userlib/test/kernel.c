@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "test.h"
 #include "vmx/fields.h"
 
@@ -92,9 +93,9 @@ static struct vee_vcpu_page *pages[1 << 16];	/* by the vCPUs' descriptors */
 
 static int new_fd(size_t bytes)
 {
-	int fd = memfd_create("vee", MFD_CLOEXEC);
+	int fd = __real_memfd_create("vee", MFD_CLOEXEC);
 
-	if (fd >= 0 && ftruncate(fd, bytes))
+	if (fd >= 0 && __real_ftruncate(fd, bytes))
 		abort();
 	return fd;
 }
@@ -150,6 +151,46 @@ unsigned int fail_each_allocation(int (*call)(void))
 		CHECK(failed ? ret == -ENOMEM : ret >= 0);
 	} while (failed);
 	return count - 1;
+}
+
+unsigned int fail_each_request(int error, int (*call)(void))
+{
+	unsigned int count = 0;
+	bool failed;
+	int ret;
+
+	fake.request_error = error;
+	do {
+		fake.fail_request = ++count;
+		ret = call();
+		failed = !fake.fail_request;
+		fake.fail_request = 0;
+		test_case("request %u", count);
+		if (failed)
+			CHECK_EQUAL(ret, error);
+		else
+			CHECK(ret >= 0);
+	} while (failed);
+	*test_case_name = 0;
+	return count - 1;
+}
+
+static unsigned int held_request, held_allocation;
+
+void failures_hold(void)
+{
+	held_request = fake.fail_request;
+	held_allocation = fake.fail_allocation;
+	fake.fail_request = 0;
+	fake.fail_allocation = 0;
+	hold_calls(true);
+}
+
+void failures_go_on(void)
+{
+	fake.fail_request = held_request;
+	fake.fail_allocation = held_allocation;
+	hold_calls(false);
 }
 
 int __wrap_io_uring_submit(struct io_uring *uring)
@@ -471,6 +512,8 @@ static int answer(unsigned long request, void *arg)
 {
 	if (fake.error)
 		return fake.error;
+	if (fake.fail_request && !--fake.fail_request)
+		return fake.request_error;
 	switch (request) {
 	case VEE_GET_INFO:
 		return get_info(arg);

@@ -27,15 +27,19 @@ static const struct vee_section sections[] = {
 
 static uint8_t *memory;
 static unsigned int writes;	/* so often; ALWAYS: it never ends */
-static unsigned int looks, stops, ends;
+static unsigned int looks, stops, starts, ends;
+static int look_error;		/* what looking at the writes gives */
 
 static int answer_dirty(struct vee_dirty *dirty)
 {
 	uint64_t *bitmap = (void *)(uintptr_t)dirty->pages;
 
+	starts += dirty->operation == VEE_DIRTY_START;
 	ends += dirty->operation == VEE_DIRTY_STOP;
 	if (dirty->operation != VEE_DIRTY_FETCH)
 		return 0;
+	if (look_error)
+		return look_error;
 	memset(bitmap, 0, (PAGES + 63) / 64 * sizeof(*bitmap));
 	if (dirty->gpa || (writes != ALWAYS && looks++ >= writes))
 		return 0;
@@ -46,11 +50,16 @@ static int answer_dirty(struct vee_dirty *dirty)
 	return writes == ALWAYS ? 1000000000 : 2;
 }
 
+static void (*at_stop)(void);	/* NULL, or what happens while it is stopped */
+static const struct vee_section *stop_sections = sections;
+
 static int stop(void *arg, const struct vee_section **to, unsigned int *count)
 {
 	stops++;
 	rig.vcpu->page->regs.rbx = 0x1234;
-	*to = sections;
+	if (at_stop)
+		at_stop();
+	*to = stop_sections;
 	*count = arg ? 0 : 2;
 	return arg ? *(int *)arg : 0;
 }
@@ -73,6 +82,7 @@ static void begin(void)
 	writes = 2;	/* once before it stops, and once just then */
 	looks = 0;
 	stops = 0;
+	starts = 0;
 	ends = 0;
 }
 
@@ -93,6 +103,8 @@ static void end(void)
  * @record_count: how many
  * @most: records that it takes before it closes
  * @refuses: what it says in place of STREAM_READY
+ * @refuses_first: or already after the first record, and closes
+ * @closed: it has closed
  * @silent: it doesn't say STREAM_DONE
  */
 struct peer {
@@ -103,7 +115,9 @@ struct peer {
 	unsigned int record_count;
 	unsigned int most;
 	const char *refuses;
+	bool refuses_first;
 	bool silent;
+	volatile bool closed;
 	pthread_t thread;
 };
 
@@ -138,7 +152,7 @@ static enum stream_kind take_record(void)
 
 static void *answer(void *arg)
 {
-	struct stream *stream = stream_new(peer.fd);
+	struct stream stream = { .fd = peer.fd };
 	const struct why nobody = { NULL, 0 };
 
 	(void)arg;
@@ -148,15 +162,17 @@ static void *answer(void *arg)
 		if (!kind)
 			break;
 		/* Who is about to close isn't ready: or else the next word may be sent, or not. */
-		if (kind == STREAM_END && peer.refuses)
-			stream_refuse(stream, peer.refuses);
+		if ((kind == STREAM_END || peer.refuses_first) && peer.refuses)
+			stream_refuse(&stream, peer.refuses);
 		else if (kind == STREAM_END && peer.record_count < peer.most)
-			stream_put(stream, STREAM_READY, NULL, 0, &nobody);
+			stream_put(&stream, STREAM_READY, NULL, 0, &nobody);
 		if (kind == STREAM_GO && !peer.silent)
-			stream_put(stream, STREAM_DONE, NULL, 0, &nobody);
+			stream_put(&stream, STREAM_DONE, NULL, 0, &nobody);
+		if (peer.refuses_first)
+			break;
 	}
 	close(peer.fd);
-	stream_free(stream);
+	peer.closed = true;
 	return NULL;
 }
 
@@ -173,6 +189,7 @@ static int send_vm(void *stop_arg)
 	peer.fd = fds[1];
 	peer.count = 0;
 	peer.record_count = 0;
+	peer.closed = false;
 	pthread_create(&peer.thread, NULL, answer, NULL);
 	*why = 0;
 	err = vee_send(&sending, fds[0], why, sizeof(why));
@@ -434,6 +451,276 @@ static void test_never_stops_writing(void)
 	end();
 }
 
+/* --- what the kernel refuses, and memory that runs out --- */
+
+static int send_anew(void)
+{
+	int err;
+
+	failures_hold();
+	begin();
+	peer.most = ALWAYS;
+	failures_go_on();
+	err = send_vm(NULL);
+	CHECK(!err == !*why && !strchr(why, '\n'));
+	CHECK(!err || stops <= 1);
+	failures_hold();
+	end();
+	failures_go_on();
+	return err;
+}
+
+static int receive_kept(void)
+{
+	int err, fds[2], room = 2 * STREAM_BYTES;
+	struct vee_saved *saved;
+
+	failures_hold();
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+		abort();
+	setsockopt(fds[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
+	if (send(fds[0], peer.bytes, peer.count, MSG_DONTWAIT) != (ssize_t)peer.count)
+		abort();
+	failures_go_on();
+	*why = 0;
+	err = vee_receive(fds[1], &saved, why, sizeof(why));
+	CHECK(!err == !*why && !strchr(why, '\n'));
+	if (!err)
+		vee_saved_close(saved);
+	close(fds[0]);
+	close(fds[1]);
+	return err;
+}
+
+/* But that to be told no more of what it writes can't be done. */
+static void check_requests(void)
+{
+	unsigned int number = 0;
+	bool failed;
+	int err;
+
+	fake.request_error = -EIO;
+	do {
+		fake.fail_request = ++number;
+		err = send_anew();
+		failed = !fake.fail_request;
+		fake.fail_request = 0;
+		test_case("request %u", number);
+		CHECK_EQUAL(err, failed && ends == starts ? -EIO : 0);
+	} while (failed);
+	CHECK(number > 8);
+}
+
+/* Whatever fails, it runs on here, and nobody is told of its writes any more. */
+static void test_sender_fails(void)
+{
+	check_requests();
+	CHECK(fail_each_allocation(send_anew) >= 6);
+	begin();
+	peer.most = ALWAYS;
+	look_error = -EIO;
+	CHECK_EQUAL(send_vm(NULL), -EIO);
+	CHECK(!strcmp(why, "can't tell what it writes: Input/output error"));
+	CHECK_EQUAL(ends, 2);
+	CHECK_EQUAL(stops, 0);
+	look_error = 0;
+	end();
+}
+
+static int told_already(struct vee_dirty *dirty)
+{
+	return dirty->operation == VEE_DIRTY_START ? -EEXIST : 0;
+}
+
+static void test_told_already(void)
+{
+	begin();
+	peer.most = ALWAYS;
+	fake.answer_dirty = told_already;
+	CHECK_EQUAL(send_vm(NULL), -EEXIST);
+	CHECK(!strcmp(why, "can't tell what it writes: somebody else is told"));
+	end();
+}
+
+static void test_receiver_fails(void)
+{
+	keep_one();
+	CHECK(fail_each_request(-EIO, receive_kept) >= 4);
+	fake.fail_request = 2;
+	fake.request_error = -EMFILE;
+	CHECK_EQUAL(receive_kept(), -EMFILE);
+	CHECK(!strcmp(why, "can't make a VM like it: Too many open files"));
+	CHECK(fail_each_allocation(receive_kept) >= 4);
+	CHECK_EQUAL(fail_each_call("memfd_create", EMFILE, -ENOMEM, receive_kept), 1);
+	CHECK(fail_each_call("ftruncate", ENOSPC, -ENOMEM, receive_kept) >= 3);
+	CHECK(fail_each_call("mremap", ENOMEM, -ENOMEM, receive_kept) >= 2);
+	fail_call("mmap", 1, ENOMEM);
+	CHECK_EQUAL(receive_kept(), -ENOMEM);
+	CHECK(call_failed());
+	CHECK(!strncmp(why, "no room for its ", 16));
+}
+
+/* --- each word that can't be said --- */
+
+static void test_send_fails(void)
+{
+	unsigned int number = 0;
+	int err;
+
+	do {
+		fail_call("send", ++number, EIO);
+		err = send_anew();
+		test_case("send %u", number);
+		CHECK(!err || err == -EIO);
+		CHECK(!err || !strcmp(why, "the connection broke: Input/output error"));
+		CHECK_EQUAL(ends, starts);
+	} while (call_failed());
+	CHECK(number > 10);
+}
+
+/* A batch of pages is sent where it is full, in whichever round. */
+static void test_pages_fail(void)
+{
+	static const uint8_t page[PAGE_BYTES] = { 1 };
+
+	begin();
+	for (unsigned int i = 0; i < PAGES; i++)
+		memcpy(memory + i * PAGE_BYTES, page, PAGE_BYTES);
+	peer.most = 1;
+	CHECK_EQUAL(send_vm(NULL), -ECONNRESET);
+	CHECK_EQUAL(stops, 0);
+	end();
+}
+
+static void wait_for_closing(void)
+{
+	while (!peer.closed)
+		usleep(100);
+}
+
+/* The reason has come before the connection ended, and is found behind the error. */
+static void test_refused_early(void)
+{
+	begin();
+	peer.most = ALWAYS;
+	peer.refuses = "no room";
+	peer.refuses_first = true;
+	at_stop = wait_for_closing;
+	CHECK_EQUAL(send_vm(NULL), -ECONNABORTED);
+	CHECK(!strcmp(why, "refused there: no room"));
+	CHECK_EQUAL(ends, 2);
+	at_stop = NULL;
+	peer.refuses = NULL;
+	peer.refuses_first = false;
+	end();
+}
+
+static void add_memory(void)
+{
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 2 * HIGH, PAGE_BYTES, NULL), 0);
+}
+
+/* What a program's stop() may have done wrong. */
+static void test_stopped_wrongly(void)
+{
+	static const struct vee_section bad[2] = { { "", "", 0 }, { "", "", 0 } };
+	static const struct vee_section long_name[2] = {
+		{ "a name of thirty-two bytes, no less", "", 0 },
+	};
+
+	begin();
+	peer.most = ALWAYS;
+	at_stop = add_memory;
+	CHECK_EQUAL(send_vm(NULL), -EBUSY);
+	CHECK(!strcmp(why, "its memory is not what it was at first"));
+	at_stop = NULL;
+	end();
+	begin();
+	stop_sections = bad;
+	CHECK_EQUAL(send_vm(NULL), -EINVAL);
+	CHECK(!strcmp(why, "a section's name has 1 to 31 bytes"));
+	stop_sections = long_name;
+	CHECK_EQUAL(send_vm(NULL), -EINVAL);
+	stop_sections = sections;
+	end();
+}
+
+static void test_template(void)
+{
+	static uint8_t pool[PAGE_BYTES] __attribute__((aligned(4096)));
+	static const uint8_t from[PAGE_BYTES] __attribute__((aligned(4096)));
+
+	begin();
+	CHECK_EQUAL(vee_vm_map_template(rig.vm, 2 * HIGH, from, PAGE_BYTES, pool, PAGE_BYTES,
+					VEE_READ | VEE_WRITE), 0);
+	CHECK_EQUAL(send_vm(NULL), -EOPNOTSUPP);
+	CHECK(!strcmp(why, "a slot with a template can't be sent"));
+	end();
+}
+
+/* --- records that are whole, and make no sense --- */
+
+static void set_record(unsigned int i, uint32_t kind, uint64_t bytes)
+{
+	uint8_t *at = peer.bytes + peer.records[i];
+	struct stream_record record;
+
+	memcpy(&record, at, sizeof(record));
+	record.kind = kind;
+	record.bytes = bytes;
+	memcpy(at, &record, sizeof(record));
+	sign(i);
+}
+
+static void test_wrong_kinds(void)
+{
+	struct stream_record first;
+
+	keep_one();
+	for (unsigned int kind = STREAM_HELLO; kind <= STREAM_DONE; kind++) {
+		memcpy(&first, peer.bytes + peer.records[1], sizeof(first));
+		if (kind >= STREAM_PAGES && kind <= STREAM_END)
+			continue;
+		test_case("kind %u", kind);
+		set_record(1, kind, first.bytes);
+		CHECK_EQUAL(receive_all(peer.bytes, peer.count), -EBADMSG);
+		CHECK(!strcmp(why, "damaged on its way"));
+		set_record(1, STREAM_PAGES, first.bytes);
+	}
+	/* Too short for what it is said to be; and what is left is no record. */
+	set_record(1, STREAM_SECTION, sizeof(struct save_entry) - 1);
+	CHECK_EQUAL(receive_all(peer.bytes, peer.count), -EBADMSG);
+	/* A refusal without a word, as the first thing that comes. */
+	set_record(0, STREAM_REFUSE, 0);
+	CHECK_EQUAL(receive_all(peer.bytes, sizeof(first)), -ECONNABORTED);
+	CHECK(!strcmp(why, "refused there: "));
+}
+
+static void test_limits(void)
+{
+	const struct why told = { why, sizeof(why) };
+	const struct part large = { why, STREAM_MOST + 1 };
+	struct stream stream = { .deadline_ns = 1 };
+	struct stream_record record;
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds))
+		abort();
+	stream.fd = fds[0];
+	CHECK_EQUAL(stream_put(&stream, STREAM_SECTION, &large, 1, &told), -E2BIG);
+	CHECK(!strcmp(why, "a section of more than 64 MiB"));
+	CHECK_EQUAL(stream_get(&stream, &record, &told), -ETIMEDOUT);
+	CHECK(!strcmp(why, "the other side has not answered in time"));
+	/* Nobody was hurt: it goes on where it was. */
+	stream.deadline_ns = 0;
+	fail_call("poll", 1, ENOMEM);
+	CHECK_EQUAL(stream_get(&stream, &record, &told), -ENOMEM);
+	CHECK(!strcmp(why, "the connection broke: Cannot allocate memory"));
+	CHECK_EQUAL(stream.sent, 0);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_bad_arguments(void)
 {
 	struct vee_sending sending = { .vcpus = &rig.vcpu, .stop = stop };
@@ -464,6 +751,16 @@ const struct test tests[] = {
 	{ "the receiver goes", test_broken },
 	{ "the receiver refuses", test_refused },
 	{ "it writes faster than can be sent", test_never_stops_writing },
+	{ "the sender's errors", test_sender_fails },
+	{ "somebody else is told of its writes", test_told_already },
+	{ "the receiver's errors", test_receiver_fails },
+	{ "each word that can't be said", test_send_fails },
+	{ "more pages than a record has, and nobody takes them", test_pages_fail },
+	{ "refused early", test_refused_early },
+	{ "stopped wrongly", test_stopped_wrongly },
+	{ "a slot with a template", test_template },
+	{ "records out of place", test_wrong_kinds },
+	{ "limits", test_limits },
 	{ "bad arguments", test_bad_arguments },
 	{ NULL, NULL },
 };

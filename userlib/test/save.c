@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Saving a VM to a file, and what a loader makes of files that are not as they should be. */
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -438,9 +439,195 @@ static void test_full(void)
 	unlink(path);
 }
 
+/* --- what the kernel refuses, and memory that runs out --- */
+
+static struct rig failing;
+
+/* Of a fork, so that its memory is settled first. */
+static int save_fork(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vcpu *vcpu;
+	struct vee_vm *fork;
+	int err;
+
+	failures_hold();
+	if (vee_vm_snapshot(failing.vm, &snapshot) || vee_vm_fork(snapshot, &fork))
+		abort();
+	vcpu = vee_vm_vcpu(fork, 0);
+	failures_go_on();
+	*why = 0;
+	err = vee_save_file(&vcpu, 1, sections, 2, path, why, sizeof(why));
+	CHECK(!err == !*why);
+	vee_vm_snapshot_free(snapshot);
+	vee_vcpu_destroy(vcpu);
+	vee_vm_destroy(fork);
+	return err;
+}
+
+static int open_and_restore(void)
+{
+	struct vee_saved *saved = NULL;
+	struct rig rig;
+	int err;
+
+	failures_hold();
+	rig_begin(&rig);
+	failures_go_on();
+	err = open_saved(&saved, 0);
+	if (!err)
+		err = vee_saved_restore(saved, &rig.vcpu, 1, why, sizeof(why));
+	CHECK(!err == !*why);
+	rig_end(&rig);
+	vee_saved_close(saved);
+	return err;
+}
+
+static void begin_failing(void)
+{
+	make_path();
+	rig_begin(&failing);
+	CHECK_EQUAL(vee_vm_alloc(failing.vm, 0, MEMORY, NULL), 0);
+	fill(&failing);
+}
+
+static void end_failing(void)
+{
+	rig_end(&failing);
+	unlink(path);
+}
+
+static void test_errors(void)
+{
+	begin_failing();
+	CHECK(fail_each_request(-EIO, save_fork) >= 4);
+	CHECK_EQUAL(open_and_restore(), 0);
+	CHECK(fail_each_request(-EIO, open_and_restore) >= 5);
+	/* Which what does. */
+	fake.fail_request = 1;
+	CHECK_EQUAL(open_and_restore(), -EIO);
+	CHECK(!strcmp(why, "Input/output error"));
+	fake.fail_request = 2;
+	CHECK_EQUAL(open_and_restore(), -EIO);
+	CHECK(!strcmp(why, "can't ask for CPUID: Input/output error"));
+	fake.fail_request = 4;
+	CHECK_EQUAL(open_and_restore(), -EIO);
+	CHECK(!strcmp(why, "can't tell the time: Input/output error"));
+	fake.fail_request = 5;
+	CHECK_EQUAL(open_and_restore(), -EIO);
+	CHECK(!strcmp(why, "can't load CPU 0: Input/output error"));
+	end_failing();
+}
+
+/* With the address sanitizer also: is nothing left behind? */
+static void test_no_memory(void)
+{
+	begin_failing();
+	CHECK(fail_each_allocation(save_fork) >= 4);
+	CHECK(fail_each_allocation(open_and_restore) >= 2);
+	end_failing();
+}
+
+/* --- the disk, and the place --- */
+
+static bool nothing_is_beside(void)
+{
+	char pattern[sizeof(path) + 8];
+	glob_t found;
+	int ret;
+
+	snprintf(pattern, sizeof(pattern), "%s.*", path);
+	ret = glob(pattern, 0, NULL, &found);
+	if (!ret)
+		globfree(&found);
+	return ret == GLOB_NOMATCH;
+}
+
+static void test_disk(void)
+{
+	struct vee_saved *saved;
+
+	begin_failing();
+	fail_call("pwrite", 1, EINTR);	/* which is none */
+	CHECK_EQUAL(save_fork(), 0);
+	CHECK(call_failed());
+	CHECK_EQUAL(open_saved(&saved, 0), 0);
+	vee_saved_close(saved);
+	CHECK(fail_each_call("pwrite", EIO, -EIO, save_fork) >= 5);
+	CHECK(fail_each_call("ftruncate", ENOSPC, -ENOSPC, save_fork) >= 2);
+	CHECK_EQUAL(fail_each_call("fdatasync", EDQUOT, -EDQUOT, save_fork), 1);
+	CHECK(nothing_is_beside());
+	unlink(path);
+	CHECK(!mkdir(path, 0700));
+	CHECK_EQUAL(save_fork(), -EISDIR);
+	CHECK(!strcmp(why, "can't write it: Is a directory"));
+	CHECK(nothing_is_beside());
+	rmdir(path);
+	end_failing();
+}
+
+/* --- more than there is room for --- */
+
+static void check_too_many(unsigned int cpus, unsigned int own, int error)
+{
+	static struct vee_vcpu *vcpus[SECTIONS_MAX + 1];
+	static struct vee_section many[SECTIONS_MAX + 1];
+
+	test_case("%u CPUs, %u sections", cpus, own);
+	for (unsigned int i = 0; i <= SECTIONS_MAX; i++) {
+		vcpus[i] = failing.vcpu;
+		many[i] = sections[1];
+	}
+	*why = 0;
+	CHECK_EQUAL(vee_save_file(vcpus, cpus, many, own, path, why, sizeof(why)), error);
+	CHECK(!strcmp(why, error ? "more than 640 sections" : ""));
+}
+
+static void test_too_many(void)
+{
+	begin_failing();
+	check_too_many(1, SECTIONS_MAX - 2, 0);
+	check_too_many(1, SECTIONS_MAX - 1, -E2BIG);
+	check_too_many(SECTIONS_MAX, 0, -E2BIG);
+	check_too_many(SECTIONS_MAX + 1, 0, -E2BIG);
+	end_failing();
+}
+
+/* Its slots with a template can't be saved; what was listed is freed. */
+static void test_template(void)
+{
+	static uint8_t pool[PAGE_BYTES] __attribute__((aligned(4096)));
+	static const uint8_t from[PAGE_BYTES] __attribute__((aligned(4096)));
+
+	begin_failing();
+	CHECK_EQUAL(vee_vm_map_template(failing.vm, HIGH, from, PAGE_BYTES, pool, PAGE_BYTES,
+					VEE_READ | VEE_WRITE), 0);
+	CHECK_EQUAL(vee_save_file(&failing.vcpu, 1, NULL, 0, path, why, sizeof(why)),
+		    -EOPNOTSUPP);
+	CHECK(!strcmp(why, "can't write it: Operation not supported"));
+	end_failing();
+}
+
+/* Of a leaf with subleaves that counts which it is. */
+static void test_subleaves(void)
+{
+	const struct vee_cpuid_entry entries[] = {
+		{ .leaf = 7, .subleaf = 1, .flags = VEE_CPUID_SUBLEAF, .ebx = 1 },
+		{ .leaf = 7, .subleaf = 0, .flags = VEE_CPUID_SUBLEAF, .ebx = 2 },
+		{ .leaf = 0xd, .subleaf = 1, .flags = VEE_CPUID_SUBLEAF, .eax = 4 },
+	};
+	uint32_t features[FEATURE_WORDS];
+
+	features_of(entries, 3, features);
+	CHECK_EQUAL(features[2], 2);
+	CHECK_EQUAL(features[5], 0);
+	CHECK_EQUAL(features[6], 4);
+}
+
 static void test_bad_arguments(void)
 {
 	struct vee_section bad = { "", "", 0 };
+	struct vee_saved *saved;
 	struct rig rig;
 
 	make_path();
@@ -451,6 +638,12 @@ static void test_bad_arguments(void)
 	CHECK_EQUAL(vee_save_file(&rig.vcpu, 1, &bad, 1, path, NULL, 0), -EINVAL);
 	CHECK_EQUAL(vee_save_file(&rig.vcpu, 1, NULL, 0, "/nowhere/at/all", why, sizeof(why)),
 		    -ENOENT);
+	save_one();
+	CHECK_EQUAL(open_saved(&saved, 0), 0);
+	CHECK_EQUAL(vee_take_over(saved, why, sizeof(why)), -EINVAL);
+	CHECK(!strcmp(why, "it comes from a file"));
+	vee_saved_close(saved);
+	vee_saved_close(NULL);
 	CHECK_EQUAL(vee_save(&rig.vcpu, 1, NULL, 0, open("/dev/null", O_RDWR), why, sizeof(why)),
 		    -ESPIPE);
 	rig_end(&rig);
@@ -482,6 +675,12 @@ const struct test tests[] = {
 	{ "another VM", test_other_vm },
 	{ "larger than memory", test_large },
 	{ "the disk is full", test_full },
+	{ "errors of the kernel's", test_errors },
+	{ "memory that runs out", test_no_memory },
+	{ "errors of the disk's", test_disk },
+	{ "too many sections", test_too_many },
+	{ "a slot with a template", test_template },
+	{ "subleaves", test_subleaves },
 	{ "bad arguments", test_bad_arguments },
 	{ "the checksum", test_crc },
 	{ NULL, NULL },

@@ -85,6 +85,8 @@ extern struct fake_kernel {
 	int open_error;			/* likewise errno of opening the device */
 	uint32_t api_version;		/* the module's; 0: the library's */
 	unsigned int fail_allocation;	/* the how-manieth from now; 0: none */
+	unsigned int fail_request;	/* likewise... */
+	int request_error;		/* ...with this, -errno */
 	bool submits_nothing;		/* io_uring */
 	const int *results;		/* of a batch's runs, in turn */
 	bool identity;			/* every page maps to itself */
@@ -156,10 +158,26 @@ extern unsigned int copies_resets;
 int any_device(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write);
 /* Fails each allocation of @call's in turn, which must give -ENOMEM for it. */
 unsigned int fail_each_allocation(int (*call)(void));
+/* Likewise each request, with @error, -errno, which it must give. */
+unsigned int fail_each_request(int error, int (*call)(void));
+/* What @call does besides can't fail, between these two; nor does it count. */
+void failures_hold(void);
+void failures_go_on(void);
 void fake_paging(struct rig *rig);
 /* An entry of those tables; @level 0: of a page. */
 uint64_t *fake_entry(uint64_t gva, unsigned int level);
 void fake_map(uint64_t gva, uint64_t gpa, unsigned int access, bool user);
+
+/* --- calls.c: system calls that fail --- */
+
+/* The @number-th call of @name from now on, of this thread's, fails with errno @error. */
+void fail_call(const char *name, unsigned int number, int error);
+/* Has it? None fails from here on. */
+bool call_failed(void);
+/* By failures_hold(). */
+void hold_calls(bool hold);
+/* Each of @call's in turn, which must give @expected for it. How many there were. */
+unsigned int fail_each_call(const char *name, int error, int expected, int (*call)(void));
 
 /* --- native.c: the machine that the tests run on --- */
 
