@@ -26,6 +26,7 @@ static struct breakpoint *find_free(struct breakpoint *list, unsigned int room)
 	return NULL;
 }
 
+/* There is memory that can be written. */
 static int insert_software(struct vee_gdb *gdb, uint64_t gva, unsigned int length, uint64_t gpa)
 {
 	struct breakpoint *new = find_free(gdb->software, SOFTWARE_BREAKS);
@@ -34,8 +35,8 @@ static int insert_software(struct vee_gdb *gdb, uint64_t gva, unsigned int lengt
 
 	if (!new)
 		return -ENOSPC;
-	if (vee_vm_read(vm, gpa, &new->old, 1) || vee_vm_write(vm, gpa, &int3, 1))
-		return -EFAULT;
+	vee_vm_read(vm, gpa, &new->old, 1);
+	vee_vm_write(vm, gpa, &int3, 1);
 	new->type = BREAK_SOFTWARE;
 	new->gva = gva;
 	new->gpa = gpa;
@@ -74,9 +75,12 @@ int break_insert(struct vee_gdb *gdb, enum break_type type, uint64_t gva, unsign
 	if (find(gdb->software, SOFTWARE_BREAKS, type, gva, length) ||
 	    find(gdb->hardware, HARDWARE_BREAKS, type, gva, length))
 		return 0;
-	/* Where there is no memory yet, a kernel's code before it has made its tables. */
+	/*
+	 * Where there is no memory yet, a kernel's code before it has made its tables; and in
+	 * a ROM, which may be nobody's to write: that would be the end of this process.
+	 */
 	if (type == BREAK_SOFTWARE && !memory_find(gdb, gva, &gpa) &&
-	    vee_vm_at(gdb->cpu->vcpu->vm, gpa, 1))
+	    vm_at_for(gdb->cpu->vcpu->vm, gpa, 1, VEE_WRITE))
 		return insert_software(gdb, gva, length, gpa);
 	return insert_hardware(gdb, type, gva, length);
 }

@@ -163,12 +163,10 @@ static int start_watcher(struct link *link)
 	return -err;
 }
 
+/* It is awake already where the count is at its end. */
 static void wake(struct link *link)
 {
-	const uint64_t one = 1;
-
-	if (write(link->wake, &one, sizeof(one)) < 0)
-		return;		/* it is awake: the count is at its end */
+	eventfd_write(link->wake, 1);
 }
 
 int link_begin(struct link *link, void (*kick)(void *arg), void *arg)

@@ -66,7 +66,8 @@ int memory_write(struct vee_gdb *gdb, uint64_t gva, const uint8_t *bytes, size_t
 		uint64_t gpa;
 		int err = memory_find(gdb, gva + done, &gpa);
 
-		if (!err && !vee_vm_at(gdb->cpu->vcpu->vm, gpa, now))
+		/* A ROM's may not be the caller's to write either. */
+		if (!err && !vm_at_for(gdb->cpu->vcpu->vm, gpa, now, VEE_WRITE))
 			err = -EFAULT;
 		if (err)
 			return err;

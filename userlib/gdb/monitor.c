@@ -114,14 +114,20 @@ static void say_physical(struct vee_gdb *gdb, const char *args, FILE *out)
 /* gdb asks for the description when it connects. */
 static void set_arch(struct vee_gdb *gdb, const char *args, FILE *out)
 {
-	bool i386 = !strcmp(args, "i386");
+	bool i386 = !strcmp(args, "i386"), before = gdb->i386;
+	int err;
 
 	if (!i386 && strcmp(args, "x86-64")) {
 		fputs("vee: \"monitor arch i386\" or \"monitor arch x86-64\"\n", out);
 		return;
 	}
 	gdb->i386 = i386;
-	complain(out, registers_describe(gdb));
+	err = registers_describe(gdb);
+	if (err) {
+		gdb->i386 = before;
+		complain(out, err);
+		return;
+	}
 	fputs("from the next connection on: \"disconnect\", then \"target remote\"\n", out);
 }
 

@@ -378,14 +378,12 @@ static int read_area(struct vee_gdb *gdb, const struct reg *reg, void *value)
 	return 0;
 }
 
+/* It has been fetched, for what the register was. */
 static int write_area(struct vee_gdb *gdb, const struct reg *reg, const void *value)
 {
 	struct gdb_cpu *cpu = gdb->cpu;
 	uint32_t tags;
-	int err = fetch_area(gdb->cpu);
 
-	if (err)
-		return err;
 	make_present(gdb, reg);
 	if (reg->kind == TAGS) {
 		memcpy(&tags, value, sizeof(tags));
@@ -549,15 +547,8 @@ static bool has_feature(const struct vee_gdb *gdb, enum feature feature)
 	}
 }
 
-int registers_describe(struct vee_gdb *gdb)
+static void describe(struct vee_gdb *gdb, FILE *out)
 {
-	FILE *out;
-
-	free(gdb->description);
-	gdb->description = NULL;
-	out = open_memstream(&gdb->description, &gdb->description_bytes);
-	if (!out)
-		return -ENOMEM;
 	fprintf(out, "<?xml version=\"1.0\"?>\n<!DOCTYPE target SYSTEM \"gdb-target.dtd\">\n"
 		"<target version=\"1.0\">\n<architecture>%s</architecture>\n",
 		gdb->i386 ? "i386" : "i386:x86-64");
@@ -565,5 +556,24 @@ int registers_describe(struct vee_gdb *gdb)
 		if (has_feature(gdb, i))
 			describe_feature(gdb, out, i);
 	fputs("</target>\n", out);
-	return fclose(out) ? -ENOMEM : 0;
+}
+
+/* Without memory for it the one that there is stays. */
+int registers_describe(struct vee_gdb *gdb)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out)
+		return -ENOMEM;
+	describe(gdb, out);
+	if (fclose(out)) {
+		free(text);
+		return -ENOMEM;
+	}
+	free(gdb->description);
+	gdb->description = text;
+	gdb->description_bytes = bytes;
+	return 0;
 }

@@ -154,7 +154,8 @@ static int refused(const struct stream *stream, uint64_t bytes, const struct why
 	char text[TEXT_BYTES];
 	size_t count = bytes < sizeof(text) ? bytes : sizeof(text) - 1;
 
-	memcpy(text, stream->data, count);
+	if (count)
+		memcpy(text, stream->data, count);
 	text[count] = 0;
 	for (char *at = text; *at; at++)
 		if (!isprint((unsigned char)*at))

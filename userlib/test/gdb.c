@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -398,6 +399,66 @@ static void test_description(void)
 	teardown();
 }
 
+/* From here on the page has nothing: what is asked for takes a request, of which one fails. */
+static void fail_sync(unsigned int number)
+{
+	rig.vcpu->page->valid = 0;
+	rig.vcpu->page->dirty = 0;
+	fake.fail_request = number;
+	fake.request_error = -EIO;
+}
+
+/* The reply says it, and then all is as before. */
+static void check_error(const char *packet, unsigned int number)
+{
+	fail_sync(number);
+	check(packet, "E05");
+	CHECK_EQUAL(fake.fail_request, 0);
+	rig.vcpu->page->valid = VEE_STATE_ALL;
+	check("qC", "QC1");
+}
+
+static void test_register_errors(void)
+{
+	setup(4);
+	check_error("p1", 1);
+	check_error("g", 1);
+	check_error("P1=0100000000000000", 1);
+	check_error("p20", 1);		/* of the XSAVE area */
+	check_error("c2000", 1);
+	check_error("m7000,4", 1);
+	CHECK_EQUAL(rig.vcpu->page->regs.rip, CODE);
+	/* A selector's write asks for the mode, too. */
+	fail_sync(1);
+	rig.vcpu->page->valid = VEE_STATE_SEGMENTS;
+	check("P12=ff000000", "E05");
+	check("p20", "7f030000");
+	fake.request_error = -EIO;
+	fake.fail_request = 1;
+	check("P20=7f020000", "E05");	/* which the kernel refuses... */
+	check("p20", "7f030000");	/* ...and so it has not got */
+	teardown();
+}
+
+/* A CPU, or a VM, without AVX: gdb knows the registers by their shorter lists. */
+static void test_no_avx(void)
+{
+	unsigned int count;
+
+	setup(8);
+	count = registers_count(gdb);
+	teardown();
+	fake.no_avx = true;
+	setup(8);
+	CHECK_EQUAL(registers_count(gdb), count - 16);
+	CHECK(!strstr(gdb->description, "ymm"));
+	CHECK_EQUAL(registers_in(gdb->description), registers_count(gdb));
+	ask("qRcmd,617263682069333836");	/* arch i386 */
+	CHECK_EQUAL(registers_in(gdb->description), registers_count(gdb));
+	CHECK(strstr(gdb->description, "xmm7\"") && !strstr(gdb->description, "xmm8\""));
+	teardown();
+}
+
 /* --- memory --- */
 
 static void test_memory(void)
@@ -452,6 +513,25 @@ static void test_software_breakpoint(void)
 	check("z0,1000,1", "OK");
 	CHECK_EQUAL(ram[CODE], 0x42);
 	teardown();
+}
+
+/* In memory that nobody may write: a debug register has it, and gdb's bytes go nowhere. */
+static void test_rom(void)
+{
+	void *rom = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	setup(8);
+	CHECK_EQUAL(vee_vm_map(rig.vm, 0x100000, rom, PAGE_BYTES, VEE_READ | VEE_EXECUTE), 0);
+	check("m100000,2", "0000");
+	check("Z0,100000,1", "OK");
+	CHECK_EQUAL(gdb->hardware[0].gva, 0x100000);
+	check("M100000,1:aa", "E0e");
+	check("X100000,1:a", "E0e");
+	check("z0,100000,1", "OK");
+	CHECK_EQUAL(gdb->hardware[0].length, 0);
+	check("z0,100000,0", "E16");
+	teardown();
+	munmap(rom, PAGE_BYTES);
 }
 
 static void test_too_many(void)
@@ -533,6 +613,71 @@ static void test_hardware_stop(void)
 	CHECK_EQUAL(page->debug.dr7, 0x400);
 	CHECK_EQUAL(page->debug.dr[1], 0x1234);
 	CHECK_EQUAL(page->intercept, 0);
+	teardown();
+}
+
+/* Who says that it can is told which kind it was, also of one that has no memory yet. */
+static void test_kinds_of_stop(void)
+{
+	setup(8);
+	ask("qSupported:swbreak+");
+	check("Z1,1000,1", "OK");
+	check("Z0,7000000000,1", "OK");
+	resume("c");
+	debug_exit(1, false, 1);
+	stops("T05thread:1;hwbreak:;");
+	resume("c");
+	debug_exit(1, false, 2);
+	stops("T05thread:1;swbreak:;");
+	resume("c");
+	rig.vcpu->page->exit = (struct vee_exit) { .reason = VEE_EXIT_DEBUG };
+	rig.vcpu->page->exit.debug.vector = 3;	/* which gdb has not asked for */
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	teardown();
+}
+
+/* Where the kernel can't say what a stop is about gdb is told of it. */
+static void test_stop_errors(void)
+{
+	struct vee_vcpu_page *page;
+
+	setup(8);
+	page = rig.vcpu->page;
+	check("Z0,1000,1", "OK");
+	check("Z1,2000,1", "OK");
+	resume("c");
+	debug_exit(3, false, 0);
+	fail_sync(1);
+	stops("T05thread:1;");
+	page->valid = VEE_STATE_ALL;
+	resume("c");
+	page->regs.rip = 0x3000;
+	debug_exit(1, false, DR6_BD);		/* a MOV of the guest's... */
+	fail_sync(1);
+	stops("T05thread:1;");
+	page->valid = VEE_STATE_ALL;
+	resume("c");
+	debug_exit(1, false, DR6_BD);		/* ...that is none */
+	stops("T05thread:1;");
+	resume("c");
+	page->regs.rip = UNMAPPED;		/* ...that has gone */
+	debug_exit(1, false, DR6_BD);
+	stops("T05thread:1;");
+	page->regs.rip = 0x3000;
+	resume("c");
+	debug_exit(1, false, DR6_BS);		/* a trap of its own */
+	fail_sync(1);
+	stops("T05thread:1;");
+	CHECK_EQUAL(page->inject.flags, 0);
+	page->valid = VEE_STATE_ALL;
+	/* It does not go on half armed, and gdb may ask again. */
+	put_packet("c");
+	fail_sync(1);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EIO);
+	hear();
+	page->valid = VEE_STATE_ALL;
+	check("?", "T05thread:1;");
+	resume("c");
 	teardown();
 }
 
@@ -650,6 +795,11 @@ static void test_guest_moves(void)
 	page->regs.rax = 1ULL << 32;
 	MOVE("\x0f\x23\xf0");			/* DR6 */
 	CHECK_EQUAL(page->inject.vector, 13);
+	page->regs.rax = 0xffff0ff0 | DR6_BS;
+	MOVE("\x0f\x23\xf0");			/* which takes this */
+	CHECK_EQUAL(page->inject.flags, 0);
+	CHECK_EQUAL(page->debug.dr6, 0xffff0ff0 | DR6_BS);
+	CHECK_EQUAL(page->dirty & VEE_STATE_DEBUG, VEE_STATE_DEBUG);
 	MOVE("\x41\x0f\x23\xc0");		/* DR0 from R8 takes anything */
 	CHECK_EQUAL(page->inject.flags, 0);
 	page->segments.ss.access_rights |= VEE_AR_DPL;
@@ -695,6 +845,14 @@ static void test_step(void)
 	resume("vCont;c:-1");
 	CHECK_EQUAL(page->intercept, 0);
 	vee_gdb_stop(gdb);
+	resume("vCont;S05:1;C05");	/* a guest has no signals */
+	CHECK_EQUAL(page->intercept, VEE_INTERCEPT_STEP);
+	debug_exit(1, true, 0);
+	stops("T05thread:1;");
+	resume("vCont;C05:1");
+	CHECK_EQUAL(page->intercept, 0);
+	vee_gdb_stop(gdb);
+	check("vCont;C", "E16");
 	resume("c2000");
 	CHECK_EQUAL(page->regs.rip, 0x2000);
 	vee_gdb_stop(gdb);
@@ -767,6 +925,12 @@ static void test_goodbye(void)
 	check("Z0,1000,1", "OK");
 	put_packet("k");
 	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -ECANCELED);
+	hear();
+	check_heard("");
+	put_packet("vKill;1");
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -ECANCELED);
+	hear();
+	check_heard("OK");
 	put_packet("D");
 	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
 	hear();
@@ -889,6 +1053,91 @@ static void test_monitor(void)
 	teardown();
 }
 
+static void test_monitor_errors(void)
+{
+	setup(4);
+	monitor("walk 0x1000");
+	CHECK(strstr(shown, "paging is off"));
+	monitor("why");
+	CHECK(*shown);
+	monitor("arch z80");
+	CHECK(!strcmp(shown, "vee: \"monitor arch i386\" or \"monitor arch x86-64\"\n"));
+	fail_sync(1);
+	monitor("walk 0x1000");
+	CHECK(!strcmp(shown, "vee: Input/output error\n"));
+	fail_sync(1);
+	monitor("regs");
+	CHECK(!strcmp(shown, "vee: Input/output error\n"));
+	rig.vcpu->page->valid = VEE_STATE_ALL;
+	fail_call("open_memstream", 1, ENOMEM);
+	check("qRcmd,68656c70", "E0c");
+	CHECK(call_failed());
+	fail_call("fclose", 1, ENOMEM);
+	check("qRcmd,68656c70", "E0c");
+	CHECK(call_failed());
+	teardown();
+	setup(8);
+	rig.vcpu->page->control.cr3 = 0x7000000;
+	monitor("walk 0x1000");
+	CHECK(strstr(shown, "a table is where the guest has no memory"));
+	teardown();
+}
+
+/* The description that gdb has stays, and so does what it has been told the registers are. */
+static void test_arch_without_memory(void)
+{
+	static const char *const calls[] = { "open_memstream", "fclose" };
+	unsigned int count, at[] = { 2, 1 };
+
+	setup(8);
+	count = registers_count(gdb);
+	for (unsigned int i = 0; i < 2; i++) {
+		fail_call(calls[i], at[i], ENOMEM);
+		monitor("arch i386");
+		CHECK(call_failed());
+		CHECK(!strcmp(shown, "vee: Cannot allocate memory\n"));
+		CHECK_EQUAL(registers_count(gdb), count);
+		ask("qXfer:features:read:target.xml:8,ffff");
+		CHECK(strstr(heard, "<architecture>i386:x86-64</architecture>"));
+	}
+	teardown();
+}
+
+/* --- a connection that fails --- */
+
+/* gdb has gone, and what it is sent does not arrive: the guest goes on as if it detached. */
+static void check_lost(unsigned int number)
+{
+	setup(8);
+	test_case("send %u", number);
+	ram[CODE] = 0x90;
+	check("Z0,1000,1", "OK");
+	put_packet("qC");
+	fail_call("send", number, ECONNRESET);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 1);
+	CHECK(call_failed());
+	CHECK_EQUAL(gdb->link.peer, -1);
+	CHECK_EQUAL(ram[CODE], 0x90);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), 0);
+	*test_case_name = 0;
+	teardown();
+}
+
+static void test_lost(void)
+{
+	check_lost(1);		/* the acknowledgement */
+	check_lost(2);		/* the reply */
+	/* One that is full for a moment, and a signal. */
+	setup(8);
+	fail_call("send", 2, EAGAIN);
+	check("qC", "QC1");
+	CHECK(call_failed());
+	fail_call("send", 1, EINTR);
+	check("qC", "QC1");
+	CHECK(call_failed());
+	teardown();
+}
+
 /* --- where it listens --- */
 
 static char path[] = "/tmp/vee-gdb-XXXXXX";
@@ -1000,6 +1249,70 @@ static void test_port(void)
 	CHECK(!connect(wire, (struct sockaddr *)&address, bytes));
 	vee_gdb_stop(gdb);
 	check("qC", "QC1");
+	teardown();
+}
+
+static int open_path(void)
+{
+	int err = vee_gdb_open(rig.vcpu, path, &gdb);
+
+	if (!err)
+		vee_gdb_close(gdb, 0);
+	return err;
+}
+
+static int open_port(void)
+{
+	int err = vee_gdb_open(rig.vcpu, "1", &gdb);	/* a port for root alone, and taken by none */
+
+	if (!err)
+		vee_gdb_close(gdb, 0);
+	return err == -EACCES ? 0 : err;
+}
+
+static int open_once(void);
+
+/* Nothing is left behind: neither a socket in the way of the next, nor a thread. */
+static void test_open_fails(void)
+{
+	char far[200];
+
+	rig_begin_mode(&rig, 8, RAM_BYTES);
+	CHECK_EQUAL(fail_each_call("socket", EMFILE, -EMFILE, open_path), 1);
+	CHECK_EQUAL(fail_each_call("socket", EMFILE, -EMFILE, open_port), 1);
+	CHECK_EQUAL(fail_each_call("eventfd", EMFILE, -EMFILE, open_path), 1);
+	CHECK_EQUAL(fail_each_call("pthread_create", EAGAIN, -EAGAIN, open_path), 1);
+	CHECK_EQUAL(fail_each_call("pthread_create", EAGAIN, -EAGAIN, open_once), 1);
+	CHECK_EQUAL(fail_each_call("open_memstream", ENOMEM, -ENOMEM, open_once), 1);
+	CHECK_EQUAL(fail_each_call("fclose", ENOMEM, -ENOMEM, open_once), 1);
+	memset(far, 'a', sizeof(far) - 1);
+	far[0] = '/';
+	far[sizeof(far) - 1] = 0;
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, far, &gdb), -ENAMETOOLONG);
+	rig_end(&rig);
+}
+
+/* Neither a signal nor a gdb that has gone already is an end; nor is one too many. */
+static void test_accept_fails(void)
+{
+	int second;
+
+	rig_begin_mode(&rig, 8, RAM_BYTES);
+	CHECK_EQUAL(vee_gdb_open(rig.vcpu, path, &gdb), 0);
+	vee_gdb_stop(gdb);
+	connect_to(path);
+	fail_call("accept4", 1, EINTR);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EINTR);
+	fail_call("accept4", 1, ECONNABORTED);
+	CHECK_EQUAL(vee_gdb_serve(gdb, 0), -EAGAIN);
+	CHECK(call_failed());
+	check("qC", "QC1");
+	second = connect_second();
+	fail_call("accept4", 1, EMFILE);
+	check("qC", "QC1");		/* the one that is there is served all the same */
+	CHECK(call_failed());
+	check("qC", "QC1");
+	check_turned_away(second);
 	teardown();
 }
 
@@ -1262,6 +1575,7 @@ static atomic_bool threads_end;
 
 struct runner {
 	struct vee_vcpu *vcpu;
+	int timeout_ms;
 	pthread_t thread;
 	atomic_uint runs;
 	int error;
@@ -1273,7 +1587,7 @@ static void *run_and_serve(void *arg)
 	struct runner *runner = arg;
 
 	while (!threads_end && !runner->error) {
-		int ret = vee_gdb_serve_vcpu(gdb, runner->vcpu, 10);
+		int ret = vee_gdb_serve_vcpu(gdb, runner->vcpu, runner->timeout_ms);
 
 		if (ret >= 0) {
 			runner->runs++;
@@ -1337,6 +1651,9 @@ static void test_threads_of_two(void)
 	setup_two();
 	runners[0].vcpu = rig.vcpu;
 	runners[1].vcpu = second;
+	/* Into the next second, and for ever. */
+	runners[0].timeout_ms = 999;
+	runners[1].timeout_ms = -1;
 	threads_end = false;
 	for (unsigned int i = 0; i < 2; i++)
 		if (pthread_create(&runners[i].thread, NULL, run_and_serve, &runners[i]))
@@ -1428,17 +1745,22 @@ const struct test tests[] = {
 	{ "acknowledgements", test_acknowledgements },
 	{ "registers", test_registers },
 	{ "all registers at once", test_all_registers },
+	{ "registers that can't be had", test_register_errors },
 	{ "registers of the FPU and SSE", test_vector_registers },
 	{ "registers of AVX", test_avx },
 	{ "registers of AVX-512", test_avx512 },
+	{ "a CPU without AVX", test_no_avx },
 	{ "real mode, as i386", test_real_mode },
 	{ "target description", test_description },
 	{ "memory", test_memory },
 	{ "physical memory", test_physical_memory },
 	{ "software breakpoint in memory", test_software_breakpoint },
+	{ "a breakpoint in a ROM", test_rom },
 	{ "too many breakpoints, and bad ones", test_too_many },
 	{ "software breakpoint met", test_software_stop },
 	{ "debug registers", test_hardware_stop },
+	{ "the kind of a breakpoint", test_kinds_of_stop },
+	{ "a stop that can't be looked at", test_stop_errors },
 	{ "a guest that uses the debug registers", test_guest_debugs },
 	{ "breakpoints of gdb's and of the guest's", test_breakpoints_of_both },
 	{ "each access of a guest's to them", test_guest_moves },
@@ -1451,9 +1773,14 @@ const struct test tests[] = {
 	{ "gdb goes away in a packet", test_hang_up_in_packet },
 	{ "threads and the like", test_threads },
 	{ "monitor", test_monitor },
+	{ "monitor, when it fails", test_monitor_errors },
+	{ "another description, without memory for it", test_arch_without_memory },
+	{ "a connection that is lost", test_lost },
 	{ "Unix socket", test_socket },
 	{ "a second gdb", test_second_gdb },
 	{ "TCP port", test_port },
+	{ "it can't listen", test_open_fails },
+	{ "it can't accept", test_accept_fails },
 	{ "no memory", test_no_memory },
 	{ "two vCPUs", test_two },
 	{ "all stop when one does", test_all_stop },

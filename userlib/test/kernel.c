@@ -357,6 +357,8 @@ unsigned int __wrap_xsave_offset(unsigned int component)
 
 	if (component >= sizeof(offsets) / sizeof(*offsets) || (avx512 && !fake.avx512))
 		return 0;
+	if (component == 2 && fake.no_avx)
+		return 0;
 	return offsets[component];
 }
 

@@ -125,6 +125,7 @@ extern struct fake_kernel {
 	void (*run)(struct vee_vcpu_page *page);	/* NULL, or who is the guest */
 	uint8_t xsave[XSAVE_BYTES];
 	bool avx512;
+	bool no_avx;
 } fake;
 
 /* A VM with one vCPU, for the length of a test. */
