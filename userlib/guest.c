@@ -211,8 +211,10 @@ static unsigned int piece(const struct guest_part *part, unsigned int at, unsign
 }
 
 static int touch_device(const struct guest *guest, const struct guest_part *part,
-			unsigned int at, uint8_t *data, unsigned int bytes, bool write)
+			uint8_t *data, unsigned int bytes, bool write)
 {
+	unsigned int at = 0;
+
 	if (!guest->fn)
 		return -EFAULT;
 	while (bytes) {
@@ -229,57 +231,51 @@ static int touch_device(const struct guest *guest, const struct guest_part *part
 }
 
 static int touch_part(const struct guest *guest, const struct guest_part *part,
-		      unsigned int at, uint8_t *data, unsigned int bytes, bool write)
+		      uint8_t *data, unsigned int bytes, bool write)
 {
 	if (write && part->write && guest->path)
 		return 0;
 	if (write && part->write) {
-		memcpy(part->write + at, data, bytes);
-		vm_mark(guest->vcpu->vm, part->gpa + at, bytes);
+		memcpy(part->write, data, bytes);
+		vm_mark(guest->vcpu->vm, part->gpa, bytes);
 	} else if (!write && part->read) {
-		memcpy(data, part->read + at, bytes);
+		memcpy(data, part->read, bytes);
 	} else {
-		return touch_device(guest, part, at, data, bytes, write);
+		return touch_device(guest, part, data, bytes, write);
 	}
 	return 0;
 }
 
-static int touch(const struct guest *guest, const struct guest_span *span, unsigned int at,
-		 uint8_t *data, unsigned int bytes, bool write)
+static int touch(const struct guest *guest, const struct guest_span *span, uint8_t *data,
+		 unsigned int bytes, bool write)
 {
 	int err = 0;
 
 	for (unsigned int i = 0; !err && bytes && i < span->count; i++) {
 		const struct guest_part *part = &span->part[i];
-		unsigned int n;
+		unsigned int n = min_u64(bytes, part->bytes);
 
-		if (at >= part->bytes) {
-			at -= part->bytes;
-			continue;
-		}
-		n = min_u64(bytes, part->bytes - at);
-		err = touch_part(guest, part, at, data, n, write);
+		err = touch_part(guest, part, data, n, write);
 		data += n;
 		bytes -= n;
-		at = 0;
 	}
 	return err;
 }
 
-int guest_read(const struct guest *guest, const struct guest_span *span, unsigned int at,
-	       void *data, unsigned int bytes)
+int guest_read(const struct guest *guest, const struct guest_span *span, void *data,
+	       unsigned int bytes)
 {
-	return touch(guest, span, at, data, bytes, false);
+	return touch(guest, span, data, bytes, false);
 }
 
-int guest_write(const struct guest *guest, const struct guest_span *span, unsigned int at,
-		const void *data, unsigned int bytes)
+int guest_write(const struct guest *guest, const struct guest_span *span, const void *data,
+		unsigned int bytes)
 {
 	uint8_t copy[PAGE_BYTES];
 
 	/* A device's function could write there. */
 	memcpy(copy, data, bytes);
-	return touch(guest, span, at, copy, bytes, true);
+	return touch(guest, span, copy, bytes, true);
 }
 
 int guest_read_at(const struct guest *guest, uint64_t gva, void *data, unsigned int bytes)
@@ -287,7 +283,7 @@ int guest_read_at(const struct guest *guest, uint64_t gva, void *data, unsigned 
 	struct guest_span span;
 	int err = guest_find(guest, gva, bytes, VEE_READ | GUEST_IMPLICIT, &span);
 
-	return err ? err : guest_read(guest, &span, 0, data, bytes);
+	return err ? err : guest_read(guest, &span, data, bytes);
 }
 
 int guest_write_at(const struct guest *guest, uint64_t gva, const void *data,
@@ -296,7 +292,7 @@ int guest_write_at(const struct guest *guest, uint64_t gva, const void *data,
 	struct guest_span span;
 	int err = guest_find(guest, gva, bytes, VEE_WRITE | GUEST_IMPLICIT, &span);
 
-	return err ? err : guest_write(guest, &span, 0, data, bytes);
+	return err ? err : guest_write(guest, &span, data, bytes);
 }
 
 /* --- strings --- */

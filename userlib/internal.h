@@ -396,11 +396,11 @@ int guest_find_in(const struct guest *guest, unsigned int segment, uint64_t offs
 bool span_is_memory(const struct guest_span *span, unsigned int access);
 /* To another place in the same page. */
 void span_move(struct guest_span *span, int64_t bytes);
-/* The @bytes at @at of a span; 0, or what the device's function returned. */
-int guest_read(const struct guest *guest, const struct guest_span *span, unsigned int at,
-	       void *data, unsigned int bytes);
-int guest_write(const struct guest *guest, const struct guest_span *span, unsigned int at,
-		const void *data, unsigned int bytes);
+/* Its first @bytes; 0, or what the device's function returned. */
+int guest_read(const struct guest *guest, const struct guest_span *span, void *data,
+	       unsigned int bytes);
+int guest_write(const struct guest *guest, const struct guest_span *span, const void *data,
+		unsigned int bytes);
 /* Both at once, of the CPU's own. */
 int guest_read_at(const struct guest *guest, uint64_t gva, void *data, unsigned int bytes);
 int guest_write_at(const struct guest *guest, uint64_t gva, const void *data,

@@ -49,18 +49,18 @@ static bool advance(const struct pio *pio)
 	return !(vcpu->page->regs.rcx & low_bits(exit->address_width));
 }
 
-static int transfer(const struct pio *pio, const struct guest_span *span, unsigned int at)
+static int transfer(const struct pio *pio, const struct guest_span *span)
 {
 	unsigned int width = pio->exit.width;
 	uint32_t value = 0;
 	int err = 0;
 
 	if (pio->write)
-		err = guest_read(&pio->guest, span, at, &value, width);
+		err = guest_read(&pio->guest, span, &value, width);
 	if (!err)
 		err = access_port(pio, &value);
 	if (!err && !pio->write)
-		err = guest_write(&pio->guest, span, at, &value, width);
+		err = guest_write(&pio->guest, span, &value, width);
 	return err;
 }
 
@@ -76,7 +76,7 @@ static int do_string(const struct pio *pio, uint64_t count)
 	if (!err && !pio->guest.fn && !span_is_memory(&span, access))
 		err = -EFAULT;
 	for (uint64_t i = 0; !err && i < count; i++) {
-		err = transfer(pio, &span, 0);
+		err = transfer(pio, &span);
 		if (!err && advance(pio)) {
 			vee_done(pio->guest.vcpu);
 			return trap_done(&pio->guest);

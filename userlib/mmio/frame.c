@@ -218,7 +218,7 @@ static int push(const struct delivery *delivery, uint64_t offset, uint64_t value
 		gva = (uint32_t)(delivery->ss.base + offset);
 	trap_access(&delivery->guest, gva, delivery->item, VEE_WRITE);
 	err = guest_find(&delivery->guest, gva, delivery->item, access, &span);
-	return err ? err : guest_write(&delivery->guest, &span, 0, &value, delivery->item);
+	return err ? err : guest_write(&delivery->guest, &span, &value, delivery->item);
 }
 
 int frame_push(struct delivery *delivery)

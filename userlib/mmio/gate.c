@@ -70,7 +70,7 @@ static int read_parameters(struct delivery *delivery)
 		err = guest_find_in(guest, SEG_SS, offset, delivery->item, VEE_READ,
 				    delivery->item, &span);
 		if (!err)
-			err = guest_read(guest, &span, 0, &delivery->parameters[i],
+			err = guest_read(guest, &span, &delivery->parameters[i],
 					 delivery->item);
 	}
 	return err;

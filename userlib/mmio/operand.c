@@ -131,7 +131,7 @@ int operand_read(const struct guest *guest, void *data, unsigned int bytes)
 	struct guest_span span;
 	int err = operand_find(guest, bytes, VEE_READ, &span);
 
-	return err ? err : guest_read(guest, &span, 0, data, bytes);
+	return err ? err : guest_read(guest, &span, data, bytes);
 }
 
 int operand_write(const struct guest *guest, const void *data, unsigned int bytes)
@@ -139,7 +139,7 @@ int operand_write(const struct guest *guest, const void *data, unsigned int byte
 	struct guest_span span;
 	int err = operand_find(guest, bytes, VEE_WRITE, &span);
 
-	return err ? err : guest_write(guest, &span, 0, data, bytes);
+	return err ? err : guest_write(guest, &span, data, bytes);
 }
 
 int read_operand(const struct guest *guest, uint64_t *value)

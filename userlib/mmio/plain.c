@@ -68,13 +68,13 @@ static int begin_update(const struct guest *guest, struct guest_span *span, uint
 	int err = operand_find(guest, width, VEE_READ | VEE_WRITE, span);
 
 	*value = 0;
-	return err ? err : guest_read(guest, span, 0, value, width);
+	return err ? err : guest_read(guest, span, value, width);
 }
 
 static int end_update(const struct guest *guest, const struct guest_span *span,
 		      uint64_t value)
 {
-	return guest_write(guest, span, 0, &value, guest->insn->width);
+	return guest_write(guest, span, &value, guest->insn->width);
 }
 
 static bool only_flags(enum alu_op op)
@@ -244,7 +244,7 @@ int do_xlat(const struct guest *guest)
 				1, VEE_READ, 0, &span);
 
 	if (!err)
-		err = guest_read(guest, &span, 0, &value, 1);
+		err = guest_read(guest, &span, &value, 1);
 	if (!err)
 		set_gpr(guest->vcpu, RAX, 1, value);
 	return err;

@@ -54,7 +54,7 @@ static int push_bytes(struct stack *stack, uint64_t value, unsigned int bytes)
 	int err = find_bytes(stack, stack->rsp - stack->item, bytes, VEE_WRITE, &span);
 
 	if (!err)
-		err = guest_write(stack->guest, &span, 0, &value, bytes);
+		err = guest_write(stack->guest, &span, &value, bytes);
 	if (!err)
 		stack->rsp -= stack->item;
 	return err;
@@ -72,7 +72,7 @@ static int pop_bytes(struct stack *stack, uint64_t *value, unsigned int bytes)
 
 	*value = 0;
 	if (!err)
-		err = guest_read(stack->guest, &span, 0, value, bytes);
+		err = guest_read(stack->guest, &span, value, bytes);
 	if (!err)
 		stack->rsp += stack->item;
 	return err;
@@ -117,9 +117,9 @@ static int pop_memory(const struct guest *guest, struct stack *stack)
 	if (!err)
 		err = operand_find(guest, width, VEE_WRITE, &to);
 	if (!err)
-		err = guest_read(guest, &from, 0, &value, width);
+		err = guest_read(guest, &from, &value, width);
 	if (!err)
-		err = guest_write(guest, &to, 0, &value, width);
+		err = guest_write(guest, &to, &value, width);
 	if (!err)
 		stack->rsp += stack->item;
 	return err;
@@ -344,7 +344,7 @@ static int push_frames(struct stack *stack, unsigned int level, uint64_t frame)
 		rbp -= stack->item;
 		err = find_item(stack, rbp, VEE_READ, &span);
 		if (!err)
-			err = guest_read(stack->guest, &span, 0, &value, stack->item);
+			err = guest_read(stack->guest, &span, &value, stack->item);
 		if (!err)
 			err = push(stack, value);
 	}

@@ -123,7 +123,7 @@ static int read_element(const struct string *string, const struct end *end,
 	struct guest_span span = span_of(string, end, i);
 
 	*value = 0;
-	return guest_read(string->guest, &span, 0, value, string->width);
+	return guest_read(string->guest, &span, value, string->width);
 }
 
 static int write_element(const struct string *string, const struct end *end,
@@ -131,7 +131,7 @@ static int write_element(const struct string *string, const struct end *end,
 {
 	struct guest_span span = span_of(string, end, i);
 
-	return guest_write(string->guest, &span, 0, &value, string->width);
+	return guest_write(string->guest, &span, &value, string->width);
 }
 
 static int move_element(const struct string *string, uint64_t i)

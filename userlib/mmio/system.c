@@ -118,7 +118,7 @@ int do_store_table(const struct guest *guest)
 	base = find_table(guest)->base;
 	memcpy(data, &limit, sizeof(limit));
 	memcpy(data + sizeof(limit), &base, sizeof(base));
-	return guest_write(guest, &span, 0, data, table_bytes(guest));
+	return guest_write(guest, &span, data, table_bytes(guest));
 }
 
 /* --- LDTR, TR --- */
@@ -320,11 +320,11 @@ int do_arpl(const struct guest *guest)
 	int err = operand_find(guest, sizeof(selector), VEE_READ | VEE_WRITE, &span);
 
 	if (!err)
-		err = guest_read(guest, &span, 0, &selector, sizeof(selector));
+		err = guest_read(guest, &span, &selector, sizeof(selector));
 	if (!err && (selector & SELECTOR_RPL) < rpl) {
 		selector = (selector & ~SELECTOR_RPL) | rpl;
 		rflags |= RFLAGS_ZF;
-		err = guest_write(guest, &span, 0, &selector, sizeof(selector));
+		err = guest_write(guest, &span, &selector, sizeof(selector));
 	}
 	if (!err)
 		set_rflags(guest, rflags);

@@ -315,7 +315,7 @@ int do_fxsave(const struct guest *guest)
 	if (!area)
 		return err;
 	narrow_pointers(guest, area);
-	err = guest_write(guest, &span, 0, area, XMM_OFFSET + xmm_bytes(guest));
+	err = guest_write(guest, &span, area, XMM_OFFSET + xmm_bytes(guest));
 	free(area);
 	return err;
 }

@@ -123,12 +123,12 @@ int do_exchange_pair(const struct guest *guest)
 	int err = operand_find(guest, width, VEE_READ | VEE_WRITE, &span);
 
 	if (!err)
-		err = guest_read(guest, &span, 0, &old, width);
+		err = guest_read(guest, &span, &old, width);
 	if (err)
 		return err;
 	equal = old == get_pair(guest, RDX, RAX);
 	new = equal ? get_pair(guest, RCX, RBX) : old;
-	err = guest_write(guest, &span, 0, &new, width);
+	err = guest_write(guest, &span, &new, width);
 	if (err)
 		return err;
 	if (!equal)

@@ -86,9 +86,9 @@ static int set_device_byte(struct task *task, const struct guest_span *span, uin
 
 	if (span->part[0].read)
 		return 0;
-	err = guest_read(&task->guest, span, 0, &byte, 1);
+	err = guest_read(&task->guest, span, &byte, 1);
 	byte = (byte & ~clear) | set;
-	return err ? err : guest_write(&task->guest, span, 0, &byte, 1);
+	return err ? err : guest_write(&task->guest, span, &byte, 1);
 }
 
 int task_set_byte(struct task *task, uint32_t gva, uint8_t clear, uint8_t set)

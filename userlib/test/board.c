@@ -10,7 +10,7 @@ struct rig rig;
 struct vee_vcpu_page *page;
 uint8_t *ram;
 uint8_t device[PAGE_BYTES];
-unsigned int accesses, rom_writes;
+unsigned int accesses, rom_writes, fail_access;
 _Alignas(PAGE_BYTES) uint64_t rom[PAGE_BYTES / 8];
 
 int touch(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
@@ -18,6 +18,8 @@ int touch(void *arg, uint64_t gpa, void *data, unsigned int bytes, bool write)
 	uint64_t at = gpa - DEVICE_GPA;
 
 	(void)arg;
+	if (fail_access && !--fail_access)
+		return -EIO;
 	if (gpa >= ROM_GPA) {
 		rom_writes += write;
 		return 0;
@@ -41,11 +43,14 @@ void begin(unsigned int mode)
 	page->regs.rsp = STACK;
 }
 
+unsigned int exit_flags;
+
 int run_insn(unsigned int reason, const uint8_t *code, size_t bytes)
 {
 	accesses = 0;
 	memset(&page->exit, 0, sizeof(page->exit));
 	page->exit.reason = reason;
+	page->exit.flags = exit_flags;
 	page->exit.memory = (struct vee_exit_memory) {
 		.insn_bytes = bytes, .code_width = test_code_width(page),
 	};

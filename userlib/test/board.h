@@ -31,6 +31,8 @@ extern struct vee_vcpu_page *page;
 extern uint8_t *ram;
 extern uint8_t device[PAGE_BYTES];
 extern unsigned int accesses, rom_writes;	/* accesses: of the last instruction */
+extern unsigned int fail_access;		/* the how-manieth from now, -EIO; 0: none */
+extern unsigned int exit_flags;			/* of the exits of run_insn() */
 extern uint64_t rom[PAGE_BYTES / 8];
 
 /* The device's function. */
