@@ -94,7 +94,10 @@ static uint64_t lowest_taken(const struct layout *layout, uint64_t gpa,
 	return lowest;
 }
 
-/* Goes down from the end, below whatever is in the way. */
+/*
+ * Goes down from the end, below whatever is in the way. @align is no more than a page, which
+ * @ram begins with.
+ */
 static bool place_in(const struct layout *layout, const struct range *ram,
 		     uint64_t bytes, uint64_t align, uint64_t limit,
 		     uint64_t *gpa)
@@ -103,11 +106,8 @@ static bool place_in(const struct layout *layout, const struct range *ram,
 
 	while (end >= ram->gpa && end - ram->gpa >= bytes) {
 		uint64_t at = (end - bytes) / align * align;
-		uint64_t taken;
+		uint64_t taken = lowest_taken(layout, at, bytes);
 
-		if (at < ram->gpa)
-			return false;
-		taken = lowest_taken(layout, at, bytes);
 		if (taken == UINT64_MAX) {
 			*gpa = at;
 			return true;

@@ -112,12 +112,20 @@ static void binds(void)
 	CHECK_EQUAL(fake.bind.eventfd, 7);
 	CHECK_EQUAL(fake.bind.remove, 0);
 	CHECK_EQUAL(fake.bind.eoi, 0);
+	/* A wire, and the one that tells of its EOI. */
+	CHECK_EQUAL(vee_vm_bind_level(vm, 7, 9, APIC_PAGE | 3 << 12, 0x8031), 0);
+	CHECK(!memcmp(&fake.bind, &(struct vee_bind) {
+		.size = sizeof(fake.bind), .flags = VEE_SIGNAL_LEVEL | VEE_BIND_EOI,
+		.address = APIC_PAGE | 3 << 12, .data = 0x8031, .eventfd = 7, .eoi = 9,
+	}, sizeof(fake.bind)));
 	CHECK_EQUAL(vee_vm_unbind(vm, 7), 0);
 	CHECK(!memcmp(&fake.bind, &(struct vee_bind) {
 		.size = sizeof(fake.bind), .eventfd = 7, .remove = 1,
 	}, sizeof(fake.bind)));
 	fake.error = -ENOENT;
 	CHECK_EQUAL(vee_vm_unbind(vm, 7), -ENOENT);
+	fake.error = -ENODEV;
+	CHECK_EQUAL(vee_vm_bind_level(vm, 7, 9, APIC_PAGE, 0x31), -ENODEV);
 	fake.error = -EEXIST;
 	CHECK_EQUAL(vee_vm_bind(vm, 7, APIC_PAGE, 0x31, 0), -EEXIST);
 	fake.error = 0;
@@ -283,6 +291,17 @@ static void errors(void)
 	fake.error = 0;
 	CHECK_EQUAL(page->regs.rax, 0x77);
 	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	/* Nor is it known where the page is that the exit isn't about. */
+	page->regs.rsi = DEVICE_PAGE;
+	page->regs.rdi = APIC_PAGE + ICR;
+	page->valid = VEE_STATE_ALL & ~VEE_STATE_APIC;
+	page->exit.memory.gpa = DEVICE_PAGE;
+	page->exit.memory.apic = 0;
+	page->exit.memory.insn[0] = 0xa5;
+	fake.request_error = -ESHUTDOWN;
+	fake.fail_request = 1;
+	CHECK_EQUAL(vee_mmio_assist(rig.vcpu, touch, &accesses), -ESHUTDOWN);
+	CHECK_EQUAL(page->regs.rdi, APIC_PAGE + ICR);
 	rig_end(&rig);
 }
 
@@ -327,7 +346,6 @@ static void in_words(void)
 
 const struct test tests[] = {
 	{ "what is asked for", what_is_asked_for },
-	{ "binds", binds },
 	{ "binds", binds },
 	{ "whole registers", whole_registers },
 	{ "other widths", other_widths },

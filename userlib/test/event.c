@@ -189,6 +189,13 @@ static void faults_of_events(void)
 	event.vector = 8;
 	CHECK_EQUAL(deliver(event), -EOPNOTSUPP);
 	CHECK_EQUAL(page->inject.flags, 0);
+	/* The handler's code is not there. */
+	put_gate(VECTOR, CODE_32, 0x8f, false);
+	ram[GDT_GPA + CODE_32 + 5] &= ~0x80;
+	page->events.interrupt = (struct vee_event) { 0 };
+	CHECK_EQUAL(deliver(interrupt), 0);
+	check_fault(11, CODE_32 | 1);
+	CHECK_EQUAL(page->events.interrupt.vector, VECTOR);
 	rig_end(&rig);
 }
 

@@ -18,8 +18,7 @@
  * @name: what it is
  * @mode: 2, 4 or 8
  * @reason: of its exit
- * @code: its bytes
- * @bytes: how many
+ * @code: its bytes, and zeros behind it
  * @set_up: what it needs besides a device in RBX, RSI, RDI and RSP; or NULL
  */
 struct scene {
@@ -27,7 +26,6 @@ struct scene {
 	unsigned int mode;
 	unsigned int reason;
 	uint8_t code[8];
-	unsigned int bytes;
 	void (*set_up)(void);
 };
 
@@ -127,65 +125,64 @@ static void set_call_gate(void)
 	put(4, GATE, 2);
 }
 
-#define CODE(...)	{ __VA_ARGS__ }, sizeof((const uint8_t[]) { __VA_ARGS__ })
 #define MMIO		VEE_EXIT_MMIO
 #define TABLES		VEE_EXIT_DESCRIPTOR
 
 static const struct scene scenes[] = {
-	{ "a load", 4, MMIO, CODE(0x8b, 0x03), NULL },
-	{ "a load with protection keys", 8, MMIO, CODE(0x8b, 0x03), set_keys },
-	{ "a store", 4, MMIO, CODE(0x89, 0x03), NULL },
-	{ "ADD to memory", 4, MMIO, CODE(0x01, 0x03), NULL },
-	{ "XADD", 4, MMIO, CODE(0x0f, 0xc1, 0x03), NULL },
-	{ "CMPXCHG", 4, MMIO, CODE(0x0f, 0xb1, 0x0b), NULL },
-	{ "CMPXCHG8B", 4, MMIO, CODE(0x0f, 0xc7, 0x0b), NULL },
-	{ "MUL", 4, MMIO, CODE(0xf7, 0x23), NULL },
-	{ "SHLD", 4, MMIO, CODE(0x0f, 0xa4, 0x03, 0x04), NULL },
-	{ "BTS", 4, MMIO, CODE(0x0f, 0xab, 0x03), NULL },
-	{ "XLAT", 4, MMIO, CODE(0xd7), NULL },
-	{ "MOVS", 4, MMIO, CODE(0xa5), NULL },
-	{ "STOS", 4, MMIO, CODE(0xab), NULL },
-	{ "LODS from FS", 8, MMIO, CODE(0x64, 0xad), NULL },
-	{ "CMPS", 4, MMIO, CODE(0xa7), NULL },
-	{ "SCAS", 2, MMIO, CODE(0x67, 0xaf), NULL },
-	{ "MOVUPS", 8, MMIO, CODE(0x0f, 0x10, 0x03), NULL },
-	{ "MOVUPS to memory", 8, MMIO, CODE(0x0f, 0x11, 0x03), NULL },
-	{ "FXSAVE", 4, MMIO, CODE(0x0f, 0xae, 0x03), NULL },
-	{ "FXRSTOR", 4, MMIO, CODE(0x0f, 0xae, 0x0b), NULL },
-	{ "PUSH", 4, MMIO, CODE(0xff, 0x33), NULL },
-	{ "POP", 4, MMIO, CODE(0x8f, 0x03), NULL },
-	{ "PUSHA", 4, MMIO, CODE(0x60), NULL },
-	{ "POPA", 4, MMIO, CODE(0x61), NULL },
-	{ "PUSHF", 4, MMIO, CODE(0x9c), NULL },
-	{ "POPF", 4, MMIO, CODE(0x9d), NULL },
-	{ "ENTER", 4, MMIO, CODE(0xc8, 0x10, 0x00, 0x01), NULL },
-	{ "LEAVE", 4, MMIO, CODE(0xc9), NULL },
-	{ "JMP", 4, MMIO, CODE(0xff, 0x23), NULL },
-	{ "CALL", 4, MMIO, CODE(0xff, 0x13), NULL },
-	{ "RET", 4, MMIO, CODE(0xc3), NULL },
-	{ "a far JMP", 4, MMIO, CODE(0xff, 0x2b), set_pointer },
-	{ "a far CALL", 4, MMIO, CODE(0xff, 0x1b), set_pointer },
-	{ "a far RET", 4, MMIO, CODE(0xcb), set_stack_frame },
-	{ "IRET", 4, MMIO, CODE(0xcf), set_stack_frame },
-	{ "IRETQ", 8, MMIO, CODE(0x48, 0xcf), set_long_frame },
-	{ "MOV to ES", 4, MMIO, CODE(0x8e, 0x03), set_selector },
-	{ "LES", 4, MMIO, CODE(0xc4, 0x0b), set_pointer },
-	{ "VERR", 4, MMIO, CODE(0x0f, 0x00, 0x23), set_selector },
-	{ "LAR", 4, MMIO, CODE(0x0f, 0x02, 0x03), set_selector },
-	{ "ARPL", 4, MMIO, CODE(0x63, 0x03), NULL },
-	{ "SMSW", 4, MMIO, CODE(0x0f, 0x01, 0x23), NULL },
-	{ "SGDT", 4, TABLES, CODE(0x0f, 0x01, 0x03), NULL },
-	{ "LGDT", 4, TABLES, CODE(0x0f, 0x01, 0x13), NULL },
-	{ "SLDT", 4, TABLES, CODE(0x0f, 0x00, 0x03), NULL },
-	{ "STOS, a step", 4, MMIO, CODE(0xab), set_step },
-	{ "REP STOS, a step", 4, MMIO, CODE(0xf3, 0xab), set_two_steps },
-	{ "JMP, a step", 4, MMIO, CODE(0xff, 0x23), set_step },
-	{ "a store that is watched", 4, MMIO, CODE(0x89, 0x03), set_breakpoint },
-	{ "a load while an event may be pending", 4, MMIO, CODE(0x8b, 0x03), set_pending },
-	{ "a call of a gate", 4, MMIO, CODE(0xff, 0x1b), set_call_gate },
-	{ "a jump to a task", 4, MMIO, CODE(0xff, 0x2b), set_tasks },
-	{ "a call of a task", 4, MMIO, CODE(0xff, 0x1b), set_tasks },
-	{ "a call of a task gate", 4, MMIO, CODE(0xff, 0x1b), set_task_gate },
+	{ "a load", 4, MMIO, { 0x8b, 0x03 }, NULL },
+	{ "a load with protection keys", 8, MMIO, { 0x8b, 0x03 }, set_keys },
+	{ "a store", 4, MMIO, { 0x89, 0x03 }, NULL },
+	{ "ADD to memory", 4, MMIO, { 0x01, 0x03 }, NULL },
+	{ "XADD", 4, MMIO, { 0x0f, 0xc1, 0x03 }, NULL },
+	{ "CMPXCHG", 4, MMIO, { 0x0f, 0xb1, 0x0b }, NULL },
+	{ "CMPXCHG8B", 4, MMIO, { 0x0f, 0xc7, 0x0b }, NULL },
+	{ "MUL", 4, MMIO, { 0xf7, 0x23 }, NULL },
+	{ "SHLD", 4, MMIO, { 0x0f, 0xa4, 0x03, 0x04 }, NULL },
+	{ "BTS", 4, MMIO, { 0x0f, 0xab, 0x03 }, NULL },
+	{ "XLAT", 4, MMIO, { 0xd7 }, NULL },
+	{ "MOVS", 4, MMIO, { 0xa5 }, NULL },
+	{ "STOS", 4, MMIO, { 0xab }, NULL },
+	{ "LODS from FS", 8, MMIO, { 0x64, 0xad }, NULL },
+	{ "CMPS", 4, MMIO, { 0xa7 }, NULL },
+	{ "SCAS", 2, MMIO, { 0x67, 0xaf }, NULL },
+	{ "MOVUPS", 8, MMIO, { 0x0f, 0x10, 0x03 }, NULL },
+	{ "MOVUPS to memory", 8, MMIO, { 0x0f, 0x11, 0x03 }, NULL },
+	{ "FXSAVE", 4, MMIO, { 0x0f, 0xae, 0x03 }, NULL },
+	{ "FXRSTOR", 4, MMIO, { 0x0f, 0xae, 0x0b }, NULL },
+	{ "PUSH", 4, MMIO, { 0xff, 0x33 }, NULL },
+	{ "POP", 4, MMIO, { 0x8f, 0x03 }, NULL },
+	{ "PUSHA", 4, MMIO, { 0x60 }, NULL },
+	{ "POPA", 4, MMIO, { 0x61 }, NULL },
+	{ "PUSHF", 4, MMIO, { 0x9c }, NULL },
+	{ "POPF", 4, MMIO, { 0x9d }, NULL },
+	{ "ENTER", 4, MMIO, { 0xc8, 0x10, 0x00, 0x01 }, NULL },
+	{ "LEAVE", 4, MMIO, { 0xc9 }, NULL },
+	{ "JMP", 4, MMIO, { 0xff, 0x23 }, NULL },
+	{ "CALL", 4, MMIO, { 0xff, 0x13 }, NULL },
+	{ "RET", 4, MMIO, { 0xc3 }, NULL },
+	{ "a far JMP", 4, MMIO, { 0xff, 0x2b }, set_pointer },
+	{ "a far CALL", 4, MMIO, { 0xff, 0x1b }, set_pointer },
+	{ "a far RET", 4, MMIO, { 0xcb }, set_stack_frame },
+	{ "IRET", 4, MMIO, { 0xcf }, set_stack_frame },
+	{ "IRETQ", 8, MMIO, { 0x48, 0xcf }, set_long_frame },
+	{ "MOV to ES", 4, MMIO, { 0x8e, 0x03 }, set_selector },
+	{ "LES", 4, MMIO, { 0xc4, 0x0b }, set_pointer },
+	{ "VERR", 4, MMIO, { 0x0f, 0x00, 0x23 }, set_selector },
+	{ "LAR", 4, MMIO, { 0x0f, 0x02, 0x03 }, set_selector },
+	{ "ARPL", 4, MMIO, { 0x63, 0x03 }, NULL },
+	{ "SMSW", 4, MMIO, { 0x0f, 0x01, 0x23 }, NULL },
+	{ "SGDT", 4, TABLES, { 0x0f, 0x01, 0x03 }, NULL },
+	{ "LGDT", 4, TABLES, { 0x0f, 0x01, 0x13 }, NULL },
+	{ "SLDT", 4, TABLES, { 0x0f, 0x00, 0x03 }, NULL },
+	{ "STOS, a step", 4, MMIO, { 0xab }, set_step },
+	{ "REP STOS, a step", 4, MMIO, { 0xf3, 0xab }, set_two_steps },
+	{ "JMP, a step", 4, MMIO, { 0xff, 0x23 }, set_step },
+	{ "a store that is watched", 4, MMIO, { 0x89, 0x03 }, set_breakpoint },
+	{ "a load while an event may be pending", 4, MMIO, { 0x8b, 0x03 }, set_pending },
+	{ "a call of a gate", 4, MMIO, { 0xff, 0x1b }, set_call_gate },
+	{ "a jump to a task", 4, MMIO, { 0xff, 0x2b }, set_tasks },
+	{ "a call of a task", 4, MMIO, { 0xff, 0x1b }, set_tasks },
+	{ "a call of a task gate", 4, MMIO, { 0xff, 0x1b }, set_task_gate },
 };
 
 static void begin_scene(const struct scene *scene)
@@ -213,7 +210,7 @@ static bool check_failure(const struct scene *scene, unsigned int number, bool d
 	begin_scene(scene);
 	test_case("%s, %s %u", scene->name, device_fails ? "access" : "request", number);
 	*left = number;
-	err = run_insn(scene->reason, scene->code, scene->bytes);
+	err = run_insn(scene->reason, scene->code, sizeof(scene->code));
 	failed = !*left;
 	*left = 0;
 	CHECK_EQUAL(err, failed ? -EIO : 0);

@@ -80,7 +80,7 @@ uint64_t test_random(void)
 
 /* --- the kernel --- */
 
-#define MAX_MAPS	16
+#define MAX_MAPS	VEE_MAX_SLOTS
 #define GPA_BITS	40
 #define LINEAR_BITS	48
 #define VMX_BASIC	(6ULL << 50 | PAGE_BYTES << 32)	/* write-back; a VMCS's bytes */

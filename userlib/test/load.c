@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../load/load.h"
 #include "test.h"
 
 #define MEMORY		(4 * MIB)
@@ -261,6 +262,7 @@ static void elf_that_is_wrong(void)
 	WRONG(phdr[0].p_filesz, UINT64_MAX, -EINVAL);
 	WRONG(phdr[0].p_memsz, 8, -EINVAL);
 	WRONG(phdr[0].p_memsz, UINT64_MAX, -EINVAL);
+	WRONG(phdr[0].p_memsz, 0, -EINVAL);
 	WRONG(phdr[0].p_memsz, MEMORY, -E2BIG);
 	WRONG(phdr[0].p_paddr, UINT64_MAX - 100, -EINVAL);
 	WRONG(phdr[0].p_paddr, MEMORY, -E2BIG);
@@ -318,6 +320,55 @@ static void elf_with_many_headers(void)
 	CHECK_EQUAL(load_elf(many, bytes), 0);
 	end();
 	free(many);
+}
+
+/* As many segments as are taken, and one more; some of no bytes don't count. */
+static void elf_with_many_segments(void)
+{
+	enum { COUNT = 70, MOST = 64 };
+	const size_t bytes = sizeof(Elf64_Ehdr) + COUNT * sizeof(Elf64_Phdr) + TEXT_BYTES;
+	uint8_t *image = calloc(1, bytes);
+	Elf64_Ehdr *ehdr = (void *)image;
+	Elf64_Phdr *phdr = (void *)(ehdr + 1);
+
+	*ehdr = elf64.ehdr;
+	ehdr->e_phnum = COUNT;
+	for (unsigned int i = 0; i < COUNT; i++) {
+		phdr[i] = elf64.phdr[0];
+		phdr[i].p_offset = bytes - TEXT_BYTES;
+		phdr[i].p_paddr += i * BSS_BYTES;
+		phdr[i].p_memsz = i < MOST ? BSS_BYTES : 0;
+		phdr[i].p_filesz = i < MOST ? TEXT_BYTES : 0;
+	}
+	memcpy(image + bytes - TEXT_BYTES, elf64.text, TEXT_BYTES);
+	begin(MEMORY);
+	CHECK_EQUAL(load_elf(image, bytes), 0);
+	CHECK(!memcmp(ram + TEXT + (MOST - 1) * BSS_BYTES, elf64.text, TEXT_BYTES));
+	memset(ram, 0, MEMORY);
+	phdr[COUNT - 1].p_memsz = BSS_BYTES;
+	CHECK_EQUAL(load_elf(image, bytes), -EOPNOTSUPP);
+	CHECK(is_untouched());
+	end();
+	free(image);
+}
+
+#define FAR_GPA		(600 * GIB)
+#define LAST_GIB	511
+
+/* Memory beyond what one table of the second level maps: as far as that does. */
+static void elf_in_much_memory(void)
+{
+	uint64_t pml4[2] = { 0 }, last = 0;
+
+	begin(MEMORY);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, FAR_GPA, PAGE_BYTES, NULL), 0);
+	CHECK_EQUAL(load_elf(&elf64, sizeof(elf64)), 0);
+	CHECK_EQUAL(vee_vm_read(rig.vm, rig.vcpu->page->control.cr3, pml4, sizeof(pml4)), 0);
+	CHECK_EQUAL(pml4[0] & 3, 3);
+	CHECK_EQUAL(pml4[1], 0);
+	CHECK_EQUAL(vee_vm_read(rig.vm, (pml4[0] & ~PAGE_OFFSET) + 8 * LAST_GIB, &last, 8), 0);
+	CHECK_EQUAL(last & 3, 3);
+	end();
 }
 
 /* --- multiboot --- */
@@ -407,6 +458,44 @@ static void multiboot_as_elf(void)
 			    sizeof(elf_kernel), sizeof(elf_kernel));
 	change_bytes(load_multiboot, (void *)&elf_kernel, sizeof(elf_kernel),
 		     sizeof(elf_kernel));
+}
+
+/* "load_end_addr" of 0 is the end of the file; and there is no memory from 1 MiB on. */
+static void multiboot_in_low_memory(void)
+{
+	typeof(flat_kernel) low = flat_kernel;
+
+	low.header[3] = 0x2000 + sizeof(low.before);
+	low.header[4] = 0x2000;
+	low.header[5] = 0;
+	low.header[6] = 0;
+	low.header[7] = 0x2000 + offsetof(typeof(low), text);
+	begin(LEGACY_HOLE);
+	memset(ram + 0x2000, 'x', 0x1000);
+	CHECK_EQUAL(load_multiboot(&low, sizeof(low)), 0);
+	CHECK(!memcmp(ram + 0x2000, &low, sizeof(low)));
+	CHECK_EQUAL(ram[0x2000 + sizeof(low)], 'x');
+	CHECK_EQUAL(rig.vcpu->page->regs.rip, low.header[7]);
+	CHECK_EQUAL(info(4), 640);
+	CHECK_EQUAL(info(8), 0);
+	end();
+}
+
+/* An ELF program that begins where a 32-bit kernel can't. */
+static void multiboot_above_4_gib(void)
+{
+	struct {
+		typeof(elf64) elf;
+		uint32_t header[3];
+	} high = { elf64, { MAGIC, 0, -MAGIC } };
+
+	high.elf.phdr[0].p_paddr = 5 * GIB;
+	high.elf.ehdr.e_entry = 5 * GIB + 4;
+	begin(MEMORY);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 5 * GIB, PAGE_BYTES, NULL), 0);
+	CHECK_EQUAL(load_multiboot(&high, sizeof(high)), -EINVAL);
+	CHECK(is_untouched());
+	end();
 }
 
 static void check_wrong_multiboot(unsigned int index, uint32_t value, int error)
@@ -536,6 +625,51 @@ static void linux_kernel(void)
 	change_bytes(load_linux, bzimage, sizeof(bzimage), 0x270);
 }
 
+/* What a header's later fields say is nothing where its version has not got them. */
+static void linux_that_is_old(void)
+{
+	struct setup_header *header = bzimage_header();
+	char cmdline[257] = "";
+	struct vee_linux_boot boot = { .cmdline = cmdline };
+
+	make_bzimage();
+	header->version = 0x203;
+	header->relocatable_kernel = 1;
+	header->kernel_alignment = 3;
+	header->cmdline_size = 3;
+	header->pref_address = UINT64_MAX;
+	header->init_size = UINT32_MAX;
+	begin(MEMORY);
+	CHECK_EQUAL(load_linux(bzimage, sizeof(bzimage)), 0);
+	CHECK_EQUAL(rig.vcpu->page->regs.rip, 0x100000);
+	CHECK_EQUAL(ram[0x100000], 'k');
+	CHECK(!strcmp((char *)ram + params()->hdr.cmd_line_ptr, "quiet"));
+	memset(cmdline, 'c', 256);
+	CHECK_EQUAL(vee_load_linux(rig.vcpu, bzimage, sizeof(bzimage), &boot), -E2BIG);
+	cmdline[255] = 0;
+	CHECK_EQUAL(vee_load_linux(rig.vcpu, bzimage, sizeof(bzimage), &boot), 0);
+	end();
+}
+
+/* More ranges of memory than the zero page has entries for: the first of them. */
+static void linux_in_many_slots(void)
+{
+	const struct boot_params *zero_page;
+
+	make_bzimage();
+	begin(MEMORY);
+	for (unsigned int i = 0; i < 2 * E820_MAX_ENTRIES_ZEROPAGE; i++)
+		CHECK_EQUAL(vee_vm_map(rig.vm, 16 * MIB + i * 2 * PAGE_BYTES, ram, PAGE_BYTES,
+				       VEE_READ | VEE_WRITE), 0);
+	CHECK_EQUAL(load_linux(bzimage, sizeof(bzimage)), 0);
+	zero_page = params();
+	CHECK_EQUAL(zero_page->e820_entries, E820_MAX_ENTRIES_ZEROPAGE);
+	CHECK_EQUAL(zero_page->e820_table[2].addr, MIB);
+	CHECK_EQUAL(zero_page->e820_table[E820_MAX_ENTRIES_ZEROPAGE - 1].addr,
+		    16 * MIB + (E820_MAX_ENTRIES_ZEROPAGE - 4) * 2 * PAGE_BYTES);
+	end();
+}
+
 static void linux_that_relocates(void)
 {
 	struct setup_header *header = bzimage_header();
@@ -622,6 +756,48 @@ static void flat(void)
 	end();
 }
 
+/* A slot with a template, of which @pages may be written: an image that takes more. */
+static void check_pool(loader load, const void *image, size_t bytes, unsigned int pages)
+{
+	static uint8_t pool[4 * PAGE_BYTES] __attribute__((aligned(4096)));
+	uint8_t *template = mmap(NULL, MEMORY, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vm_map_template(rig.vm, 0, template, MEMORY, pool, pages * PAGE_BYTES,
+					VEE_READ | VEE_WRITE), 0);
+	CHECK_EQUAL(load(image, bytes), -E2BIG);
+	CHECK_EQUAL(rig.vcpu->page->regs.rip, 0);
+	rig_end(&rig);
+	munmap(template, MEMORY);
+}
+
+static int load_flat(const void *image, size_t bytes)
+{
+	return vee_load_flat(rig.vcpu, image, bytes, MIB);
+}
+
+static int load_large_initrd(const void *image, size_t bytes)
+{
+	static const uint8_t initrd[2 * PAGE_BYTES];
+	struct vee_linux_boot boot = { "quiet", initrd, sizeof(initrd) };
+
+	return vee_load_linux(rig.vcpu, image, bytes, &boot);
+}
+
+static void pools_that_are_full(void)
+{
+	static const uint8_t code[2 * PAGE_BYTES];
+
+	make_elf_kernel();
+	make_bzimage();
+	check_pool(load_flat, code, sizeof(code), 1);
+	check_pool(load_large_initrd, bzimage, sizeof(bzimage), 1);
+	check_pool(load_linux, bzimage, sizeof(bzimage), 1);
+	check_pool(load_linux, bzimage, sizeof(bzimage), 2);
+	check_pool(load_multiboot, &elf_kernel, sizeof(elf_kernel), 1);
+	check_pool(load_elf, &elf32, sizeof(elf32), 1);
+}
+
 /* Memory that neither guest nor caller may write, in each image's way. */
 static void memory_to_read(void)
 {
@@ -690,6 +866,33 @@ static void files(void)
 	CHECK_EQUAL(vee_read_file("/dev/zero", &data, &bytes), -EINVAL);
 }
 
+static int read_file(void);
+
+/* Errors, a signal, and a file that is cut off meanwhile. */
+static void files_that_fail(void)
+{
+	char path[] = "/tmp/vee-test-XXXXXX";
+	int fd = mkstemp(path);
+	void *data = NULL;
+	size_t bytes;
+
+	CHECK(write(fd, "contents", 8) == 8);
+	close(fd);
+	CHECK_EQUAL(fail_each_call("fstat", EOVERFLOW, -EOVERFLOW, read_file), 1);
+	CHECK(fail_each_call("read", EIO, -EIO, read_file) >= 1);
+	fail_call("read", 1, EINTR);
+	CHECK_EQUAL(vee_read_file(path, &data, &bytes), 0);
+	CHECK(call_failed());
+	CHECK(bytes == 8 && !memcmp(data, "contents", 8));
+	free(data);
+	fail_call("read", 1, 0);
+	CHECK_EQUAL(vee_read_file(path, &data, &bytes), 0);
+	CHECK(call_failed());
+	CHECK_EQUAL(bytes, 0);
+	free(data);
+	unlink(path);
+}
+
 /* What fail_each_allocation() calls. */
 static struct {
 	loader load;
@@ -745,16 +948,24 @@ const struct test tests[] = {
 	{ "ELF that is wrong", elf_that_is_wrong },
 	{ "ELF that moves", elf_that_moves },
 	{ "ELF with many headers", elf_with_many_headers },
+	{ "ELF with many segments", elf_with_many_segments },
+	{ "ELF in much memory", elf_in_much_memory },
+	{ "multiboot in low memory", multiboot_in_low_memory },
+	{ "multiboot above 4 GiB", multiboot_above_4_gib },
 	{ "multiboot with addresses", multiboot_with_addresses },
 	{ "multiboot as ELF", multiboot_as_elf },
 	{ "multiboot that is wrong", multiboot_that_is_wrong },
 	{ "Linux", linux_kernel },
+	{ "Linux of an old version", linux_that_is_old },
+	{ "Linux in many slots", linux_in_many_slots },
 	{ "Linux that relocates", linux_that_relocates },
 	{ "Linux that is wrong", linux_that_is_wrong },
 	{ "flat", flat },
 	{ "memory that is not to be written", memory_to_read },
 	{ "formats are told apart", told_apart },
+	{ "pools that are full", pools_that_are_full },
 	{ "files", files },
+	{ "files that fail", files_that_fail },
 	{ "allocations can fail", allocations_can_fail },
 	{ 0 }
 };

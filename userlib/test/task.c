@@ -518,6 +518,15 @@ static void faults_of_events(void)
 	CHECK_EQUAL(page->events.delivering.flags, 0);
 	rig_end(&rig);
 
+	begin_event(VEE_EVENT_NMI, 2);
+	describe(GDT + NEW, NEW_TSS, 0x66, TSS32_AVAILABLE);
+	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), 0);
+	check_fault(VECTOR_TS, NEW | 1);
+	CHECK_EQUAL(page->events.nmi.vector, 2);
+	CHECK_EQUAL(page->events.nmi.flags, VEE_EVENT_VALID);
+	CHECK_EQUAL(page->events.interrupt.flags, 0);
+	rig_end(&rig);
+
 	begin_event(VEE_EVENT_SOFT_INTERRUPT, 0x20);
 	put16(TSS(DS), GDT_END);
 	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), 0);
@@ -598,6 +607,18 @@ static void page_faults(void)
 	CHECK_EQUAL(page->regs.rip, 0x1234);
 	rig_end(&rig);
 
+	begin_event(VEE_EVENT_EXCEPTION, VECTOR_GP);	/* nor is its stack */
+	map_32bit(TABLES);
+	turn_paging_on(0);
+	put32(TSS(CR3), TABLES);
+	put32(TABLES + 0x1000 + 4 * ((STACK - 4) >> 12), 0);
+	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), 0);
+	check_fault(VECTOR_PF, 2);
+	CHECK_EQUAL(page->control.cr2, STACK - 4);
+	CHECK_EQUAL(page->regs.rip, 0x4000);
+	CHECK_EQUAL(page->regs.rsp, STACK);
+	rig_end(&rig);
+
 	begin(CALL, NEW);		/* the GDT is not there in the new task */
 	map_32bit(TABLES);
 	map_32bit(NEW_TABLES);
@@ -642,6 +663,16 @@ static void pae(void)
 	check_stays(VECTOR_GP, 0);
 
 	begin(CALL, NEW);
+	map_pae(TABLES);
+	turn_paging_on(CR4_PAE);
+	fake.vmcs_value = TABLES + 0x1000 + 1;
+	put32(TSS(CR3), MEMORY);	/* where nothing is */
+	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), -EFAULT);
+	CHECK_EQUAL(page->control.cr3, TABLES);
+	CHECK_EQUAL(get32(OLD_TSS + TSS_EIP), 0);
+	rig_end(&rig);
+
+	begin(CALL, NEW);
 	put64(TABLES + 0x1000, 1ULL << 63 | 0x83);	/* XD, without NXE */
 	turn_paging_on(CR4_PAE);
 	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), 0);
@@ -672,6 +703,25 @@ static void no_memory(void)
 	begin(CALL, NEW);
 	page->exit.hardware_reason = 0;
 	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), -EINVAL);
+	rig_end(&rig);
+
+	begin(CALL, NEW);		/* where there are no tasks */
+	page->control.cr0 &= ~CR0_PE;
+	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), -EINVAL);
+	page->control.cr0 |= CR0_PE;
+	page->control.efer |= EFER_LMA;
+	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), -EINVAL);
+	rig_end(&rig);
+
+	begin(CALL, NEW);
+	page->valid = 0;
+	fake.request_error = -EIO;
+	fake.fail_request = 1;
+	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), -EIO);
+	CHECK_EQUAL(page->regs.rip, 0x1234);
+	CHECK_EQUAL(get32(OLD_TSS + TSS_EIP), 0);
+	CHECK_EQUAL(vee_task_switch_assist(rig.vcpu), 0);
+	check_loaded();
 	rig_end(&rig);
 }
 
