@@ -244,6 +244,10 @@ void vm_mark(const struct vee_vm *vm, uint64_t gpa, uint64_t bytes);
 /* --- page.c: pages, at page boundaries --- */
 
 void copy_page(uint8_t *to, const uint8_t *from);
+/* It is one of these, by what the CPU has: SSE2, AVX, AVX-512. */
+void copy_by_16(uint8_t *to, const uint8_t *from);
+void copy_by_32(uint8_t *to, const uint8_t *from);
+void copy_by_64(uint8_t *to, const uint8_t *from);
 bool page_is_zero(const uint8_t *page);
 
 /* --- vcpu.c, state.c --- */

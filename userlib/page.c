@@ -8,7 +8,7 @@
 #include "internal.h"
 
 #define COPY(name, isa, type)						\
-static __attribute__((target(isa)))					\
+__attribute__((target(isa)))						\
 void name(uint8_t *to, const uint8_t *from)				\
 {									\
 	const type *b = (const void *)from;				\
@@ -29,12 +29,11 @@ COPY(copy_by_64, "avx512f", __m512i)
 
 void copy_page(uint8_t *to, const uint8_t *from)
 {
-	if (__builtin_cpu_supports("avx512f"))
-		copy_by_64(to, from);
-	else if (__builtin_cpu_supports("avx"))
-		copy_by_32(to, from);
-	else
-		copy_by_16(to, from);
+	void (*copy)(uint8_t *to, const uint8_t *from) =
+		__builtin_cpu_supports("avx512f") ? copy_by_64 :
+		__builtin_cpu_supports("avx") ? copy_by_32 : copy_by_16;
+
+	copy(to, from);
 }
 
 bool page_is_zero(const uint8_t *page)

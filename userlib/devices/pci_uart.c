@@ -57,14 +57,6 @@ static void set_asserted(void *arg, unsigned int irq, bool level)
 	update_interrupt(port);
 }
 
-static bool wire_waits(void *arg, unsigned int irq)
-{
-	struct pci_uart *port = arg;
-
-	(void)irq;
-	return irq_waits(&port->wire);
-}
-
 /* Where others are already it does not answer. */
 static void place(struct pci_uart *port)
 {
@@ -112,7 +104,8 @@ void pci_uart_init(struct pci_uart *port, struct bus *ports,
 {
 	struct uart_config uart = {
 		.clock = config->clock, .send = config->send, .arg = config->arg,
-		.irq = { .set = set_asserted, .waits = wire_waits, .arg = port },
+		/* A UART never asks whether its request waits. */
+		.irq = { .set = set_asserted, .arg = port },
 	};
 
 	memset(port, 0, sizeof(*port));

@@ -79,6 +79,17 @@ static void the_timers_interrupt(void)
 	CHECK(!bench.lines[9]);
 }
 
+/* Of what would go on in the next register the device has what is in its own. */
+static void odd_bytes(void)
+{
+	begin();
+	out(0x602, 0x121, 2);
+	CHECK_EQUAL(in(0x603, 1), 1);
+	CHECK_EQUAL(in(0x603, 2), 0xff01);
+	out(0x603, 0xff00, 2);
+	CHECK_EQUAL(in(0x602, 2), 0x21);
+}
+
 /* --- tables --- */
 
 static uint8_t area[0x1000];
@@ -422,6 +433,7 @@ static void processors(void)
 const struct test tests[] = {
 	{ "power off", power_off },
 	{ "events", events },
+	{ "odd bytes of registers", odd_bytes },
 	{ "the timer", the_timer },
 	{ "the timer's interrupt", the_timers_interrupt },
 	{ "the root pointer", root_pointer },

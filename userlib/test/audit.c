@@ -766,6 +766,51 @@ static void events_of_fred(void)
 	CHECK(!strcmp(broken[0].rule, "EVENT_RESERVED"));
 }
 
+/* A type that is none on this CPU is one rule's matter. */
+static void events_of_no_type(void)
+{
+	struct vee_info other = cpu;
+
+	other.vmx_proc &= ~((uint64_t)PROC_MONITOR_TRAP_FLAG << 32);
+	begin(LONG);
+	field(VMCS_ENTRY_INTERRUPTION_INFO)->value = 0x80000700;
+	CHECK_EQUAL(audit(), 0);
+	CHECK_EQUAL(vee_audit(&other, vmcs, VMCS_FIELD_COUNT, broken, ROOM, NULL), 1);
+	CHECK(!strcmp(broken[0].rule, "EVENT_TYPE"));
+}
+
+/* SDM 3C, "Checks on Guest Non-Register State": what may come in which activity state. */
+static void events_while_inactive(void)
+{
+	static const struct {
+		uint64_t activity;
+		uint32_t info;
+		bool good;
+	} cases[] = {
+		{ 1, 0x80000700, true },	/* HLT: a monitor trap flag */
+		{ 1, 0x80000202, true },	/* NMI */
+		{ 1, 0x80000301, true },	/* #DB */
+		{ 1, 0x80000312, true },	/* #MC */
+		{ 1, 0x80000306, false },
+		{ 1, 0x80000480, false },	/* INT n */
+		{ 2, 0x80000202, true },	/* shutdown */
+		{ 2, 0x80000312, true },
+		{ 2, 0x80000301, false },
+		{ 2, 0x80000700, false },
+		{ 3, 0x80000202, false },	/* wait-for-SIPI */
+		{ 3, 0, true },
+	};
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin(LONG);
+		field(VMCS_GUEST_ACTIVITY)->value = cases[i].activity;
+		field(VMCS_ENTRY_INTERRUPTION_INFO)->value = cases[i].info;
+		field(VMCS_ENTRY_INSTRUCTION_LENGTH)->value = 2;
+		test_case("activity %u, event %#x", (unsigned int)cases[i].activity, cases[i].info);
+		CHECK_EQUAL(!is_named("ACTIVITY_EVENT", audit()), cases[i].good);
+	}
+}
+
 /* CPUs that have more: what was broken is no longer so. */
 static void a_cpu_that_has_it(void)
 {
@@ -891,6 +936,21 @@ static void wrong_bits(void)
 	}
 }
 
+/* A rule's field that its caller has taken out. */
+static void text_of_what_is_withheld(void)
+{
+	char line[400];
+
+	begin(LONG);
+	field(VMCS_GUEST_RFLAGS)->value = 0;
+	CHECK_EQUAL(audit(), 1);
+	broken[0].fields[0].flags = VEE_VMCS_WITHHELD;
+	broken[0].fields[0].value = 0x1234;
+	vee_audit_text(broken, line, sizeof(line));
+	CHECK(strstr(line, "guest RFLAGS withheld"));
+	CHECK(!strstr(line, "1234"));
+}
+
 static void of_a_vcpu(void)
 {
 	struct rig rig;
@@ -914,6 +974,8 @@ const struct test tests[] = {
 	{ "every rule is tested", every_rule_is_tested },
 	{ "a CPU that has what another has not", a_cpu_that_has_it },
 	{ "events of FRED", events_of_fred },
+	{ "events of no type", events_of_no_type },
+	{ "events while inactive", events_while_inactive },
 	{ "addresses that are a bit too wide", addresses_a_bit_too_wide },
 	{ "IA32_SPEC_CTRL", speculation_controls },
 	{ "fields withheld", withheld },
@@ -922,6 +984,7 @@ const struct test tests[] = {
 	{ "room for some", room },
 	{ "the text", text },
 	{ "wrong bits", wrong_bits },
+	{ "the text of what is withheld", text_of_what_is_withheld },
 	{ "of a vCPU", of_a_vcpu },
 	{ 0 }
 };

@@ -175,7 +175,15 @@ static void errors_are_values(void)
 	CHECK(strstr(said, "room for 100"));
 	fake.error = -EIO;
 	CHECK_EQUAL(call(fn, 8, out, 20, NULL), -EIO);
+	/* The machine could not be put back, and there is none in its place yet. */
+	CHECK_EQUAL(call(fn, 8, out, 20, NULL), -EIO);
+	CHECK(!strcmp(said, "there is no machine for it: Input/output error\n"));
 	fake.error = 0;
+	for (unsigned int i = 0; i < 2; i++) {
+		static const struct step answers[] = { DONE(20, 8) };
+
+		CHECK_EQUAL(call(fn, 8, out, 20, answers), 20);
+	}
 	vee_fn_free(fn);
 }
 
@@ -260,6 +268,36 @@ static const struct bad_load {
 	  "buffers" },
 };
 
+/* A program that the loader takes, and no machine of 64 bits runs. */
+static int load_32bit(void)
+{
+	union {
+		struct image room;
+		struct {
+			Elf32_Ehdr ehdr;
+			Elf32_Phdr phdr;
+		} elf;
+	} image = {
+		.elf = {
+			.ehdr = {
+				.e_ident = { ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS32,
+					     ELFDATA2LSB, EV_CURRENT },
+				.e_type = ET_EXEC, .e_machine = EM_386, .e_version = EV_CURRENT,
+				.e_entry = CODE_GPA, .e_phoff = sizeof(Elf32_Ehdr),
+				.e_ehsize = sizeof(Elf32_Ehdr),
+				.e_phentsize = sizeof(Elf32_Phdr), .e_phnum = 1,
+			},
+			.phdr = {
+				.p_type = PT_LOAD, .p_vaddr = CODE_GPA, .p_paddr = CODE_GPA,
+				.p_filesz = 16, .p_memsz = 16,
+			},
+		},
+	};
+	struct vee_fn *fn;
+
+	return load_image(&fn, &image.room, &small, ready);
+}
+
 static void bad_images(void)
 {
 	struct vee_fn_options tiny = { .memory = PAGE_BYTES * 300 };
@@ -283,6 +321,8 @@ static void bad_images(void)
 	image.ehdr.e_machine = EM_AARCH64;
 	CHECK_EQUAL(load_image(&fn, &image, &small, ready), -ENOEXEC);
 	CHECK(strstr(said, "x86-64"));
+	CHECK_EQUAL(load_32bit(), -ENOEXEC);
+	CHECK(strstr(said, "no static program for x86-64"));
 	image = good_image();
 	CHECK_EQUAL(load_image(&fn, &image, &tiny, ready), -EDQUOT);
 	CHECK(strstr(said, "vee_fn_options.memory"));

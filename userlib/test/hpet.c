@@ -98,6 +98,7 @@ static void widths(void)
 	begin();
 	CHECK_EQUAL(fetch(HPET_BASE + 3, 1), 0x80);
 	CHECK_EQUAL(fetch(HPET_BASE + 2, 2), 0x8086);
+	CHECK_EQUAL(fetch(HPET_BASE + 2, 4), 0xffff8086);	/* up to its end */
 	store(HPET_BASE + CONFIG, ENABLE, 1);
 	CHECK_EQUAL(get(CONFIG), 0);
 	store(HPET_BASE + CONFIG, ENABLE, 8);

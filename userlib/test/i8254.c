@@ -195,6 +195,24 @@ static void mode_2_new_count(void)
 	CHECK(taken() && taken() && taken() && !taken());
 }
 
+/* Two counts at once: the first one's period has not begun yet, and is whole. */
+static void mode_2_two_counts(void)
+{
+	begin();
+	set_up(0, 2, 100);
+	outb(0x40, 50);
+	outb(0x40, 0);
+	at_tick(100);
+	CHECK_EQUAL(latched(0), 1);
+	taken();
+	at_tick(101);
+	CHECK_EQUAL(latched(0), 50);
+	CHECK(taken());
+	at_tick(151);
+	CHECK_EQUAL(latched(0), 50);
+	CHECK(taken());
+}
+
 static void mode_2_gate(void)
 {
 	begin();
@@ -275,8 +293,11 @@ static void mode_3_new_count(void)
 	begin();
 	set_up(0, 3, 100);
 	at_tick(21);
+	taken();
 	outb(0x40, 20);
 	outb(0x40, 0);
+	/* The half's end is what there is to wait for, though nothing rises then. */
+	CHECK_EQUAL(pit_next_ns(&pit), begin_ns + (51 * 88000 + 104) / 105);
 	at_tick(50);
 	CHECK(output(0));
 	at_tick(51);
@@ -520,6 +541,7 @@ const struct test tests[] = {
 	{ "mode 1", mode_1 },
 	{ "mode 2", mode_2 },
 	{ "mode 2: a new count", mode_2_new_count },
+	{ "mode 2: two counts at once", mode_2_two_counts },
 	{ "mode 2's gate", mode_2_gate },
 	{ "a period of 1", a_period_of_1 },
 	{ "mode 3", mode_3 },

@@ -228,6 +228,83 @@ static void many_threads_look_up_while_one_maps(void)
 	rig_end(&rig);
 }
 
+/* Small and large; the VM is as before. */
+static void no_addresses(void)
+{
+	struct rig rig;
+
+	rig_begin(&rig);
+	for (uint64_t bytes = PAGE_BYTES; bytes <= 4 * MIB; bytes *= 1024) {
+		fail_call("mmap", 1, ENOMEM);
+		CHECK_EQUAL(vee_vm_alloc(rig.vm, 0, bytes, NULL), -ENOMEM);
+		CHECK(call_failed());
+		CHECK(!vee_vm_at(rig.vm, 0, 1));
+		CHECK_EQUAL(fake.map_count, 0);
+	}
+	rig_end(&rig);
+}
+
+/* What a program has asked the module for itself the library knows nothing of. */
+static void a_slot_of_somebody_elses(void)
+{
+	static uint8_t memory[PAGE_BYTES] __attribute__((aligned(4096)));
+	struct vee_map map = {
+		.size = sizeof(map), .gpa = MIB, .bytes = PAGE_BYTES, .access = VEE_READ,
+		.hva = (uintptr_t)memory,
+	};
+	struct rig rig;
+
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vm_alloc(rig.vm, 2 * MIB, PAGE_BYTES, NULL), 0);
+	CHECK_EQUAL(vee_request(vee_vm_fd(rig.vm), VEE_VM_MAP, &map), 0);
+	CHECK_EQUAL(vee_vm_unmap(rig.vm, MIB, PAGE_BYTES), -ENOENT);
+	CHECK_EQUAL(fake.map_count, 1);
+	CHECK(vee_vm_at(rig.vm, 2 * MIB, PAGE_BYTES));
+	map.gpa = 3 * MIB;
+	CHECK_EQUAL(vee_request(vee_vm_fd(rig.vm), VEE_VM_MAP, &map), 0);
+	CHECK_EQUAL(vee_vm_unmap(rig.vm, 3 * MIB, PAGE_BYTES), -ENOENT);
+	rig_end(&rig);
+}
+
+/* Each way that this CPU has. */
+static void pages_are_copied(void)
+{
+	static uint8_t from[PAGE_BYTES] __attribute__((aligned(4096)));
+	static uint8_t to[3 * PAGE_BYTES] __attribute__((aligned(4096)));
+	void (*const copies[])(uint8_t *to, const uint8_t *from) = {
+		copy_page, copy_by_16,
+		__builtin_cpu_supports("avx") ? copy_by_32 : copy_page,
+		__builtin_cpu_supports("avx512f") ? copy_by_64 : copy_page,
+	};
+
+	for (unsigned int i = 0; i < sizeof(from); i++)
+		from[i] = i * 7 + i / 256;
+	for (unsigned int i = 0; i < sizeof(copies) / sizeof(*copies); i++) {
+		test_case("%u", i);
+		memset(to, 0xee, sizeof(to));
+		copies[i](to + PAGE_BYTES, from);
+		CHECK(!memcmp(to + PAGE_BYTES, from, PAGE_BYTES));
+		CHECK(!memchr(to, 0, PAGE_BYTES) && to[0] == 0xee && to[PAGE_BYTES - 1] == 0xee);
+		CHECK(to[2 * PAGE_BYTES] == 0xee);
+	}
+}
+
+int __real_run_request(int fd);
+
+/* It is fsync(2), which says of what it can't be done. */
+static void the_system_call_of_a_run(void)
+{
+	int fds[2], fd = memfd_create("file", MFD_CLOEXEC);
+
+	CHECK_EQUAL(__real_run_request(fd), 0);
+	close(fd);
+	CHECK_EQUAL(__real_run_request(fd), -EBADF);
+	CHECK(!pipe(fds));
+	CHECK_EQUAL(__real_run_request(fds[0]), -EINVAL);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 const struct test tests[] = {
 	{ "creation passes errors on", creation_passes_errors_on },
 	{ "creation has errors of its own", creation_has_errors_of_its_own },
@@ -236,6 +313,10 @@ const struct test tests[] = {
 	{ "slots are found, and nothing beside them", slots_are_found },
 	{ "large memory is aligned with the guest's",
 	  large_memory_is_aligned_with_the_guests },
+	{ "no addresses for it", no_addresses },
+	{ "a slot that the library has not made", a_slot_of_somebody_elses },
+	{ "pages are copied", pages_are_copied },
+	{ "the system call of a run", the_system_call_of_a_run },
 	{ "copies cross slots, or do nothing", copies_cross_slots_or_do_nothing },
 	{ "RAM ranges join where they touch", ranges_join_where_they_touch },
 	{ "threads look up while one maps", many_threads_look_up_while_one_maps },

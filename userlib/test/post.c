@@ -34,6 +34,23 @@ static const struct vee_coalesce port_80h = {
 	.first = 0x80, .bytes = 1, .space = VEE_SPACE_PORT,
 };
 
+/* Without the ring nothing is asked for, and the next try may go well. */
+static void no_ring(void)
+{
+	struct vee_post post;
+	struct rig rig;
+
+	rig_begin(&rig);
+	fail_call("mmap", 1, ENOMEM);
+	CHECK_EQUAL(vee_vm_coalesce(rig.vm, &port_80h), -ENOMEM);
+	CHECK(call_failed());
+	CHECK_EQUAL(fake.coalesce.size, 0);
+	CHECK(!vee_vm_take_post(rig.vm, &post));
+	CHECK_EQUAL(vee_vm_coalesce(rig.vm, &port_80h), 0);
+	CHECK_EQUAL(fake.coalesce.first, 0x80);
+	rig_end(&rig);
+}
+
 static void what_is_asked_for(void)
 {
 	const struct vee_coalesce range = {
@@ -132,6 +149,7 @@ static void doorbells(void)
 
 const struct test tests[] = {
 	{ "what is asked for", what_is_asked_for },
+	{ "no ring", no_ring },
 	{ "posts come in order", posts_in_order },
 	{ "a writer and a reader", a_writer_and_a_reader },
 	{ "doorbells", doorbells },

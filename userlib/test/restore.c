@@ -504,6 +504,111 @@ static void memory_that_runs_out(void)
 	machine_end(&m);
 }
 
+/* A snapshot of a fork, whose memory is settled for it. */
+static struct forked forking;
+
+static int settle_and_fork(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vm *fork;
+	int err;
+
+	failures_hold();
+	forked_begin(&forking, 4);
+	write_pages(&forking, 2);
+	failures_go_on();
+	err = vee_vm_snapshot(forking.vm, &snapshot);
+	if (!err) {
+		err = vee_vm_fork(snapshot, &fork);
+		vee_vm_snapshot_free(snapshot);
+	}
+	if (!err) {
+		vee_vcpu_destroy(vee_vm_vcpu(fork, 0));
+		vee_vm_destroy(fork);
+	}
+	failures_hold();
+	forked_end(&forking);
+	failures_go_on();
+	return err;
+}
+
+static void addresses_that_run_out(void)
+{
+	struct machine m;
+
+	machine_begin(&m);
+	failing = &m;
+	CHECK_EQUAL(fail_each_call("memfd_create", EMFILE, -EMFILE, take_and_fork), 1);
+	CHECK_EQUAL(fail_each_call("ftruncate", ENOSPC, -ENOSPC, take_and_fork), 1);
+	CHECK(fail_each_call("mmap", ENOMEM, -ENOMEM, take_and_fork) >= 4);
+	machine_end(&m);
+	CHECK(fail_each_call("mmap", ENOMEM, -ENOMEM, settle_and_fork) >= 3);
+	CHECK(fail_each_allocation(settle_and_fork) >= 8);
+}
+
+/* The module says of what it can't take away; the fork goes on as it is. */
+static void settling_fails(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct forked f;
+
+	forked_begin(&f, 4);
+	write_pages(&f, 1);
+	fake.request_error = -EIO;
+	fake.fail_request = 2;		/* the pool's pages have been listed */
+	CHECK_EQUAL(vee_vm_snapshot(f.vm, &snapshot), -EIO);
+	CHECK_EQUAL(fake.fail_request, 0);
+	CHECK(fake.map.pool_bytes);
+	CHECK_EQUAL(vee_vm_snapshot(f.vm, &snapshot), 0);
+	CHECK(!fake.map.pool_bytes);
+	vee_vm_snapshot_free(snapshot);
+	forked_end(&f);
+}
+
+/* What was written is put back, and a ROM is no matter. */
+static void a_rom_beside_what_is_written(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct machine m;
+	uint8_t was;
+
+	machine_begin(&m);
+	fake.answer_dirty = know;
+	is_noting = false;
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	was = m.low[5];
+	m.low[5] ^= 0xff;
+	m.rom[5] = 0x11;
+	written[0] = 0;
+	written[1] = ROM_GPA;
+	written_count = 2;
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), 0);
+	CHECK_EQUAL(m.low[5], was);
+	CHECK_EQUAL(m.rom[5], 0x11);
+	CHECK_EQUAL(written_count, 1);
+	vee_vm_snapshot_free(snapshot);
+	machine_end(&m);
+}
+
+/* As many vCPUs as there were, and not the same. */
+static void another_vcpu(void)
+{
+	struct vee_vm_snapshot *snapshot;
+	struct vee_vcpu *vcpu;
+	struct machine m;
+
+	machine_begin(&m);
+	CHECK_EQUAL(vee_vm_snapshot(m.rig.vm, &snapshot), 0);
+	vee_vcpu_destroy(m.rig.vcpu);
+	CHECK_EQUAL(vee_vcpu_create(m.rig.vm, 1, &vcpu), 0);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), -ESTALE);
+	vee_vcpu_destroy(vcpu);
+	CHECK_EQUAL(vee_vcpu_create(m.rig.vm, 0, &m.rig.vcpu), 0);
+	CHECK_EQUAL(vee_vm_restore(m.rig.vm, snapshot), 0);
+	vee_vm_snapshot_free(snapshot);
+	machine_end(&m);
+}
+
 static void errors_of_the_kernel(void)
 {
 	struct vee_vm_snapshot *snapshot;
@@ -553,6 +658,10 @@ const struct test tests[] = {
 	{ "a template of the caller's is another slot", not_its_own_template },
 	{ "forks whose memory is no template", forks_without_templates },
 	{ "memory that runs out", memory_that_runs_out },
+	{ "addresses and files that run out", addresses_that_run_out },
+	{ "memory that can't be settled", settling_fails },
+	{ "a ROM beside what is written", a_rom_beside_what_is_written },
+	{ "another vCPU", another_vcpu },
 	{ "errors of the kernel's", errors_of_the_kernel },
 	{ "a VM without memory", no_memory_at_all },
 	{ NULL, NULL },

@@ -327,6 +327,10 @@ static void test_other_length(void)
 	CHECK(!pc_load(&machine->pc, bytes, 3, &name));
 	CHECK(!strcmp(name, "PC"));
 	CHECK(!pc_load(&machine->pc, bytes, 0, &name));
+	fake.fail_allocation = 1;
+	CHECK(!pc_load(&machine->pc, bytes, pc_saved_bytes(&machine->pc), &name));
+	CHECK(!strcmp(name, "PC"));
+	fake.fail_allocation = 0;
 	CHECK(pc_load(&machine->pc, bytes, pc_saved_bytes(&machine->pc), &name));
 	bytes = realloc(bytes, pc_saved_bytes(&machine->pc) + 1);
 	CHECK(!pc_load(&machine->pc, bytes, pc_saved_bytes(&machine->pc) + 1, &name));

@@ -262,6 +262,45 @@ static void shown(void)
 	vee_snapshot_free(s);
 }
 
+/* What was withheld of it stays so in a copy. */
+static void withheld_again(void)
+{
+	static char file[] = BEGIN "field 0x6c00 withheld\tx\nend 1\n";
+	FILE *in = fmemopen(file, sizeof(file) - 1, "r"), *out;
+	struct vee_snapshot *s;
+
+	CHECK_EQUAL(vee_snapshot_read(&s, in, NULL), 0);
+	fclose(in);
+	out = fmemopen(text, sizeof(text), "w");
+	CHECK_EQUAL(vee_snapshot_write(s, out), 0);
+	fclose(out);
+	CHECK(strstr(text, "field 0x6c00 withheld\t# host CR0\n"));
+	vee_snapshot_free(s);
+}
+
+static int read_empty(void)
+{
+	FILE *in = fopen("/dev/null", "re");
+	struct vee_snapshot *s;
+	int err = vee_snapshot_read(&s, in, NULL);
+
+	fclose(in);
+	return err == -EBADMSG ? 0 : err;
+}
+
+/* A directory can be opened, and not be read. */
+static void unreadable(void)
+{
+	FILE *in = fopen("/", "re");
+	struct vee_snapshot *s;
+	unsigned int line = 0;
+
+	CHECK_EQUAL(vee_snapshot_read(&s, in, &line), -EIO);
+	CHECK_EQUAL(line, 1);
+	fclose(in);
+	CHECK_EQUAL(fail_each_allocation(read_empty), 1);
+}
+
 static void to_a_full_disk(void)
 {
 	FILE *full = fopen("/dev/full", "w");
@@ -289,6 +328,8 @@ static void bits(void)
 		{ VMCS_GUEST_ACTIVITY, 3, "wait-for-SIPI" },
 		{ VMCS_GUEST_ACTIVITY, 4, "" },
 		{ VMCS_EXIT_REASON, 12, "HLT" },
+		{ VMCS_VM_INSTRUCTION_ERROR, 0, "" },
+		{ VMCS_VM_INSTRUCTION_ERROR, 7, "VM entry with invalid control fields" },
 		{ VMCS_PIN_CONTROLS, 0x0b, "external-interrupt exiting, NMI exiting" },
 		{ VMCS_ENTRY_INTERRUPTION_INFO, 0x80000b0e,
 		  "valid, type 3, vector 14, error code" },
@@ -361,6 +402,8 @@ const struct test tests[] = {
 	{ "of another CPU", of_another_cpu },
 	{ "of a module that is too old", of_an_old_module },
 	{ "shown", shown },
+	{ "what was withheld, written again", withheld_again },
+	{ "a file that can't be read", unreadable },
 	{ "to a full disk", to_a_full_disk },
 	{ "bits in words", bits },
 	{ "none to be had", no_snapshot },

@@ -74,6 +74,30 @@ static void real_mode(void)
 	rig_end(&rig);
 }
 
+/* Where the kernel can't say what they are XCR0 and CR8 are as after power-on. */
+static void without_control(void)
+{
+	struct vee_control *control;
+	struct rig rig;
+
+	rig_begin(&rig);
+	control = &rig.vcpu->page->control;
+	control->xcr0 = 7;
+	control->cr8 = 9;
+	vee_vcpu_set_real_mode(rig.vcpu, 0, 0x100);
+	CHECK_EQUAL(control->xcr0, 7);
+	CHECK_EQUAL(control->cr8, 9);
+	rig.vcpu->page->valid = 0;
+	rig.vcpu->page->dirty = 0;
+	fake.request_error = -EIO;
+	fake.fail_request = 1;
+	vee_vcpu_set_real_mode(rig.vcpu, 0, 0x100);
+	CHECK_EQUAL(fake.fail_request, 0);
+	CHECK_EQUAL(control->xcr0, 1);
+	CHECK_EQUAL(control->cr8, 0);
+	rig_end(&rig);
+}
+
 static void protected_mode(void)
 {
 	struct vee_vcpu_page *page;
@@ -227,6 +251,7 @@ static void events(void)
 
 const struct test tests[] = {
 	{ "real mode", real_mode },
+	{ "what can't be asked for", without_control },
 	{ "protected mode", protected_mode },
 	{ "long mode", long_mode },
 	{ "identity map", identity_map },
