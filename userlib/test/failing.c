@@ -125,6 +125,33 @@ static void set_call_gate(void)
 	put(4, GATE, 2);
 }
 
+/* The page directory is the device's, too: its entry maps the first 4 MiB to themselves. */
+static void set_paged_tasks(void)
+{
+	set_tasks();
+	page->regs.rbx += 0x400;
+	put(0x400, 0, 4);
+	put(0x404, NEW, 2);
+	put(0, 0x87, 4);
+	page->control.cr0 |= CR0_PG;
+	page->control.cr3 = DEVICE_GPA;
+	page->control.cr4 = CR4_PSE;
+	put_word(NEW_GPA + 0x1c, DEVICE_GPA);
+}
+
+/* An interrupt whose delivery has exited: of the instruction nothing is done. */
+static void set_event(void)
+{
+	uint64_t gate = 0x8e00ULL << 32 | CODE_32 << 16 | 0x5000;
+
+	memcpy(ram + IDT_GPA + 8 * 0x21, &gate, sizeof(gate));
+	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
+	page->events.delivering = (struct vee_event) {
+		.vector = 0x21, .type = VEE_EVENT_INTERRUPT, .flags = VEE_EVENT_VALID,
+	};
+	exit_flags = VEE_EXIT_EVENT_PENDING;
+}
+
 #define MMIO		VEE_EXIT_MMIO
 #define TABLES		VEE_EXIT_DESCRIPTOR
 
@@ -182,6 +209,8 @@ static const struct scene scenes[] = {
 	{ "a call of a gate", 4, MMIO, { 0xff, 0x1b }, set_call_gate },
 	{ "a jump to a task", 4, MMIO, { 0xff, 0x2b }, set_tasks },
 	{ "a call of a task", 4, MMIO, { 0xff, 0x1b }, set_tasks },
+	{ "a jump to a task, with paging", 4, MMIO, { 0xff, 0x2b }, set_paged_tasks },
+	{ "an interrupt", 4, MMIO, { 0x90 }, set_event },
 	{ "a call of a task gate", 4, MMIO, { 0xff, 0x1b }, set_task_gate },
 };
 

@@ -266,12 +266,14 @@ static void a_slot_of_somebody_elses(void)
 	rig_end(&rig);
 }
 
+typedef void (*copy_fn)(uint8_t *to, const uint8_t *from);
+
 /* Each way that this CPU has. */
 static void pages_are_copied(void)
 {
 	static uint8_t from[PAGE_BYTES] __attribute__((aligned(4096)));
 	static uint8_t to[3 * PAGE_BYTES] __attribute__((aligned(4096)));
-	void (*const copies[])(uint8_t *to, const uint8_t *from) = {
+	const copy_fn copies[] = {
 		copy_page, copy_by_16,
 		__builtin_cpu_supports("avx") ? copy_by_32 : copy_page,
 		__builtin_cpu_supports("avx512f") ? copy_by_64 : copy_page,
