@@ -19,7 +19,7 @@ static uint32_t crc_by_cpu(uint32_t crc, const uint8_t *data, size_t bytes)
 	return crc;
 }
 
-static uint32_t crc_by_bit(uint32_t crc, const uint8_t *data, size_t bytes)
+uint32_t crc_by_bit(uint32_t crc, const uint8_t *data, size_t bytes)
 {
 	while (bytes--) {
 		crc ^= *data++;
@@ -31,9 +31,7 @@ static uint32_t crc_by_bit(uint32_t crc, const uint8_t *data, size_t bytes)
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t bytes)
 {
-	if (__builtin_cpu_supports("sse4.2"))
-		return ~crc_by_cpu(~crc, data, bytes);
-	return ~crc_by_bit(~crc, data, bytes);
+	return ~(__builtin_cpu_supports("sse4.2") ? crc_by_cpu : crc_by_bit)(~crc, data, bytes);
 }
 
 uint32_t crc_of_pages(uint32_t crc, const uint8_t *data, uint64_t bytes)

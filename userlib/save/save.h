@@ -78,6 +78,8 @@ int why_say(const struct why *why, int err, const char *format, ...)
 
 /* CRC-32C (RFC 3720, appendix B.4), continued from @crc; 0 at first. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t bytes);
+/* The same without the CPU's instruction, and with all bits of @crc and the result inverted. */
+uint32_t crc_by_bit(uint32_t crc, const uint8_t *data, size_t bytes);
 /* Of pages, by their place and contents; those of zeros don't count. */
 uint32_t crc_of_pages(uint32_t crc, const uint8_t *data, uint64_t bytes);
 

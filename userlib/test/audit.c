@@ -965,6 +965,37 @@ static void of_a_vcpu(void)
 	rig_end(&rig);
 }
 
+static void put_values(struct vee_vmcs_value *values)
+{
+	memcpy(values, vmcs, sizeof(vmcs));
+}
+
+/* What vee_explain() says where the hardware finds what the audit doesn't. */
+static void without_a_rule(void)
+{
+	static char said[8192];
+	struct rig rig;
+	FILE *out;
+
+	rig_begin(&rig);
+	fake.snapshot = put_values;
+	for (unsigned int host = 0; host < 2; host++) {
+		begin(LONG);
+		for (unsigned int i = 0; !host && i < VMCS_FIELD_COUNT; i++)
+			if (VMCS_GROUP(vmcs[i].encoding) == VMCS_GROUP_HOST)
+				vmcs[i].flags = VEE_VMCS_WITHHELD;
+		CHECK_EQUAL(vee_vcpu_audit(rig.vcpu, broken, ROOM, &unjudged), 0);
+		rig.vcpu->page->exit.reason = VEE_EXIT_ENTRY_FAILED;
+		rig.vcpu->page->exit.hardware_reason = 0x80000021;
+		out = fmemopen(said, sizeof(said), "w");
+		CHECK_EQUAL(vee_explain(rig.vcpu, out), 0);
+		fclose(out);
+		CHECK(strstr(said, "  no rule that vee_audit(3) knows is broken\n"));
+		CHECK_EQUAL(!strstr(said, " rules about the host can't be judged"), host);
+	}
+	rig_end(&rig);
+}
+
 const struct test tests[] = {
 	{ "what is good breaks no rule", good_ones_break_nothing },
 	{ "each rule, broken alone, is named alone", each_rule_alone },
@@ -986,5 +1017,6 @@ const struct test tests[] = {
 	{ "wrong bits", wrong_bits },
 	{ "the text of what is withheld", text_of_what_is_withheld },
 	{ "of a vCPU", of_a_vcpu },
+	{ "an entry that fails by no rule", without_a_rule },
 	{ 0 }
 };

@@ -1,43 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* What vee_explain() says: of each exit, and of what beginners do wrong. */
-#include "board.h"
-
-static char said[16384];
-
-static unsigned int count_lines(void)
-{
-	unsigned int lines = 0;
-
-	for (const char *at = said; *at; at++)
-		lines += *at == '\n';
-	return lines;
-}
-
-static void explain(void)
-{
-	FILE *out = fmemopen(said, sizeof(said), "w");
-
-	memset(said, 0, sizeof(said));
-	CHECK_EQUAL(vee_explain(rig.vcpu, out), 0);
-	fclose(out);
-	CHECK(count_lines() <= VEE_EXPLAIN_LINES);
-	if (getenv("VEE_SHOW"))
-		fputs(said, stdout);
-}
-
-static void check_says(const char *words)
-{
-	test_case("%.190s", words);
-	if (!CHECK(strstr(said, words)))
-		printf("# said:\n%s", said);
-}
-
-/* An exit of the mode at hand, with @code at RIP. */
-static void set_exit(uint32_t reason, const char *code, size_t bytes)
-{
-	memcpy(ram + 0x1000, code, bytes);
-	page->exit = (struct vee_exit) { .reason = reason };
-}
+#include "said.h"
 
 static void exits_in_words(void)
 {
@@ -219,28 +182,6 @@ static void memory_that_is_gone(void)
 }
 
 /* --- triple faults: beginners' again, and each step of a delivery --- */
-
-#define SHUTDOWN(code) set_exit(VEE_EXIT_SHUTDOWN, code, sizeof(code) - 1)
-#define UD2	"\x0f\x0b"
-#define TRIED	", by trying the instruction: "
-#define MISSED	" is not delivered: "
-
-static void put_gate(unsigned int vector, uint64_t low)
-{
-	unsigned int bytes = page->control.efer & EFER_LMA ? 16 : 8;
-
-	memcpy(ram + IDT_GPA + vector * bytes, &low, sizeof(low));
-	memset(ram + IDT_GPA + vector * bytes + 8, 0, bytes - 8);
-}
-
-/* An IDT whose gates are all empty. */
-static void begin_idt(unsigned int mode)
-{
-	begin(mode);
-	memset(ram + IDT_GPA, 0, PAGE_BYTES);
-	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
-	page->regs.rsp = 0x8000;
-}
 
 static void no_idt(void)
 {

@@ -368,9 +368,49 @@ static int load_and_call(void)
 	return ret;
 }
 
+/* Its result is across a page's end, in a fork: there it is no one piece. */
+static int call_host(void)
+{
+	static const vee_fn_host hosts[] = { reverse };
+	static const struct vee_fn_options with = {
+		.memory = MEMORY, .hosts = hosts, .host_count = 1, .arg = "arg",
+	};
+	static const struct step steps[] = { HOST(0, IN, 8, OUT - 3, ROOM, 8), DONE(0, 8) };
+	struct vee_fn *fn;
+	int ret;
+
+	failures_hold();
+	if (load(&fn, &with, ready))
+		abort();
+	failures_go_on();
+	ret = call(fn, 8, NULL, 0, steps);
+	CHECK(!ret || !strncmp(said, "what a host function is called with can't be had: ", 50));
+	failures_hold();
+	vee_fn_free(fn);
+	failures_go_on();
+	return ret;
+}
+
 static void memory_that_runs_out(void)
 {
 	CHECK(fail_each_allocation(load_and_call) >= 10);
+	CHECK_EQUAL(fail_each_allocation(call_host), 1);
+}
+
+/* All of its runs together may take so long. */
+static void deadlines(void)
+{
+	struct vee_fn_options options = { .memory = MEMORY, .deadline_ns = 1 };
+	static const struct step answers[] = { DONE(5, 8) };
+	char out[ROOM];
+	struct vee_fn *fn;
+
+	CHECK_EQUAL(load(&fn, &options, ready), -ETIME);
+	CHECK(strstr(said, "vee_fn_options.deadline_ns, 1 ns, is over"));
+	options.deadline_ns = 600000000000;
+	CHECK_EQUAL(load(&fn, &options, ready), 0);
+	CHECK_EQUAL(call(fn, 8, out, sizeof(out), answers), 5);
+	vee_fn_free(fn);
 }
 
 const struct test tests[] = {
@@ -380,5 +420,6 @@ const struct test tests[] = {
 	{ "images that are none", bad_images },
 	{ "options that can't be", bad_options },
 	{ "memory that runs out", memory_that_runs_out },
+	{ "deadlines", deadlines },
 	{ NULL, NULL },
 };

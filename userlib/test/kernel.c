@@ -324,6 +324,8 @@ static int take_snapshot(struct vee_vmcs_snapshot *snapshot)
 		values[i] = (struct vee_vmcs_value) {
 			.encoding = encodings[i], .value = fake.vmcs_value,
 		};
+	if (fake.snapshot)
+		fake.snapshot(values);
 	return 0;
 }
 
@@ -561,6 +563,9 @@ static int answer(unsigned long request, void *arg)
 	case VEE_VCPU_GET_XSAVE:
 	case VEE_VCPU_SET_XSAVE:
 		return move_xsave(arg, request == VEE_VCPU_SET_XSAVE);
+	case VEE_VCPU_STATS:
+		((struct vee_stats *)arg)->entries = fake.runs;
+		return ((struct vee_stats *)arg)->size == sizeof(struct vee_stats) ? 0 : -EINVAL;
 	case VEE_VCPU_VMCS_READ:
 		((struct vee_vmcs_field *)arg)->value = fake.vmcs_value;
 		return 0;

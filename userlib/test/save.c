@@ -660,6 +660,7 @@ static void test_crc(void)
 		bytes[i] = i;
 	CHECK_EQUAL(crc32c(0, bytes, 32), 0x46dd794e);
 	CHECK_EQUAL(crc32c(crc32c(0, bytes, 13), bytes + 13, 19), 0x46dd794e);
+	CHECK_EQUAL((uint32_t)~crc_by_bit(~0U, bytes, 32), 0x46dd794e);
 }
 
 const struct test tests[] = {

@@ -98,6 +98,35 @@ static void without_control(void)
 	rig_end(&rig);
 }
 
+/* Where the CPU at hand has it (SDM 1, "Standard Format of XSAVE Area"). */
+static void where_states_are(void)
+{
+	struct rig rig;
+
+	CHECK_EQUAL(__real_xsave_offset(2), __builtin_cpu_supports("avx") ? XSAVE_YMM : 0);
+	CHECK_EQUAL(__real_xsave_offset(62), 0);
+	rig_begin(&rig);
+	CHECK_EQUAL(vee_vcpu_get_xsave(rig.vcpu, NULL, 1ULL << 32), -EINVAL);
+	CHECK_EQUAL(vee_vcpu_set_xsave(rig.vcpu, NULL, ~0ULL), -EINVAL);
+	rig_end(&rig);
+}
+
+static void counters(void)
+{
+	struct vee_stats stats;
+	struct rig rig;
+
+	rig_begin(&rig);
+	memset(&stats, 0xee, sizeof(stats));
+	CHECK_EQUAL(vee_vcpu_run(rig.vcpu), 0);
+	CHECK_EQUAL(vee_vcpu_stats(rig.vcpu, &stats), 0);
+	CHECK_EQUAL(stats.entries, 1);
+	CHECK_EQUAL(stats.exits[0], 0);
+	fake.error = -ENOTTY;
+	CHECK_EQUAL(vee_vcpu_stats(rig.vcpu, &stats), -ENOTTY);
+	rig_end(&rig);
+}
+
 static void protected_mode(void)
 {
 	struct vee_vcpu_page *page;
@@ -252,6 +281,8 @@ static void events(void)
 const struct test tests[] = {
 	{ "real mode", real_mode },
 	{ "what can't be asked for", without_control },
+	{ "where states are in an XSAVE area", where_states_are },
+	{ "counters", counters },
 	{ "protected mode", protected_mode },
 	{ "long mode", long_mode },
 	{ "identity map", identity_map },

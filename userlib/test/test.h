@@ -115,7 +115,8 @@ extern struct fake_kernel {
 	unsigned int apic_writes;
 	uint32_t apic_offset;		/* of the last */
 	unsigned int map_count;
-	uint64_t vmcs_value;		/* of every field */
+	uint64_t vmcs_value;		/* of every field... */
+	void (*snapshot)(struct vee_vmcs_value *values);	/* ...unless this puts others */
 	const struct vee_exit *exits;	/* of runs, in turn; NULL: what the page says already */
 	int run_error;			/* of the next run alone */
 	unsigned int runs;
