@@ -279,7 +279,7 @@ static void memory_exits(void)
 		int error;
 		const char *words;
 	} errors[] = {
-		{ VEE_WRITE, -EACCES, "forbids: map it with VEE_WRITE, or see vee_mmio_assist()\n" },
+		{ VEE_WRITE, -EACCES, ": map it with VEE_WRITE, or see vee_mmio_assist()\n" },
 		{ VEE_READ, -EACCES, "which its slot forbids: map it with VEE_READ\n" },
 		{ VEE_WRITE, -ENOSPC, "its slot's pool is used up: vee_vm_template_reset()" },
 		{ VEE_READ, -EHWPOISON, "where the host's memory is broken\n" },
