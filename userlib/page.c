@@ -27,13 +27,16 @@ COPY(copy_by_16, "sse2", __m128i)
 COPY(copy_by_32, "avx", __m256i)
 COPY(copy_by_64, "avx512f", __m512i)
 
+/* Who has AVX-512 has AVX. */
 void copy_page(uint8_t *to, const uint8_t *from)
 {
-	void (*copy)(uint8_t *to, const uint8_t *from) =
-		__builtin_cpu_supports("avx512f") ? copy_by_64 :
-		__builtin_cpu_supports("avx") ? copy_by_32 : copy_by_16;
+	static void (*const copies[])(uint8_t *to, const uint8_t *from) = {
+		copy_by_16, copy_by_32, copy_by_64,
+	};
+	unsigned int widest = !!__builtin_cpu_supports("avx");
 
-	copy(to, from);
+	widest += !!__builtin_cpu_supports("avx512f");
+	copies[widest](to, from);
 }
 
 bool page_is_zero(const uint8_t *page)
