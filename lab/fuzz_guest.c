@@ -447,6 +447,14 @@ static uint64_t somewhere(const struct guest *g)
 	}
 }
 
+/* Each time that a string instruction goes on in a device has an exit: seldom many. */
+static uint64_t some_count(void)
+{
+	uint64_t value = some_value();
+
+	return value & (value >> 60 ? 0x1f : 0x7f);
+}
+
 static void set_registers(struct guest *g)
 {
 	struct state *s = &g->start.state;
@@ -456,7 +464,7 @@ static void set_registers(struct guest *g)
 	s->regs.rbx = somewhere(g);
 	s->regs.rsi = somewhere(g);
 	s->regs.rdi = somewhere(g);
-	s->regs.rcx = pick(2) ? pick(20) : some_value() & 0xff;
+	s->regs.rcx = pick(2) ? pick(20) : some_count();
 	s->regs.rsp = pick(4) ? GPA_STACK + (g->kind.level ? PAGE_BYTES : 0) - 8 * pick(8) :
 		      somewhere(g);
 	s->regs.rflags |= random64() & STATUS_FLAGS;
@@ -622,11 +630,23 @@ static void break_state(struct guest *g)
 
 /* --- guests ----------------------------------------------------------------------------- */
 
+#define DATA_BEGIN	(GPA_DEVICE - 64)
+#define DATA_VALUES	((RAM_BYTES - DATA_BEGIN) / 8)
+#define VALUES		0x10000U
+
+/* What a guest's data are a part of: so many for each would be half of all its instructions. */
+static uint64_t values[VALUES];
+
+static void make_values(void)
+{
+	for (unsigned int i = 0; i < VALUES; i++)
+		values[i] = some_value();
+}
+
 static void make_memory(const struct guest *g)
 {
 	memset(pristine, 0, sizeof(pristine));
-	for (uint32_t at = GPA_DEVICE - 64; at < RAM_BYTES; at += 8)
-		put(at, some_value(), 8);
+	memcpy(pristine + DATA_BEGIN, values + pick(VALUES - DATA_VALUES), 8 * DATA_VALUES);
 	put_tables(g->kind.is_long, false, g->start.state.control.cr3);
 	for (unsigned int i = 0; i < MMIO_PAGES; i++) {
 		put(GPA_PT + 8 * (GPA_MMIO / PAGE_BYTES + i), GPA_MMIO + i * PAGE_BYTES + 7, 8);
@@ -1804,6 +1824,7 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
 		take_option(option);
 	setlinebuf(stdout);
+	make_values();
 	memory_vee = ram();
 	engine_vee.open(memory_vee);
 	engine_plain.open(memory_vee);

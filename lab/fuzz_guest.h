@@ -15,7 +15,8 @@
 
 #define XSAVE_BYTES	4096
 #define STEPS_MAX	24	/* exits that are compared, of one guest */
-#define BUS_MAX		4096	/* bytes to and from ports and devices, likewise */
+#define BUS_MAX		2048	/* bytes to and from ports and devices, likewise */
+#define BUS_MORE	256	/* what one may have of them over the other, until it has enough */
 #define PATIENCE_NS	2000000	/* how long a guest may keep from any exit */
 #define GPA_MMIO	RAM_BYTES	/* a device... */
 #define MMIO_BYTES	0x10000U

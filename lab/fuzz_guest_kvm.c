@@ -455,7 +455,7 @@ static bool do_msr(struct trail *trail, bool write)
 
 static bool do_exit(struct trail *trail, const struct trail *guide)
 {
-	if (trail->bus_count >= BUS_MAX)
+	if (trail->bus_count >= BUS_MAX || trail->bus_count > guide->bus_count + BUS_MORE)
 		return note(trail, END_ENOUGH, 0, 0);
 	switch (page->exit_reason) {
 	case KVM_EXIT_IO:
