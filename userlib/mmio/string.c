@@ -167,10 +167,12 @@ static int compare_element(const struct string *string, uint64_t i)
 {
 	uint64_t rflags = string->guest->vcpu->page->regs.rflags;
 	uint64_t a = string->guest->vcpu->page->regs.rax, b;
-	int err = read_element(string, &string->destination, i, &b);
+	int err = 0;
 
-	if (!err && string->source.used)
+	if (string->source.used)
 		err = read_element(string, &string->source, i, &a);
+	if (!err)
+		err = read_element(string, &string->destination, i, &b);
 	if (err)
 		return err;
 	alu(ALU_CMP, string->width, a, b, &rflags);

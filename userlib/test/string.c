@@ -20,6 +20,7 @@ static uint8_t *source, *target;		/* the CPU's */
 static uint8_t *ram_source, *ram_target;	/* the guest's, or the device's */
 static struct rig rig;
 static bool source_is_device, target_is_device;
+static uint64_t first_touched;
 
 static int touch_device(void *arg, uint64_t gpa, void *data, unsigned int bytes,
 			bool write)
@@ -28,6 +29,8 @@ static int touch_device(void *arg, uint64_t gpa, void *data, unsigned int bytes,
 
 	(void)arg;
 	gpa -= DEVICE_OFFSET;
+	if (!first_touched)
+		first_touched = gpa;
 	if (gpa >= TARGET_GPA)
 		at = ram_target + (gpa - TARGET_GPA);
 	else
@@ -225,6 +228,26 @@ static void comparisons(void)
 	end();
 }
 
+/* CMPSB of two devices: what is subtracted from is read first, as the CPU comes to it first. */
+static void source_first(void)
+{
+	static const uint8_t code[4] = { 0xa6 };
+	struct vee_regs *regs;
+
+	begin(true, true);
+	regs = &rig.vcpu->page->regs;
+	regs->rsi = (uintptr_t)source + 5;
+	regs->rdi = (uintptr_t)target + 6;
+	ram_source[5] = 2;
+	ram_target[6] = 3;
+	first_touched = 0;
+	set_exit(code, true);
+	CHECK_EQUAL(vee_mmio_assist(rig.vcpu, touch_device, NULL), 0);
+	CHECK_EQUAL(first_touched, SOURCE_GPA + 5);
+	CHECK_EQUAL(regs->rflags & RFLAGS_CF, RFLAGS_CF);
+	end();
+}
+
 static void narrow_addresses(void)
 {
 	/* With 32-bit addresses the upper halves are cleared. */
@@ -341,6 +364,7 @@ const struct test tests[] = {
 	{ "from a device to memory", device_to_memory },
 	{ "from device to device", device_to_device },
 	{ "comparisons", comparisons },
+	{ "CMPS reads its source first", source_first },
 	{ "32-bit addresses in 64-bit mode", narrow_addresses },
 	{ "16-bit addresses wrap", addresses_wrap_at_64k },
 	{ "the memory side can fault", memory_can_fault },
