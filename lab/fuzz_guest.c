@@ -1250,6 +1250,32 @@ static bool is_popa(const struct difference *d)
 	       (part_at(d, 0x60, NO_MORE) || part_at(d, 0x61, NO_MORE)) && is_right(d->g);
 }
 
+/* Of what a far CALL pushes the last write alone gets to a device, too. */
+static bool is_far_call(const struct difference *d)
+{
+	return d->vee->bus_count > d->kvm->bus_count &&
+	       (part_at(d, 0x9a, NO_MORE) || part_at(d, 0xff, NO_MORE)) && is_right(d->g);
+}
+
+/*
+ * A null selector that LSS or POP SS has loaded from a device, in 64-bit mode: SS is unusable
+ * then (SDM 3C, "Guest Register State"), and KVM makes one of 4 KiB of it.
+ */
+static bool is_null_stack(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+
+	for (unsigned int i = 0; i < kvm->step_count && i < d->vee->step_count; i++) {
+		const struct vee_segment *right = &d->vee->steps[i].segments.ss;
+		struct vee_segment *ss = &kvm->steps[i].segments.ss;
+
+		if (right->access_rights & VEE_AR_UNUSABLE && right->selector < 4 &&
+		    ss->selector == right->selector)
+			*ss = *right;
+	}
+	return !find_difference(d->vee, kvm) && is_right(d->g);
+}
+
 /*
  * KVM's emulator has ENTER save (E)BP by the width of the stack: SDM 2A, "ENTER", by that of
  * the operand. It is emulated as the new (E)SP, which ENTER looks at, is in a device.
@@ -1422,6 +1448,8 @@ static struct known knowns[] = {
 	{ "KVM does the IN of an INS whose memory faults", is_ins, 0 },
 	{ "KVM's #GP for an LTR of the LDT has no error code", is_ltr, 0 },
 	{ "KVM's PUSHA and POPA go wrong in a device", is_popa, 0 },
+	{ "KVM's far CALL goes wrong in a device", is_far_call, 0 },
+	{ "KVM's SS is usable with a null selector", is_null_stack, 0 },
 	{ "KVM reads what SLDT or STR then writes", is_sldt, 0 },
 	{ "KVM reads one operand of CMPS, and the other faults", is_cmps, 0 },
 	{ "KVM checks no alignment where it emulates", is_alignment, 0 },
