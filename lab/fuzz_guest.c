@@ -1047,6 +1047,21 @@ static bool is_at(const struct trail *trail, unsigned int vector)
 	return has_end(trail) && last_step(trail)->regs.rip == GPA_STUBS + vector + 1;
 }
 
+/* Where the handler of a fault without error code would go back to. */
+static uint32_t fault_at(const struct trail *trail, const uint8_t *memory)
+{
+	const struct vee_control *control = &last_step(trail)->control;
+	uint64_t rsp = last_step(trail)->regs.rsp;
+	uint16_t frame[4];
+
+	if (rsp > RAM_BYTES - sizeof(frame))
+		return UINT32_MAX;
+	memcpy(frame, memory + rsp, sizeof(frame));
+	if (!(control->cr0 & CR0_PE))
+		return frame[0] + 16U * frame[1];
+	return frame[0] | (uint32_t)frame[1] << 16;
+}
+
 /* --- differences that have a reason ----------------------------------------------------- */
 
 /*
@@ -1101,6 +1116,22 @@ static bool is_mended_segment(const struct difference *d)
 	return any && is_as_if(d->g, &mended);
 }
 
+/* What vee has made of the guest it makes of @mended, too, and then KVM as well. */
+static bool does_as_if(const struct difference *d, const struct guest *mended)
+{
+	static struct trail vee, kvm;
+	static struct kept kept;
+	bool same;
+
+	keep(&kept);
+	engine_kvm.renew();
+	run_both(mended, &vee, &kvm);
+	same = has_end(&vee) && !find_difference(&vee, &kvm) && !is_other(d->vee, &vee) &&
+	       !memcmp(kept.of_vee, memory_vee, RAM_BYTES);
+	give_back(&kept);
+	return same;
+}
+
 /*
  * A CS whose bits say that it is unusable: an entry takes it, and the CPU runs it (SDM 3C,
  * "Checks on Guest Segment Registers"); KVM's emulator has #GP for each instruction there.
@@ -1108,21 +1139,50 @@ static bool is_mended_segment(const struct difference *d)
 static bool is_unusable_code(const struct difference *d)
 {
 	static struct guest mended;
-	static struct trail vee, kvm;
-	static struct kept kept;
-	bool same;
 
-	if (!(d->g->start.state.segments.cs.access_rights & VEE_AR_UNUSABLE))
-		return false;
 	mended = *d->g;
 	mended.start.state.segments.cs.access_rights &= ~VEE_AR_UNUSABLE;
-	keep(&kept);
-	engine_kvm.renew();
-	run_both(&mended, &vee, &kvm);
-	same = has_end(&vee) && !find_difference(&vee, &kvm) && !is_other(d->vee, &vee) &&
-	       !memcmp(kept.of_vee, memory_vee, RAM_BYTES);
-	give_back(&kept);
-	return same;
+	return d->g->start.state.segments.cs.access_rights & VEE_AR_UNUSABLE &&
+	       does_as_if(d, &mended);
+}
+
+/*
+ * An interrupt while the guest isn't ready for it: KVM's entry fails (SDM 3C, "Checks on Guest
+ * RIP, RFLAGS, and SSP"); vee holds it back, by design, and the guest goes on as without.
+ */
+static bool is_held_back(const struct difference *d)
+{
+	static struct guest mended;
+
+	mended = *d->g;
+	mended.start.inject.flags = 0;
+	return d->g->start.inject.flags && d->g->start.inject.type == VEE_EVENT_INTERRUPT &&
+	       last_step(d->kvm)->stop == END_REFUSED_ENTRY && does_as_if(d, &mended);
+}
+
+/* Is breakpoint @i at the first instruction, of which RFLAGS.RF keeps it? */
+static bool is_resumed_at(const struct state *s, int i)
+{
+	return s->regs.rflags & RFLAGS_RF && s->debug.dr[i] == s->segments.cs.base + s->regs.rip &&
+	       s->debug.dr7 >> (2 * i) & 3 && !(s->debug.dr7 >> (16 + 4 * i) & 3);
+}
+
+/*
+ * Of an instruction that exits RF is saved as 0 (SDM 3C, "Saving RIP, RSP, RFLAGS, and SSP"),
+ * so that KVM's emulator finds its breakpoint again. Without that breakpoint nothing differs.
+ */
+static bool is_breakpoint_again(const struct difference *d)
+{
+	static struct guest mended;
+	bool any = false;
+
+	mended = *d->g;
+	for (int i = 0; i < 4; i++)
+		if (is_resumed_at(&d->g->start.state, i)) {
+			mended.start.state.debug.dr[i] = 0x7ffff000;
+			any = true;
+		}
+	return any && is_at(d->kvm, 1) && does_as_if(d, &mended);
 }
 
 static uint64_t beyond_physical(void)
@@ -1156,6 +1216,12 @@ static bool is_pdpte(const struct difference *d)
 	return any;
 }
 
+/* Not where is_right() has memory: then nobody but vee has done it. */
+static bool is_elsewhere(const struct beat *beat)
+{
+	return beat->address - GPA_MMIO >= MMIO_BYTES;
+}
+
 /* Is all that differs that KVM has read a port, or memory, once more, and for nothing? */
 static bool reads_more(const struct difference *d, bool is_port)
 {
@@ -1179,10 +1245,63 @@ static bool is_ins(const struct difference *d)
 	return reads_more(d, true) && (part_at(d, 0x6c, NO_MORE) || part_at(d, 0x6d, NO_MORE));
 }
 
+/* Beats to ports, or those to memory. */
+static unsigned int beats_of(const struct trail *trail, bool is_port, struct beat *beats)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < trail->bus_count; i++)
+		if (trail->bus[i].is_port == is_port)
+			beats[count++] = trail->bus[i];
+	return count;
+}
+
+/* KVM does the INs of a REP INS in advance: then all is as it was, but for the order. */
+static bool is_rep_ins(const struct difference *d)
+{
+	static struct beat vee[BUS_MAX], kvm[BUS_MAX];
+	struct trail *mended = copy_of(d->kvm);
+
+	for (int is_port = 0; is_port < 2; is_port++) {
+		unsigned int count = beats_of(d->vee, is_port, vee);
+
+		memset(vee + count, 0, sizeof(vee) - count * sizeof(*vee));
+		memset(kvm, 0, sizeof(kvm));
+		if (beats_of(d->kvm, is_port, kvm) != count || memcmp(vee, kvm, sizeof(vee)))
+			return false;
+	}
+	memcpy(mended->bus, d->vee->bus, sizeof(mended->bus));
+	return !find_difference(d->vee, mended) &&
+	       (part_at(d, 0x6c, NO_MORE) || part_at(d, 0x6d, NO_MORE));
+}
+
+/*
+ * LGDT and LIDT with a 16-bit operand leave the sixth byte out. Whether it is read is nowhere
+ * said: SDM 2A, "LGDT/LIDT". KVM does not.
+ */
+static bool is_sixth_byte(const struct difference *d)
+{
+	static struct trail vee;
+	unsigned int first = 0;
+
+	vee = *d->vee;
+	if (vee.bus_count != d->kvm->bus_count + 1)
+		return false;
+	while (first < d->kvm->bus_count && same_bus(&vee, d->kvm, first + 1))
+		first++;
+	if (vee.bus[first].is_port || vee.bus[first].is_write)
+		return false;
+	drop_beats(&vee, first, 1);
+	return !find_difference(&vee, d->kvm) && part_at(d, 0x0f, 0x01);
+}
+
 /* KVM's emulator reads what SLDT and STR then write over. */
 static bool is_sldt(const struct difference *d)
 {
-	return reads_more(d, false) && part_at(d, 0x0f, 0x00) && is_right(d->g);
+	const struct trail *vee = d->vee;
+
+	return vee->bus_count && reads_more(d, false) && part_at(d, 0x0f, 0x00) &&
+	       (is_elsewhere(&vee->bus[vee->bus_count - 1]) || is_right(d->g));
 }
 
 /* ... and what CLFLUSH flushes: SDM 2A, "CLFLUSH", does not read. */
@@ -1201,6 +1320,14 @@ static bool is_cmps(const struct difference *d)
 	       (memchr(pristine + GPA_CODE, 0xa6, d->g->bytes) ||
 		memchr(pristine + GPA_CODE, 0xa7, d->g->bytes)) &&
 	       (is_at(d->vee, 12) || is_at(d->vee, 13) || is_at(d->vee, 14));
+}
+
+/* ... and what MOVS moves, before its destination faults: of that there is nothing, too. */
+static bool is_movs(const struct difference *d)
+{
+	return reads_more(d, false) &&
+	       (is_at(d->vee, 12) || is_at(d->vee, 13) || is_at(d->vee, 14)) &&
+	       (part_at(d, 0xa4, NO_MORE) || part_at(d, 0xa5, NO_MORE));
 }
 
 /* Of what KVM emulates it checks no alignment: SDM 3A, "Alignment Check Exception (#AC)". */
@@ -1283,6 +1410,18 @@ static bool is_dr_step(const struct difference *d)
 }
 
 /*
+ * Of an EPT violation likewise: the trap comes before the instruction again, under KVM, which
+ * enters the guest once more, and not under vee, which has done it.
+ */
+static bool is_early_step(const struct difference *d)
+{
+	return d->g->start.state.regs.rflags & RFLAGS_TF && is_at(d->vee, 1) && is_at(d->kvm, 1) &&
+	       d->vee->bus_count > d->kvm->bus_count &&
+	       same_bus(d->vee, d->kvm, d->kvm->bus_count) &&
+	       fault_at(d->kvm, memory_kvm) != fault_at(d->vee, memory_vee) && is_right(d->g);
+}
+
+/*
  * ... and in DR6 it is where the fault of such an instruction can't be delivered: of vee's,
  * when the registers are not loaded, so that it exits, and not when they are.
  */
@@ -1309,36 +1448,26 @@ static bool part_at_missing(const struct difference *d)
 	       part_at(d, 0x62, NO_MORE) || part_at(d, 0x0f, 0x02) || part_at(d, 0x0f, 0x03);
 }
 
-/* Where the handler of a fault without error code would go back to. */
-static uint32_t fault_at(const struct trail *trail, const uint8_t *memory)
-{
-	const struct vee_control *control = &last_step(trail)->control;
-	uint64_t rsp = last_step(trail)->regs.rsp;
-	uint16_t frame[4];
-
-	if (rsp > RAM_BYTES - sizeof(frame))
-		return UINT32_MAX;
-	memcpy(frame, memory + rsp, sizeof(frame));
-	if (!(control->cr0 & CR0_PE))
-		return frame[0] + 16U * frame[1];
-	return frame[0] | (uint32_t)frame[1] << 16;
-}
-
-/* Likewise in what a guest has jumped to. */
+/*
+ * Likewise in what a guest has jumped to; or any instruction that has gone to memory beyond
+ * the device: there is no #UD of that.
+ */
 static bool is_missing_there(const struct difference *d)
 {
 	static const uint8_t prefixes[] = {
 		0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf0, 0xf2, 0xf3,
 	};
-	uint32_t gpa = fault_at(d->kvm, memory_kvm), at = gpa;
+	bool ended = last_step(d->kvm)->stop == END_SHUTDOWN;
+	uint32_t gpa = ended ? last_step(d->kvm)->regs.rip : fault_at(d->kvm, memory_kvm), at = gpa;
 	const uint8_t *m = pristine;
 
-	if (!is_at(d->kvm, 6) || gpa > RAM_BYTES - 16 || memcmp(m + gpa, memory_kvm + gpa, 16))
+	if (gpa > RAM_BYTES - 16 || memcmp(m + gpa, memory_kvm + gpa, 16))
 		return false;
 	while (at < gpa + 14 && memchr(prefixes, m[at], sizeof(prefixes)))
 		at++;
 	return (m[at] == 0xc8 || m[at] == 0x63 || m[at] == 0x62 ||
-		(m[at] == 0x0f && (m[at + 1] == 0x02 || m[at + 1] == 0x03))) &&
+		(m[at] == 0x0f && (m[at + 1] == 0x02 || m[at + 1] == 0x03)) ||
+		is_elsewhere(&d->vee->bus[d->kvm->bus_count])) &&
 	       is_same_until(d, gpa);
 }
 
@@ -1420,12 +1549,6 @@ static bool is_ltr(const struct difference *d)
 	       part_at(d, 0x0f, 0x00) && is_right(d->g);
 }
 
-/* Not where is_right() has memory: then nobody but vee has done it. */
-static bool is_elsewhere(const struct beat *beat)
-{
-	return beat->address - GPA_MMIO >= MMIO_BYTES;
-}
-
 #define FRAME_BYTES	48U	/* of 64-bit mode, with an error code */
 
 /* KVM's emulator does the instruction at RIP in place of a frame for a device's memory. */
@@ -1500,6 +1623,41 @@ static bool is_half_switch(const struct difference *d)
 	       vee->ss.access_rights & VEE_AR_UNUSABLE && vee->ss.selector == kvm->ss.selector;
 }
 
+/*
+ * B0 to B3 of breakpoints that are not enabled "may or may not be set": SDM 3B, "Debug Status
+ * Register (DR6)". The CPU sets them when it delivers a trap that was pending at the entry.
+ */
+static bool is_disabled_breakpoint(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+	uint64_t disabled = 0;
+
+	for (int i = 0; i < 4; i++)
+		disabled |= !(d->vee->end.debug.dr7 >> (2 * i) & 3) << i;
+	kvm->end.debug.dr6 ^= (kvm->end.debug.dr6 ^ d->vee->end.debug.dr6) & disabled;
+	return !find_difference(d->vee, kvm);
+}
+
+#define TSS_SELECTORS	0x48	/* ES to GS, and LDTR: words in double words */
+#define TSS_LDTR	0x60
+
+/* What is beside the selectors in a TSS is reserved; KVM's switch writes zeros there. */
+static bool is_beside_selectors(const struct difference *d)
+{
+	uint64_t tss = d->g->start.state.segments.tr.base;
+	static struct kept kept;
+	bool same;
+
+	if (strcmp(d->what, "memory") || tss > RAM_BYTES - TSS_LDTR - 4)
+		return false;
+	keep(&kept);
+	for (uint64_t at = tss + TSS_SELECTORS; at <= tss + TSS_LDTR; at += 4)
+		memcpy(memory_kvm + at + 2, memory_vee + at + 2, 2);
+	same = !find_difference(d->vee, d->kvm);
+	give_back(&kept);
+	return same;
+}
+
 #define MSR_TSC	0x10
 
 /* The engine's own under vee; KVM is told to ask for what isn't compared. */
@@ -1516,6 +1674,22 @@ static bool is_tsc(const struct difference *d)
 	kvm->step_count--;
 	memmove(kvm->steps + i, kvm->steps + i + 1,
 		(kvm->step_count - i) * sizeof(*kvm->steps));
+	return !find_difference(d->vee, kvm);
+}
+
+/* Likewise its RDMSR, which is another each time: until then they must be the same. */
+static bool is_rdtsc(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+	unsigned int i = 0;
+
+	while (i < kvm->step_count &&
+	       (kvm->steps[i].stop != GO_RDMSR || kvm->steps[i].what != MSR_TSC))
+		i++;
+	if (i == kvm->step_count)
+		return false;
+	kvm->steps[i].stop = END_CANNOT;
+	kvm->step_count = i + 1;
 	return !find_difference(d->vee, kvm);
 }
 
@@ -1565,14 +1739,59 @@ static bool differ_in(const struct difference *d, uint64_t flags)
 	return same;
 }
 
+/* How long is the instruction there? */
+static unsigned int length_at(const struct guest *g, uint32_t gpa)
+{
+	ZydisDecoder decoder;
+	ZydisDecodedInstruction insn;
+
+	ZydisDecoderInit(&decoder, g->kind.width == 8 ? ZYDIS_MACHINE_MODE_LONG_64 :
+			 g->kind.width == 4 ? ZYDIS_MACHINE_MODE_LEGACY_32 :
+			 ZYDIS_MACHINE_MODE_LEGACY_16,
+			 g->kind.width == 8 ? ZYDIS_STACK_WIDTH_64 :
+			 g->kind.width == 4 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
+	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, pristine + gpa, 15, &insn)))
+		return 0;
+	return insn.length;
+}
+
+/* Do they differ in @flags alone with HLT behind the instruction? Then a jump went by them. */
+static bool differ_behind(const struct difference *d, uint8_t first, int second, uint64_t flags)
+{
+	static struct trail vee, kvm;
+	static struct kept kept;
+	struct difference behind = { d->g, NULL, &vee, &kvm };
+	bool same = false;
+
+	for (unsigned int i = 0; !same && i < d->g->bytes; i++) {
+		uint8_t *code = pristine + GPA_CODE + i, before;
+
+		if (*code != first || !is_second(code[1], second))
+			continue;
+		code += length_at(d->g, GPA_CODE + i);
+		before = *code;
+		keep(&kept);
+		*code = HLT;
+		engine_kvm.renew();
+		run_both(d->g, &vee, &kvm);
+		behind.what = find_difference(&vee, &kvm);
+		same = behind.what && vee.bus_count && differ_in(&behind, flags);
+		*code = before;
+		give_back(&kept);
+	}
+	return same;
+}
+
 /* Flags of a product and of a bit that is looked for, of an operand in a device. */
 static bool is_undefined_flag(const struct difference *d)
 {
-	if (strcmp(d->what, "registers") || !d->vee->bus_count)
+	if (!d->vee->bus_count)
 		return false;
 	for (size_t i = 0; i < sizeof(undefined) / sizeof(*undefined); i++)
-		if (differ_in(d, undefined[i].flags) &&
-		    part_at(d, undefined[i].first, undefined[i].second))
+		if ((differ_in(d, undefined[i].flags) &&
+		     part_at(d, undefined[i].first, undefined[i].second)) ||
+		    differ_behind(d, undefined[i].first, undefined[i].second,
+				  undefined[i].flags))
 			return true;
 	return false;
 }
@@ -1585,6 +1804,7 @@ static bool is_undefined_shift(const struct difference *d)
 {
 	struct trail *kvm = copy_of(d->kvm);
 	static const uint8_t opcodes[] = { 0xa4, 0xa5, 0xac, 0xad };
+	static struct kept kept;
 	bool any = false;
 
 	for (unsigned int i = 0; i < kvm->bus_count && i < d->vee->bus_count; i++)
@@ -1594,22 +1814,38 @@ static bool is_undefined_shift(const struct difference *d)
 		kvm->steps[i].regs.rflags &= ~STATUS_FLAGS;
 		kvm->steps[i].regs.rflags |= d->vee->steps[i].regs.rflags & STATUS_FLAGS;
 	}
-	for (unsigned int i = 0; !any && i < sizeof(opcodes); i++)
-		any = !find_difference(d->vee, kvm) && part_at(d, 0x0f, opcodes[i]);
-	return any;
+	keep(&kept);
+	mend_memory(STATUS_FLAGS);
+	any = !find_difference(d->vee, kvm);
+	give_back(&kept);
+	for (unsigned int i = 0; any && i < sizeof(opcodes); i++)
+		if (part_at(d, 0x0f, opcodes[i]))
+			return true;
+	return false;
 }
 
-/* Its emulator again: the CPU, with memory in place of the device, has done what vee has. */
+/*
+ * Its emulator again: the CPU, with memory in place of the device, has done what vee has. It
+ * does not tell what it reads, so not where all that differs is what went over the bus.
+ */
 static bool is_otherwise(const struct difference *d)
 {
-	return strcmp(d->what, "what went over the bus") && is_right(d->g);
+	bool bus = !strcmp(d->what, "what went over the bus");
+	const struct step *vee = last_step(d->vee), *kvm = last_step(d->kvm);
+
+	return (!bus || vee->stop != kvm->stop ||
+		memcmp(&vee->regs, &kvm->regs, sizeof(vee->regs))) && is_right(d->g);
 }
 
 static struct known knowns[] = {
 	{ "KVM mends a segment that an entry refuses", is_mended_segment, 0 },
+	{ "an interrupt that vee holds back, by design", is_held_back, 0 },
 	{ "KVM runs no code where CS is unusable", is_unusable_code, 0 },
+	{ "KVM's emulator meets a breakpoint that RF keeps off", is_breakpoint_again, 0 },
 	{ "KVM has no PDPTE where one has a reserved bit set", is_pdpte, 0 },
 	{ "KVM does the IN of an INS whose memory faults", is_ins, 0 },
+	{ "KVM does the INs of a REP INS in advance", is_rep_ins, 0 },
+	{ "the sixth byte of a 16-bit LGDT or LIDT", is_sixth_byte, 0 },
 	{ "KVM's #GP for an LTR of the LDT has no error code", is_ltr, 0 },
 	{ "KVM's PUSHA and POPA go wrong in a device", is_popa, 0 },
 	{ "KVM's far CALL goes wrong in a device", is_far_call, 0 },
@@ -1617,14 +1853,18 @@ static struct known knowns[] = {
 	{ "KVM reads what SLDT or STR then writes", is_sldt, 0 },
 	{ "KVM reads what CLFLUSH flushes", is_clflush, 0 },
 	{ "KVM reads one operand of CMPS, and the other faults", is_cmps, 0 },
+	{ "KVM reads what MOVS moves, and its destination faults", is_movs, 0 },
 	{ "KVM checks no alignment where it emulates", is_alignment, 0 },
 	{ "an operand beyond 4 GiB, which may fault or not", is_wrap, 0 },
 	{ "KVM's ENTER saves by the width of the stack, or is #UD", is_enter, 0 },
 	{ "KVM reads no page table in a device", is_walk, 0 },
 	{ "KVM goes past INT1 before a shutdown in its delivery", is_int1, 0 },
 	{ "bits of CR0 that there are not", is_reserved_cr0, 0 },
+	{ "reserved words of a TSS", is_beside_selectors, 0 },
+	{ "bits in DR6 of breakpoints that are not enabled", is_disabled_breakpoint, 0 },
 	{ "KVM switches tasks by half, where SS can't be loaded", is_half_switch, 0 },
 	{ "WRMSR of the TSC, which vee answers itself", is_tsc, 0 },
+	{ "RDMSR of the TSC, likewise", is_rdtsc, 0 },
 	{ "KVM can't emulate what reaches a device: #UD", is_beyond_kvm, 0 },
 	{ "KVM has a step's trap after HLT in DR6 already", is_hlt_step, 0 },
 	{ "KVM does not deliver an event whose frame goes to a device", is_frame, 0 },
@@ -1634,6 +1874,7 @@ static struct known knowns[] = {
 	{ "SHLD or SHRD of 16 bits by more", is_undefined_shift, 0 },
 	{ "the emulator: MOV to DR8 exits before #UD", is_dr8, 0 },
 	{ "the emulator: a single-step trap pending at the exit of MOV DR", is_dr_step, 0 },
+	{ "the emulator: likewise at an EPT violation", is_early_step, 0 },
 	{ "the emulator: likewise, and its fault ends in a shutdown", is_dr_shutdown, 0 },
 	{ "KVM does otherwise, and the CPU as vee", is_otherwise, 0 },
 	{ 0 },

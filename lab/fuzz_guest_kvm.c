@@ -115,6 +115,14 @@ static void start_ticks(void)
 	setitimer(ITIMER_REAL, &each, NULL);
 }
 
+static void run_to_hlt(void)
+{
+	do {
+		if (ioctl(vcpu, KVM_RUN, 0) && errno != EINTR)
+			err(1, "KVM: a page's first touch");
+	} while (page->exit_reason == KVM_EXIT_MMIO || page->exit_reason == KVM_EXIT_INTR);
+}
+
 static void touch_all(void)
 {
 	struct kvm_segment code = {
@@ -137,8 +145,14 @@ static void touch_all(void)
 		regs.rip = at;
 		regs.rsi = at;
 		call(vcpu, KVM_SET_REGS, &regs, "registers");
-		while (ioctl(vcpu, KVM_RUN, 0) && errno == EINTR)
-			;
+		run_to_hlt();
+	}
+	/* What is no memory is in the EPT, too, from the first time on. */
+	for (uint32_t at = 0; at < MMIO_BYTES; at += PAGE_BYTES) {
+		regs.rip = 0;
+		regs.rsi = GPA_MMIO + at;
+		call(vcpu, KVM_SET_REGS, &regs, "registers");
+		run_to_hlt();
 	}
 }
 
@@ -398,13 +412,22 @@ static bool note(struct trail *trail, enum stop stop, uint64_t what, uint64_t va
 	return stop < END_HLT;
 }
 
+static unsigned int ports_of(const struct trail *trail, unsigned int count)
+{
+	unsigned int ports = 0;
+
+	for (unsigned int i = 0; i < count; i++)
+		ports += trail->bus[i].is_port;
+	return ports;
+}
+
 /* IN and OUT have a step of their own, INS and OUTS have not, and KVM doesn't say which. */
 static bool is_step(const struct trail *trail, const struct trail *guide)
 {
 	const struct step *step = &guide->steps[trail->step_count];
 
 	return trail->step_count < guide->step_count && step->stop == GO_PORT &&
-	       step->bus == trail->bus_count;
+	       ports_of(guide, step->bus) == ports_of(trail, trail->bus_count);
 }
 
 static bool do_port(struct trail *trail, const struct trail *guide)
