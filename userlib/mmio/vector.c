@@ -241,10 +241,9 @@ static const void *stored_register(const struct guest *guest, uint8_t *area, uin
 	if (guest->insn->width <= XMM_BYTES)
 		return find_xmm(guest, area);
 	ymm = find_upper(guest, area, AVX_COMPONENT, YMM_UPPER);
-	if (!ymm)
-		return find_xmm(guest, area);
 	memcpy(wide, find_xmm(guest, area), XMM_BYTES);
-	memcpy(wide + XMM_BYTES, ymm, YMM_UPPER);
+	if (ymm)
+		memcpy(wide + XMM_BYTES, ymm, YMM_UPPER);
 	return wide;
 }
 

@@ -139,6 +139,61 @@ static void set_paged_tasks(void)
 	put_word(NEW_GPA + 0x1c, DEVICE_GPA);
 }
 
+static void set_system_selector(void)
+{
+	set_tasks();
+	put(0, NEW, 2);
+}
+
+/* EIP, CS, EFLAGS with VM, ESP, SS, ES, DS, FS and GS. */
+static void set_8086_frame(void)
+{
+	static const uint32_t frame[] = {
+		0x100, 0x1234, RFLAGS_1 | RFLAGS_VM, 0x200, 0x1111, 0x2222, 0x3333, 0x4444, 0x5555,
+	};
+
+	memcpy(device + 0x800, frame, sizeof(frame));
+}
+
+/* Out of virtual-8086 mode's extensions: the TSS and its bitmap are the device's. */
+static void set_redirected(void)
+{
+	uint32_t rights = 0xf3;
+
+	page->regs.rflags = RFLAGS_1 | RFLAGS_VM;
+	page->control.cr4 |= CR4_VME;
+	page->segments.cs = (struct vee_segment) { .limit = 0xffff, .access_rights = rights };
+	page->segments.ss = page->segments.cs;
+	page->segments.tr = (struct vee_segment) {
+		.base = DEVICE_GPA + 0x400, .limit = 0xff, .access_rights = 0x8b,
+	};
+	put(0x400 + 0x66, 0x88, 2);
+	memcpy(ram + 4 * 0x21, &(uint32_t) { 0x5000 }, 4);
+	page->regs.rsp = 0x800;
+	page->events.delivering = (struct vee_event) {
+		.vector = 0x21, .type = VEE_EVENT_SOFT_INTERRUPT, .flags = VEE_EVENT_VALID,
+	};
+	exit_flags = VEE_EXIT_EVENT_PENDING;
+}
+
+/* To a stack of level 0, which the device's TSS has. */
+static void set_inner_event(void)
+{
+	uint64_t gate = 0x8e00ULL << 32 | CODE_32 << 16 | 0x5000;
+
+	set_tasks();
+	memcpy(ram + IDT_GPA + 8 * 0x21, &gate, sizeof(gate));
+	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
+	page->segments.tr.base = DEVICE_GPA + 0x400;
+	put(0x404, STACK, 4);
+	put(0x408, DATA_32, 2);
+	page->segments.ss.access_rights |= VEE_AR_DPL;
+	page->events.delivering = (struct vee_event) {
+		.vector = 0x21, .type = VEE_EVENT_INTERRUPT, .flags = VEE_EVENT_VALID,
+	};
+	exit_flags = VEE_EXIT_EVENT_PENDING;
+}
+
 /* An interrupt whose delivery has exited: of the instruction nothing is done. */
 static void set_event(void)
 {
@@ -210,6 +265,13 @@ static const struct scene scenes[] = {
 	{ "a jump to a task", 4, MMIO, { 0xff, 0x2b }, set_tasks },
 	{ "a call of a task", 4, MMIO, { 0xff, 0x1b }, set_tasks },
 	{ "a jump to a task, with paging", 4, MMIO, { 0xff, 0x2b }, set_paged_tasks },
+	{ "CRC32", 4, MMIO, { 0xf2, 0x0f, 0x38, 0xf1, 0x03 }, NULL },
+	{ "MOV from ES", 4, MMIO, { 0x8c, 0x03 }, NULL },
+	{ "LMSW", 4, MMIO, { 0x0f, 0x01, 0x33 }, NULL },
+	{ "LTR", 4, TABLES, { 0x0f, 0x00, 0x1b }, set_system_selector },
+	{ "IRET to virtual-8086 mode", 4, MMIO, { 0xcf }, set_8086_frame },
+	{ "an interrupt that stays in virtual-8086 mode", 4, MMIO, { 0x90 }, set_redirected },
+	{ "an interrupt of an inner level", 4, MMIO, { 0x90 }, set_inner_event },
 	{ "an interrupt", 4, MMIO, { 0x90 }, set_event },
 	{ "a call of a task gate", 4, MMIO, { 0xff, 0x1b }, set_task_gate },
 };
