@@ -262,8 +262,12 @@ static void task_registers(void)
 	begin(4);
 	CHECK_EQUAL(load_task(0), 0);
 	check_fault(13, 0);
-	CHECK_EQUAL(load_task(TSS | 4), 0);		/* of the LDT */
+	page->segments.ldtr = (struct vee_segment) {	/* the same table, once more */
+		.selector = LDT, .base = GDT_GPA, .limit = 0x5f, .access_rights = 0x82,
+	};
+	CHECK_EQUAL(load_task(TSS | 4), 0);
 	check_fault(13, TSS | 4);
+	CHECK_EQUAL(ram[GDT_GPA + TSS + 5], 0x89);
 	CHECK_EQUAL(load_task(DATA_32), 0);
 	check_fault(13, DATA_32);
 	put_descriptor(OTHER, 0x0000090080000067);	/* not present */
