@@ -302,6 +302,24 @@ static void memory_exits(void)
 	rig_end(&rig);
 }
 
+/* Of PDPTEs that can't be had there is nothing to tell, and that is no end. */
+static void pdptes_out_of_memory(void)
+{
+	begin(4);
+	page->control.cr0 |= CR0_PG;
+	page->control.cr4 |= CR4_PAE;
+	page->control.cr3 = 0x7000000;
+	page->dirty = VEE_STATE_CONTROL;
+	set_exit(VEE_EXIT_MMIO, "\x90", 1);
+	page->exit.memory = (struct vee_exit_memory) {
+		.gpa = DEVICE_GPA, .gva = DEVICE_GPA, .gva_valid = 1, .access = VEE_WRITE,
+	};
+	explain();
+	check_says("the guest writes at gpa 0x200000 (gva 0x200000), where the VM has no memory\n");
+	CHECK(!strstr(said, "walk of gva"));
+	rig_end(&rig);
+}
+
 static void other_exits(void)
 {
 	begin(4);
@@ -386,6 +404,7 @@ const struct test tests[] = {
 	{ "a stack that is not aligned", stack_not_aligned },
 	{ "what was injected last", last_injected },
 	{ "exits about memory", memory_exits },
+	{ "PDPTEs out of memory", pdptes_out_of_memory },
 	{ "other exits", other_exits },
 	{ "exits that are kept", exits_kept },
 	{ "CR0 that is refused", refused_cr0 },

@@ -2,6 +2,9 @@
 /* Functions in machines of their own: the tests are the guest, exit by exit. */
 #include <elf.h>
 #include <fn_abi.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
 
 #include "test.h"
 
@@ -397,6 +400,61 @@ static void memory_that_runs_out(void)
 	CHECK_EQUAL(fail_each_allocation(call_host), 1);
 }
 
+/* --- two callers of one machine --- */
+
+static pthread_t other_caller;
+static struct vee_fn *shared;
+static atomic_bool other_calls;
+
+static void *call_too(void *arg)
+{
+	char out[ROOM];
+
+	other_calls = true;
+	*(int *)arg = vee_fn_call(shared, "question", 8, out, sizeof(out), NULL);
+	return NULL;
+}
+
+static int other_result;
+
+/* While the first call is here; the other one has time to come to where it waits. */
+static long let_another_call(void *arg, const void *in, size_t in_bytes, void *out,
+			     size_t out_room)
+{
+	(void)arg;
+	(void)in;
+	(void)in_bytes;
+	(void)out;
+	(void)out_room;
+	if (pthread_create(&other_caller, NULL, call_too, &other_result))
+		abort();
+	while (!other_calls)
+		usleep(1000);
+	usleep(50000);
+	CHECK_EQUAL(other_result, -ECANCELED);
+	return 0;
+}
+
+static void one_waits_for_the_other(void)
+{
+	static const vee_fn_host hosts[] = { let_another_call };
+	static const struct vee_fn_options with = {
+		.memory = MEMORY, .hosts = hosts, .host_count = 1, .machines = 1,
+	};
+	static const struct step steps[] = {
+		HOST(0, IN, 8, OUT, ROOM, 8), DONE(5, 0), DONE(6, 8),
+	};
+	char out[ROOM];
+
+	other_calls = false;
+	other_result = -ECANCELED;
+	CHECK_EQUAL(load(&shared, &with, ready), 0);
+	CHECK_EQUAL(call(shared, 8, out, sizeof(out), steps), 5);
+	pthread_join(other_caller, NULL);
+	CHECK_EQUAL(other_result, 6);
+	vee_fn_free(shared);
+}
+
 /* All of its runs together may take so long. */
 static void deadlines(void)
 {
@@ -421,5 +479,6 @@ const struct test tests[] = {
 	{ "options that can't be", bad_options },
 	{ "memory that runs out", memory_that_runs_out },
 	{ "deadlines", deadlines },
+	{ "one waits for the other", one_waits_for_the_other },
 	{ NULL, NULL },
 };

@@ -211,6 +211,7 @@ int __wrap_io_uring_submit_and_get_events(struct io_uring *uring)
 {
 	unsigned int last = (uring->sq.sqe_tail - 1) & uring->sq.ring_mask;
 	struct vee_run_each *each = each_of(&uring->sq.sqes[last]);
+	int ret;
 
 	for (uint32_t i = 0; fake.results && each && i < each->count; i++) {
 		struct vee_step *step = (struct vee_step *)(uintptr_t)each->steps + i;
@@ -218,7 +219,10 @@ int __wrap_io_uring_submit_and_get_events(struct io_uring *uring)
 		if (step->vcpu >= 0)
 			step->result = *fake.results++;
 	}
-	return __real_io_uring_submit_and_get_events(uring);
+	ret = __real_io_uring_submit_and_get_events(uring);
+	if (each && fake.batch_begun)
+		fake.batch_begun(uring);
+	return ret;
 }
 
 static int get_info(struct vee_info *info)

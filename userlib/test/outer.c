@@ -323,6 +323,18 @@ static void questions(void)
 	rig_end(&rig);
 }
 
+/* Of four operands, and of none. */
+static void not_done(void)
+{
+	begin(8);
+	CHECK_EQUAL(RUN(0xc4, 0xe3, 0x69, 0x4a, 0x03, 0x10), -EOPNOTSUPP);	/* vblendvps */
+	CHECK_EQUAL(RUN(0x0f, 0x77), -EOPNOTSUPP);				/* emms */
+	CHECK_EQUAL(page->inject.flags, 0);
+	CHECK_EQUAL(page->resume, VEE_RESUME_HERE);
+	CHECK_EQUAL(accesses, 0);
+	rig_end(&rig);
+}
+
 /* --- registers of vectors --- */
 
 #define MXCSR_AT	24
@@ -375,6 +387,7 @@ const struct test tests[] = {
 	{ "task registers", task_registers },
 	{ "tables of 24 bits", tables_of_24_bits },
 	{ "VERR and LAR of a register", questions },
+	{ "instructions that are not done", not_done },
 	{ "MXCSR", mxcsr },
 	{ "upper halves", upper_halves },
 	{ 0 }

@@ -356,6 +356,7 @@ static void fill(struct vee_ring *ring, struct vee_vcpu *vcpu)
 
 static void too_much_is_queued(void)
 {
+	struct vee_ring_event event;
 	struct rig rig;
 	struct vee_ring *ring = ring_begin(1, &rig);
 
@@ -365,8 +366,71 @@ static void too_much_is_queued(void)
 	fake.submits_nothing = true;
 	CHECK_EQUAL(vee_ring_run(ring, rig.vcpu, 0), -EBUSY);
 	CHECK_EQUAL(vee_ring_cancel(ring, rig.vcpu), -EBUSY);
+	CHECK_EQUAL(vee_ring_signal(ring, rig.vm, 0xfee00000, 0x31, 0), -EBUSY);
+	/* Nor for the batch of a short one, which is queued on. */
+	CHECK_EQUAL(vee_ring_run(ring, rig.vcpu, 1), 0);
+	CHECK_EQUAL(vee_ring_wait(ring, &event), -EBUSY);
 	fake.submits_nothing = false;
+	check_result(ring, rig.vcpu, -EOPNOTSUPP);
 	CHECK_EQUAL(vee_ring_run(ring, rig.vcpu, 0), 0);
+	ring_end(ring, &rig);
+}
+
+#define OWN	7
+
+static void fill_with_others(struct io_uring *uring)
+{
+	struct io_uring_sqe *sqe;
+
+	fake.submits_nothing = true;
+	while ((sqe = io_uring_get_sqe(uring))) {
+		io_uring_prep_nop(sqe);
+		sqe->user_data = OWN;
+	}
+}
+
+/* A run that is to go on elsewhere, and can't be queued for that: it has been cancelled. */
+static void no_room_to_go_on(void)
+{
+	static const int results[] = { -EAGAIN };
+	struct vee_ring_event event;
+	struct rig rig;
+	struct vee_ring *ring = ring_begin(1, &rig);
+
+	if (!ring)
+		return;
+	fake.results = results;
+	fake.batch_begun = fill_with_others;
+	CHECK(!vee_ring_run(ring, rig.vcpu, 1));
+	check_result(ring, rig.vcpu, -EINTR);
+	fake.submits_nothing = false;
+	fake.batch_begun = NULL;
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK_EQUAL(event.data, OWN);
+	ring_end(ring, &rig);
+}
+
+/* Who waits long while a run may be stuck queues something behind it, which nobody is told. */
+static void a_nudge(void)
+{
+	struct __kernel_timespec after = { .tv_nsec = 20000000 };
+	struct vee_ring_event event = { 0 };
+	struct rig rig;
+	struct vee_ring *ring = ring_begin(1, &rig);
+	struct io_uring_sqe *sqe;
+
+	if (!ring)
+		return;
+	CHECK(!vee_ring_run(ring, rig.vcpu, 0));
+	check_result(ring, rig.vcpu, -EOPNOTSUPP);
+	sqe = io_uring_get_sqe(vee_ring_uring(ring));
+	io_uring_prep_timeout(sqe, &after, 0, 0);
+	sqe->user_data = OWN;
+	CHECK(!vee_ring_wait(ring, &event));
+	CHECK_EQUAL(event.data, OWN);
+	CHECK_EQUAL(last_queued(ring)->opcode, IORING_OP_NOP);
+	CHECK_EQUAL(last_queued(ring)->flags, IOSQE_ASYNC);
+	CHECK(!io_uring_cq_ready(vee_ring_uring(ring)));
 	ring_end(ring, &rig);
 }
 
@@ -444,6 +508,8 @@ const struct test tests[] = {
 	{ "no descriptors left", no_descriptors },
 	{ "no io_uring to be had", not_to_be_had },
 	{ "too much is queued", too_much_is_queued },
+	{ "no room to go on", no_room_to_go_on },
+	{ "a nudge", a_nudge },
 	{ "a ring is one thread's", one_thread_alone },
 	{ "allocations can fail", allocations_can_fail },
 	{ "very many vCPUs", very_many },

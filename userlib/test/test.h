@@ -58,6 +58,8 @@ struct fake_page {
 #define XSAVE_ZMM_HIGH	1152
 #define XSAVE_HIGH_ZMM	1664
 
+struct io_uring;
+
 /* The linker's names for a wrapped function and the wrapper. */
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -71,7 +73,6 @@ void *__real_realloc(void *old, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 void *__real_aligned_alloc(size_t alignment, size_t bytes);
 void *__wrap_realloc(void *old, size_t bytes);
-struct io_uring;
 int __real_io_uring_submit(struct io_uring *uring);
 int __wrap_io_uring_submit(struct io_uring *uring);
 int __real_io_uring_submit_and_get_events(struct io_uring *uring);
@@ -89,6 +90,7 @@ extern struct fake_kernel {
 	int request_error;		/* ...with this, -errno */
 	bool submits_nothing;		/* io_uring */
 	const int *results;		/* of a batch's runs, in turn */
+	void (*batch_begun)(struct io_uring *uring);	/* NULL, or what happens then */
 	bool identity;			/* every page maps to itself */
 	int page_count;
 	struct fake_page pages[FAKE_PAGES];
