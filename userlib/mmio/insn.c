@@ -417,9 +417,6 @@ static bool take_others(const struct decoded *decoded, bool memory_first, struct
 	const ZydisDecodedOperand *other = &decoded->operands[memory_first];
 	unsigned int count = decoded->insn.operand_count_visible;
 
-	/* Of the x87 one that no encoding has. */
-	if (count == 2 && decoded->insn.meta.isa_set == ZYDIS_ISA_SET_X87)
-		return true;
 	if (count >= 2 && !take_other(other, insn))
 		return false;
 	return count < 3 || take_third(&decoded->operands[2], insn);
