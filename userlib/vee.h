@@ -783,8 +783,9 @@ struct vee_section {
  * zeros take no room. The VM is as before, and can go on.
  *
  * Return: 0; -EINVAL (no vCPU; a section's name), -ESPIPE (not a regular file), -E2BIG
- * (too many sections), -ENOSPC, -ENOMEM, the errors of vee_vcpu_save(), vee_get_info(), of
- * ftruncate(2), write(2) and fsync(2). The file is no saved VM then.
+ * (too many sections), -EOPNOTSUPP (a slot with a template that is the caller's), -ENOSPC,
+ * -ENOMEM, the errors of vee_vcpu_save(), vee_get_info(), of ftruncate(2), write(2) and
+ * fsync(2). The file is no saved VM then.
  */
 int vee_save(struct vee_vcpu *const *vcpus, unsigned int count,
 	     const struct vee_section *sections, unsigned int section_count, int fd,
@@ -932,8 +933,8 @@ struct vee_sending {
  * can go on here: -ETIME (it writes faster than can be sent), -ETIMEDOUT (the other side
  * takes too long, with the VM stopped), -ECONNRESET (the connection broke),
  * -ECONNABORTED (the other side refuses), -EBADMSG, -EINVAL (no vCPU, no @stop, a section's
- * name), -ENOTSOCK, -E2BIG (a section), -EBUSY (slots have changed), -ENOMEM, what @stop
- * gave, or the errors of vee_vcpu_save(), vee_vm_dirty_start(), vee_get_info(),
+ * name), -ENOTSOCK, -E2BIG (a section), -EBUSY (slots have changed), -EOPNOTSUPP (a slot with
+ * a template), -ENOMEM, what @stop gave, or the errors of vee_vcpu_save(), vee_vm_dirty_start(), vee_get_info(),
  * vee_vm_create(), vee_vcpu_create(), send(2) and recv(2).
  */
 int vee_send(struct vee_sending *sending, int fd, char *why, size_t size);
