@@ -934,8 +934,9 @@ struct vee_sending {
  * takes too long, with the VM stopped), -ECONNRESET (the connection broke),
  * -ECONNABORTED (the other side refuses), -EBADMSG, -EINVAL (no vCPU, no @stop, a section's
  * name), -ENOTSOCK, -E2BIG (a section), -EBUSY (slots have changed), -EOPNOTSUPP (a slot with
- * a template), -ENOMEM, what @stop gave, or the errors of vee_vcpu_save(), vee_vm_dirty_start(), vee_get_info(),
- * vee_vm_create(), vee_vcpu_create(), send(2) and recv(2).
+ * a template), -ENOMEM, what @stop gave, or the errors of vee_vcpu_save(),
+ * vee_vm_dirty_start(), vee_get_info(), vee_vm_create(), vee_vcpu_create(), send(2) and
+ * recv(2).
  */
 int vee_send(struct vee_sending *sending, int fd, char *why, size_t size);
 
