@@ -109,10 +109,16 @@ int touch_port(void *trail, uint16_t port, void *data, unsigned int bytes, bool 
 	return 0;
 }
 
+/* Which KVM keeps to itself, and has no use for: #GP. */
+static bool is_x2apic(uint32_t index)
+{
+	return index - 0x800 < 0x100;
+}
+
 bool msr_answer(uint32_t index, uint64_t *value)
 {
 	*value = index * 0x9e3779b97f4a7c15;
-	return !(index & 1);
+	return !(index & 1) && !is_x2apic(index);
 }
 
 /*
@@ -1013,8 +1019,11 @@ static bool is_same_until(const struct difference *d, uint32_t gpa)
 	engine_kvm.renew();
 	run_both(d->g, &vee, &kvm);
 	until.what = find_difference(&vee, &kvm);
-	same = is_other(d->vee, &vee) && (!until.what || is_hlt_step(&until));
 	*code = before;
+	memory_vee[gpa] = kept.of_vee[gpa];
+	memory_kvm[gpa] = kept.of_vee[gpa];
+	same = (is_other(d->vee, &vee) || memcmp(kept.of_vee, memory_vee, RAM_BYTES)) &&
+	       (!until.what || is_hlt_step(&until));
 	give_back(&kept);
 	return same;
 }
@@ -1307,7 +1316,9 @@ static bool is_sldt(const struct difference *d)
 /* ... and what CLFLUSH flushes: SDM 2A, "CLFLUSH", does not read. */
 static bool is_clflush(const struct difference *d)
 {
-	return reads_more(d, false) && part_at(d, 0x0f, 0xae) && is_right_without(d->g);
+	bool went;
+
+	return reads_more(d, false) && part_at(d, 0x0f, 0xae) && is_as_plain(d->g, &went);
 }
 
 /*
@@ -1374,6 +1385,29 @@ static bool is_cr8(const struct difference *d)
 		    is_same_until(d, GPA_CODE + i))
 			return true;
 	}
+	return false;
+}
+
+/*
+ * At CPL 3 a selector with RPL 0 of a segment with DPL 0: KVM's emulator refuses it if both
+ * CPL and RPL are above DPL, not if either is (SDM 3A, "Privilege Level Checking when Accessing
+ * Data Segments").
+ */
+static bool is_privilege(const struct difference *d)
+{
+	static const struct {
+		uint8_t first;
+		int second;
+	} loads[] = {
+		{ 0x07, NO_MORE }, { 0x1f, NO_MORE }, { 0x8e, NO_MORE }, { 0xc4, NO_MORE },
+		{ 0xc5, NO_MORE }, { 0x0f, 0xa1 }, { 0x0f, 0xa9 }, { 0x0f, 0xb4 }, { 0x0f, 0xb5 },
+	};
+
+	if (!is_at(d->vee, 13) || !d->g->kind.level)
+		return false;
+	for (size_t i = 0; i < sizeof(loads) / sizeof(*loads); i++)
+		if (part_at(d, loads[i].first, loads[i].second))
+			return is_right(d->g);
 	return false;
 }
 
@@ -1461,7 +1495,7 @@ static bool is_missing_there(const struct difference *d)
 	uint32_t gpa = ended ? last_step(d->kvm)->regs.rip : fault_at(d->kvm, memory_kvm), at = gpa;
 	const uint8_t *m = pristine;
 
-	if (gpa > RAM_BYTES - 16 || memcmp(m + gpa, memory_kvm + gpa, 16))
+	if (gpa > RAM_BYTES - 16 || memcmp(m + gpa, memory_kvm + gpa, 4))
 		return false;
 	while (at < gpa + 14 && memchr(prefixes, m[at], sizeof(prefixes)))
 		at++;
@@ -1480,14 +1514,30 @@ static bool is_beyond_kvm(const struct difference *d)
 	       (is_right(d->g) || part_at_missing(d) || is_missing_there(d));
 }
 
+/* Real mode's interrupt table has both, and who has jumped to what is before it gets there. */
+static bool part_in_table(const struct difference *d)
+{
+	for (unsigned int opcode = 0x60; opcode <= 0x61; opcode++)
+		if (pristine[4 * opcode] == opcode && is_same_until(d, 4 * opcode))
+			return true;
+	return false;
+}
+
 /*
  * KVM begins POPA again after each access to a device, with (E)SP where it was by then; of
  * PUSHA the last write alone gets there.
  */
 static bool is_popa(const struct difference *d)
 {
-	return d->kvm->bus_count &&
-	       (part_at(d, 0x60, NO_MORE) || part_at(d, 0x61, NO_MORE)) && is_right(d->g);
+	const struct trail *vee = d->vee, *kvm = d->kvm;
+	unsigned int first = 0;
+
+	while (first < vee->bus_count && first < kvm->bus_count && same_bus(vee, kvm, first + 1))
+		first++;
+	return kvm->bus_count &&
+	       (part_at(d, 0x60, NO_MORE) || part_at(d, 0x61, NO_MORE) || part_in_table(d)) &&
+	       ((first < vee->bus_count && is_elsewhere(&vee->bus[first])) ||
+		(first < kvm->bus_count && is_elsewhere(&kvm->bus[first])) || is_right(d->g));
 }
 
 /* Of what a far CALL pushes the last write alone gets to a device, too. */
@@ -1546,7 +1596,9 @@ static bool is_ltr(const struct difference *d)
 	at += 2;
 	return of_vee & is_local && !of_kvm &&
 	       !memcmp(memory_vee + at, memory_kvm + at, RAM_BYTES - at) &&
-	       part_at(d, 0x0f, 0x00) && is_right(d->g);
+	       part_at(d, 0x0f, 0x00) &&
+	       ((d->vee->bus_count && is_elsewhere(&d->vee->bus[d->vee->bus_count - 1])) ||
+		is_right(d->g));
 }
 
 #define FRAME_BYTES	48U	/* of 64-bit mode, with an error code */
@@ -1691,6 +1743,23 @@ static bool is_rdtsc(const struct difference *d)
 	kvm->steps[i].stop = END_CANNOT;
 	kvm->step_count = i + 1;
 	return !find_difference(d->vee, kvm);
+}
+
+/* KVM asks nobody for registers of the local APIC, which neither guest has. */
+static bool is_apic_register(const struct difference *d)
+{
+	static struct trail vee;
+	unsigned int kept = 0;
+
+	vee = *d->vee;
+	for (unsigned int i = 0; i < d->vee->step_count; i++) {
+		const struct step *step = &d->vee->steps[i];
+
+		if ((step->stop != GO_RDMSR && step->stop != GO_WRMSR) || !is_x2apic(step->what))
+			vee.steps[kept++] = *step;
+	}
+	vee.step_count = kept;
+	return kept < d->vee->step_count && !find_difference(&vee, d->kvm);
 }
 
 #define OF_IMUL	0x0d4ULL	/* SF, ZF, AF, PF: SDM 2A, "IMUL" */
@@ -1865,9 +1934,11 @@ static struct known knowns[] = {
 	{ "KVM switches tasks by half, where SS can't be loaded", is_half_switch, 0 },
 	{ "WRMSR of the TSC, which vee answers itself", is_tsc, 0 },
 	{ "RDMSR of the TSC, likewise", is_rdtsc, 0 },
+	{ "registers of an APIC, which KVM does not ask for", is_apic_register, 0 },
 	{ "KVM can't emulate what reaches a device: #UD", is_beyond_kvm, 0 },
 	{ "KVM has a step's trap after HLT in DR6 already", is_hlt_step, 0 },
 	{ "KVM does not deliver an event whose frame goes to a device", is_frame, 0 },
+	{ "KVM takes a segment of a lower DPL", is_privilege, 0 },
 	{ "KVM takes CR4.MCE, which CPUID does not offer", is_mce, 0 },
 	{ "KVM takes a CR8 whose upper bits are set", is_cr8, 0 },
 	{ "flags that an instruction leaves undefined", is_undefined_flag, 0 },

@@ -183,7 +183,11 @@ static void make_vm(void)
 	};
 	int quirks;
 
-	vm = call(kvm, KVM_CREATE_VM, NULL, "VM");
+	do {
+		vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	} while (vm < 0 && errno == EINTR);
+	if (vm < 0)
+		err(1, "KVM: VM");
 	vcpus = 0;
 	call(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory");
 	quirks = call(vm, KVM_CHECK_EXTENSION, (void *)KVM_CAP_DISABLE_QUIRKS2, "quirks");
