@@ -77,7 +77,7 @@ static void set_large_dividend(void)
 
 static const struct {
 	unsigned int mode;
-	const char *code;
+	char code[17];		/* and zeros behind it */
 	void (*set_up)(void);
 	const char *words;
 } cases[] = {
@@ -109,7 +109,7 @@ static void instructions(void)
 		begin(cases[i].mode);
 		page->segments.idtr = (struct vee_table) { 0 };
 		cases[i].set_up();
-		set_exit(VEE_EXIT_SHUTDOWN, cases[i].code, 16);
+		set_exit(VEE_EXIT_SHUTDOWN, cases[i].code, sizeof(cases[i].code));
 		explain();
 		check_says(cases[i].words);
 		rig_end(&rig);
