@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -26,6 +27,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,15 +41,19 @@
 
 #define PAGE_BYTES	4096UL
 #define THREADS_MAX	4
-#define CALLS_OF_ROUND	600
+#define STEPS_OF_ROUND	1500
 #define PAGES_OF_STEP	4	/* of memory that a step takes away at most */
-#define ROUND_MS	400	/* at most, and it is killed */
+#define ROUND_MS	2000	/* at most, and it is killed */
+#define KILL_MS		60	/* of those that are killed early, at most */
+#define START_MS	5000	/* within which a round has begun */
+#define NUDGE_US	3000
+#define LONG_NS		1000000000	/* a guest that runs until somebody ends it */
 #define END_MS		20000	/* within which who is killed has to end */
 #define FDS		6	/* of each kind */
 #define MEMORY_BYTES	(64 * PAGE_BYTES)
 #define BUFFER_BYTES	(4 * PAGE_BYTES)
-#define COVER_WORDS	65536
-#define PLACES		(1U << 18)	/* of code, by a hash: bits */
+#define COVER_WORDS	16384
+#define PLACES		(1U << 20)	/* of code: bits. The module is smaller than that */
 #define CORPUS		4096
 #define TWEAKS		4
 
@@ -97,7 +103,8 @@ static unsigned int pick(struct source *s, unsigned int count)
  * @corpus: steps that came to new places
  */
 static struct shared {
-	unsigned long calls, uring, others;
+	unsigned long uring, others, killed;
+	unsigned int ready;
 	unsigned long made[REQUESTS], done[REQUESTS];
 	unsigned int corpus_count;
 	unsigned int place_count;
@@ -105,11 +112,12 @@ static struct shared {
 	struct source corpus[CORPUS];
 } *shared;
 
-static bool guided = true, once;
+static bool guided = true, once, tells_corpus;
 static uint64_t first = 1;
 static unsigned long most = 10000;
 static double seconds;
 static unsigned int xsave_bytes;
+static const char *corpus_file;
 
 /* --- a round ---------------------------------------------------------------------------- */
 
@@ -119,8 +127,8 @@ static struct {
 	struct vee_vcpu_page *pages[FDS];
 	uint8_t *memory, *pool;
 	uint8_t *buffer;
-	unsigned long calls_left;
-	bool ending;
+	long steps_left;
+	bool is_child;
 } round;
 
 /**
@@ -132,7 +140,6 @@ struct worker {
 	struct source source;
 	struct source step;
 	uint64_t *cover;
-	int cover_fd;
 	bool has_ring;
 	struct io_uring ring;
 	struct vee_vcpu_state state;
@@ -140,12 +147,13 @@ struct worker {
 	sigjmp_buf escape;
 };
 
+static struct worker workers[THREADS_MAX];
 static __thread struct worker *self;
 
 static void on_fault(int sig)
 {
 	(void)sig;
-	if (self)
+	if (self && !round.is_child)
 		siglongjmp(self->escape, 1);
 	_exit(3);
 }
@@ -163,20 +171,44 @@ static int some_fd(struct source *s, enum target on)
 }
 
 /* A descriptor takes another's place, which is closed, now and then one in use. */
-static void keep_fd(struct source *s, enum target on, int fd)
+static void put_fd(enum target on, unsigned int at, int fd)
 {
-	int *where = &round.fds[on][pick(s, FDS)];
-	int old = __atomic_exchange_n(where, fd, __ATOMIC_RELAXED);
+	int old = __atomic_exchange_n(&round.fds[on][at], fd, __ATOMIC_RELAXED);
 
 	if (old >= 0)
 		close(old);
 }
 
-static void keep_page(struct source *s, int vcpu)
+static void keep_fd(struct source *s, enum target on, int fd)
+{
+	put_fd(on, pick(s, FDS), fd);
+}
+
+/*
+ * Without any deadline a guest with interrupts off that exits all the time keeps the
+ * emulated CPU for ever: docs/lab.md.
+ */
+static void bound(struct vee_vcpu_page *page)
+{
+	if (page->deadline_ns - 1 >= LONG_NS)
+		page->deadline_ns = LONG_NS;
+}
+
+static struct vee_vcpu_page *map_page(int vcpu)
 {
 	void *page = mmap(NULL, VEE_VCPU_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 
-	if (page != MAP_FAILED)
+	if (page == MAP_FAILED)
+		return NULL;
+	bound(page);
+	return page;
+}
+
+static void keep_page(struct source *s, int vcpu)
+{
+	struct vee_vcpu_page *page = map_page(vcpu);
+
+	if (page)
 		round.pages[pick(s, FDS)] = page;
 }
 
@@ -362,11 +394,18 @@ static void fill_load(struct source *s, int vcpu, struct vee_vcpu_state *argumen
 		scribble(s, (uint8_t *)argument, sizeof(*argument));
 }
 
+#define RING		32	/* entries */
 #define SLOTS		8	/* that are remembered */
 
 static struct {
 	uint64_t gpa, bytes;
 } slots[SLOTS];
+
+/* Most often short: a guest that loops is soon seen enough of. */
+static unsigned int some_time_us(struct source *s)
+{
+	return pick(s, pick(s, 8) ? 40 : 300);
+}
 
 /* Steps of vCPUs that there are. */
 static void fix_steps(struct source *s, struct vee_run_each *each)
@@ -375,7 +414,7 @@ static void fix_steps(struct source *s, struct vee_run_each *each)
 
 	for (unsigned int i = 0; i < 4; i++)
 		steps[i] = (struct vee_step) {
-			.vcpu = some_fd(s, ON_VCPU), .budget_us = pick(s, 300),
+			.vcpu = some_fd(s, ON_VCPU), .budget_us = some_time_us(s),
 		};
 	each->steps = (uintptr_t)steps;
 	each->count = 1 + pick(s, 4);
@@ -464,7 +503,7 @@ static void prepare_run(struct source *s)
 
 	if (!page)
 		return;
-	page->deadline_ns = pick(s, 40) ? 1000 + pick(s, 200000) : 0;
+	page->deadline_ns = pick(s, 100) ? 1000 + 1000 * some_time_us(s) : LONG_NS;
 	if (!pick(s, 4))
 		page->resume = pick(s, 4);
 	if (!pick(s, 4))
@@ -534,9 +573,9 @@ static void reap(void)
 {
 	struct io_uring_cqe *cqe;
 
-	while (!io_uring_peek_cqe(&self->ring, &cqe)) {
-		if (cqe->user_data < REQUESTS)
-			note_result(&requests[cqe->user_data], cqe->res);
+	for (int i = 0; i < RING && !io_uring_peek_cqe(&self->ring, &cqe); i++) {
+		if (cqe->user_data - 1 < REQUESTS)
+			note_result(&requests[cqe->user_data - 1], cqe->res);
 		io_uring_cqe_seen(&self->ring, cqe);
 	}
 }
@@ -545,13 +584,13 @@ static void queue(struct source *s)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
 	const struct request *request = some_request(s);
-	struct vee_uring_cmd cmd = { .budget_us = pick(s, 2) ? 0 : pick(s, 300) };
+	struct vee_uring_cmd cmd = { .budget_us = pick(s, 2) ? 0 : some_time_us(s) };
 	int fd = some_fd(s, request->target);
 
 	if (!sqe)
 		return;
 	if (!pick(s, 8)) {
-		io_uring_prep_cancel64(sqe, pick(s, REQUESTS), 0);
+		io_uring_prep_cancel64(sqe, 1 + pick(s, REQUESTS), 0);
 		return;
 	}
 	io_uring_prep_nop(sqe);
@@ -559,7 +598,7 @@ static void queue(struct source *s)
 	sqe->fd = fd;
 	sqe->cmd_op = pick(s, 32) ? request->number : (uint32_t)random64(s);
 	sqe->flags = pick(s, 4) ? 0 : pick(s, 2) ? IOSQE_ASYNC : IOSQE_IO_LINK;
-	sqe->user_data = request - requests;
+	sqe->user_data = 1 + (request - requests);
 	if (request->number == VEE_VCPU_RUN)
 		prepare_run(s);
 	cmd.arg = (uintptr_t)make_argument(s, request, fd);
@@ -573,7 +612,7 @@ static void queue(struct source *s)
 static void step_uring(struct source *s)
 {
 	if (!self->has_ring) {
-		if (io_uring_queue_init(32, &self->ring, pick(s, 16) ? 0 : IORING_SETUP_IOPOLL))
+		if (io_uring_queue_init(RING, &self->ring, pick(s, 16) ? 0 : IORING_SETUP_IOPOLL))
 			return;
 		self->has_ring = true;
 	}
@@ -597,12 +636,14 @@ static void step_scribble(struct source *s)
 	};
 	struct vee_vcpu_page *page = round.pages[pick(s, FDS)];
 
-	if (pick(s, 2) && page)
+	if (pick(s, 2) && page) {
 		scribble(s, (uint8_t *)page, sizeof(*page));
-	else if (pick(s, 2))
+		bound(page);
+	} else if (pick(s, 2)) {
 		scribble(s, round.memory, 32 * PAGE_BYTES);
-	else
+	} else {
 		strcpy((char *)round.memory + pick(s, 16) * 64, code[pick(s, 12)]);
+	}
 }
 
 static void *some_memory(struct source *s, unsigned long *bytes)
@@ -657,6 +698,7 @@ static void step_fork(struct source *s)
 	pid_t child = fork();
 
 	if (!child) {
+		round.is_child = true;
 		alarm(2);
 		for (int i = 0; i < 4; i++)
 			step_ioctl(s);
@@ -720,43 +762,121 @@ static void step_cpu(struct source *s)
 		sched_yield();
 }
 
+static void renew_memory(void)
+{
+	uint8_t *const all[] = { round.memory, round.pool };
+
+	for (int i = 0; i < 2; i++)
+		mmap(all[i], MEMORY_BYTES, PROT_READ | PROT_WRITE,
+		     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	mmap(round.buffer, BUFFER_BYTES, PROT_READ | PROT_WRITE,
+	     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* In every second place, and its page. The old one's stays mapped until the round ends. */
+static void renew_vcpu(int vm, int id)
+{
+	struct vee_vcpu_create create = { .size = sizeof(create), .id = id };
+	int vcpu = ioctl(vm, VEE_VM_CREATE_VCPU, &create);
+	struct vee_vcpu_page *page = map_page(vcpu);
+
+	for (int i = id; i < FDS; i += 2) {
+		put_fd(ON_VCPU, i, i == id ? vcpu : dup(vcpu));
+		round.pages[i] = page;
+	}
+}
+
+/*
+ * A VM with two vCPUs in the place of what there was, and memory where some was taken away:
+ * else most of what a long round asks for would be refused. Who is in a request keeps the old.
+ */
+static void renew(struct source *s)
+{
+	struct vee_vm_create create = {
+		.size = sizeof(create), .flags = pick(s, 2) ? VEE_VM_LOCAL_APIC : 0,
+	};
+	struct vee_map map = { .size = sizeof(map), .bytes = 32 * PAGE_BYTES, .access = 7 };
+	int device = open("/dev/vee", O_RDWR | O_CLOEXEC);
+	int vm = ioctl(device, VEE_VM_CREATE, &create);
+
+	renew_memory();
+	map.hva = (uintptr_t)round.memory;
+	ioctl(vm, VEE_VM_MAP, &map);
+	for (int i = 0; i < SLOTS; i++) {
+		slots[i].gpa = 0;
+		slots[i].bytes = map.bytes;
+	}
+	for (int i = 0; i < FDS; i++) {
+		put_fd(ON_DEVICE, i, i ? dup(device) : device);
+		put_fd(ON_VM, i, i ? dup(vm) : vm);
+	}
+	for (int i = 0; i < 2; i++)
+		renew_vcpu(vm, i);
+}
+
 static void do_step(struct source *s)
 {
-	unsigned int what = pick(s, 100);
+	unsigned int what = pick(s, 1000);
 
-	if (what < 45)
-		step_ioctl(s);
-	else if (what < 65)
+	if (what < 550)
+		return step_ioctl(s);
+	if (what < 800)
 		step_uring(s);
-	else if (what < 75)
+	else if (what < 870)
 		step_scribble(s);
-	else if (what < 85)
+	else if (what < 910)
 		step_memory(s);
-	else if (what < 86)
+	else if (what < 913)
 		step_fork(s);
-	else if (what < 92)
+	else if (what < 950)
 		step_descriptor(s);
-	else if (what < 98)
+	else if (what < 990)
 		step_kick(s);
-	else
+	else if (what < 996)
 		step_cpu(s);
-	__atomic_fetch_add(what < 45 ? &shared->calls : &shared->others, 1, __ATOMIC_RELAXED);
+	else
+		renew(s);
+	__atomic_fetch_add(&shared->others, 1, __ATOMIC_RELAXED);
 }
 
 /* --- KCOV ------------------------------------------------------------------------------- */
 
-static void open_cover(struct worker *w)
+/* Once for all rounds: to set one up takes longer than many a step. */
+static uint64_t *covers[THREADS_MAX];
+static int cover_fds[THREADS_MAX];
+
+static void open_cover(unsigned int i)
+{
+	void *cover;
+
+	cover_fds[i] = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
+	if (cover_fds[i] < 0 || ioctl(cover_fds[i], KCOV_INIT_TRACE, COVER_WORDS))
+		return;
+	cover = mmap(NULL, COVER_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
+		     cover_fds[i], 0);
+	covers[i] = cover == MAP_FAILED ? NULL : cover;
+}
+
+/* Until the thread ends. What a round forks does not see it. */
+static void enable_cover(struct worker *w, unsigned int i)
 {
 	w->cover = NULL;
-	w->cover_fd = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
-	if (w->cover_fd < 0)
+	if (!guided || !covers[i] || ioctl(cover_fds[i], KCOV_ENABLE, KCOV_TRACE_PC))
 		return;
-	if (ioctl(w->cover_fd, KCOV_INIT_TRACE, COVER_WORDS))
-		return;
-	w->cover = mmap(NULL, COVER_WORDS * sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
-			w->cover_fd, 0);
-	if (w->cover == MAP_FAILED || ioctl(w->cover_fd, KCOV_ENABLE, KCOV_TRACE_PC))
-		w->cover = NULL;
+	madvise(covers[i], COVER_WORDS * sizeof(uint64_t), MADV_DONTFORK);
+	w->cover = covers[i];
+}
+
+static bool is_new(unsigned int place)
+{
+	uint8_t *at = &shared->places[place / 8], bit = 1 << place % 8;
+
+	if (__atomic_load_n(at, __ATOMIC_RELAXED) & bit)
+		return false;
+	if (__atomic_fetch_or(at, bit, __ATOMIC_RELAXED) & bit)
+		return false;
+	__atomic_fetch_add(&shared->place_count, 1, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* Has this step come to places where none has been? */
@@ -765,17 +885,8 @@ static bool has_new_places(const struct worker *w)
 	uint64_t count = __atomic_load_n(&w->cover[0], __ATOMIC_RELAXED);
 	bool any = false;
 
-	for (uint64_t i = 1; i <= count && i < COVER_WORDS; i++) {
-		unsigned int place = mix(w->cover[i]) % PLACES;
-		uint8_t bit = 1 << place % 8;
-
-		if (__atomic_load_n(&shared->places[place / 8], __ATOMIC_RELAXED) & bit)
-			continue;
-		if (__atomic_fetch_or(&shared->places[place / 8], bit, __ATOMIC_RELAXED) & bit)
-			continue;
-		__atomic_fetch_add(&shared->place_count, 1, __ATOMIC_RELAXED);
-		any = true;
-	}
+	for (uint64_t i = 1; i <= count && i < COVER_WORDS; i++)
+		any |= is_new(w->cover[i] % PLACES);
 	return any;
 }
 
@@ -795,7 +906,7 @@ static void next_step(struct worker *w)
 	unsigned int which;
 
 	*s = (struct source) { .seed = random64(&w->source) };
-	if (!guided || !w->cover || !count || pick(&w->source, 2))
+	if (!guided || !count || pick(&w->source, 2))
 		return;
 	*s = shared->corpus[pick(&w->source, count < CORPUS ? count : CORPUS)];
 	if (s->tweak_count > TWEAKS)
@@ -809,18 +920,13 @@ static void next_step(struct worker *w)
 
 static bool take_call(void)
 {
-	unsigned long left = __atomic_load_n(&round.calls_left, __ATOMIC_RELAXED);
-
-	if (!left || __atomic_load_n(&round.ending, __ATOMIC_RELAXED))
-		return false;
-	__atomic_fetch_sub(&round.calls_left, 1, __ATOMIC_RELAXED);
-	return true;
+	return __atomic_fetch_sub(&round.steps_left, 1, __ATOMIC_RELAXED) > 0;
 }
 
 static void *work(void *arg)
 {
 	self = arg;
-	open_cover(self);
+	enable_cover(self, self - workers);
 	/* Back here from memory that was away. */
 	sigsetjmp(self->escape, 1);
 	while (take_call()) {
@@ -855,44 +961,19 @@ static void catch(int sig, void (*handler)(int))
 /* One VM with two vCPUs, that all threads have; they make the others. */
 static void set_round(struct source *s)
 {
-	struct vee_vm_create create = {
-		.size = sizeof(create), .flags = pick(s, 2) ? VEE_VM_LOCAL_APIC : 0,
-	};
-	struct vee_map map = { .size = sizeof(map), .bytes = 32 * PAGE_BYTES, .access = 7 };
-
 	memset(round.fds, -1, sizeof(round.fds));
 	round.memory = anonymous(MEMORY_BYTES);
 	round.pool = anonymous(MEMORY_BYTES);
 	round.buffer = anonymous(BUFFER_BYTES);
-	for (int i = 0; i < FDS; i++) {
+	for (int i = 0; i < FDS; i++)
 		round.eventfds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		round.fds[ON_DEVICE][i] = open("/dev/vee", O_RDWR | O_CLOEXEC);
-	}
-	round.fds[ON_VM][0] = ioctl(round.fds[ON_DEVICE][0], VEE_VM_CREATE, &create);
-	map.hva = (uintptr_t)round.memory;
-	ioctl(round.fds[ON_VM][0], VEE_VM_MAP, &map);
-	for (int i = 0; i < SLOTS; i++)
-		slots[i].bytes = map.bytes;
-	for (int i = 0; i < 2; i++) {
-		struct vee_vcpu_create vcpu = { .size = sizeof(vcpu), .id = i };
-
-		round.fds[ON_VCPU][i] = ioctl(round.fds[ON_VM][0], VEE_VM_CREATE_VCPU, &vcpu);
-		round.pages[i] = mmap(NULL, VEE_VCPU_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
-				      round.fds[ON_VCPU][i], 0);
-		if (round.pages[i] == MAP_FAILED)
-			round.pages[i] = NULL;
-	}
-	for (int i = 1; i < FDS; i++)
-		round.fds[ON_VM][i] = dup(round.fds[ON_VM][0]);
-	for (int i = 2; i < FDS; i++)
-		round.fds[ON_VCPU][i] = dup(round.fds[ON_VCPU][i & 1]);
-	round.calls_left = CALLS_OF_ROUND;
+	renew(s);
+	round.steps_left = STEPS_OF_ROUND;
 }
 
 /* In its own process. Who is in a run without a deadline is nudged. */
 static void run_round(uint64_t number)
 {
-	static struct worker workers[THREADS_MAX];
 	struct source s = { .seed = mix(number) };
 	unsigned int threads = 2 + pick(&s, THREADS_MAX - 1);
 
@@ -900,13 +981,14 @@ static void run_round(uint64_t number)
 	catch(SIGBUS, on_fault);
 	catch(SIGUSR1, on_nudge);
 	set_round(&s);
+	__atomic_store_n(&shared->ready, 1, __ATOMIC_RELEASE);
 	for (unsigned int i = 0; i < threads; i++) {
 		workers[i].source.seed = mix(number * THREADS_MAX + i + 1);
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			err(1, "a thread");
 	}
-	while (__atomic_load_n(&round.calls_left, __ATOMIC_RELAXED)) {
-		usleep(2000);
+	while (__atomic_load_n(&round.steps_left, __ATOMIC_RELAXED) > 0) {
+		usleep(NUDGE_US);
 		pthread_kill(workers[pick(&s, threads)].thread, SIGUSR1);
 	}
 	_exit(0);
@@ -922,14 +1004,20 @@ static double now(void)
 
 static bool ends_within(pid_t child, unsigned int ms)
 {
-	double began = now();
+	struct pollfd poll_fd = { .fd = syscall(SYS_pidfd_open, child, 0), .events = POLLIN };
 
-	while (!waitpid(child, NULL, WNOHANG)) {
-		if (now() - began > ms / 1000.0)
-			return false;
+	if (poll_fd.fd < 0)
+		err(1, "pidfd_open");
+	poll(&poll_fd, 1, ms);
+	close(poll_fd.fd);
+	return waitpid(child, NULL, WNOHANG);
+}
+
+/* It is not to be killed before it has begun. */
+static void await_ready(void)
+{
+	for (int i = 0; i < START_MS && !__atomic_load_n(&shared->ready, __ATOMIC_ACQUIRE); i++)
 		usleep(1000);
-	}
-	return true;
 }
 
 /* A guest as ever. */
@@ -958,16 +1046,20 @@ static bool host_is_whole(void)
 static const char *try_round(uint64_t number)
 {
 	struct source s = { .seed = mix(~number) };
-	unsigned int ms = pick(&s, 3) ? ROUND_MS : pick(&s, 30);
-	pid_t child = fork();
+	unsigned int ms = pick(&s, 2) ? ROUND_MS : pick(&s, KILL_MS);
+	pid_t child;
 
+	shared->ready = 0;
+	child = fork();
 	if (child < 0)
 		err(1, "fork");
 	if (!child) {
 		setpgid(0, 0);
 		run_round(number);
 	}
+	await_ready();
 	if (!ends_within(child, ms)) {
+		shared->killed++;
 		kill(child, SIGKILL);
 		if (!ends_within(child, END_MS))
 			return "a process that was killed does not end";
@@ -986,23 +1078,72 @@ static void tell(unsigned long rounds, double took)
 		printf("# %s: %lu, %lu of them done\n", requests[i].name, shared->made[i],
 		       shared->done[i]);
 	}
-	printf("%lu rounds from seed %llu on, in %.1f s: %lu requests, ", rounds,
-	       (unsigned long long)first, took, made);
+	printf("%lu rounds from seed %llu on, %lu of them killed, in %.1f s: %lu requests, ",
+	       rounds, (unsigned long long)first, shared->killed, took, made);
 	printf("%lu submissions to io_uring, %lu other steps; ", shared->uring, shared->others);
 	printf("%u places in vee by KCOV%s\n", shared->place_count,
 	       shared->place_count ? "" : ", which this kernel has not");
 }
 
+/* A line for each step, from which it comes again. */
+static void tell_corpus(void)
+{
+	unsigned int count = shared->corpus_count < CORPUS ? shared->corpus_count : CORPUS;
+
+	for (unsigned int i = 0; i < count; i++) {
+		const struct source *s = &shared->corpus[i];
+
+		printf("step %llx", (unsigned long long)s->seed);
+		for (unsigned int t = 0; t < s->tweak_count && t < TWEAKS; t++)
+			printf(" %u:%llx", s->tweaks[t].at,
+			       (unsigned long long)s->tweaks[t].value);
+		puts("");
+	}
+}
+
+static void read_step(const char *line)
+{
+	struct source s = { 0 };
+	unsigned long long value;
+	unsigned int at;
+	int n;
+
+	if (sscanf(line, "step %llx%n", &value, &n) != 1)
+		return;
+	s.seed = value;
+	for (line += n; s.tweak_count < TWEAKS && sscanf(line, " %u:%llx%n", &at, &value, &n) == 2;
+	     line += n) {
+		s.tweaks[s.tweak_count].at = at;
+		s.tweaks[s.tweak_count++].value = value;
+	}
+	keep_step(&s);
+}
+
+/* What another run has told, on a kernel with KCOV. */
+static void read_corpus(const char *path)
+{
+	FILE *in = fopen(path, "re");
+	char line[256];
+
+	if (!in)
+		err(1, "%s", path);
+	while (fgets(line, sizeof(line), in))
+		read_step(line);
+	fclose(in);
+	printf("%u steps from %s\n", shared->corpus_count, path);
+}
+
 static void usage(FILE *out)
 {
-	fputs("usage: fuzz-api [--seed N] [--calls N] [--seconds N] [--one SEED] [--unguided]\n",
-	      out);
+	fputs("usage: fuzz-api [--seed N] [--calls N] [--seconds N] [--one SEED] [--unguided]\n"
+	      "                [--corpus FILE] [--tell-corpus]\n", out);
 }
 
 static const struct option options[] = {
 	{ "seed", required_argument, NULL, 's' }, { "calls", required_argument, NULL, 'c' },
 	{ "seconds", required_argument, NULL, 't' }, { "one", required_argument, NULL, '1' },
-	{ "unguided", no_argument, NULL, 'u' }, { "help", no_argument, NULL, 'h' }, { 0 },
+	{ "unguided", no_argument, NULL, 'u' }, { "corpus", required_argument, NULL, 'f' },
+	{ "tell-corpus", no_argument, NULL, 'k' }, { "help", no_argument, NULL, 'h' }, { 0 },
 };
 
 static unsigned long all_made(void)
@@ -1028,6 +1169,8 @@ static int run_all(void)
 	} while (!wrong && !once && all_made() < most &&
 		 (!seconds || now() - began < seconds));
 	tell(i, now() - began);
+	if (tells_corpus && shared->place_count)
+		tell_corpus();
 	return wrong ? 1 : 0;
 }
 
@@ -1065,6 +1208,12 @@ static void take_option(int option)
 	case 'u':
 		guided = false;
 		break;
+	case 'f':
+		corpus_file = optarg;
+		break;
+	case 'k':
+		tells_corpus = true;
+		break;
 	case 'h':
 		usage(stdout);
 		exit(0);
@@ -1090,5 +1239,9 @@ int main(int argc, char **argv)
 	if (shared == MAP_FAILED)
 		err(1, "memory");
 	printf("seed %llu\n", (unsigned long long)first);
+	if (corpus_file && guided)
+		read_corpus(corpus_file);
+	for (int i = 0; i < THREADS_MAX; i++)
+		open_cover(i);
 	return run_all();
 }
