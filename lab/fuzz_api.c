@@ -496,6 +496,14 @@ static const struct request *some_request(struct source *s)
 	return &requests[pick(s, 3) ? pick(s, REQUESTS) : 0];
 }
 
+/* With a local APIC that is a sleep which has no end but a signal, a kick or an event. */
+static void prepare_sleep(struct vee_vcpu_page *page)
+{
+	/* hlt; jmp to it */
+	memcpy(round.memory + page->regs.rip % MEMORY_BYTES, "\xf4\xeb\xfd", 3);
+	page->deadline_ns = 0;
+}
+
 /* What a run is to do: sound code and state, so that it does anything at all. */
 static void prepare_run(struct source *s)
 {
@@ -527,6 +535,8 @@ static void prepare_run(struct source *s)
 		page->regs.rflags = pick(s, 2) ? 2 : 0x202;
 		page->regs.rip = pick(s, 16) * 64;
 		page->dirty = VEE_STATE_REGS | VEE_STATE_SEGMENTS | VEE_STATE_CONTROL;
+		if (!pick(s, 12))
+			prepare_sleep(page);
 	}
 }
 
