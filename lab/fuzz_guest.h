@@ -16,6 +16,7 @@
 #define XSAVE_BYTES	4096
 #define STEPS_MAX	24	/* exits that are compared, of one guest */
 #define BUS_MAX		2048	/* bytes to and from ports and devices, likewise */
+#define EXITS_MAX	1024	/* of one guest under vee */
 #define BUS_MORE	256	/* what one may have of them over the other, until it has enough */
 #define PATIENCE_NS	2000000	/* how long a guest may keep from any exit */
 #define GPA_MMIO	RAM_BYTES	/* a device... */

@@ -244,9 +244,15 @@ static void keep_end(struct trail *trail)
 
 static void go(struct trail *trail)
 {
+	unsigned int exits = 0;
 	int ret;
 
 	do {
+		/* ENTER and SYSENTER in turn, say: without end, and with nothing on the bus. */
+		if (exits++ > EXITS_MAX) {
+			note(trail, END_ENOUGH, 0, 0);
+			return;
+		}
 		ret = run_vcpu(vcpu);
 		if (ret) {
 			note(trail, END_REFUSED, vcpu->page->refused, -ret);
