@@ -1637,12 +1637,12 @@ static bool is_walk(const struct difference *d)
 static bool is_int1(const struct difference *d)
 {
 	struct trail *kvm = copy_of(d->kvm);
-	uint64_t rip = last_step(d->vee)->regs.rip;
+	uint64_t rip = last_step(d->vee)->regs.rip, next = last_step(kvm)->regs.rip;
 
 	if (last_step(d->vee)->stop != END_SHUTDOWN || last_step(d->kvm)->stop != END_SHUTDOWN ||
-	    rip - GPA_CODE >= d->g->bytes || pristine[rip] != 0xf1)
+	    rip - GPA_CODE >= d->g->bytes || next - rip > 15 || pristine[next - 1] != 0xf1)
 		return false;
-	kvm->steps[kvm->step_count - 1].regs.rip--;
+	kvm->steps[kvm->step_count - 1].regs.rip = rip;
 	return !find_difference(d->vee, kvm);
 }
 
@@ -1781,7 +1781,7 @@ static const struct {
 /* Where @flags have got to KVM's memory, in the frame of a fault, there are vee's. */
 static void mend_memory(uint16_t flags)
 {
-	for (uint32_t at = 0; at < RAM_BYTES; at += 2) {
+	for (uint32_t at = 0; at < RAM_BYTES - 1; at++) {
 		uint16_t of_vee, of_kvm;
 
 		memcpy(&of_vee, memory_vee + at, 2);
