@@ -1125,7 +1125,7 @@ static void check_lost(unsigned int number)
 
 static void test_lost(void)
 {
-	check_lost(1);		/* the acknowledgement */
+	check_lost(1);		/* its "+" */
 	check_lost(2);		/* the reply */
 	/* One that is full for a moment, and a signal. */
 	setup(8);
@@ -1261,9 +1261,10 @@ static int open_path(void)
 	return err;
 }
 
+/* A port for root alone, and taken by none. */
 static int open_port(void)
 {
-	int err = vee_gdb_open(rig.vcpu, "1", &gdb);	/* a port for root alone, and taken by none */
+	int err = vee_gdb_open(rig.vcpu, "1", &gdb);
 
 	if (!err)
 		vee_gdb_close(gdb, 0);
