@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <Zydis/Zydis.h>
 #include <vee.h>
 
 #include "live.h"
@@ -252,18 +251,9 @@ static bool is_comparable(const struct test *t, const ZydisDecodedInstruction *i
 /* Is it one, whose operands its bytes tell? Not one that answers differently each time. */
 static bool decode(struct test *t, ZydisDecodedInstruction *insn)
 {
-	ZydisMachineMode machine = ZYDIS_MACHINE_MODE_LEGACY_16;
-	ZydisStackWidth width = ZYDIS_STACK_WIDTH_16;
 	ZydisDecoder decoder;
 
-	if (t->kind.width == 8) {
-		machine = ZYDIS_MACHINE_MODE_LONG_64;
-		width = ZYDIS_STACK_WIDTH_64;
-	} else if (t->kind.width == 4) {
-		machine = ZYDIS_MACHINE_MODE_LEGACY_32;
-		width = ZYDIS_STACK_WIDTH_32;
-	}
-	ZydisDecoderInit(&decoder, machine, width);
+	make_decoder(&decoder, t->kind.width);
 	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, t->code, t->bytes,
 							  insn)) &&
 	       (insn->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY ||

@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include <Zydis/Zydis.h>
-
 #include "fuzz_guest.h"
 #include "live.h"
 
@@ -1713,15 +1711,23 @@ static bool is_beside_selectors(const struct difference *d)
 
 #define MSR_TSC	0x10
 
+/* The first one of @trail, or as many as it has: none. */
+static unsigned int find_step(const struct trail *trail, enum stop stop, uint64_t what)
+{
+	unsigned int i = 0;
+
+	while (i < trail->step_count &&
+	       (trail->steps[i].stop != stop || trail->steps[i].what != what))
+		i++;
+	return i;
+}
+
 /* The engine's own under vee; KVM is told to ask for what isn't compared. */
 static bool is_tsc(const struct difference *d)
 {
 	struct trail *kvm = copy_of(d->kvm);
-	unsigned int i = 0;
+	unsigned int i = find_step(kvm, GO_WRMSR, MSR_TSC);
 
-	while (i < kvm->step_count &&
-	       (kvm->steps[i].stop != GO_WRMSR || kvm->steps[i].what != MSR_TSC))
-		i++;
 	if (i == kvm->step_count)
 		return false;
 	kvm->step_count--;
@@ -1734,11 +1740,8 @@ static bool is_tsc(const struct difference *d)
 static bool is_rdtsc(const struct difference *d)
 {
 	struct trail *kvm = copy_of(d->kvm);
-	unsigned int i = 0;
+	unsigned int i = find_step(kvm, GO_RDMSR, MSR_TSC);
 
-	while (i < kvm->step_count &&
-	       (kvm->steps[i].stop != GO_RDMSR || kvm->steps[i].what != MSR_TSC))
-		i++;
 	if (i == kvm->step_count)
 		return false;
 	kvm->steps[i].stop = END_CANNOT;
@@ -1792,9 +1795,9 @@ static void mend_memory(uint16_t flags)
 	}
 }
 
-static bool differ_in(const struct difference *d, uint64_t flags)
+/* With vee's @flags in it, does @kvm differ no more? */
+static bool is_same_but(const struct difference *d, struct trail *kvm, uint64_t flags)
 {
-	struct trail *kvm = copy_of(d->kvm);
 	static struct kept kept;
 	bool same;
 
@@ -1809,17 +1812,18 @@ static bool differ_in(const struct difference *d, uint64_t flags)
 	return same;
 }
 
+static bool differ_in(const struct difference *d, uint64_t flags)
+{
+	return is_same_but(d, copy_of(d->kvm), flags);
+}
+
 /* How long is the instruction there? */
 static unsigned int length_at(const struct guest *g, uint32_t gpa)
 {
 	ZydisDecoder decoder;
 	ZydisDecodedInstruction insn;
 
-	ZydisDecoderInit(&decoder, g->kind.width == 8 ? ZYDIS_MACHINE_MODE_LONG_64 :
-			 g->kind.width == 4 ? ZYDIS_MACHINE_MODE_LEGACY_32 :
-			 ZYDIS_MACHINE_MODE_LEGACY_16,
-			 g->kind.width == 8 ? ZYDIS_STACK_WIDTH_64 :
-			 g->kind.width == 4 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16);
+	make_decoder(&decoder, g->kind.width);
 	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, pristine + gpa, 15, &insn)))
 		return 0;
 	return insn.length;
@@ -1874,21 +1878,13 @@ static bool is_undefined_shift(const struct difference *d)
 {
 	struct trail *kvm = copy_of(d->kvm);
 	static const uint8_t opcodes[] = { 0xa4, 0xa5, 0xac, 0xad };
-	static struct kept kept;
-	bool any = false;
 
 	for (unsigned int i = 0; i < kvm->bus_count && i < d->vee->bus_count; i++)
 		if (kvm->bus[i].is_write && !kvm->bus[i].is_port)
 			kvm->bus[i].byte = d->vee->bus[i].byte;
-	for (unsigned int i = 0; i < kvm->step_count && i < d->vee->step_count; i++) {
-		kvm->steps[i].regs.rflags &= ~STATUS_FLAGS;
-		kvm->steps[i].regs.rflags |= d->vee->steps[i].regs.rflags & STATUS_FLAGS;
-	}
-	keep(&kept);
-	mend_memory(STATUS_FLAGS);
-	any = !find_difference(d->vee, kvm);
-	give_back(&kept);
-	for (unsigned int i = 0; any && i < sizeof(opcodes); i++)
+	if (!is_same_but(d, kvm, STATUS_FLAGS))
+		return false;
+	for (unsigned int i = 0; i < sizeof(opcodes); i++)
 		if (part_at(d, 0x0f, opcodes[i]))
 			return true;
 	return false;
@@ -1971,22 +1967,13 @@ static const char *const stop_names[] = {
 
 static void tell_code(const struct guest *g)
 {
-	ZydisMachineMode machine = ZYDIS_MACHINE_MODE_LEGACY_16;
-	ZydisStackWidth width = ZYDIS_STACK_WIDTH_16;
 	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
 	ZydisDecodedInstruction insn;
 	ZydisFormatter formatter;
 	ZydisDecoder decoder;
 	char text[96];
 
-	if (g->kind.width == 8) {
-		machine = ZYDIS_MACHINE_MODE_LONG_64;
-		width = ZYDIS_STACK_WIDTH_64;
-	} else if (g->kind.width == 4) {
-		machine = ZYDIS_MACHINE_MODE_LEGACY_32;
-		width = ZYDIS_STACK_WIDTH_32;
-	}
-	ZydisDecoderInit(&decoder, machine, width);
+	make_decoder(&decoder, g->kind.width);
 	ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
 	for (unsigned int at = 0; at < g->bytes;) {
 		unsigned int length = 1;

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <Zydis/Zydis.h>
+
 #define GPA_GDT		0x1000U
 #define GPA_LDT		0x1800U
 #define GPA_IDT		0x2000U
@@ -105,6 +107,17 @@ static const struct kind kinds[MODES] = {
 	[REAL] = { "real", 2, 0, false, true },
 	[VIRTUAL] = { "virtual-8086", 2, 3, false, true },
 };
+
+/* Of code whose addresses have @width bytes by default. */
+static inline void make_decoder(ZydisDecoder *decoder, unsigned int width)
+{
+	if (width == 8)
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+	else if (width == 4)
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32);
+	else
+		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
+}
 
 static uint8_t pristine[RAM_BYTES];
 static uint64_t seed = 1;

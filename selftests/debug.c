@@ -681,19 +681,6 @@ TEST_F(debug, host_breakpoint)
 GUEST_CODE(hold_dr0, 64,
 	   "1: mov %db0, %rbx; cmp %rax, %rbx; je 1b; hlt");
 
-static int watch_on_cpu(int cpu, const void *where)
-{
-	struct perf_event_attr attr = {
-		.type = PERF_TYPE_BREAKPOINT,
-		.size = sizeof(attr),
-		.bp_type = HW_BREAKPOINT_W,
-		.bp_addr = (unsigned long)where,
-		.bp_len = HW_BREAKPOINT_LEN_4,
-	};
-
-	return syscall(SYS_perf_event_open, &attr, -1, cpu, -1, 0);
-}
-
 /* The host's breakpoints come and go where the guest runs: it keeps its own registers. */
 TEST_F(debug, host_breakpoint_meanwhile)
 {
@@ -713,7 +700,7 @@ TEST_F(debug, host_breakpoint_meanwhile)
 	ASSERT_EQ(0, runner_start(&r, g));
 	ASSERT_EQ(0, pin_to_cpu(0));
 	for (i = 0; i < 200 && !runner_done(&r); i++) {
-		fd = watch_on_cpu(1, &here);
+		fd = watch_writes_of(-1, 1, true, &here);
 		if (fd < 0)
 			break;
 		close(fd);

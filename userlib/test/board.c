@@ -74,6 +74,16 @@ void put(unsigned int offset, uint64_t value, unsigned int bytes)
 	memcpy(device + offset, &value, bytes);
 }
 
+uint8_t *descriptor_of(uint16_t selector)
+{
+	return ram + GDT_GPA + (selector & ~7);
+}
+
+void put_descriptor(uint16_t selector, uint64_t descriptor)
+{
+	memcpy(descriptor_of(selector), &descriptor, sizeof(descriptor));
+}
+
 void check_done(void)
 {
 	CHECK_EQUAL(page->inject.flags, 0);

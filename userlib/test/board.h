@@ -50,6 +50,10 @@ int run_insn(unsigned int reason, const uint8_t *code, size_t bytes);
 uint64_t at(unsigned int offset, unsigned int bytes);
 void put(unsigned int offset, uint64_t value, unsigned int bytes);
 
+/* Where the GDT in memory has what @selector stands for; and another there. */
+uint8_t *descriptor_of(uint16_t selector);
+void put_descriptor(uint16_t selector, uint64_t descriptor);
+
 void check_done(void);
 /* It has gone on at @rip. */
 void check_at(uint64_t rip);

@@ -135,11 +135,6 @@ static void the_end_of_an_instruction(void)
 
 /* --- its delivery --- */
 
-static void put_descriptor(uint16_t selector, uint64_t descriptor)
-{
-	memcpy(ram + GDT_GPA + (selector & ~7), &descriptor, sizeof(descriptor));
-}
-
 static void handlers_code(void)
 {
 	static const struct {

@@ -201,13 +201,7 @@ static void faults_of_events(void)
 
 /* --- stacks that can't be --- */
 
-#define ENTRY(selector)	(ram + GDT_GPA + ((selector) & ~7))
 #define TSS_LIMIT	0x67
-
-static void put_descriptor(uint16_t selector, uint64_t descriptor)
-{
-	memcpy(ENTRY(selector), &descriptor, sizeof(descriptor));
-}
 
 /* Code of CPL 3, and in the TSS the stack of level 0. */
 static void begin_user(unsigned int mode)
@@ -305,8 +299,8 @@ static void room_on_inner_stacks(void)
 	CHECK_EQUAL(deliver(interrupt), 0);
 	check_fault(12, DATA_32 | 1);
 	CHECK_EQUAL(ram[0x5ffc], 0xcc);		/* nothing was pushed... */
-	CHECK_EQUAL(ENTRY(CODE_32)[5], 0x9a);	/* ... and nothing loaded */
-	CHECK_EQUAL(ENTRY(DATA_32)[5], 0x96);
+	CHECK_EQUAL(descriptor_of(CODE_32)[5], 0x9a);	/* ... and nothing loaded */
+	CHECK_EQUAL(descriptor_of(DATA_32)[5], 0x96);
 	rig_end(&rig);
 }
 
@@ -460,7 +454,7 @@ static void task_gates(void)
 	CHECK_EQUAL(page->regs.rsp, TASK_STACK - 4);
 	CHECK_EQUAL(ram[TASK_STACK - 4] | ram[TASK_STACK - 3] << 8, 0x1234);
 	CHECK_EQUAL(get_field(TSS_GPA, 0x20), 0x1000);
-	CHECK_EQUAL(ENTRY(NEW_TSS)[5], 0x8b);
+	CHECK_EQUAL(descriptor_of(NEW_TSS)[5], 0x8b);
 	rig_end(&rig);
 	/* IDT and GDT in a device; INT n goes on behind. */
 	begin_task();

@@ -94,8 +94,8 @@ static void set_tasks(void)
 {
 	uint64_t new = 0x0000890000000067 | NEW_GPA << 16, gate = 0x8500ULL << 32 | NEW << 16;
 
-	memcpy(ram + GDT_GPA + NEW, &new, sizeof(new));
-	memcpy(ram + GDT_GPA + GATE, &gate, sizeof(gate));
+	put_descriptor(NEW, new);
+	put_descriptor(GATE, gate);
 	memcpy(device + TABLE, ram + GDT_GPA, sizeof(gdt));
 	device[TABLE + TSS + 5] |= 2;		/* busy */
 	page->segments.gdtr.base = DEVICE_GPA + TABLE;
@@ -176,14 +176,19 @@ static void set_redirected(void)
 	exit_flags = VEE_EXIT_EVENT_PENDING;
 }
 
-/* To a stack of level 0, which the device's TSS has. */
-static void set_inner_event(void)
+static void set_gate(void)
 {
 	uint64_t gate = 0x8e00ULL << 32 | CODE_32 << 16 | 0x5000;
 
-	set_tasks();
 	memcpy(ram + IDT_GPA + 8 * 0x21, &gate, sizeof(gate));
 	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
+}
+
+/* To a stack of level 0, which the device's TSS has. */
+static void set_inner_event(void)
+{
+	set_tasks();
+	set_gate();
 	page->segments.tr.base = DEVICE_GPA + 0x400;
 	put(0x404, STACK, 4);
 	put(0x408, DATA_32, 2);
@@ -197,10 +202,7 @@ static void set_inner_event(void)
 /* An interrupt whose delivery has exited: of the instruction nothing is done. */
 static void set_event(void)
 {
-	uint64_t gate = 0x8e00ULL << 32 | CODE_32 << 16 | 0x5000;
-
-	memcpy(ram + IDT_GPA + 8 * 0x21, &gate, sizeof(gate));
-	page->segments.idtr = (struct vee_table) { .base = IDT_GPA, .limit = 0xfff };
+	set_gate();
 	page->events.delivering = (struct vee_event) {
 		.vector = 0x21, .type = VEE_EVENT_INTERRUPT, .flags = VEE_EVENT_VALID,
 	};

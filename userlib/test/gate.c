@@ -211,7 +211,7 @@ static void begin_tasks(void)
 	uint64_t new = 0x0000890000000067 | NEW_GPA << 16;
 
 	begin(4);
-	memcpy(ram + GDT_GPA + NEW, &new, sizeof(new));
+	put_descriptor(NEW, new);
 	put_gate(GATE, NEW, TASK_GATE, 0);
 	memcpy(device + 0xc00, ram + GDT_GPA, sizeof(gdt));
 	device[0xc00 + TSS + 5] |= 2;			/* busy */

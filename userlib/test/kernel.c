@@ -516,6 +516,15 @@ static int note_template(struct vee_template *template)
 	return copies_answer(template);
 }
 
+static int move_field(struct vee_vmcs_field *field, bool write)
+{
+	if (write)
+		fake.vmcs_value = field->value;
+	else
+		field->value = fake.vmcs_value;
+	return 0;
+}
+
 static int answer(unsigned long request, void *arg)
 {
 	if (fake.error)
@@ -571,11 +580,8 @@ static int answer(unsigned long request, void *arg)
 		((struct vee_stats *)arg)->entries = fake.runs;
 		return ((struct vee_stats *)arg)->size == sizeof(struct vee_stats) ? 0 : -EINVAL;
 	case VEE_VCPU_VMCS_READ:
-		((struct vee_vmcs_field *)arg)->value = fake.vmcs_value;
-		return 0;
 	case VEE_VCPU_VMCS_WRITE:
-		fake.vmcs_value = ((struct vee_vmcs_field *)arg)->value;
-		return 0;
+		return move_field(arg, request == VEE_VCPU_VMCS_WRITE);
 	case VEE_VCPU_VMCS_SNAPSHOT:
 		return take_snapshot(arg);
 	case VEE_VCPU_RUN:

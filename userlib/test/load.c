@@ -842,14 +842,21 @@ static void told_apart(void)
 	end();
 }
 
+static int make_file(char *path)
+{
+	int fd = mkstemp(path);
+
+	CHECK(write(fd, "contents", 8) == 8);
+	return fd;
+}
+
 static void files(void)
 {
 	char path[] = "/tmp/vee-test-XXXXXX";
-	int fd = mkstemp(path);
+	int fd = make_file(path);
 	void *data = NULL;
 	size_t bytes;
 
-	CHECK(write(fd, "contents", 8) == 8);
 	CHECK_EQUAL(vee_read_file(path, &data, &bytes), 0);
 	CHECK(bytes == 8 && !memcmp(data, "contents", 8));
 	free(data);
@@ -872,11 +879,10 @@ static int read_file(void);
 static void files_that_fail(void)
 {
 	char path[] = "/tmp/vee-test-XXXXXX";
-	int fd = mkstemp(path);
+	int fd = make_file(path);
 	void *data = NULL;
 	size_t bytes;
 
-	CHECK(write(fd, "contents", 8) == 8);
 	close(fd);
 	CHECK_EQUAL(fail_each_call("fstat", EOVERFLOW, -EOVERFLOW, read_file), 1);
 	CHECK(fail_each_call("read", EIO, -EIO, read_file) >= 1);

@@ -9,11 +9,6 @@
 #define OTHER		0x58
 #define CODE_USER	(OTHER | 3)
 
-static void put_descriptor(uint16_t selector, uint64_t descriptor)
-{
-	memcpy(ram + GDT_GPA + (selector & ~7), &descriptor, sizeof(descriptor));
-}
-
 static void put_stack(const uint32_t *items, unsigned int count)
 {
 	memcpy(device + 0x800, items, count * sizeof(*items));

@@ -175,6 +175,15 @@ static void failed_half_way(void)
 	ring_end(ring, &rig);
 }
 
+/* Not submitted; @after is there until it is. */
+static void queue_timer(struct vee_ring *ring, struct __kernel_timespec *after, uint64_t data)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(vee_ring_uring(ring));
+
+	io_uring_prep_timeout(sqe, after, 0, 0);
+	sqe->user_data = data;
+}
+
 /* Runs that end at once keep no timer from being heard. */
 static void timer_beside_short_runs(void)
 {
@@ -182,13 +191,10 @@ static void timer_beside_short_runs(void)
 	struct vee_ring_event event = { 0 };
 	struct rig rig;
 	struct vee_ring *ring = ring_begin(1, &rig);
-	struct io_uring_sqe *sqe;
 
 	if (!ring)
 		return;
-	sqe = io_uring_get_sqe(vee_ring_uring(ring));
-	io_uring_prep_timeout(sqe, &after, 0, 0);
-	sqe->user_data = 2;
+	queue_timer(ring, &after, 2);
 	for (int i = 0; i < 1000000 && event.data != 2; i++) {
 		if (!i || event.vcpu)
 			CHECK(!vee_ring_run(ring, rig.vcpu, 1));
@@ -417,15 +423,12 @@ static void a_nudge(void)
 	struct vee_ring_event event = { 0 };
 	struct rig rig;
 	struct vee_ring *ring = ring_begin(1, &rig);
-	struct io_uring_sqe *sqe;
 
 	if (!ring)
 		return;
 	CHECK(!vee_ring_run(ring, rig.vcpu, 0));
 	check_result(ring, rig.vcpu, -EOPNOTSUPP);
-	sqe = io_uring_get_sqe(vee_ring_uring(ring));
-	io_uring_prep_timeout(sqe, &after, 0, 0);
-	sqe->user_data = OWN;
+	queue_timer(ring, &after, OWN);
 	CHECK(!vee_ring_wait(ring, &event));
 	CHECK_EQUAL(event.data, OWN);
 	CHECK_EQUAL(last_queued(ring)->opcode, IORING_OP_NOP);

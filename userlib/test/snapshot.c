@@ -207,6 +207,16 @@ static void changed(void)
 	vee_snapshot_free(s);
 }
 
+static struct vee_snapshot *read_from(char *file)
+{
+	FILE *in = fmemopen(file, strlen(file), "r");
+	struct vee_snapshot *s;
+
+	CHECK_EQUAL(vee_snapshot_read(&s, in, NULL), 0);
+	fclose(in);
+	return s;
+}
+
 /* A file of another machine: its CR3 fits there, not here, or the other way round. */
 static void of_another_cpu(void)
 {
@@ -217,13 +227,9 @@ static void of_another_cpu(void)
 	char file[1024];
 
 	for (unsigned int bits = 39; bits <= 40; bits++) {
-		FILE *in;
-
 		snprintf(file, sizeof(file), format, bits);
-		in = fmemopen(file, strlen(file), "r");
-		CHECK_EQUAL(vee_snapshot_read(&s, in, NULL), 0);
+		s = read_from(file);
 		CHECK_EQUAL(vee_snapshot_audit(s, &broken, 1, NULL), bits == 39);
-		fclose(in);
 		vee_snapshot_free(s);
 	}
 	CHECK(!strcmp(broken.rule, "GUEST_CR3_WIDTH"));
@@ -234,12 +240,9 @@ static void of_an_old_module(void)
 {
 	static char file[] = BEGIN INFO "info phys_bits 0\ninfo linear_bits 0\n"
 		"field 0x6802 0x1000\nend 1\n";
-	FILE *in = fmemopen(file, sizeof(file) - 1, "r");
-	struct vee_snapshot *s;
+	struct vee_snapshot *s = read_from(file);
 
-	CHECK_EQUAL(vee_snapshot_read(&s, in, NULL), 0);
 	CHECK_EQUAL(vee_snapshot_audit(s, NULL, 0, NULL), -EOPNOTSUPP);
-	fclose(in);
 	vee_snapshot_free(s);
 }
 
@@ -247,12 +250,9 @@ static void shown(void)
 {
 	static char file[] = BEGIN "machine A CPU\nfield 0x6c00 withheld\tx\n"
 		"field 0x6800 0x80000021\nfield 0x1234 5\nend 3\n";
-	FILE *in = fmemopen(file, sizeof(file) - 1, "r"), *out;
-	struct vee_snapshot *s;
+	struct vee_snapshot *s = read_from(file);
+	FILE *out = fmemopen(text, sizeof(text), "w");
 
-	CHECK_EQUAL(vee_snapshot_read(&s, in, NULL), 0);
-	fclose(in);
-	out = fmemopen(text, sizeof(text), "w");
 	CHECK_EQUAL(vee_snapshot_print(s, out), 0);
 	fclose(out);
 	CHECK(strstr(text, "VMCS of A CPU\n"));
@@ -266,12 +266,9 @@ static void shown(void)
 static void withheld_again(void)
 {
 	static char file[] = BEGIN "field 0x6c00 withheld\tx\nend 1\n";
-	FILE *in = fmemopen(file, sizeof(file) - 1, "r"), *out;
-	struct vee_snapshot *s;
+	struct vee_snapshot *s = read_from(file);
+	FILE *out = fmemopen(text, sizeof(text), "w");
 
-	CHECK_EQUAL(vee_snapshot_read(&s, in, NULL), 0);
-	fclose(in);
-	out = fmemopen(text, sizeof(text), "w");
 	CHECK_EQUAL(vee_snapshot_write(s, out), 0);
 	fclose(out);
 	CHECK(strstr(text, "field 0x6c00 withheld\t# host CR0\n"));

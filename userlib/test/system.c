@@ -207,7 +207,7 @@ static void far_jumps(void)
 	CHECK_EQUAL(RUN(0xff, 0x2b), 0);
 	check_fault(13, 0x100);
 	/* Accessed is what was loaded: not a segment that the target is beyond. */
-	memcpy(ram + GDT_GPA + CODE_32, &(uint64_t) { 0x00409a0000004fff }, 8);
+	put_descriptor(CODE_32, 0x00409a0000004fff);
 	put(4, CODE_32, 2);
 	CHECK_EQUAL(RUN(0xff, 0x2b), 0);
 	check_fault(13, 0);
