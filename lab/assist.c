@@ -18,6 +18,9 @@
 #include "live.h"
 #include "machine.h"
 
+uint8_t pristine[RAM_BYTES];
+uint64_t seed = 1;
+
 /* --- the machine ------------------------------------------------------------------- */
 
 /**

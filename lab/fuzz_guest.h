@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The fuzzer of guests: what a guest begins with, what came of it, and who runs it. Both sides
- * speak in the structs of <linux/vee.h>.
+ * The fuzzer of guests: what a guest is made of, what came of it, and who runs it. Both sides
+ * speak in the structs of <linux/vee.h>. What is asked of a difference is in
+ * fuzz_guest_compare.h.
  */
 #ifndef LAB_FUZZ_GUEST_H
 #define LAB_FUZZ_GUEST_H
@@ -13,6 +14,7 @@
 
 #include "machine.h"
 
+#define CODE_BYTES	64
 #define XSAVE_BYTES	4096
 #define STEPS_MAX	24	/* exits that are compared, of one guest */
 #define BUS_MAX		2048	/* bytes to and from ports and devices, likewise */
@@ -101,6 +103,21 @@ struct start {
 };
 
 /**
+ * struct guest - what is made of a seed
+ * @bytes: of @code
+ * @is_wild: under vee alone
+ */
+struct guest {
+	uint64_t number;
+	enum mode mode;
+	struct kind kind;
+	struct start start;
+	uint8_t code[CODE_BYTES];
+	unsigned int bytes;
+	bool is_wild;
+};
+
+/**
  * struct engine - who runs a guest
  * @open: once, with its memory
  * @renew: what guests may have left is gone
@@ -126,15 +143,29 @@ struct vee_vcpu *vee_scratch(void);
 /* The answers to CPUID that its guests get. */
 int vee_answers(struct vee_cpuid_entry *entries, unsigned int *count);
 
-/* --- what both guests are told ---------------------------------------------------------- */
+/* --- a guest from its seed: fuzz_guest_make.c ------------------------------------------- */
+
+/* Once, before any guest: what their data are a part of. */
+void make_values(void);
+/* Guest @number, whose memory is then in pristine. */
+void make_guest(struct guest *g, uint64_t number);
+/* One that is wild: with fields of its VMCS, by the numbers that come after its seed's. */
+void run_wild(struct guest *g, struct trail *trail);
+
+/* --- what both guests are told: fuzz_guest_bus.c ---------------------------------------- */
 
 int touch_memory(void *trail, uint64_t gpa, void *data, unsigned int bytes, bool write);
 int touch_port(void *trail, uint16_t port, void *data, unsigned int bytes, bool write);
+/* Which KVM keeps to itself, and has no use for: #GP. */
+bool is_x2apic(uint32_t index);
 /* Of MSRs that no engine has: false: #GP. */
 bool msr_answer(uint32_t index, uint64_t *value);
 /* Code that does nothing, and HLT: for each page once, in protected mode. */
 void make_touch(uint8_t *page);
 /* The next step, to be filled in; NULL: that was enough. */
 struct step *next_step(struct trail *trail, enum stop stop, uint64_t what, uint64_t value);
+/* @g, with the device as at first. @guide is the trail of another engine, or NULL. */
+void run_on(const struct engine *engine, const struct guest *g, struct trail *trail,
+	    const struct trail *guide);
 
 #endif /* LAB_FUZZ_GUEST_H */

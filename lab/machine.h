@@ -119,8 +119,9 @@ static inline void make_decoder(ZydisDecoder *decoder, unsigned int width)
 		ZydisDecoderInit(decoder, ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16);
 }
 
-static uint8_t pristine[RAM_BYTES];
-static uint64_t seed = 1;
+/* What is in memory at first, and what the next number is made of: the program has them, once. */
+extern uint8_t pristine[RAM_BYTES];
+extern uint64_t seed;
 
 static inline uint64_t random64(void)
 {
