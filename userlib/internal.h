@@ -388,7 +388,7 @@ struct guest_span {
 
 /*
  * Finds the @bytes (up to a page) at @gva for VEE_READ, VEE_WRITE or both, as the
- * instruction at hand would. 0, GUEST_FAULTED, -errno.
+ * instruction at hand would, or for VEE_EXECUTE. 0, GUEST_FAULTED, -errno.
  */
 int guest_find(const struct guest *guest, uint64_t gva, unsigned int bytes,
 	       unsigned int access, struct guest_span *span);

@@ -116,8 +116,11 @@ static int find_source(const struct pio *pio, unsigned int *segment)
 	uint64_t gva = guest_linear(&pio->guest, SEG_CS, page->regs.rip);
 	uint8_t insn[VEE_INSN_MAX];
 	unsigned int length = min_u64(page->exit.instruction_length, sizeof(insn));
-	int err = guest_read_at(&pio->guest, gva, insn, length);
+	struct guest_span span;
+	int err = guest_find(&pio->guest, gva, length, VEE_EXECUTE, &span);
 
+	if (!err)
+		err = guest_read(&pio->guest, &span, insn, length);
 	*segment = SEG_DS;
 	for (unsigned int i = 0; !err && i < length; i++) {
 		int number = segment_of_prefix(insn[i]);

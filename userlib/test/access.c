@@ -556,6 +556,48 @@ static void protection_keys(void)
 	rig_end(&rig);
 }
 
+/*
+ * OUTSB whose prefix is in a page that may be executed, and not read: by its protection key, and
+ * at CPL 0 by CR4.SMAP (SDM 3A, "Access Rights" and "Protection Keys").
+ */
+static void check_prefix(unsigned int cpl)
+{
+	test_case("CPL %u", cpl);
+	fake.page_count = 0;
+	begin(8);
+	memset(fake.xsave, 0, sizeof(fake.xsave));
+	fake.identity = false;
+	fake_map(0x5000, 0x6000, VEE_READ, true);
+	fake_map(0x7000, 0x8000, VEE_READ, cpl == 3);
+	fake_paging(&rig);
+	*fake_entry(0x5000, 0) |= KEY(3);
+	set_pkru(NO_ACCESS(3));
+	page->control.cr4 |= CR4_SMAP | CR4_PKE;
+	page->segments.ss.access_rights |= cpl << 5;
+	page->segments.gs.base = 0x7000;
+	page->regs.rip = 0x5000;
+	page->regs.rsi = 0x10;
+	memcpy(ram + 0x6000, "\x65\x6e", 2);
+	ram[0x8010] = 0x77;
+	port_at = 0;
+	page->exit = (struct vee_exit) { .reason = VEE_EXIT_PIO, .instruction_length = 2 };
+	page->exit.pio = (struct vee_exit_pio) {
+		.width = 1, .direction = VEE_PIO_OUT, .string = 1, .count = 1, .address_width = 8,
+		.gva = 0x7010,
+	};
+	CHECK_EQUAL(vee_assist(rig.vcpu, &bus), 0);
+	check_done();
+	CHECK_EQUAL(port_at, 1);
+	CHECK_EQUAL(port_data[0], 0x77);
+	rig_end(&rig);
+}
+
+static void code_is_fetched(void)
+{
+	check_prefix(0);
+	check_prefix(3);
+}
+
 /* The first element is what faults, also downwards. */
 static void cr2_downwards(void)
 {
@@ -777,6 +819,7 @@ const struct test tests[] = {
 	{ "accessed and dirty flags", accessed_and_dirty },
 	{ "page faults", page_faults },
 	{ "protection keys", protection_keys },
+	{ "the prefix of OUTS is fetched", code_is_fetched },
 	{ "CR2 is the first byte that can't be had", cr2_downwards },
 	{ "updates need write access", updates_need_write_access },
 	{ "page tables in a ROM", tables_in_rom },
