@@ -140,6 +140,16 @@ static unsigned int code_width(const struct vee_vcpu_page *page)
 	return rights & VEE_AR_DB ? 4 : 2;
 }
 
+/* With the prefixes that REP, and another width of operand or address, must have. */
+static unsigned int shortest(const struct pio *pio)
+{
+	const struct vee_exit_pio *exit = &pio->exit;
+	unsigned int usual = pio->guest.mode == 2 ? 2 : 4;
+
+	return 1 + !!exit->rep + (exit->width != 1 && exit->width != usual) +
+	       (exit->address_width != pio->guest.mode);
+}
+
 static int find_memory(struct pio *pio)
 {
 	const struct vee_vcpu_page *page = pio->guest.vcpu->page;
@@ -151,11 +161,9 @@ static int find_memory(struct pio *pio)
 	pio->down = page->regs.rflags & RFLAGS_DF;
 	pio->offset = (pio->write ? page->regs.rsi : page->regs.rdi) &
 		      low_bits(pio->exit.address_width);
-	pio->segment = SEG_ES;
-	/* That the exit says where it is spares reading the instruction. */
-	if (pio->write)
-		pio->segment = SEG_DS;
-	if (pio->write && guest_linear(&pio->guest, SEG_DS, pio->offset) != pio->exit.gva)
+	pio->segment = pio->write ? SEG_DS : SEG_ES;
+	/* Where there is no room for a prefix of a segment the instruction need not be read. */
+	if (pio->write && page->exit.instruction_length > shortest(pio))
 		err = find_source(pio, &pio->segment);
 	return err;
 }

@@ -462,6 +462,55 @@ static void prefixes(void)
 	check_prefix(4, 0xf3, 0x66, 4);
 }
 
+static void begin_outs(unsigned int length)
+{
+	begin(4);
+	memcpy(ram + 0x1000, "\x64\x6e", 2);		/* outsb %fs:(%esi) */
+	ram[0x2000] = 0x77;
+	page->regs.rsi = 0x2000;
+	set_port_exit(VEE_PIO_OUT, true, 0x2000);
+	page->exit.instruction_length = length;
+}
+
+/* Segments that lead to the same place: the prefix tells whose limit and rights count. */
+static void segments_alike(void)
+{
+	begin_outs(2);
+	page->segments.ds.access_rights |= VEE_AR_UNUSABLE;
+	CHECK_EQUAL(do_port(), 0);
+	check_done();
+	CHECK_EQUAL(ports, 1);
+	CHECK_EQUAL(at(0x100, 1), 0x77);
+	rig_end(&rig);
+	begin_outs(2);
+	page->segments.fs.limit = 0x1fff;
+	CHECK_EQUAL(do_port(), 0);
+	check_fault(13, 0);
+	CHECK_EQUAL(ports, 0);
+	rig_end(&rig);
+}
+
+/* Of as many bytes as the exit tells of otherwise none is a segment's: RIP is in a device. */
+static void instruction_is_spared(void)
+{
+	begin_outs(4);
+	page->regs.rip = DEVICE_GPA;
+	page->exit.pio.rep = 1;
+	page->exit.pio.width = 2;
+	page->exit.pio.address_width = 2;
+	page->regs.rcx = 1;
+	accesses = 0;
+	CHECK_EQUAL(do_port(), 0);
+	check_done();
+	CHECK_EQUAL(accesses, 0);
+	set_port_exit(VEE_PIO_OUT, true, 0x2000);
+	page->regs.rsi = 0x2000;
+	page->exit.instruction_length = 2;
+	CHECK_EQUAL(do_port(), 0);
+	CHECK(accesses > 0);
+	rig_end(&rig);
+}
+
 /* --- page tables in the device --- */
 
 /* The flags go nowhere, and the access goes on; where the device fails so does it. */
@@ -506,6 +555,8 @@ const struct test tests[] = {
 	{ "each request, each access of a device's", each_failure },
 	{ "each of a port's", each_failure_of_a_port },
 	{ "prefixes of OUTS", prefixes },
+	{ "segments of OUTS that are alike", segments_alike },
+	{ "OUTS that need not be read", instruction_is_spared },
 	{ "page tables in a device", tables_in_a_device },
 	{ "reserved bits of a PDPTE", reserved_bits_of_a_pdpte },
 	{ 0 }
