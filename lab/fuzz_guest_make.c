@@ -182,20 +182,20 @@ static void add_any(struct guest *g)
 		add_number(g, random64(), pick(5));
 }
 
-/*
- * The TSC and random numbers are others each time, and VMCALL is KVM's own. Anywhere, since
- * jumps lead into the middle of instructions.
- */
+/* The TSC and random numbers are others each time, and VMCALL is KVM's own. */
+static bool is_taken_out(uint8_t first, uint8_t second)
+{
+	return first == 0x31 || (first == 0x01 && second == 0xf9) ||
+	       (first == 0x01 && (second == 0xc1 || second == 0xd9)) ||
+	       (first == 0xc7 && second >= 0xf0);
+}
+
+/* Anywhere, since jumps lead into the middle of instructions. Behind them is HLT. */
 static void take_out(uint8_t *code, unsigned int bytes)
 {
-	for (unsigned int i = 0; i + 2 < bytes; i++) {
-		if (code[i] != 0x0f)
-			continue;
-		if (code[i + 1] == 0x31 || (code[i + 1] == 0x01 && code[i + 2] == 0xf9) ||
-		    (code[i + 1] == 0x01 && (code[i + 2] == 0xc1 || code[i + 2] == 0xd9)) ||
-		    (code[i + 1] == 0xc7 && code[i + 2] >= 0xf0))
+	for (unsigned int i = 0; i + 1 < bytes; i++)
+		if (code[i] == 0x0f && is_taken_out(code[i + 1], i + 2 < bytes ? code[i + 2] : HLT))
 			code[i + 1] = 0x0b;
-	}
 }
 
 static void make_code(struct guest *g)
