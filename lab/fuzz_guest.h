@@ -72,9 +72,11 @@ struct step {
 
 /**
  * struct beat - a byte to or from a port or a device
+ * @rip: linear address of the instruction, under vee; 0 under KVM
  */
 struct beat {
 	uint64_t address;
+	uint64_t rip;
 	uint8_t byte;
 	bool is_port;
 	bool is_write;
@@ -82,12 +84,14 @@ struct beat {
 
 /**
  * struct trail - what came of a guest
+ * @rip: of beats to come
  */
 struct trail {
 	struct step steps[STEPS_MAX];
 	unsigned int step_count;
 	struct beat bus[BUS_MAX];
 	unsigned int bus_count;
+	uint64_t rip;
 	struct state end;
 };
 

@@ -46,7 +46,7 @@ static void beat(struct trail *trail, uint64_t address, uint8_t *byte, bool is_p
 		write_device(address - GPA_MMIO, *byte);
 	if (trail->bus_count < BUS_MAX)
 		trail->bus[trail->bus_count++] =
-			(struct beat) { address, *byte, is_port, write };
+			(struct beat) { address, trail->rip, *byte, is_port, write };
 }
 
 int touch_memory(void *trail, uint64_t gpa, void *data, unsigned int bytes, bool write)

@@ -175,15 +175,27 @@ void drop_beats(struct trail *trail, unsigned int first, unsigned int count)
 			trail->steps[i].bus = first;
 }
 
-/* Did it go to the device at all? Not any more. */
-static bool drop_memory(struct trail *trail)
+static bool is_beyond(const struct beat *beat)
 {
-	unsigned int before = trail->bus_count;
+	return !beat->is_port && beat->address - GPA_MMIO >= MMIO_BYTES;
+}
 
-	for (unsigned int i = before; i-- > 0;)
-		if (!trail->bus[i].is_port)
-			drop_beats(trail, i, 1);
-	return trail->bus_count < before;
+/* Where did it go? To the device not any more. */
+static struct went drop_device(struct trail *trail)
+{
+	struct went went = { 0 };
+
+	for (unsigned int i = trail->bus_count; i-- > 0;) {
+		if (trail->bus[i].is_port)
+			continue;
+		if (is_beyond(&trail->bus[i])) {
+			went.beyond = true;
+			continue;
+		}
+		went.device = true;
+		drop_beats(trail, i, 1);
+	}
+	return went;
 }
 
 static bool same_stop(const struct trail *vee, const struct trail *plain)
@@ -192,7 +204,7 @@ static bool same_stop(const struct trail *vee, const struct trail *plain)
 	       last_step(vee)->stop == last_step(plain)->stop;
 }
 
-bool run_plain(const struct guest *g, struct trail *plain, bool *went)
+bool run_plain(const struct guest *g, struct trail *plain, struct went *went)
 {
 	static uint8_t of_device[MMIO_BYTES];
 	static struct kept kept, now;
@@ -204,7 +216,7 @@ bool run_plain(const struct guest *g, struct trail *plain, bool *went)
 	memcpy(of_device, device, MMIO_BYTES);
 	keep(&now);
 	run_on(&engine_plain, g, plain, NULL);
-	*went = drop_memory(&vee);
+	*went = drop_device(&vee);
 	right = same_stop(&vee, plain) && !trails_differ(&vee, plain);
 	if (right && has_end(plain))
 		right = !memcmp(now.of_vee, memory_vee, RAM_BYTES) &&
@@ -213,7 +225,7 @@ bool run_plain(const struct guest *g, struct trail *plain, bool *went)
 	return right;
 }
 
-bool is_as_plain(const struct guest *g, bool *went)
+bool is_as_plain(const struct guest *g, struct went *went)
 {
 	static struct trail plain;
 
@@ -222,16 +234,69 @@ bool is_as_plain(const struct guest *g, bool *went)
 
 bool is_right(const struct guest *g)
 {
-	bool went;
+	struct went went;
 
-	return is_as_plain(g, &went) && went;
+	return is_as_plain(g, &went) && went.device && !went.beyond;
 }
 
 bool is_right_without(const struct guest *g)
 {
-	bool went;
+	struct went went;
 
-	return is_as_plain(g, &went) && !went;
+	return is_as_plain(g, &went) && !went.device && !went.beyond;
+}
+
+/* What is in @gpa of memory from now on. */
+static uint8_t exchange(uint32_t gpa, uint8_t byte)
+{
+	uint8_t before = pristine[gpa];
+
+	pristine[gpa] = byte;
+	return before;
+}
+
+bool is_right_until(const struct guest *g, uint32_t gpa)
+{
+	uint8_t before = exchange(gpa, HLT);
+	bool right = is_right(g);
+
+	exchange(gpa, before);
+	return right;
+}
+
+unsigned int first_beat(const struct trail *a, const struct trail *b)
+{
+	unsigned int first = 0;
+
+	while (first < a->bus_count && first < b->bus_count && same_bus(a, b, first + 1))
+		first++;
+	return first;
+}
+
+/* Where they part on the bus; vee's if it has more of it. NULL: nowhere. */
+static const struct beat *parting_beat(const struct difference *d)
+{
+	unsigned int first = first_beat(d->vee, d->kvm);
+
+	if (first < d->vee->bus_count)
+		return &d->vee->bus[first];
+	return first < d->kvm->bus_count ? &d->kvm->bus[first] : NULL;
+}
+
+bool is_right_there(const struct difference *d)
+{
+	const struct beat *beat = parting_beat(d);
+	struct went went;
+
+	return beat && !beat->is_port && !is_beyond(beat) && is_as_plain(d->g, &went) &&
+	       went.device;
+}
+
+bool is_right_or_beyond(const struct difference *d)
+{
+	const struct beat *beat = parting_beat(d);
+
+	return (beat && is_beyond(beat)) || is_right(d->g) || is_right_there(d);
 }
 
 struct trail *copy_of(const struct trail *kvm)
@@ -260,26 +325,39 @@ static bool is_other(const struct trail *a, const struct trail *b)
 	       memcmp(&last_step(a)->regs, &last_step(b)->regs, sizeof(struct vee_regs));
 }
 
-bool is_same_until(const struct difference *d, uint32_t gpa)
+/* With @count bytes of @code at @gpa, likewise. */
+static bool is_same_with(const struct difference *d, uint32_t gpa, const uint8_t *code,
+			 unsigned int count)
 {
-	uint8_t *code = pristine + gpa, before = *code;
 	static struct trail vee, kvm;
 	struct difference until = { d->g, NULL, &vee, &kvm };
+	uint8_t before[INSN_MOST];
 	static struct kept kept;
 	bool same;
 
 	keep(&kept);
-	*code = HLT;
+	memcpy(before, pristine + gpa, count);
+	memcpy(pristine + gpa, code, count);
 	engine_kvm.renew();
 	run_both(d->g, &vee, &kvm);
 	until.what = find_difference(&vee, &kvm);
-	*code = before;
-	memory_vee[gpa] = kept.of_vee[gpa];
-	memory_kvm[gpa] = kept.of_vee[gpa];
+	memcpy(pristine + gpa, before, count);
+	memcpy(memory_vee + gpa, kept.of_vee + gpa, count);
+	memcpy(memory_kvm + gpa, kept.of_vee + gpa, count);
 	same = (is_other(d->vee, &vee) || memcmp(kept.of_vee, memory_vee, RAM_BYTES)) &&
 	       (!until.what || is_hlt_step(&until));
 	give_back(&kept);
 	return same;
+}
+
+bool is_same_until(const struct difference *d, uint32_t gpa)
+{
+	static const uint8_t hlt[] = { HLT }, ud2[] = { 0x0f, 0x0b };
+
+	if (gpa > RAM_BYTES - sizeof(ud2))
+		return false;
+	return is_same_with(d, gpa, hlt, sizeof(hlt)) ||
+	       (is_at(d->vee, 13) && is_same_with(d, gpa, ud2, sizeof(ud2)));
 }
 
 bool is_second(uint8_t byte, int second)
@@ -289,15 +367,39 @@ bool is_second(uint8_t byte, int second)
 	return second & 0x100 ? (byte & 0x38) == (second & 0x38) : byte == second;
 }
 
+static bool is_prefix(uint8_t byte)
+{
+	static const uint8_t prefixes[] = {
+		0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf0, 0xf2, 0xf3,
+	};
+
+	return memchr(prefixes, byte, sizeof(prefixes));
+}
+
+uint32_t skip_prefixes(uint32_t gpa)
+{
+	while (gpa < RAM_BYTES - 2 && is_prefix(pristine[gpa]))
+		gpa++;
+	return gpa;
+}
+
+static bool is_part(const struct difference *d, uint32_t gpa, uint8_t first, int second)
+{
+	return pristine[gpa] == first && is_second(pristine[gpa + 1], second) &&
+	       is_same_until(d, gpa);
+}
+
 bool part_at(const struct difference *d, uint8_t first, int second)
 {
-	const uint8_t *code = pristine + GPA_CODE;
+	const struct beat *beat = parting_beat(d);
 
 	for (unsigned int i = 0; i < d->g->bytes; i++)
-		if (code[i] == first && is_second(code[i + 1], second) &&
-		    is_same_until(d, GPA_CODE + i))
+		if (is_part(d, GPA_CODE + i, first, second))
 			return true;
-	return false;
+	if (is_part(d, 4 * first, first, second))
+		return true;
+	return beat && beat->rip && beat->rip < RAM_BYTES - INSN_MOST &&
+	       is_part(d, skip_prefixes(beat->rip), first, second);
 }
 
 bool is_at(const struct trail *trail, unsigned int vector)
@@ -305,18 +407,62 @@ bool is_at(const struct trail *trail, unsigned int vector)
 	return has_end(trail) && last_step(trail)->regs.rip == GPA_STUBS + vector + 1;
 }
 
-uint32_t fault_at(const struct trail *trail, const uint8_t *memory)
+unsigned int length_at(const struct guest *g, uint32_t gpa)
+{
+	ZydisDecoder decoder;
+	ZydisDecodedInstruction insn;
+
+	make_decoder(&decoder, g->kind.width);
+	return ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, pristine + gpa,
+							  INSN_MOST, &insn)) ? insn.length : 0;
+}
+
+uint32_t fault_at(const struct trail *trail, const uint8_t *memory, bool has_code)
 {
 	const struct vee_control *control = &last_step(trail)->control;
 	uint64_t rsp = last_step(trail)->regs.rsp;
 	uint16_t frame[4];
 
+	if (has_code)
+		rsp += control->efer & EFER_LMA ? 8 : 4;
 	if (rsp > RAM_BYTES - sizeof(frame))
 		return UINT32_MAX;
 	memcpy(frame, memory + rsp, sizeof(frame));
 	if (!(control->cr0 & CR0_PE))
 		return frame[0] + 16U * frame[1];
 	return frame[0] | (uint32_t)frame[1] << 16;
+}
+
+/* @ends: do both come to an end, so that all is compared? */
+static bool differs_nowhere(const struct guest *g, bool *ends)
+{
+	static struct trail vee, kvm;
+	static struct kept kept;
+	bool same;
+
+	keep(&kept);
+	engine_kvm.renew();
+	run_both(g, &vee, &kvm);
+	same = !find_difference(&vee, &kvm);
+	*ends = has_end(&vee) && has_end(&kvm);
+	give_back(&kept);
+	return same;
+}
+
+bool is_alike(const struct guest *g)
+{
+	bool ends;
+
+	return differs_nowhere(g, &ends);
+}
+
+bool is_alike_until(const struct guest *g, uint32_t gpa)
+{
+	uint8_t before = exchange(gpa, HLT);
+	bool ends, same = differs_nowhere(g, &ends);
+
+	exchange(gpa, before);
+	return same && ends;
 }
 
 bool is_as_if(const struct guest *g, const struct guest *mended)

@@ -65,6 +65,7 @@ const char *find_difference(struct trail *vee, struct trail *kvm);
 /* --- what a difference comes from: likewise --------------------------------------------- */
 
 #define DR6_BS	0x4000ULL
+#define INSN_MOST	15
 #define NO_MORE	-1
 #define REG(n)	(0x100 | (n) << 3)	/* of ModRM */
 
@@ -75,31 +76,63 @@ void run_both(const struct guest *g, struct trail *vee, struct trail *kvm);
 struct trail *copy_of(const struct trail *kvm);
 void drop_beats(struct trail *trail, unsigned int first, unsigned int count);
 
+/**
+ * struct went - where vee has gone to memory that is none
+ * @device: to the device, which is memory for the CPU
+ * @beyond: or to what there is nothing at for the CPU either
+ */
+struct went {
+	bool device;
+	bool beyond;
+};
+
 /*
  * Does the CPU do, where the device is memory, what vee has done with the device? @plain: what
- * the CPU does there. @went: has vee gone to the device?
+ * the CPU does there.
  */
-bool run_plain(const struct guest *g, struct trail *plain, bool *went);
-bool is_as_plain(const struct guest *g, bool *went);
+bool run_plain(const struct guest *g, struct trail *plain, struct went *went);
+bool is_as_plain(const struct guest *g, struct went *went);
 /* It does, and vee has gone there: then it's KVM that has not. */
 bool is_right(const struct guest *g);
 /* Likewise where it is right not to go there. */
 bool is_right_without(const struct guest *g);
+/* ... with HLT at @gpa, behind what is asked about. */
+bool is_right_until(const struct guest *g, uint32_t gpa);
+/* The first of the bus that is not the same, or as many as there are of the shorter one. */
+unsigned int first_beat(const struct trail *a, const struct trail *b);
+/* As is_right(), though it has gone beyond the device, too, but not where they part. */
+bool is_right_there(const struct difference *d);
+/* Likewise; or they part beyond the device, where it is vee's alone. */
+bool is_right_or_beyond(const struct difference *d);
 
-/* With HLT (at CPL 3: #GP) at @gpa: does vee come to it, and nothing differ? */
+/*
+ * With HLT at @gpa, or UD2 where HLT does what the instruction has done (#GP at CPL 3): does vee
+ * come to it, and nothing differ?
+ */
 bool is_same_until(const struct difference *d, uint32_t gpa);
 /* The second byte of an opcode: as it is, by REG() a field of ModRM, NO_MORE: whatever. */
 bool is_second(uint8_t byte, int second);
-/* Is it an instruction of that opcode where they part? */
+/*
+ * Is it an instruction of that opcode where they part? In the guest's code, where vee was then,
+ * or in real mode's interrupt table, which has most: who has jumped to what is before it gets
+ * there.
+ */
 bool part_at(const struct difference *d, uint8_t first, int second);
 /* Did it come to the handler of @vector? */
 bool is_at(const struct trail *trail, unsigned int vector);
-/* Where the handler of a fault without error code would go back to. */
-uint32_t fault_at(const struct trail *trail, const uint8_t *memory);
+/* What is behind the prefixes at @gpa. */
+uint32_t skip_prefixes(uint32_t gpa);
+/* How long is the instruction there? 0: it is none. */
+unsigned int length_at(const struct guest *g, uint32_t gpa);
+/* Where the handler of a fault would go back to; @has_code: an error code, not in real mode. */
+uint32_t fault_at(const struct trail *trail, const uint8_t *memory, bool has_code);
 /* What vee makes of @mended KVM has made of @g already; but for what is known of @mended. */
 bool is_as_if(const struct guest *g, const struct guest *mended);
 /* What vee has made of the guest it makes of @mended, too, and then KVM as well. */
 bool does_as_if(const struct difference *d, const struct guest *mended);
+/* Does nothing differ of @g? Or nothing with HLT at @gpa, behind what is asked about? */
+bool is_alike(const struct guest *g);
+bool is_alike_until(const struct guest *g, uint32_t gpa);
 /* After HLT a trap is still to be taken; KVM has it in DR6 as soon as that is asked for. */
 bool is_hlt_step(const struct difference *d);
 

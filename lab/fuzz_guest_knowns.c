@@ -130,12 +130,10 @@ static bool is_elsewhere(const struct beat *beat)
 static bool reads_more(const struct difference *d, bool is_port)
 {
 	struct trail *kvm = copy_of(d->kvm);
-	unsigned int first = 0, count = kvm->bus_count - d->vee->bus_count;
+	unsigned int first = first_beat(d->vee, kvm), count = kvm->bus_count - d->vee->bus_count;
 
 	if (kvm->bus_count <= d->vee->bus_count)
 		return false;
-	while (first < d->vee->bus_count && same_bus(d->vee, kvm, first + 1))
-		first++;
 	for (unsigned int i = first; i < first + count; i++)
 		if (kvm->bus[i].is_port != is_port || kvm->bus[i].is_write)
 			return false;
@@ -143,10 +141,20 @@ static bool reads_more(const struct difference *d, bool is_port)
 	return !find_difference(d->vee, kvm);
 }
 
+/* Is it an INS that the fault is of, be it one that the guest has written itself? */
+static bool is_ins_there(const struct difference *d)
+{
+	uint32_t gpa = fault_at(d->vee, memory_vee, d->g->mode != REAL);
+
+	return (is_at(d->vee, 12) || is_at(d->vee, 13) || is_at(d->vee, 14)) && gpa < RAM_BYTES &&
+	       (memory_vee[gpa] == 0x6c || memory_vee[gpa] == 0x6d);
+}
+
 /* KVM reads the port before it finds that memory can't be written: SDM 2A, "INS". */
 static bool is_ins(const struct difference *d)
 {
-	return reads_more(d, true) && (part_at(d, 0x6c, NO_MORE) || part_at(d, 0x6d, NO_MORE));
+	return reads_more(d, true) && (part_at(d, 0x6c, NO_MORE) || part_at(d, 0x6d, NO_MORE) ||
+				       is_ins_there(d));
 }
 
 /* Beats to ports, or those to memory. */
@@ -155,8 +163,10 @@ static unsigned int beats_of(const struct trail *trail, bool is_port, struct bea
 	unsigned int count = 0;
 
 	for (unsigned int i = 0; i < trail->bus_count; i++)
-		if (trail->bus[i].is_port == is_port)
-			beats[count++] = trail->bus[i];
+		if (trail->bus[i].is_port == is_port) {
+			beats[count] = trail->bus[i];
+			beats[count++].rip = 0;
+		}
 	return count;
 }
 
@@ -185,14 +195,12 @@ static bool is_rep_ins(const struct difference *d)
  */
 static bool is_sixth_byte(const struct difference *d)
 {
+	unsigned int first = first_beat(d->vee, d->kvm);
 	static struct trail vee;
-	unsigned int first = 0;
 
 	vee = *d->vee;
 	if (vee.bus_count != d->kvm->bus_count + 1)
 		return false;
-	while (first < d->kvm->bus_count && same_bus(&vee, d->kvm, first + 1))
-		first++;
 	if (vee.bus[first].is_port || vee.bus[first].is_write)
 		return false;
 	drop_beats(&vee, first, 1);
@@ -202,18 +210,17 @@ static bool is_sixth_byte(const struct difference *d)
 /* KVM's emulator reads what SLDT and STR then write over. */
 static bool is_sldt(const struct difference *d)
 {
-	const struct trail *vee = d->vee;
-
-	return vee->bus_count && reads_more(d, false) && part_at(d, 0x0f, 0x00) &&
-	       (is_elsewhere(&vee->bus[vee->bus_count - 1]) || is_right(d->g));
+	return d->vee->bus_count && reads_more(d, false) && part_at(d, 0x0f, 0x00) &&
+	       is_right_or_beyond(d);
 }
 
 /* ... and what CLFLUSH flushes: SDM 2A, "CLFLUSH", does not read. */
 static bool is_clflush(const struct difference *d)
 {
-	bool went;
+	struct went went;
 
-	return reads_more(d, false) && part_at(d, 0x0f, 0xae) && is_as_plain(d->g, &went);
+	return reads_more(d, false) && part_at(d, 0x0f, 0xae) && is_as_plain(d->g, &went) &&
+	       !went.beyond;
 }
 
 /*
@@ -228,12 +235,17 @@ static bool is_cmps(const struct difference *d)
 	       (is_at(d->vee, 12) || is_at(d->vee, 13) || is_at(d->vee, 14));
 }
 
-/* ... and what MOVS moves, before its destination faults: of that there is nothing, too. */
+/*
+ * ... and what MOVS or POP moves, before its destination faults, and what POPF pops, before it
+ * finds IOPL wanting in virtual-8086 mode: of that there is nothing, too.
+ */
 static bool is_movs(const struct difference *d)
 {
 	return reads_more(d, false) &&
 	       (is_at(d->vee, 12) || is_at(d->vee, 13) || is_at(d->vee, 14)) &&
-	       (part_at(d, 0xa4, NO_MORE) || part_at(d, 0xa5, NO_MORE));
+	       (part_at(d, 0xa4, NO_MORE) || part_at(d, 0xa5, NO_MORE) ||
+		part_at(d, 0x8f, REG(0)) ||
+		(d->g->mode == VIRTUAL && part_at(d, 0x9d, NO_MORE)));
 }
 
 /* Of what KVM emulates it checks no alignment: SDM 3A, "Alignment Check Exception (#AC)". */
@@ -348,7 +360,8 @@ static bool is_early_step(const struct difference *d)
 	return d->g->start.state.regs.rflags & RFLAGS_TF && is_at(d->vee, 1) && is_at(d->kvm, 1) &&
 	       d->vee->bus_count > d->kvm->bus_count &&
 	       same_bus(d->vee, d->kvm, d->kvm->bus_count) &&
-	       fault_at(d->kvm, memory_kvm) != fault_at(d->vee, memory_vee) && is_right(d->g);
+	       fault_at(d->kvm, memory_kvm, false) != fault_at(d->vee, memory_vee, false) &&
+	       is_right(d->g);
 }
 
 /*
@@ -371,6 +384,94 @@ bool is_dr_shutdown(const struct difference *d)
 	       !find_difference(d->vee, kvm);
 }
 
+static bool is_string(uint8_t opcode)
+{
+	return (opcode >= 0x6c && opcode <= 0x6f) || (opcode >= 0xa4 && opcode <= 0xa7) ||
+	       (opcode >= 0xaa && opcode <= 0xaf);
+}
+
+/*
+ * REP of what is emulated: there is a trap after each iteration (SDM 2B,
+ * "REP/REPE/REPZ/REPNE/REPNZ": an exception suspends it); KVM's emulator has one after many.
+ * Without RFLAGS.TF nothing differs.
+ */
+static bool is_rep_step(const struct difference *d)
+{
+	uint32_t gpa = fault_at(d->vee, memory_vee, false), next;
+	uint32_t of_kvm = fault_at(d->kvm, memory_kvm, false);
+	static struct guest mended;
+
+	if (!is_at(d->vee, 1) || !is_at(d->kvm, 1) || gpa >= RAM_BYTES - INSN_MOST ||
+	    !(d->g->start.state.regs.rflags & RFLAGS_TF) ||
+	    !same_bus(d->vee, d->kvm, d->vee->bus_count))
+		return false;
+	next = gpa + length_at(d->g, gpa);
+	if (next == gpa || !is_string(pristine[next - 1]) || (of_kvm != gpa && of_kvm != next))
+		return false;
+	mended = *d->g;
+	mended.start.state.regs.rflags &= ~RFLAGS_TF;
+	return is_same_until(d, gpa) && is_alike_until(&mended, next);
+}
+
+#define CODE_TYPE	0xf
+#define CODE_PLAIN	0xb	/* not conforming; whether it may be read is no matter */
+#define RPL		3
+
+/*
+ * SS with another DPL than CS: SDM 3C, "Checks on Guest Segment Registers", has no CPU enter. The
+ * emulated one does, and takes CS's for the privilege level, KVM SS's.
+ */
+static bool is_two_levels(const struct difference *d)
+{
+	const struct vee_segments *all = &d->g->start.state.segments;
+	static struct guest mended;
+
+	if ((all->cs.access_rights | 2) % (CODE_TYPE + 1) != CODE_PLAIN ||
+	    !((all->cs.access_rights ^ all->ss.access_rights) & VEE_AR_DPL))
+		return false;
+	mended = *d->g;
+	mended.start.state.segments.ss.access_rights ^=
+		(all->cs.access_rights ^ all->ss.access_rights) & VEE_AR_DPL;
+	return does_as_if(d, &mended);
+}
+
+/*
+ * At an entry to virtual-8086 mode the emulator takes CS's RPL for the privilege level, and if
+ * that is not 3 checks no alignment from then on, where SDM 3A, "Alignment Check Exception
+ * (#AC)", has it be checked. Without RFLAGS.AC nothing differs.
+ */
+static bool is_unchecked(const struct difference *d)
+{
+	const struct state *s = &d->g->start.state;
+	unsigned int at = d->vee->bus_count;
+	static struct guest mended;
+
+	if (!is_at(d->vee, 17) || !(s->regs.rflags & RFLAGS_VM) ||
+	    (s->segments.cs.selector & RPL) == RPL || d->kvm->bus_count <= at ||
+	    !(d->kvm->bus[at].address & 3))
+		return false;
+	mended = *d->g;
+	mended.start.state.regs.rflags &= ~RFLAGS_AC;
+	return is_alike(&mended);
+}
+
+#define FSW_UPPER	3	/* bytes of the XSAVE area */
+#define FSW_B		0x80
+
+/*
+ * An FXRSTOR that faults by MXCSR has loaded the x87 status word before, with B as in memory. B is
+ * as ES is (SDM 1, "x87 FPU Status Register") as soon as it has been saved and loaded again, and
+ * whether it has been is the engine's to choose.
+ */
+static bool is_busy(const struct difference *d)
+{
+	struct trail *kvm = copy_of(d->kvm);
+
+	kvm->end.xsave[FSW_UPPER] ^=
+		(kvm->end.xsave[FSW_UPPER] ^ d->vee->end.xsave[FSW_UPPER]) & FSW_B;
+	return !find_difference(d->vee, kvm) && is_at(d->vee, 13) && part_at(d, 0x0f, 0xae);
+}
+
 /* ENTER, ARPL, BOUND, LAR, LSL: where the device is elsewhere than is_right() has memory. */
 static bool part_at_missing(const struct difference *d)
 {
@@ -384,21 +485,27 @@ static bool part_at_missing(const struct difference *d)
  */
 static bool is_missing_there(const struct difference *d)
 {
-	static const uint8_t prefixes[] = {
-		0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf0, 0xf2, 0xf3,
-	};
 	bool ended = last_step(d->kvm)->stop == END_SHUTDOWN;
-	uint32_t gpa = ended ? last_step(d->kvm)->regs.rip : fault_at(d->kvm, memory_kvm), at = gpa;
+	uint32_t gpa = ended ? last_step(d->kvm)->regs.rip : fault_at(d->kvm, memory_kvm, false);
 	const uint8_t *m = pristine;
+	uint32_t at;
 
 	if (gpa > RAM_BYTES - 16 || memcmp(m + gpa, memory_kvm + gpa, 4))
 		return false;
-	while (at < gpa + 14 && memchr(prefixes, m[at], sizeof(prefixes)))
-		at++;
+	at = skip_prefixes(gpa);
 	return (m[at] == 0xc8 || m[at] == 0x63 || m[at] == 0x62 ||
 		(m[at] == 0x0f && (m[at + 1] == 0x02 || m[at + 1] == 0x03)) ||
 		is_elsewhere(&d->vee->bus[d->kvm->bus_count])) &&
 	       is_same_until(d, gpa);
+}
+
+/* The CPU, too, whatever comes of what is behind it. */
+static bool is_missing_alone(const struct difference *d)
+{
+	uint32_t gpa = fault_at(d->kvm, memory_kvm, false);
+
+	return is_at(d->kvm, 6) && gpa < RAM_BYTES - INSN_MOST && is_same_until(d, gpa) &&
+	       is_right_until(d->g, gpa + length_at(d->g, gpa));
 }
 
 /* KVM's emulator has not got the instruction, and makes #UD of it, or worse; libvee has. */
@@ -407,16 +514,8 @@ static bool is_beyond_kvm(const struct difference *d)
 	return (is_at(d->kvm, 6) || last_step(d->kvm)->stop == END_SHUTDOWN) &&
 	       d->vee->bus_count > d->kvm->bus_count &&
 	       same_bus(d->vee, d->kvm, d->kvm->bus_count) &&
-	       (is_right(d->g) || part_at_missing(d) || is_missing_there(d));
-}
-
-/* Real mode's interrupt table has both, and who has jumped to what is before it gets there. */
-static bool part_in_table(const struct difference *d)
-{
-	for (unsigned int opcode = 0x60; opcode <= 0x61; opcode++)
-		if (pristine[4 * opcode] == opcode && is_same_until(d, 4 * opcode))
-			return true;
-	return false;
+	       (is_right(d->g) || part_at_missing(d) || is_missing_there(d) ||
+		is_missing_alone(d));
 }
 
 /*
@@ -425,22 +524,18 @@ static bool part_in_table(const struct difference *d)
  */
 static bool is_popa(const struct difference *d)
 {
-	const struct trail *vee = d->vee, *kvm = d->kvm;
-	unsigned int first = 0;
-
-	while (first < vee->bus_count && first < kvm->bus_count && same_bus(vee, kvm, first + 1))
-		first++;
-	return kvm->bus_count &&
-	       (part_at(d, 0x60, NO_MORE) || part_at(d, 0x61, NO_MORE) || part_in_table(d)) &&
-	       ((first < vee->bus_count && is_elsewhere(&vee->bus[first])) ||
-		(first < kvm->bus_count && is_elsewhere(&kvm->bus[first])) || is_right(d->g));
+	return d->kvm->bus_count && (part_at(d, 0x60, NO_MORE) || part_at(d, 0x61, NO_MORE)) &&
+	       is_right_or_beyond(d);
 }
 
-/* Of what a far CALL pushes the last write alone gets to a device, too. */
+/*
+ * Of what a far CALL pushes the last write alone gets to a device, too. Or a write gets there that
+ * should not: KVM takes it for the access that the exit was about if it is as far into its page.
+ */
 static bool is_far_call(const struct difference *d)
 {
-	return d->vee->bus_count > d->kvm->bus_count &&
-	       (part_at(d, 0x9a, NO_MORE) || part_at(d, 0xff, REG(3))) && is_right(d->g);
+	return d->vee->bus_count != d->kvm->bus_count &&
+	       (part_at(d, 0x9a, NO_MORE) || part_at(d, 0xff, REG(3))) && is_right_or_beyond(d);
 }
 
 /*
@@ -473,7 +568,7 @@ static bool is_enter(const struct difference *d)
 	uint64_t more = (vee->rbp - kvm->rbp) & 0xff;
 
 	return (more == 2 || more == 6 || more == 0xfe || is_at(d->kvm, 6)) &&
-	       part_at(d, 0xc8, NO_MORE) && is_right_without(d->g);
+	       part_at(d, 0xc8, NO_MORE) && (is_right_without(d->g) || is_right_or_beyond(d));
 }
 
 /* SDM 2A, "LTR": #GP(selector) if that points to the LDT; KVM's emulator has 0 for it. */
@@ -692,7 +787,7 @@ struct known knowns[] = {
 	{ "KVM reads what SLDT or STR then writes", is_sldt, 0 },
 	{ "KVM reads what CLFLUSH flushes", is_clflush, 0 },
 	{ "KVM reads one operand of CMPS, and the other faults", is_cmps, 0 },
-	{ "KVM reads what MOVS moves, and its destination faults", is_movs, 0 },
+	{ "KVM reads what MOVS or POP moves, or POPF, which faults", is_movs, 0 },
 	{ "KVM checks no alignment where it emulates", is_alignment, 0 },
 	{ "an operand beyond 4 GiB, which may fault or not", is_wrap, 0 },
 	{ "KVM's ENTER saves by the width of the stack, or is #UD", is_enter, 0 },
@@ -713,6 +808,10 @@ struct known knowns[] = {
 	{ "KVM takes a CR8 whose upper bits are set", is_cr8, 0 },
 	{ "flags that an instruction leaves undefined", is_undefined_flag, 0 },
 	{ "SHLD or SHRD of 16 bits by more", is_undefined_shift, 0 },
+	{ "KVM does more of a REP in one step", is_rep_step, 0 },
+	{ "the emulator: it enters where SS has not CS's DPL", is_two_levels, 0 },
+	{ "the emulator: no alignment checks in virtual-8086 mode", is_unchecked, 0 },
+	{ "the emulator: B of an FXRSTOR that faults", is_busy, 0 },
 	{ "the emulator: MOV to DR8 exits before #UD", is_dr8, 0 },
 	{ "the emulator: a single-step trap pending at the exit of MOV DR", is_dr_step, 0 },
 	{ "the emulator: likewise at an EPT violation", is_early_step, 0 },

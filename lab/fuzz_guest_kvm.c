@@ -573,6 +573,7 @@ static void run(const struct start *start, struct trail *trail, const struct tra
 
 	trail->step_count = 0;
 	trail->bus_count = 0;
+	trail->rip = 0;
 	if (is_stale)
 		renew_kvm();
 	is_stale = false;

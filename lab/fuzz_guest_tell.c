@@ -144,7 +144,7 @@ void tell_all(const struct guest *g, const char *what, const struct known *known
 	      const struct trail *vee, const struct trail *kvm)
 {
 	static struct trail plain;
-	bool went;
+	struct went went;
 
 	if (what)
 		printf("differs: %s%s%s\n", what, known ? ", which is known: " : "",
@@ -153,7 +153,8 @@ void tell_all(const struct guest *g, const char *what, const struct known *known
 	tell_trail("vee", vee);
 	tell_trail("KVM", kvm);
 	tell_memory();
-	if ((vee->bus_count || kvm->bus_count) && !(run_plain(g, &plain, &went) && went))
+	if ((vee->bus_count || kvm->bus_count) &&
+	    !(run_plain(g, &plain, &went) && went.device && !went.beyond))
 		tell_trail("the CPU, with memory for the device", &plain);
 }
 

@@ -53,18 +53,6 @@ static bool differ_in(const struct difference *d, uint64_t flags)
 	return is_same_but(d, copy_of(d->kvm), flags);
 }
 
-/* How long is the instruction there? */
-static unsigned int length_at(const struct guest *g, uint32_t gpa)
-{
-	ZydisDecoder decoder;
-	ZydisDecodedInstruction insn;
-
-	make_decoder(&decoder, g->kind.width);
-	if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder, NULL, pristine + gpa, 15, &insn)))
-		return 0;
-	return insn.length;
-}
-
 /* Do they differ in @flags alone with HLT behind the instruction? Then a jump went by them. */
 static bool differ_behind(const struct difference *d, uint8_t first, int second, uint64_t flags)
 {

@@ -158,7 +158,10 @@ static void go_past_hlt(void)
 static bool assist(struct trail *trail)
 {
 	const struct vee_bus bus = { .memory = touch_memory, .port = touch_port, .arg = trail };
-	int ret = vee_assist(vcpu, &bus);
+	int ret;
+
+	trail->rip = vcpu->page->segments.cs.base + vcpu->page->regs.rip;
+	ret = vee_assist(vcpu, &bus);
 
 	return !ret || note(trail, END_CANNOT, vcpu->page->exit.reason, -ret);
 }
