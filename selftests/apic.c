@@ -747,6 +747,47 @@ TEST_F(apic, switched_off)
 	EXPECT_EQ(VECTOR_NMI, TAKEN());
 }
 
+/*
+ * SDM 3A, "Local APIC State After It Has Been Software Disabled": it takes none, its own among
+ * them, and what it has taken before stays.
+ */
+TEST_F(apic, switched_off_ipi)
+{
+	struct guest *g = &self->g;
+
+	set_x2apic(_metadata, g);
+	WRMSR(SELF_IPI, LOW);
+	WRMSR(SVR, 0xff);
+	WRMSR(SELF_IPI, HIGH);
+	WRMSR(ICR, ICR_SELF | HIGH);
+	EXPECT_EQ(0, RDMSR(IRR + 16 * (HIGH / 32)));
+	EXPECT_EQ(LOW, TAKEN());
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(EOI, 0);
+	EXPECT_EQ(0, RDMSR(ISR + 16 * (LOW / 32)));
+	WRMSR(SVR, APIC_SVR_ON);
+	EXPECT_EQ(-1, TAKEN());
+	WRMSR(SELF_IPI, HIGH);
+	EXPECT_EQ(HIGH, TAKEN());
+}
+
+TEST_F(apic, switched_off_ipi_xapic)
+{
+	STORE(SVR, APIC_SVR_ON);
+	STORE(ICR, ICR_SELF | LOW);
+	STORE(SVR, 0xff);
+	STORE(ICR, ICR_SELF | HIGH);
+	EXPECT_EQ(0, LOAD(IRR + 16 * (HIGH / 32)));
+	EXPECT_EQ(LOW, TAKEN());
+	EXPECT_EQ(-1, TAKEN());
+	STORE(EOI, 0);
+	EXPECT_EQ(0, LOAD(ISR + 16 * (LOW / 32)));
+	STORE(SVR, APIC_SVR_ON);
+	EXPECT_EQ(-1, TAKEN());
+	STORE(ICR, ICR_SELF | HIGH);
+	EXPECT_EQ(HIGH, TAKEN());
+}
+
 GUEST_LABEL(nmis_handler);
 /* Counts; in the first one's handler it sends itself R8 more. */
 GUEST_CODE(nmis, 64,

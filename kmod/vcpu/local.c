@@ -13,7 +13,9 @@
  *   it off by its task priority no longer does.
  *
  * While a caller has the guest stepped by RFLAGS.TF, events must pass by step.c: then
- * there is no virtual-interrupt delivery.
+ * there is no virtual-interrupt delivery. Nor is there for an APIC that is switched off by
+ * software: with it the CPU takes IPIs that the guest sends itself all the same (SDM 3C,
+ * "Self-IPI Virtualization").
  */
 #include <linux/err.h>
 #include <linux/gfp.h>
@@ -156,6 +158,7 @@ static bool controls_fit(const struct vee_vcpu *vcpu)
 
 	return local->controls != LOCAL_UNKNOWN && local->base == vcpu->apic.base &&
 	       local->several == bus_has_several(vcpu->apic.bus) &&
+	       local->on == apic_is_switched_on(&vcpu->apic) &&
 	       local->steps == steps_by_trap(vcpu);
 }
 
@@ -164,7 +167,7 @@ static u32 wanted_controls(const struct vee_vcpu *vcpu)
 	u32 wanted = apic_controls(&vcpu->apic);
 
 	/* In x2APIC mode the bitmap would let EOI and self IPI through, to the host's APIC. */
-	if (vcpu->local.steps)
+	if (vcpu->local.steps || !vcpu->local.on)
 		wanted &= ~(PROC2_VIRTUAL_INTERRUPT_DELIVERY | PROC2_VIRTUALIZE_X2APIC_MODE);
 	if (vcpu->local.several)
 		wanted |= spin_control();
@@ -258,6 +261,7 @@ static noinline void choose_controls(struct vee_vcpu *vcpu)
 	vcpu->local.base = vcpu->apic.base;
 	vcpu->local.steps = steps_by_trap(vcpu);
 	vcpu->local.several = bus_has_several(vcpu->apic.bus);
+	vcpu->local.on = apic_is_switched_on(&vcpu->apic);
 	wanted = wanted_controls(vcpu);
 	if (wanted != vcpu->local.controls)
 		set_controls(vcpu, wanted);

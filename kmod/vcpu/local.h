@@ -23,6 +23,7 @@ struct vee_vm;
  * @controls: LOCAL_ bits: what it does; LOCAL_UNKNOWN: it is yet to be set
  * @base: IA32_APIC_BASE, @steps: whether a caller steps the guest by RFLAGS.TF, that this is for;
  * @several: ... and whether the VM has other vCPUs
+ * @on: ... and whether the guest has switched the APIC on
  * @settled: IA32_APIC_BASE that @hides is for
  * @hides: the VM's page for APIC accesses isn't there since it must not be for this vCPU
  * @threshold: the TPR threshold in the VMCS
@@ -32,6 +33,7 @@ struct local {
 	u32 controls;
 	bool steps;
 	bool several;
+	bool on;
 	bool hides;
 	u64 base;
 	u64 settled;
