@@ -55,9 +55,11 @@ soak: ## Up to 200 VMs made, run, killed on two CPUs, while the host is at all o
 	@lab/soak
 test-instruments: ## Each planted bug is found by the instrument that it is for
 	@lab/test-instruments
-.PHONY: fuzz-api fuzz-guest
+.PHONY: fuzz-api fuzz-apic fuzz-guest
 fuzz-api: ## Random requests of several threads at once, on the debug kernel (ARGS=)
 	@lab/fuzz-api $(ARGS)
+fuzz-apic: ## Random accesses to local APICs, under vee and KVM (ARGS=)
+	@lab/fuzz-apic $(ARGS)
 fuzz-guest: ## Random guests, under vee and KVM: the same must come of both (ARGS=)
 	@lab/fuzz-guest $(ARGS)
 
