@@ -152,14 +152,18 @@ static bool steps_by_trap(const struct vee_vcpu *vcpu)
 	       !caps_has(VEE_FEATURE_MONITOR_TRAP_FLAG);
 }
 
+static bool may_deliver(const struct vee_vcpu *vcpu)
+{
+	return apic_is_switched_on(&vcpu->apic) && !steps_by_trap(vcpu);
+}
+
 static bool controls_fit(const struct vee_vcpu *vcpu)
 {
 	const struct local *local = &vcpu->local;
 
 	return local->controls != LOCAL_UNKNOWN && local->base == vcpu->apic.base &&
 	       local->several == bus_has_several(vcpu->apic.bus) &&
-	       local->on == apic_is_switched_on(&vcpu->apic) &&
-	       local->steps == steps_by_trap(vcpu);
+	       local->delivers == may_deliver(vcpu);
 }
 
 static u32 wanted_controls(const struct vee_vcpu *vcpu)
@@ -167,7 +171,7 @@ static u32 wanted_controls(const struct vee_vcpu *vcpu)
 	u32 wanted = apic_controls(&vcpu->apic);
 
 	/* In x2APIC mode the bitmap would let EOI and self IPI through, to the host's APIC. */
-	if (vcpu->local.steps || !vcpu->local.on)
+	if (!vcpu->local.delivers)
 		wanted &= ~(PROC2_VIRTUAL_INTERRUPT_DELIVERY | PROC2_VIRTUALIZE_X2APIC_MODE);
 	if (vcpu->local.several)
 		wanted |= spin_control();
@@ -259,9 +263,8 @@ static noinline void choose_controls(struct vee_vcpu *vcpu)
 	u32 wanted;
 
 	vcpu->local.base = vcpu->apic.base;
-	vcpu->local.steps = steps_by_trap(vcpu);
+	vcpu->local.delivers = may_deliver(vcpu);
 	vcpu->local.several = bus_has_several(vcpu->apic.bus);
-	vcpu->local.on = apic_is_switched_on(&vcpu->apic);
 	wanted = wanted_controls(vcpu);
 	if (wanted != vcpu->local.controls)
 		set_controls(vcpu, wanted);

@@ -21,9 +21,9 @@ struct vee_vm;
 /**
  * struct local - how the CPU sees to the APIC
  * @controls: LOCAL_ bits: what it does; LOCAL_UNKNOWN: it is yet to be set
- * @base: IA32_APIC_BASE, @steps: whether a caller steps the guest by RFLAGS.TF, that this is for;
- * @several: ... and whether the VM has other vCPUs
- * @on: ... and whether the guest has switched the APIC on
+ * @base: IA32_APIC_BASE that this is for; @delivers: whether the CPU may deliver then, for the
+ *   guest has switched the APIC on, and no caller steps it by RFLAGS.TF; @several: whether the VM
+ *   has other vCPUs
  * @settled: IA32_APIC_BASE that @hides is for
  * @hides: the VM's page for APIC accesses isn't there since it must not be for this vCPU
  * @threshold: the TPR threshold in the VMCS
@@ -31,9 +31,8 @@ struct vee_vm;
  */
 struct local {
 	u32 controls;
-	bool steps;
+	bool delivers;
 	bool several;
-	bool on;
 	bool hides;
 	u64 base;
 	u64 settled;
