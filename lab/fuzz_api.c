@@ -14,7 +14,6 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -29,13 +28,13 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <liburing.h>
 #include <linux/kcov.h>
 #include <vee.h>
 
+#include "fuzz.h"
 #include "fuzz_api_table.h"
 #include "live.h"
 
@@ -113,9 +112,7 @@ static struct shared {
 } *shared;
 
 static bool guided = true, once, tells_corpus;
-static uint64_t first = 1;
-static unsigned long most = 10000;
-static double seconds;
+static struct range range = { .first = 1, .most = 10000 };
 static unsigned int xsave_bytes;
 static const char *corpus_file;
 
@@ -1004,14 +1001,6 @@ static void run_round(uint64_t number)
 	_exit(0);
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
 static bool ends_within(pid_t child, unsigned int ms)
 {
 	struct pollfd poll_fd = { .fd = syscall(SYS_pidfd_open, child, 0), .events = POLLIN };
@@ -1089,7 +1078,7 @@ static void tell(unsigned long rounds, double took)
 		       shared->done[i]);
 	}
 	printf("%lu rounds from seed %llu on, %lu of them killed, in %.1f s: %lu requests, ",
-	       rounds, (unsigned long long)first, shared->killed, took, made);
+	       rounds, (unsigned long long)range.first, shared->killed, took, made);
 	printf("%lu submissions to io_uring, %lu other steps; ", shared->uring, shared->others);
 	printf("%u places in vee by KCOV%s\n", shared->place_count,
 	       shared->place_count ? "" : ", which this kernel has not");
@@ -1172,12 +1161,11 @@ static int run_all(void)
 	unsigned long i = 0;
 
 	do {
-		wrong = try_round(first + i);
+		wrong = try_round(range.first + i);
 		if (wrong)
-			printf("round %llu: %s\n", (unsigned long long)(first + i), wrong);
+			printf("round %llu: %s\n", (unsigned long long)(range.first + i), wrong);
 		i++;
-	} while (!wrong && !once && all_made() < most &&
-		 (!seconds || now() - began < seconds));
+	} while (!wrong && !once && all_made() < range.most && !is_late(&range, began));
 	tell(i, now() - began);
 	if (tells_corpus && shared->place_count)
 		tell_corpus();
@@ -1200,21 +1188,13 @@ static void check_table(void)
 
 static void take_option(int option)
 {
-	switch (option) {
-	case '1':
+	if (option == '1') {
 		once = true;
 		guided = false;
-		first = strtoull(optarg, NULL, 0);
-		break;
-	case 's':
-		first = strtoull(optarg, NULL, 0);
-		break;
-	case 'c':
-		most = strtoul(optarg, NULL, 0);
-		break;
-	case 't':
-		seconds = strtod(optarg, NULL);
-		break;
+	}
+	if (take_range(&range, option))
+		return;
+	switch (option) {
 	case 'u':
 		guided = false;
 		break;
@@ -1248,7 +1228,7 @@ int main(int argc, char **argv)
 		      -1, 0);
 	if (shared == MAP_FAILED)
 		err(1, "memory");
-	printf("seed %llu\n", (unsigned long long)first);
+	printf("seed %llu\n", (unsigned long long)range.first);
 	if (corpus_file && guided)
 		read_corpus(corpus_file);
 	for (int i = 0; i < THREADS_MAX; i++)

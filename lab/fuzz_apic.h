@@ -56,6 +56,8 @@ enum { ID = 0x020, VERSION = 0x030, TPR = 0x080, ARBITRATION = 0x090, PPR = 0x0a
 #define ICR_SELF	0x40000U
 #define ICR_SHORTHAND	0xc0000U
 #define FIRST_VECTOR	16U
+#define NMI		2
+#define RESET_CS	0xf000
 
 /* What a guest can do; the order of its code's table, see fuzz_apic_guest.c. */
 enum deed { NOTHING, END, LOAD, STORE, RDMSR, WRMSR, FROM_CR8, TO_CR8, OPEN, MESSAGE, LOAD_BYTE,
@@ -130,9 +132,6 @@ struct engine {
 
 extern const struct engine engine_vee, engine_kvm;
 
-/* The answers to CPUID that vee's guests get. */
-int vee_answers(struct vee_cpuid_entry *entries, unsigned int *count);
-
 /* --- fuzz_apic_make.c -------------------------------------------------------------------- */
 
 void make_guest(struct guest *g, uint64_t number);
@@ -149,6 +148,8 @@ void get_results(uint8_t *memory, const struct guest *g, struct outcome *outcome
 /* The port of an OUT: where it ends, or the message of @engine's is sent. */
 enum end do_port(const struct engine *engine, const uint8_t *memory, unsigned int port,
 		 uint32_t value);
+/* It can go no further: an engine's own @what. */
+void stick(struct outcome *outcome, uint64_t what);
 /* What is nobody's reads as that, in bytes. */
 #define NOBODY	0x5a
 

@@ -53,7 +53,6 @@ asm(".pushsection .rodata;"
 	"code_end: .popsection");
 
 #define GP	13
-#define NMI	2
 
 static uint32_t handler_of(unsigned int vector)
 {
@@ -131,4 +130,10 @@ enum end do_port(const struct engine *engine, const uint8_t *memory, unsigned in
 	default:
 		return HAS_FAULTED;
 	}
+}
+
+void stick(struct outcome *outcome, uint64_t what)
+{
+	outcome->end = IS_STUCK;
+	outcome->what = what;
 }

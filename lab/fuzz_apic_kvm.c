@@ -2,66 +2,17 @@
 /* The guests of the fuzzer of local APICs under KVM, whose APIC in the kernel is told of. */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/time.h>
-#include <unistd.h>
-
-#include <linux/kvm.h>
 
 #include "fuzz_apic.h"
+#include "fuzz_kvm.h"
 
 #define TICK_US		20000	/* two of them are a guest's end */
 
-static int kvm, vm, vcpu, page_bytes;
+static int vm, vcpu;
 static struct kvm_run *page;
 static uint8_t *ram;
 static struct kvm_sregs first;
-static volatile sig_atomic_t ticks;
-
-static int call(int fd, unsigned long request, void *arg, const char *what)
-{
-	int ret = ioctl(fd, request, arg);
-
-	if (ret < 0)
-		err(1, "KVM: %s", what);
-	return ret;
-}
-
-static void disable_quirks(void)
-{
-	int quirks = call(vm, KVM_CHECK_EXTENSION, (void *)KVM_CAP_DISABLE_QUIRKS2, "quirks");
-	struct kvm_enable_cap enable = { .cap = KVM_CAP_DISABLE_QUIRKS2, .args = { quirks } };
-
-	call(vm, KVM_ENABLE_CAP, &enable, "quirks");
-}
-
-/* The same answers as vee's. */
-static void set_cpuid(void)
-{
-	static struct vee_cpuid_entry entries[VEE_MAX_CPUID];
-	static union {
-		struct kvm_cpuid2 table;
-		uint8_t room[sizeof(struct kvm_cpuid2) +
-			     VEE_MAX_CPUID * sizeof(struct kvm_cpuid_entry2)];
-	} cpuid;
-	unsigned int count = VEE_MAX_CPUID;
-
-	if (vee_answers(entries, &count))
-		errx(1, "vee: CPUID");
-	cpuid.table.nent = count;
-	for (unsigned int i = 0; i < count; i++)
-		cpuid.table.entries[i] = (struct kvm_cpuid_entry2) {
-			.function = entries[i].leaf, .index = entries[i].subleaf,
-			.flags = entries[i].flags & VEE_CPUID_SUBLEAF ?
-				 KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-			.eax = entries[i].eax, .ebx = entries[i].ebx,
-			.ecx = entries[i].ecx, .edx = entries[i].edx,
-		};
-	call(vcpu, KVM_SET_CPUID2, &cpuid, "CPUID");
-}
 
 static void make_sregs(void)
 {
@@ -75,7 +26,7 @@ static void make_sregs(void)
 	data.type = 3;
 	data.l = 0;
 	data.db = 1;
-	call(vcpu, KVM_GET_SREGS, &first, "registers");
+	kvm_call(vcpu, KVM_GET_SREGS, &first, "registers");
 	first.cs = cs;
 	first.ss = data;
 	first.ds = data;
@@ -90,45 +41,25 @@ static void make_sregs(void)
 	first.efer = EFER_LME | EFER_LMA;
 }
 
-static void tick(int sig)
-{
-	(void)sig;
-	ticks++;
-}
-
-/* Ends a run that has no end; vee has deadlines for that. */
-static void start_ticks(void)
-{
-	const struct itimerval each = { { 0, TICK_US }, { 0, TICK_US } };
-	struct sigaction action = { .sa_handler = tick };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &each, NULL);
-}
-
 /* With an I/O APIC of KVM's, too: without, it offers a directed EOI. */
 static void open_kvm(uint8_t *memory)
 {
 	struct kvm_userspace_memory_region region = {
 		.memory_size = RAM_BYTES, .userspace_addr = (uintptr_t)memory,
 	};
+	int kvm = kvm_open("modprobe kvm-intel first");
 
 	ram = memory;
-	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm < 0)
-		err(1, "/dev/kvm: modprobe kvm-intel first; or --alone");
-	vm = call(kvm, KVM_CREATE_VM, NULL, "VM");
-	disable_quirks();
-	call(vm, KVM_CREATE_IRQCHIP, NULL, "local APICs");
-	call(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory");
-	vcpu = call(vm, KVM_CREATE_VCPU, NULL, "vCPU");
-	page_bytes = call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "its page");
-	page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	if (page == MAP_FAILED)
-		err(1, "KVM: its page");
-	set_cpuid();
+	vm = kvm_call(kvm, KVM_CREATE_VM, NULL, "VM");
+	kvm_disable_quirks(vm);
+	kvm_call(vm, KVM_CREATE_IRQCHIP, NULL, "local APICs");
+	kvm_call(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory");
+	vcpu = kvm_call(vm, KVM_CREATE_VCPU, NULL, "vCPU");
+	page = kvm_map(vcpu, kvm_call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "its page"));
+	kvm_ask_vee();
+	kvm_set_cpuid(vcpu);
 	make_sregs();
-	start_ticks();
+	kvm_start_ticks(TICK_US);
 }
 
 /* One that nobody hears is an error of its own. */
@@ -164,7 +95,7 @@ static void load_apic(uint32_t svr)
 	set_reg(&regs, SVR, svr);
 	for (unsigned int i = 0; i < LVTS; i++)
 		set_reg(&regs, LVT_TIMER + 0x10 * i, LVT_MASKED);
-	call(vcpu, KVM_SET_LAPIC, &regs, "local APIC");
+	kvm_call(vcpu, KVM_SET_LAPIC, &regs, "local APIC");
 }
 
 static uint64_t get_deadline(void)
@@ -175,7 +106,7 @@ static uint64_t get_deadline(void)
 	} one = { .list.nmsrs = 1 };
 
 	one.list.entries[0].index = MSR_DEADLINE;
-	call(vcpu, KVM_GET_MSRS, &one, "IA32_TSC_DEADLINE");
+	kvm_call(vcpu, KVM_GET_MSRS, &one, "IA32_TSC_DEADLINE");
 	return one.list.entries[0].data;
 }
 
@@ -183,7 +114,7 @@ static void save_apic(uint64_t base, struct vee_apic *to)
 {
 	struct kvm_lapic_state regs;
 
-	call(vcpu, KVM_GET_LAPIC, &regs, "local APIC");
+	kvm_call(vcpu, KVM_GET_LAPIC, &regs, "local APIC");
 	*to = (struct vee_apic) {
 		.base = base, .tsc_deadline = get_deadline(),
 		.icr = reg_of(&regs, ICR) | (uint64_t)reg_of(&regs, ICR_HIGH) << 32,
@@ -210,12 +141,12 @@ static void load(const struct guest *g)
 		.r10 = GPA_TAKEN, .rflags = 2,
 	};
 
-	call(vcpu, KVM_SET_VCPU_EVENTS, &none, "events");
+	kvm_call(vcpu, KVM_SET_VCPU_EVENTS, &none, "events");
 	first.apic_base = g->base;
-	call(vcpu, KVM_SET_SREGS, &first, "registers");
-	call(vcpu, KVM_SET_REGS, &regs, "registers");
+	kvm_call(vcpu, KVM_SET_SREGS, &first, "registers");
+	kvm_call(vcpu, KVM_SET_REGS, &regs, "registers");
 	load_apic(g->svr);
-	call(vcpu, KVM_SET_MP_STATE, &runs, "state");
+	kvm_call(vcpu, KVM_SET_MP_STATE, &runs, "state");
 	page->cr8 = 0;
 }
 
@@ -224,14 +155,9 @@ static void save(const struct guest *g, struct outcome *outcome)
 	struct kvm_sregs sregs;
 	struct kvm_regs r;
 
-	call(vcpu, KVM_GET_REGS, &r, "registers");
-	call(vcpu, KVM_GET_SREGS, &sregs, "registers");
-	outcome->regs = (struct vee_regs) {
-		.rax = r.rax, .rcx = r.rcx, .rdx = r.rdx, .rbx = r.rbx, .rsp = r.rsp,
-		.rbp = r.rbp, .rsi = r.rsi, .rdi = r.rdi, .r8 = r.r8, .r9 = r.r9,
-		.r10 = r.r10, .r11 = r.r11, .r12 = r.r12, .r13 = r.r13, .r14 = r.r14,
-		.r15 = r.r15, .rip = r.rip, .rflags = r.rflags,
-	};
+	kvm_call(vcpu, KVM_GET_REGS, &r, "registers");
+	kvm_call(vcpu, KVM_GET_SREGS, &sregs, "registers");
+	outcome->regs = kvm_regs_from(&r);
 	outcome->cr8 = sregs.cr8;
 	save_apic(sregs.apic_base, &outcome->apic);
 	get_results(ram, g, outcome);
@@ -239,19 +165,13 @@ static void save(const struct guest *g, struct outcome *outcome)
 
 /* --- exits ------------------------------------------------------------------------------- */
 
-static void stick(struct outcome *outcome, uint64_t what)
-{
-	outcome->end = IS_STUCK;
-	outcome->what = what;
-}
-
 /* An INIT has it at its first instruction, and there is no memory. */
 static bool is_reset(void)
 {
 	struct kvm_sregs sregs;
 
-	call(vcpu, KVM_GET_SREGS, &sregs, "registers");
-	return sregs.cs.selector == 0xf000;
+	kvm_call(vcpu, KVM_GET_SREGS, &sregs, "registers");
+	return sregs.cs.selector == RESET_CS;
 }
 
 static void do_exit(struct outcome *outcome)
@@ -285,19 +205,13 @@ static void do_exit(struct outcome *outcome)
 /* To the next exit; false: there is none. */
 static bool run_once(struct outcome *outcome)
 {
-	sig_atomic_t began = ticks;
+	int error = kvm_run_once(vcpu);
 
-	while (ioctl(vcpu, KVM_RUN, 0)) {
-		if (errno != EINTR) {
-			stick(outcome, errno);
-			return false;
-		}
-		if (ticks - began >= 2) {
-			outcome->end = IS_ENDLESS;
-			return false;
-		}
-	}
-	return true;
+	if (error == EINTR)
+		outcome->end = IS_ENDLESS;
+	else if (error)
+		stick(outcome, error);
+	return !error;
 }
 
 /* Of the last exit nothing is to be done when the next guest begins. */

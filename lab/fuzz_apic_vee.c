@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "fuzz_apic.h"
+#include "fuzz_kvm.h"
 #include "live.h"
 
 #define PATIENCE_NS	50000000
@@ -87,13 +88,7 @@ static int touch_port(void *arg, uint16_t port, void *data, unsigned int bytes, 
 /* An INIT has it at its first instruction, and there is no memory. */
 static bool is_reset(void)
 {
-	return vcpu->page->segments.cs.selector == 0xf000;
-}
-
-static void stick(struct outcome *outcome, uint64_t what)
-{
-	outcome->end = IS_STUCK;
-	outcome->what = what;
+	return vcpu->page->segments.cs.selector == RESET_CS;
 }
 
 static void do_exit(struct outcome *outcome)

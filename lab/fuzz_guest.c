@@ -9,17 +9,14 @@
  * A guest is its seed: the n-th of a run has seed SEED + n, and --one makes it again.
  */
 #include <err.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "fuzz.h"
 #include "fuzz_guest_compare.h"
 
 static bool alone, explaining;
-static uint64_t first = 1;
-static unsigned long most = 1000;
-static double seconds;
+static struct range range = { .first = 1, .most = 1000 };
 static struct tally tally;
 
 static void count(const struct trail *vee)
@@ -122,40 +119,20 @@ static void run_guest(uint64_t number)
 	}
 }
 
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static uint8_t *ram(void)
-{
-	uint8_t *memory = aligned_alloc(PAGE_BYTES, RAM_BYTES);
-
-	if (!memory)
-		err(1, "memory");
-	memset(memory, 0, RAM_BYTES);
-	return memory;
-}
-
 #define EACH_TOLD	200
-#define DIFFER_MAX	20	/* who has that many need not see more */
-
 static void run_all(void)
 {
 	double began = now();
 
-	for (unsigned long i = 0; i < most && tally.differ < DIFFER_MAX; i++) {
-		if (seconds && now() - began >= seconds)
+	for (unsigned long i = 0; i < range.most && tally.differ < DIFFER_MAX; i++) {
+		if (is_late(&range, began))
 			break;
 		/* So that it can be seen where one hangs. */
 		if (!(i % EACH_TOLD))
-			printf("# %llu\n", (unsigned long long)first + i);
-		run_guest(first + i);
+			printf("# %llu\n", (unsigned long long)range.first + i);
+		run_guest(range.first + i);
 	}
-	tell_tally(&tally, first, now() - began);
+	tell_tally(&tally, range.first, now() - began);
 }
 
 static void usage(FILE *out)
@@ -173,20 +150,9 @@ static const struct option options[] = {
 
 static void take_option(int option)
 {
+	if (take_range(&range, option))
+		return;
 	switch (option) {
-	case '1':
-		most = 1;
-		first = strtoull(optarg, NULL, 0);
-		break;
-	case 's':
-		first = strtoull(optarg, NULL, 0);
-		break;
-	case 'c':
-		most = strtoul(optarg, NULL, 0);
-		break;
-	case 't':
-		seconds = strtod(optarg, NULL);
-		break;
 	case 'e':
 		explaining = true;
 		break;
@@ -210,11 +176,11 @@ int main(int argc, char **argv)
 		take_option(option);
 	setlinebuf(stdout);
 	make_values();
-	memory_vee = ram();
+	memory_vee = make_ram();
 	engine_vee.open(memory_vee);
 	engine_plain.open(memory_vee);
 	if (!alone) {
-		memory_kvm = ram();
+		memory_kvm = make_ram();
 		engine_kvm.open(memory_kvm);
 	}
 	run_all();

@@ -144,8 +144,6 @@ void vee_write_field(uint32_t encoding, uint64_t value);
 void vee_run_wild(struct trail *trail, bool kicked);
 int vee_load_start(const struct start *start);
 struct vee_vcpu *vee_scratch(void);
-/* The answers to CPUID that its guests get. */
-int vee_answers(struct vee_cpuid_entry *entries, unsigned int *count);
 
 /* --- a guest from its seed: fuzz_guest_make.c ------------------------------------------- */
 

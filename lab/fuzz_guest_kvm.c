@@ -2,19 +2,14 @@
 /* The fuzzer's guests under KVM, by its ioctls: what it can't do, no program does for it. */
 #include <err.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include <linux/kvm.h>
-
 #include "fuzz_guest.h"
+#include "fuzz_kvm.h"
 
-#define MAX_ENTRIES	VEE_MAX_CPUID
 #define TICK_US		4000	/* two of them are a guest's end */
 #define VCPUS_MAX	256	/* of one VM, one after the other */
 #define MSR_DEBUGCTL	0x1d9
@@ -25,7 +20,6 @@ static struct kvm_run *page;
 static uint8_t *ram;
 static bool is_stale;	/* the next guest needs a new vCPU */
 static unsigned long vcpus;	/* that the VM has had, and keeps */
-static volatile sig_atomic_t ticks;
 
 /* What KVM keeps for the guest, as vee does; the order of struct vee_msrs. */
 static const uint32_t msrs[] = {
@@ -34,22 +28,6 @@ static const uint32_t msrs[] = {
 };
 
 #define MSRS	(sizeof(msrs) / sizeof(*msrs))
-
-static int call(int fd, unsigned long request, void *arg, const char *what)
-{
-	int ret = ioctl(fd, request, arg);
-
-	if (ret < 0)
-		err(1, "KVM: %s", what);
-	return ret;
-}
-
-static void enable(int fd, uint32_t cap, uint64_t arg)
-{
-	struct kvm_enable_cap enable = { .cap = cap, .args = { arg } };
-
-	call(fd, KVM_ENABLE_CAP, &enable, "a capability");
-}
 
 /* Those that no engine has are the program's to answer; writes to IA32_FMASK: set_fmask(). */
 static void filter_msrs(void)
@@ -70,49 +48,9 @@ static void filter_msrs(void)
 			.flags = own[i].flags, .base = own[i].first,
 			.nmsrs = own[i].count, .bitmap = ones,
 		};
-	enable(vm, KVM_CAP_X86_USER_SPACE_MSR,
-	       KVM_MSR_EXIT_REASON_FILTER | KVM_MSR_EXIT_REASON_UNKNOWN);
-	call(vm, KVM_X86_SET_MSR_FILTER, &filter, "MSR filter");
-}
-
-static union {
-	struct kvm_cpuid2 table;
-	uint8_t room[sizeof(struct kvm_cpuid2) + MAX_ENTRIES * sizeof(struct kvm_cpuid_entry2)];
-} cpuid;
-
-/* The same answers as vee's. */
-static void ask_vee(void)
-{
-	static struct vee_cpuid_entry entries[MAX_ENTRIES];
-	unsigned int count = MAX_ENTRIES;
-
-	if (vee_answers(entries, &count))
-		errx(1, "vee: CPUID");
-	cpuid.table.nent = count;
-	for (unsigned int i = 0; i < count; i++)
-		cpuid.table.entries[i] = (struct kvm_cpuid_entry2) {
-			.function = entries[i].leaf, .index = entries[i].subleaf,
-			.flags = entries[i].flags & VEE_CPUID_SUBLEAF ?
-				 KVM_CPUID_FLAG_SIGNIFCANT_INDEX : 0,
-			.eax = entries[i].eax, .ebx = entries[i].ebx,
-			.ecx = entries[i].ecx, .edx = entries[i].edx,
-		};
-}
-
-static void tick(int sig)
-{
-	(void)sig;
-	ticks++;
-}
-
-/* Ends a run that has no end; vee has deadlines for that. */
-static void start_ticks(void)
-{
-	const struct itimerval each = { { 0, TICK_US }, { 0, TICK_US } };
-	struct sigaction action = { .sa_handler = tick };
-
-	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &each, NULL);
+	kvm_enable(vm, KVM_CAP_X86_USER_SPACE_MSR,
+		   KVM_MSR_EXIT_REASON_FILTER | KVM_MSR_EXIT_REASON_UNKNOWN);
+	kvm_call(vm, KVM_X86_SET_MSR_FILTER, &filter, "MSR filter");
 }
 
 static void run_to_hlt(void)
@@ -133,37 +71,35 @@ static void touch_all(void)
 	struct kvm_sregs sregs;
 
 	data.type = 3;
-	call(vcpu, KVM_GET_SREGS, &sregs, "registers");
+	kvm_call(vcpu, KVM_GET_SREGS, &sregs, "registers");
 	sregs.cs = code;
 	sregs.ss = data;
 	sregs.ds = data;
 	sregs.es = data;
 	sregs.cr0 = 0x31;
-	call(vcpu, KVM_SET_SREGS, &sregs, "registers");
+	kvm_call(vcpu, KVM_SET_SREGS, &sregs, "registers");
 	for (uint32_t at = 0; at < RAM_BYTES; at += PAGE_BYTES) {
 		make_touch(ram + at);
 		regs.rip = at;
 		regs.rsi = at;
-		call(vcpu, KVM_SET_REGS, &regs, "registers");
+		kvm_call(vcpu, KVM_SET_REGS, &regs, "registers");
 		run_to_hlt();
 	}
 	/* What is no memory is in the EPT, too, from the first time on. */
 	for (uint32_t at = 0; at < MMIO_BYTES; at += PAGE_BYTES) {
 		regs.rip = 0;
 		regs.rsi = GPA_MMIO + at;
-		call(vcpu, KVM_SET_REGS, &regs, "registers");
+		kvm_call(vcpu, KVM_SET_REGS, &regs, "registers");
 		run_to_hlt();
 	}
 }
 
 static void make_vcpu(void)
 {
-	vcpu = call(vm, KVM_CREATE_VCPU, (void *)vcpus++, "vCPU");
-	page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
-	if (page == MAP_FAILED)
-		err(1, "KVM: its page");
+	vcpu = kvm_call(vm, KVM_CREATE_VCPU, (void *)vcpus++, "vCPU");
+	page = kvm_map(vcpu, page_bytes);
 	page->kvm_valid_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS;
-	call(vcpu, KVM_SET_CPUID2, &cpuid, "CPUID");
+	kvm_set_cpuid(vcpu);
 }
 
 static void leave_vcpu(void)
@@ -181,7 +117,6 @@ static void make_vm(void)
 	struct kvm_userspace_memory_region region = {
 		.memory_size = RAM_BYTES, .userspace_addr = (uintptr_t)ram,
 	};
-	int quirks;
 
 	do {
 		vm = ioctl(kvm, KVM_CREATE_VM, 0);
@@ -189,10 +124,9 @@ static void make_vm(void)
 	if (vm < 0)
 		err(1, "KVM: VM");
 	vcpus = 0;
-	call(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory");
-	quirks = call(vm, KVM_CHECK_EXTENSION, (void *)KVM_CAP_DISABLE_QUIRKS2, "quirks");
-	enable(vm, KVM_CAP_DISABLE_QUIRKS2, quirks);
-	enable(vm, KVM_CAP_EXCEPTION_PAYLOAD, 1);
+	kvm_call(vm, KVM_SET_USER_MEMORY_REGION, &region, "memory");
+	kvm_disable_quirks(vm);
+	kvm_enable(vm, KVM_CAP_EXCEPTION_PAYLOAD, 1);
 	filter_msrs();
 	make_vcpu();
 	touch_all();
@@ -202,14 +136,12 @@ static void make_vm(void)
 
 static void open_kvm(uint8_t *memory)
 {
-	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	if (kvm < 0)
-		err(1, "/dev/kvm: modprobe kvm-intel first; or --alone");
-	page_bytes = call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "its page");
+	kvm = kvm_open("modprobe kvm-intel first; or --alone");
+	page_bytes = kvm_call(kvm, KVM_GET_VCPU_MMAP_SIZE, NULL, "its page");
 	ram = memory;
-	ask_vee();
+	kvm_ask_vee();
 	make_vm();
-	start_ticks();
+	kvm_start_ticks(TICK_US);
 }
 
 /*
@@ -302,16 +234,6 @@ static struct kvm_regs regs_of(const struct vee_regs *r)
 	};
 }
 
-static struct vee_regs regs_from(const struct kvm_regs *r)
-{
-	return (struct vee_regs) {
-		.rax = r->rax, .rcx = r->rcx, .rdx = r->rdx, .rbx = r->rbx, .rsp = r->rsp,
-		.rbp = r->rbp, .rsi = r->rsi, .rdi = r->rdi, .r8 = r->r8, .r9 = r->r9,
-		.r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13, .r14 = r->r14,
-		.r15 = r->r15, .rip = r->rip, .rflags = r->rflags,
-	};
-}
-
 static union {
 	struct kvm_msrs list;
 	uint8_t room[sizeof(struct kvm_msrs) + MSRS * sizeof(struct kvm_msr_entry)];
@@ -336,7 +258,7 @@ static void get_msrs(struct state *s)
 	msr_list.list.nmsrs = MSRS;
 	for (unsigned int i = 0; i < MSRS; i++)
 		msr_list.list.entries[i].index = msrs[i];
-	call(vcpu, KVM_GET_MSRS, &msr_list, "MSRs");
+	kvm_call(vcpu, KVM_GET_MSRS, &msr_list, "MSRs");
 	for (unsigned int i = 0; i < MSRS; i++)
 		if (msrs[i] == MSR_DEBUGCTL)
 			s->debugctl = msr_list.list.entries[i].data;
@@ -381,7 +303,7 @@ static const char *load(const struct start *start)
 	struct kvm_regs regs = regs_of(&s->regs);
 
 	memcpy(debug.db, s->debug.dr, sizeof(debug.db));
-	call(vcpu, KVM_SET_VCPU_EVENTS, &none, "events");
+	kvm_call(vcpu, KVM_SET_VCPU_EVENTS, &none, "events");
 	if (ioctl(vcpu, KVM_SET_SREGS, &sregs))
 		return "KVM_SET_SREGS";
 	if (ioctl(vcpu, KVM_SET_REGS, &regs))
@@ -409,7 +331,7 @@ static bool note(struct trail *trail, enum stop stop, uint64_t what, uint64_t va
 
 	if (!step)
 		return false;
-	step->regs = regs_from(&page->s.regs.regs);
+	step->regs = kvm_regs_from(&page->s.regs.regs);
 	sregs_from(&page->s.regs.sregs, step);
 	step->blocking = (shadow & KVM_X86_SHADOW_INT_STI ? VEE_BLOCKING_BY_STI : 0) |
 			 (shadow & KVM_X86_SHADOW_INT_MOV_SS ? VEE_BLOCKING_BY_MOV_SS : 0);
@@ -513,15 +435,11 @@ static bool do_exit(struct trail *trail, const struct trail *guide)
 /* To the next exit; false: there is none. */
 static bool run_once(struct trail *trail)
 {
-	sig_atomic_t began = ticks;
+	int error = kvm_run_once(vcpu);
 
-	while (ioctl(vcpu, KVM_RUN, 0)) {
-		if (errno != EINTR)
-			return note(trail, END_CANNOT, KVM_EXIT_UNKNOWN, errno);
-		if (ticks - began >= 2)
-			return note(trail, END_LOOP, 0, 0);
-	}
-	return true;
+	if (error == EINTR)
+		return note(trail, END_LOOP, 0, 0);
+	return !error || note(trail, END_CANNOT, KVM_EXIT_UNKNOWN, error);
 }
 
 static void keep_end(struct trail *trail)
@@ -529,13 +447,13 @@ static void keep_end(struct trail *trail)
 	struct kvm_debugregs debug;
 	struct kvm_xcrs xcrs;
 
-	call(vcpu, KVM_GET_DEBUGREGS, &debug, "debug registers");
+	kvm_call(vcpu, KVM_GET_DEBUGREGS, &debug, "debug registers");
 	memcpy(trail->end.debug.dr, debug.db, sizeof(debug.db));
 	trail->end.debug.dr6 = debug.dr6;
 	trail->end.debug.dr7 = debug.dr7;
 	get_msrs(&trail->end);
-	call(vcpu, KVM_GET_XSAVE, trail->end.xsave, "XSAVE");
-	call(vcpu, KVM_GET_XCRS, &xcrs, "XCR0");
+	kvm_call(vcpu, KVM_GET_XSAVE, trail->end.xsave, "XSAVE");
+	kvm_call(vcpu, KVM_GET_XCRS, &xcrs, "XCR0");
 	if (trail->step_count)
 		trail->steps[trail->step_count - 1].control.xcr0 = xcrs.xcrs[0].value;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fuzz_guest.h"
+#include "fuzz_kvm.h"
 #include "live.h"
 
 #define GP_VECTOR	13

@@ -6,8 +6,10 @@
 #ifndef LAB_MACHINE_H
 #define LAB_MACHINE_H
 
+#include <err.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <Zydis/Zydis.h>
@@ -122,6 +124,17 @@ static inline void make_decoder(ZydisDecoder *decoder, unsigned int width)
 /* What is in memory at first, and what the next number is made of: the program has them, once. */
 extern uint8_t pristine[RAM_BYTES];
 extern uint64_t seed;
+
+/* A machine's memory. */
+static inline uint8_t *make_ram(void)
+{
+	uint8_t *memory = aligned_alloc(PAGE_BYTES, RAM_BYTES);
+
+	if (!memory)
+		err(1, "memory");
+	memset(memory, 0, RAM_BYTES);
+	return memory;
+}
 
 static inline uint64_t random64(void)
 {
