@@ -788,6 +788,18 @@ TEST_F(apic, switched_off_ipi_xapic)
 	EXPECT_EQ(HIGH, TAKEN());
 }
 
+/* SDM 3A, "TSC-Deadline Mode": writes to the initial count are ignored. */
+TEST_F(apic, deadline_ignores_count)
+{
+	STORE(SVR, APIC_SVR_ON);
+	STORE(LVT_TIMER, HIGH | LVT_DEADLINE);
+	STORE(INITIAL_COUNT, 0x80000000);
+	EXPECT_EQ(0, LOAD(INITIAL_COUNT));
+	EXPECT_EQ(0, LOAD(CURRENT_COUNT));
+	STORE(LVT_TIMER, HIGH);
+	EXPECT_EQ(0, LOAD(INITIAL_COUNT));
+}
+
 GUEST_LABEL(nmis_handler);
 /* Counts; in the first one's handler it sends itself R8 more. */
 GUEST_CODE(nmis, 64,

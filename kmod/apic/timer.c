@@ -60,8 +60,11 @@ void apic_timer_set_count(struct apic *apic, u32 count)
 {
 	struct apic_timer *timer = &apic->timer;
 
-	if (timer->mode == APIC_LVT_TIMER_TSCDEADLINE)
+	/* Ignored; where the CPU has written it to the page it is 0 again. */
+	if (timer->mode == APIC_LVT_TIMER_TSCDEADLINE) {
+		apic_set(apic, APIC_TMICT, 0);
 		return;
+	}
 	apic_set(apic, APIC_TMICT, count);
 	stop(apic);
 	if (count && tsc_khz)
