@@ -163,7 +163,7 @@ static bool controls_fit(const struct vee_vcpu *vcpu)
 
 	return local->controls != LOCAL_UNKNOWN && local->base == vcpu->apic.base &&
 	       local->several == bus_has_several(vcpu->apic.bus) &&
-	       local->delivers == may_deliver(vcpu);
+	       local->may_deliver == may_deliver(vcpu);
 }
 
 static u32 wanted_controls(const struct vee_vcpu *vcpu)
@@ -171,7 +171,7 @@ static u32 wanted_controls(const struct vee_vcpu *vcpu)
 	u32 wanted = apic_controls(&vcpu->apic);
 
 	/* In x2APIC mode the bitmap would let EOI and self IPI through, to the host's APIC. */
-	if (!vcpu->local.delivers)
+	if (!vcpu->local.may_deliver)
 		wanted &= ~(PROC2_VIRTUAL_INTERRUPT_DELIVERY | PROC2_VIRTUALIZE_X2APIC_MODE);
 	if (vcpu->local.several)
 		wanted |= spin_control();
@@ -263,7 +263,7 @@ static noinline void choose_controls(struct vee_vcpu *vcpu)
 	u32 wanted;
 
 	vcpu->local.base = vcpu->apic.base;
-	vcpu->local.delivers = may_deliver(vcpu);
+	vcpu->local.may_deliver = may_deliver(vcpu);
 	vcpu->local.several = bus_has_several(vcpu->apic.bus);
 	wanted = wanted_controls(vcpu);
 	if (wanted != vcpu->local.controls)

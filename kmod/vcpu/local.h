@@ -21,9 +21,10 @@ struct vee_vm;
 /**
  * struct local - how the CPU sees to the APIC
  * @controls: LOCAL_ bits: what it does; LOCAL_UNKNOWN: it is yet to be set
- * @base: IA32_APIC_BASE that this is for; @delivers: whether the CPU may deliver then, for the
- *   guest has switched the APIC on, and no caller steps it by RFLAGS.TF; @several: whether the VM
- *   has other vCPUs
+ * @base: IA32_APIC_BASE that this is for
+ * @may_deliver: ... and whether the CPU may deliver interrupts itself: the guest has switched the
+ *   APIC on, and no caller steps it by RFLAGS.TF
+ * @several: ... and whether the VM has other vCPUs
  * @settled: IA32_APIC_BASE that @hides is for
  * @hides: the VM's page for APIC accesses isn't there since it must not be for this vCPU
  * @threshold: the TPR threshold in the VMCS
@@ -31,7 +32,7 @@ struct vee_vm;
  */
 struct local {
 	u32 controls;
-	bool delivers;
+	bool may_deliver;
 	bool several;
 	bool hides;
 	u64 base;
