@@ -181,24 +181,11 @@ static void keep_fd(struct source *s, enum target on, int fd)
 	put_fd(on, pick(s, FDS), fd);
 }
 
-/*
- * Without any deadline a guest with interrupts off that exits all the time keeps the
- * emulated CPU for ever: docs/lab.md.
- */
-static void bound(struct vee_vcpu_page *page)
-{
-	if (page->deadline_ns - 1 >= LONG_NS)
-		page->deadline_ns = LONG_NS;
-}
-
 static struct vee_vcpu_page *map_page(int vcpu)
 {
 	void *page = mmap(NULL, VEE_VCPU_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 
-	if (page == MAP_FAILED)
-		return NULL;
-	bound(page);
-	return page;
+	return page == MAP_FAILED ? NULL : page;
 }
 
 static void keep_page(struct source *s, int vcpu)
@@ -643,14 +630,12 @@ static void step_scribble(struct source *s)
 	};
 	struct vee_vcpu_page *page = round.pages[pick(s, FDS)];
 
-	if (pick(s, 2) && page) {
+	if (pick(s, 2) && page)
 		scribble(s, (uint8_t *)page, sizeof(*page));
-		bound(page);
-	} else if (pick(s, 2)) {
+	else if (pick(s, 2))
 		scribble(s, round.memory, 32 * PAGE_BYTES);
-	} else {
+	else
 		strcpy((char *)round.memory + pick(s, 16) * 64, code[pick(s, 12)]);
-	}
 }
 
 static void *some_memory(struct source *s, unsigned long *bytes)

@@ -924,6 +924,7 @@ TEST_F(coalesce, endless_stores_can_be_ended)
 	g->page->regs.rbx = GPA_DEVICE;
 	g->page->deadline_ns = 20 * MS_NS;
 	ASSERT_RUN(g, VEE_EXIT_DEADLINE);
+	EXPECT_LT(0, rung(fd));
 	g->page->deadline_ns = DEADLINE_NS;
 	ASSERT_EQ(0, runner_start(&r, g));
 	EXPECT_TRUE(WAIT_FOR(rung(fd)));

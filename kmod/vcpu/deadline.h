@@ -45,6 +45,8 @@ struct limit {
  * @timer_at: when the timer of the local APIC is due, by host_time(); U64_MAX: never
  * @timer: without the VMX-preemption timer: has the thread look then
  * @timer_is_set: the preemption timer is set for it, for the next entry
+ * @slice_end: when the host's interrupts are to be looked for (slice_us), by
+ *	host_time(); 0: with the next entry a slice begins
  * @budget_us: a budget in microseconds, 0: none yet
  * @budget_ticks: ... of the TSC
  * @budget_timer: ... as preemption-timer value
@@ -56,6 +58,7 @@ struct limits {
 	u64 timer_at;
 	struct hrtimer timer;
 	bool timer_is_set;
+	u64 slice_end;
 	u32 budget_us;
 	u64 budget_ticks;
 	u32 budget_timer;
@@ -96,6 +99,9 @@ static inline bool deadline_armed(const struct limits *limits,
 {
 	return limits->under_way | slice_us | (controls->pin & PIN_PREEMPTION_TIMER);
 }
+
+/* The host is to have its interrupts before the next entry. */
+bool slice_ends(struct limits *limits);
 
 /* Inside the bracket. */
 void deadline_prepare(struct limits *limits, struct vmcs_controls *controls);

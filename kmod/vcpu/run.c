@@ -261,6 +261,8 @@ static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int nee
 {
 	enum next next = NEXT_ENTER;
 
+	if (unlikely(slice_us) && slice_ends(&vcpu->limits))
+		return NEXT_HOST;
 	if (needs & NEEDS_EVENT)
 		event_prepare(vcpu);
 	if (needs & NEEDS_LIMIT) {
