@@ -1012,20 +1012,6 @@ TEST_F(apic, cut_short)
 	}
 }
 
-#define RFLAGS_IF	0x200
-
-/*
- * The emulated CPU delivers what is pending, interrupts off or not, as soon as it sees one of
- * the host's: here in LOW's handler, before its first instruction.
- */
-static bool came_in_its_handler(struct guest *g)
-{
-	__u64 frame = g->page->regs.rsp;
-
-	return g->page->regs.rip == STUB(HIGH) && guest_read64(g, frame) == STUB(LOW) &&
-	       !(guest_read64(g, frame + 16) & RFLAGS_IF);
-}
-
 /* The caller's goes past the APIC, when it is cut short as well. */
 TEST_F(apic, callers_cut_short)
 {
@@ -1041,7 +1027,7 @@ TEST_F(apic, callers_cut_short)
 		guest_inject(g, VEE_EVENT_INTERRUPT, LOW);
 		EXPECT_EQ(0, signal_vector(g, 0, HIGH, 0));
 		ASSERT_RUN(g, VEE_EXIT_HYPERCALL);
-	} while (came_in_its_handler(g) && --tries);
+	} while (guest_took_early(g, LOW, HIGH) && --tries);
 	EXPECT_EQ(STUB(LOW), g->page->regs.rip);
 	EXPECT_EQ(0, RDMSR(ISR + 16 * (LOW / 32)));
 	EXPECT_EQ(HIGH, TAKEN());
@@ -1144,10 +1130,7 @@ TEST_F(apic, to_one_off_line)
 	ASSERT_RUN_AT(g, VEE_EXIT_DEADLINE, AFTER_MASKED);
 	EXPECT_EQ(0, signal_vector(g, 0, ICR_NMI, 0));
 	g->page->deadline_ns = DEADLINE_NS;
-	ASSERT_VECTOR(g, VECTOR_NMI);
-	EXPECT_EQ(AFTER_MASKED, guest_read64(g, g->page->regs.rsp));
-	guest_resume_next(g);
-	ASSERT_VECTOR(g, HIGH);
+	ASSERT_VECTORS(g, VECTOR_NMI, AFTER_MASKED, HIGH);
 }
 
 /* What the CPU does itself is no exit. */

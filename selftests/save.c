@@ -770,12 +770,10 @@ TEST_F(apic, mail)
 	EXPECT_EQ(VEE_EVENT_VALID, self->one->state.events.nmi.flags);
 	EXPECT_EQ(0, self->one->state.events.interruptibility);
 	EXPECT_EQ(1U << VECTOR % 32, self->one->state.apic.irr[VECTOR / 32]);
-	ASSERT_VECTOR(&self->other, VECTOR_NMI);
-	guest_resume_next(&self->other);
-	ASSERT_VECTOR(&self->other, VECTOR);
+	ASSERT_VECTORS(&self->other, VECTOR_NMI, GPA_CODE, VECTOR);
 	/* Of the other's NMI nothing must be left in an emulated CPU. */
 	guest_unblock_nmis(_metadata);
-	ASSERT_VECTOR(&self->g, VECTOR_NMI);
+	ASSERT_VECTORS(&self->g, VECTOR_NMI, GPA_CODE, VECTOR);
 	/* What came to the other one before is of another time. */
 	EXPECT_EQ(0, signal_vm(&self->other, OTHER_VECTOR));
 	ASSERT_LOAD(&self->other, self->one);

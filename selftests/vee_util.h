@@ -1019,6 +1019,40 @@ static inline void guest_open_apic(struct __test_metadata *_metadata, struct gue
 	guest_turn_apic_on(_metadata, g);
 }
 
+/*
+ * The emulated CPU delivers what waits in its APIC, interrupts off or not, as soon as it
+ * sees an interrupt of the host's (docs/lab.md): here @early in @first's handler, before
+ * its first instruction.
+ */
+static inline bool guest_took_early(struct guest *g, __u8 first, __u8 early)
+{
+	__u64 frame = g->page->regs.rsp;
+
+	return g->page->regs.rip == STUB(early) && guest_read64(g, frame) == STUB(first) &&
+	       !(guest_read64(g, frame + 16) & X86_EFLAGS_IF);
+}
+
+/* Runs @g and insists that it takes @first at @gpa, and once that is over @second. */
+#define ASSERT_VECTORS(g, first, gpa, second)				\
+	do {								\
+		struct guest *two_g = (g);				\
+		bool two_early;						\
+									\
+		ASSERT_RUN(two_g, VEE_EXIT_HYPERCALL);			\
+		two_early = guest_took_early(two_g, first, second);	\
+		if (two_early) {					\
+			guest_resume_next(two_g);			\
+			ASSERT_RUN(two_g, VEE_EXIT_HYPERCALL);		\
+		}							\
+		ASSERT_EQ(STUB(first), two_g->page->regs.rip)		\
+			TH_LOG("%s", guest_describe(two_g));		\
+		ASSERT_EQ((gpa), guest_read64(two_g, two_g->page->regs.rsp)); \
+		if (!two_early) {					\
+			guest_resume_next(two_g);			\
+			ASSERT_VECTOR(two_g, second);			\
+		}							\
+	} while (0)
+
 /* --- the machine ----------------------------------------------------------- */
 
 static inline __u64 host_tsc(void)
