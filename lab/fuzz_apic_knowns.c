@@ -145,7 +145,19 @@ static bool write_only(const struct guest *g, struct op *op)
 	return op->deed == LOAD && register_of(op) == EOI && drop(op);
 }
 
-/* KVM has not looked at its TPR threshold since the TPR was written (KVM_EXIT_FAIL_ENTRY). */
+/* KVM's map has an APIC by the lowest bit of its logical number alone; here in the flat model. */
+static bool several_bits(const struct guest *g, struct op *op)
+{
+	uint32_t bits = op->value & 0xff000000;
+
+	(void)g;
+	return op->deed == STORE && register_of(op) == LDR && change(op, bits & -bits);
+}
+
+/*
+ * KVM has not looked at its TPR threshold since the TPR was written: KVM_EXIT_FAIL_ENTRY, or
+ * where accesses to the APIC's page are virtualized a VM exit at once, again and again.
+ */
 static bool entry_fails(const struct guest *g, struct op *op)
 {
 	(void)g;
@@ -222,11 +234,13 @@ struct known knowns[] = {
 	{ "an access that is not of 32 bits at a multiple of 16", odd_access, 0, 0 },
 	{ "EOI, which can only be written, is read", write_only, 0, 0 },
 	{ "the APIC's number can be written under KVM", written_id, 0, 0 },
+	{ "KVM goes by the lowest bit of a logical number", several_bits, 0, 0 },
 	{ "KVM has SMIs", smi, 0, 0 },
 	{ "KVM does not look at reserved bits in x2APIC mode", reserved_wide, 0, 0 },
 	{ "bits of LVT entries that can only be read are written under KVM", read_only_lvt, 0, 0 },
 	{ "reserved bits of the ICR are kept by KVM", reserved_icr, 0, 0 },
 	{ "the bit for focus processor checking is kept by KVM", focus, 0, 0 },
 	{ "KVM's entry fails by its TPR threshold", entry_fails, IS_STUCK, 0 },
+	{ "KVM's entry has no end by its TPR threshold", entry_fails, IS_ENDLESS, 0 },
 	{ .name = NULL },
 };
