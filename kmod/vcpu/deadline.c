@@ -195,18 +195,6 @@ static bool sliced(void)
 	       !(vmcs_read(VMCS_GUEST_RFLAGS) & X86_EFLAGS_IF);
 }
 
-/*
- * Exits that are answered at once do not end a slice, for interrupts stay off. When they
- * were on for another reason is not noted: a slice ends too early then, which nobody sees.
- */
-bool slice_ends(struct limits *limits)
-{
-	if (!limits->slice_end || host_time() < limits->slice_end)
-		return false;
-	limits->slice_end = 0;
-	return true;
-}
-
 static u64 slice_left(struct limits *limits)
 {
 	u64 whole;

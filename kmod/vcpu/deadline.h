@@ -100,8 +100,18 @@ static inline bool deadline_armed(const struct limits *limits,
 	return limits->under_way | slice_us | (controls->pin & PIN_PREEMPTION_TIMER);
 }
 
-/* The host is to have its interrupts before the next entry. */
-bool slice_ends(struct limits *limits);
+/*
+ * The host is to have its interrupts before the next entry. Exits that are answered at once do
+ * not end a slice, for interrupts stay off. When they were on for another reason is not noted:
+ * a slice ends too early then, which costs a look at them.
+ */
+static inline bool slice_ends(struct limits *limits)
+{
+	if (likely(!limits->slice_end) || host_time() < limits->slice_end)
+		return false;
+	limits->slice_end = 0;
+	return true;
+}
 
 /* Inside the bracket. */
 void deadline_prepare(struct limits *limits, struct vmcs_controls *controls);

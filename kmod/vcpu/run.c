@@ -261,7 +261,7 @@ static noinline enum next enter_prepared(struct vee_vcpu *vcpu, unsigned int nee
 {
 	enum next next = NEXT_ENTER;
 
-	if (unlikely(slice_us) && slice_ends(&vcpu->limits))
+	if (slice_ends(&vcpu->limits))
 		return NEXT_HOST;
 	if (needs & NEEDS_EVENT)
 		event_prepare(vcpu);
