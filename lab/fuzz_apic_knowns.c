@@ -148,10 +148,11 @@ static bool write_only(const struct guest *g, struct op *op)
 /* KVM's map has an APIC by the lowest bit of its logical number alone; here in the flat model. */
 static bool several_bits(const struct guest *g, struct op *op)
 {
-	uint32_t bits = op->value & 0xff000000;
+	uint32_t bits = op->value & LOGICAL_NUMBER;
 
 	(void)g;
-	return op->deed == STORE && register_of(op) == LDR && change(op, bits & -bits);
+	return op->deed == STORE && register_of(op) == LDR &&
+	       change(op, (op->value & ~(uint64_t)LOGICAL_NUMBER) | (bits & -bits));
 }
 
 /*
