@@ -1069,9 +1069,9 @@ TEST_F(apic, to_a_halted_guest)
 
 #define TURNS		100
 
-/* Its own ends HLT at once, not with the host's next tick: on average within a millisecond. */
-static void expect_in_turn(struct __test_metadata *_metadata, struct guest *g, __u32 msr,
-			   __u32 value, __u32 ticks)
+/* How long the guest takes for TURNS. */
+static __u64 in_turn_ns(struct __test_metadata *_metadata, struct guest *g, __u32 msr,
+			__u32 value, __u32 ticks)
 {
 	__u64 since;
 
@@ -1085,8 +1085,24 @@ static void expect_in_turn(struct __test_metadata *_metadata, struct guest *g, _
 	g->page->regs.r8 = value;
 	since = now_ns();
 	ASSERT_RUN(g, VEE_EXIT_HLT);
+	since = now_ns() - since;
 	EXPECT_EQ(TURNS, guest_read32(g, GPA_DATA));
-	EXPECT_GT(TURNS * MS_NS, now_ns() - since);
+	return since;
+}
+
+/*
+ * Its own ends HLT at once, not with the host's next tick: on average within a millisecond.
+ * Waiting for ticks would be as slow each time; a host that had other work for the CPU is not.
+ * (What tests read in sysfs is freed by kfree_rcu(), each 5 s: 0.1 s of the debug kernel's.)
+ */
+static void expect_in_turn(struct __test_metadata *_metadata, struct guest *g, __u32 msr,
+			   __u32 value, __u32 ticks)
+{
+	bool quick = false;
+
+	for (int tries = 5; tries && !quick; tries--)
+		quick = in_turn_ns(_metadata, g, msr, value, ticks) < TURNS * MS_NS;
+	EXPECT_TRUE(quick);
 }
 
 #define SOON_US		50

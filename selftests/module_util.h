@@ -152,15 +152,14 @@ static inline void module_parameters_with(const struct module *module, const cha
  */
 static inline void module_want(struct __test_metadata *_metadata, const char *changed)
 {
-	char is[sizeof(module_at_start->parameters)], wanted[sizeof(is)];
+	char wanted[sizeof(module_at_start->parameters)];
 	struct module now;
 
 	module_take(_metadata, &now);
 	if (!module_at_start->path[0])
 		*module_at_start = now;
-	read_parameters(is, sizeof(is));
 	module_parameters_with(module_at_start, changed, wanted, sizeof(wanted));
-	if (!strcmp(is, wanted))
+	if (!strcmp(now.parameters, wanted))
 		return;
 	ASSERT_EQ(0, module_unload());
 	ASSERT_EQ(0, module_load_with(module_at_start, wanted));
