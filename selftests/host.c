@@ -127,6 +127,19 @@ struct table {
 		selector;							\
 	})
 
+/* In the kernel that is this thread's GS base, on the CPU that it is on: it may be moved. */
+static __u64 kernel_gs_base(void)
+{
+	__u64 base;
+	int cpu;
+
+	do {
+		cpu = sched_getcpu();
+		base = msr_of(cpu, MSR_KERNEL_GS_BASE);
+	} while (sched_getcpu() != cpu);
+	return base;
+}
+
 static void look(__u64 seen[SEEN])
 {
 	struct table gdt = { 0 }, idt = { 0 };
@@ -144,7 +157,7 @@ static void look(__u64 seen[SEEN])
 	seen[GS] = SELECTOR_BY("mov %%gs,");
 	syscall(SYS_arch_prctl, ARCH_GET_FS, &seen[FS_BASE]);
 	syscall(SYS_arch_prctl, ARCH_GET_GS, &seen[GS_BASE]);
-	seen[KERNEL_GS_BASE] = msr_of(sched_getcpu(), MSR_KERNEL_GS_BASE);
+	seen[KERNEL_GS_BASE] = kernel_gs_base();
 	seen[XCR0] = xcr0();
 	seen[PKRU] = pkru();
 }

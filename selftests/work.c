@@ -151,14 +151,15 @@ static __u64 time_nap(int sock)
 
 /*
  * Timers of the CPU that a guest computes on: they expire in a soft interrupt, which
- * the kernel holds off while somebody has the FPU (kernel_fpu_begin(), from 6.15 on).
+ * the kernel holds off while somebody has the FPU (kernel_fpu_begin(), from 6.15 on). A guest
+ * that held them off would do so each time, what else the host has to do comes now and then.
  */
 TEST_F(work, timers_are_on_time)
 {
 	const struct timeval nap = { .tv_usec = NAP_NS / 1000 };
 	struct guest *g = &self->g;
 	struct runner r;
-	int sock[2], i;
+	int sock[2], i, late = 0;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM, 0, sock));
 	ASSERT_EQ(0, setsockopt(sock[0], SOL_SOCKET, SO_RCVTIMEO, &nap, sizeof(nap)));
@@ -170,8 +171,12 @@ TEST_F(work, timers_are_on_time)
 	for (i = 0; i < NAPS; i++) {
 		__u64 spent = time_nap(sock[0]);
 
-		EXPECT_GT(NAP_NS + LATE_NS, spent) TH_LOG("%llu ns", spent);
+		if (spent < NAP_NS + LATE_NS)
+			continue;
+		TH_LOG("%llu ns", spent);
+		late++;
 	}
+	EXPECT_GT(NAPS / 2, late);
 	EXPECT_EQ(0, vcpu_kick(g->vcpu, generation(g)));
 	EXPECT_EQ(0, runner_join(&r));
 	close(sock[0]);
