@@ -497,6 +497,8 @@ void trap_access(const struct guest *guest, uint64_t gva, unsigned int bytes,
 void trap_port(const struct guest *guest, uint16_t port, unsigned int bytes);
 /* Must each iteration of a REP be looked at? */
 bool trap_watches(const struct guest *guest);
+/* An instruction is done: blocking by STI and MOV SS ends. The events are here then. */
+int trap_unblock(const struct guest *guest);
 /* It is done, like trap_done(), where that doesn't: after what has another RIP. */
 int trap_step(const struct guest *guest, bool branches);
 /* Likewise: after an iteration of a REP that is not the last. */

@@ -125,11 +125,30 @@ int trap_step(const struct guest *guest, bool branches)
 	return err;
 }
 
-/* SDM 3B, "Instruction-Breakpoint Exception Condition": between iterations RF is 1. */
+int trap_unblock(const struct guest *guest)
+{
+	const uint32_t shadow = VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS;
+	struct vee_vcpu_page *page = guest->vcpu->page;
+	int err = vee_vcpu_sync(guest->vcpu, VEE_STATE_EVENTS);
+
+	if (err || !(page->events.interruptibility & shadow))
+		return err;
+	page->events.interruptibility &= ~shadow;
+	page->dirty |= VEE_STATE_EVENTS;
+	return 0;
+}
+
+/*
+ * SDM 3B, "Instruction-Breakpoint Exception Condition": between iterations RF is 1; SDM 2B,
+ * "REP": and what waits is taken there, a trap among it.
+ */
 int trap_between(const struct guest *guest)
 {
 	struct vee_vcpu_page *page = guest->vcpu->page;
+	int err = page->exit.flags & VEE_EXIT_NMI_READY ? 0 : trap_unblock(guest);
 
+	if (err)
+		return err;
 	page->regs.rflags |= RFLAGS_RF;
 	page->dirty |= VEE_STATE_REGS;
 	return trap_step(guest, false);

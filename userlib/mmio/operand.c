@@ -180,13 +180,12 @@ void complete(const struct guest *guest)
 static int resume_at(const struct guest *guest, uint64_t rip, bool branches)
 {
 	struct vee_vcpu_page *page = guest->vcpu->page;
-	int err = vee_vcpu_sync(guest->vcpu, VEE_STATE_EVENTS);
+	int err = trap_unblock(guest);
 
 	if (err)
 		return err;
 	page->regs.rip = rip;
 	page->regs.rflags &= ~RFLAGS_RF;
-	page->events.interruptibility &= ~(VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_MOV_SS);
 	page->dirty |= VEE_STATE_REGS | VEE_STATE_EVENTS;
 	err = trap_step(guest, branches);
 	return err ? err : INSN_RESUMED;

@@ -689,6 +689,29 @@ static void traps_of_rep(void)
 	rig_end(&rig);
 }
 
+/* What STI and MOV SS hold off is taken behind the first iteration, NMIs' blocking stays. */
+static void iterations_end_blocking(void)
+{
+	begin(8);
+	page->regs.rflags |= RFLAGS_TF;
+	page->regs.rsi = 0x5000;
+	page->events.interruptibility = VEE_BLOCKING_BY_STI | VEE_BLOCKING_BY_NMI;
+	CHECK_EQUAL(do_pio(VEE_PIO_OUT, 3), 0);
+	CHECK_EQUAL(page->regs.rcx, 2);
+	CHECK_EQUAL(page->events.interruptibility, VEE_BLOCKING_BY_NMI);
+	CHECK_EQUAL(page->events.pending_debug, PENDING_BS);
+	CHECK(page->dirty & VEE_STATE_EVENTS);
+	page->regs.rflags &= ~RFLAGS_TF;
+	page->regs.rdi = RAM_BYTES + PAGE_BYTES - 1;
+	page->events.interruptibility = VEE_BLOCKING_BY_MOV_SS;
+	page->dirty = 0;
+	CHECK_EQUAL(RUN(RAM_BYTES + PAGE_BYTES - 1, 0xf3, 0xaa), 0);	/* rep stosb */
+	CHECK_EQUAL(page->regs.rcx, 1);
+	CHECK_EQUAL(page->events.interruptibility, 0);
+	CHECK(page->dirty & VEE_STATE_EVENTS);
+	rig_end(&rig);
+}
+
 #define DEBUGCTL_BTF	0x2
 
 /* An iteration is no branch. */
@@ -824,6 +847,7 @@ const struct test tests[] = {
 	{ "updates need write access", updates_need_write_access },
 	{ "page tables in a ROM", tables_in_rom },
 	{ "traps of a REP", traps_of_rep },
+	{ "iterations of a REP end blocking", iterations_end_blocking },
 	{ "iterations of a REP with BTF", iterations_with_btf },
 	{ "breakpoints on data", breakpoints },
 	{ "breakpoints on ports", breakpoints_of_ports },
